@@ -1,0 +1,17 @@
+/* Attributes of the compilers that Muster is built with (gcc and clang), behind short names. */
+#ifndef MUSTER_BASE_COMPILER_H
+#define MUSTER_BASE_COMPILER_H
+
+#include <stddef.h>
+
+#define MUST_USE              __attribute__((warn_unused_result))
+#define NORETURN              __attribute__((noreturn))
+#define PRINTF_LIKE(f, a)     __attribute__((format(printf, f, a)))
+#define UNUSED                __attribute__((unused))
+#define CLEANUP(f)            __attribute__((cleanup(f)))
+#define LIKELY(x)             __builtin_expect(!!(x), 1)
+#define UNLIKELY(x)           __builtin_expect(!!(x), 0)
+#define ARRAY_LENGTH(a)       (sizeof(a) / sizeof((a)[0]))
+#define CONTAINER_OF(p, t, m) ((t *)(void *)((char *)(p)-offsetof(t, m)))
+
+#endif

@@ -1,0 +1,86 @@
+/* Every bound of Muster in one place, with its reason. Relations between bounds are asserted.
+ *
+ * The limits on what users send are the contract of api/openapi.yaml. */
+#ifndef MUSTER_BASE_LIMITS_H
+#define MUSTER_BASE_LIMITS_H
+
+#include <assert.h>
+
+/* --- what users send (bytes; a NUL is never counted) --- */
+#define NAME_BYTES_MAX           255 /* id, name, type, zone */
+#define HOST_BYTES_MAX           255 /* a DNS name is at most 253 */
+#define TAGS_MAX                 64
+#define TAG_BYTES_MAX            255
+#define METADATA_MAX             64
+#define METADATA_KEY_BYTES_MAX   128
+#define METADATA_VALUE_BYTES_MAX 512
+#define NOTE_BYTES_MAX           512 /* also the reason of a maintenance */
+#define WEIGHT_MAX               65535
+#define TTL_MS_MIN               1000
+#define TTL_MS_MAX               (24 * 3600 * 1000)
+#define REAP_AFTER_MS_MAX        (7 * 24 * 3600 * 1000)
+#define REGISTER_BODY_BYTES_MAX  (64 * 1024)
+#define HEARTBEAT_BODY_BYTES_MAX (1024 * 1024)
+#define HEARTBEAT_IDS_MAX        10000
+#define SMALL_BODY_BYTES_MAX     (8 * 1024) /* maintenance: an enabled flag and a reason */
+#define WAIT_MS_MAX              (10 * 60 * 1000)
+#define WAIT_MS_DEFAULT          (30 * 1000)
+#define PAGE_LIMIT_MAX           10000
+
+/* --- HTTP --- */
+#define HTTP_CONNECTION_MEMORY 16384 /* libmicrohttpd slows down above 16 KiB */
+#define HTTP_CONNECTIONS_MAX   16384 /* for all workers together */
+#define HTTP_THREADS_MAX       64
+#define HTTP_IDLE_SECONDS      120
+
+/* --- the registry --- */
+/* An incarnation is index * 65536 + position: below 2^53, so that JSON numbers hold it. */
+#define INCARNATION_POSITION_BITS 16
+#define EVENTS_KEPT               8192
+#define EVENTS_BYTES_MAX          (8 * 1024 * 1024)
+
+/* --- replication --- */
+#define MEMBERS_MAX 9
+/* A write of one client: the largest command is a register of about 60 KiB or a heartbeat of
+ * 10,000 ids of 255 bytes, which the replica sends resolved wherever it knows the instance. */
+#define OP_BYTES_MAX (4 * 1024 * 1024)
+/* What one replica sends to the leader at a time; the next waits until this one is settled. */
+#define BUNDLE_BYTES_MAX (4 * 1024 * 1024 + 64 * 1024)
+#define BUNDLE_OPS_MAX   8192
+/* One log entry: a bundle of each member at most, but not more than this unless one alone is. */
+#define ENTRY_BYTES_MAX   (5 * 1024 * 1024)
+#define ENTRY_BUNDLES_MAX MEMBERS_MAX
+#define ENTRY_OPS_MAX     65535 /* a position in an entry has 16 bits */
+/* Entries proposed and not yet applied: deep pipelines slow libraft down. */
+#define ENTRIES_IN_FLIGHT_MAX 4
+/* Entries in one AppendEntries message to a member that catches up. */
+#define APPEND_ENTRIES_MAX 12
+/* Writes waiting at one replica: above it, refused at the door. */
+#define QUEUE_OPS_MAX   65536
+#define QUEUE_BYTES_MAX (64 * 1024 * 1024)
+/* Reads waiting for an index, a change or a leader proof. */
+#define WAITERS_MAX 65536
+
+/* --- links between members --- */
+#define PEER_FRAME_BYTES_MAX (64 * 1024 * 1024)
+/* Bulk messages (snapshots) travel in pieces between the others. */
+#define PEER_PIECE_BYTES     (256 * 1024)
+#define PEER_BULK_BYTES_MAX  (2ull * 1024 * 1024 * 1024)
+#define PEER_QUEUE_BYTES_MAX (96 * 1024 * 1024)
+#define PEER_HANDSHAKE_MS    3000
+#define PEER_CONNECTIONS_MAX 64 /* incoming, those in handshake included */
+#define SECRET_BYTES_MAX     256
+
+/* --- disk --- */
+#define SNAPSHOT_LOG_BYTES_DEFAULT (32 * 1024 * 1024)
+#define SNAPSHOT_LOG_BYTES_MIN     (64 * 1024)
+
+static_assert(OP_BYTES_MAX < BUNDLE_BYTES_MAX, "a bundle holds any op");
+static_assert(BUNDLE_BYTES_MAX < ENTRY_BYTES_MAX, "an entry holds any bundle");
+static_assert(ENTRY_BYTES_MAX < 8 * 1024 * 1024 - 65536, "an entry fits into a log segment");
+static_assert(APPEND_ENTRIES_MAX * (ENTRY_BYTES_MAX + 64) < PEER_FRAME_BYTES_MAX,
+              "a frame holds any AppendEntries message");
+static_assert(ENTRY_OPS_MAX < (1 << INCARNATION_POSITION_BITS), "a position has 16 bits");
+static_assert(HEARTBEAT_IDS_MAX * (NAME_BYTES_MAX + 3) < OP_BYTES_MAX, "ids unresolved fit an op");
+
+#endif

@@ -1,0 +1,35 @@
+/* One line an event, on stderr, as text or JSON: time, level, area, event, key=value pairs.
+ * Strings from outside go through LOG_QUOTED or a quoted %s; control characters are escaped.
+ *
+ * Thread: any; a line is written whole. */
+#ifndef MUSTER_BASE_LOG_H
+#define MUSTER_BASE_LOG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "server/base/compiler.h"
+
+enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
+enum log_format { LOG_TEXT, LOG_JSON };
+
+/* At start, before there are threads. */
+void log_setup(enum log_level level, enum log_format format);
+bool log_enabled(enum log_level level);
+/* `area` is the part of Muster that speaks ("raft", "peer", "lease", ...), `event` a few fixed
+ * words, and the rest `key=value key="quoted value"` pairs. A line is cut at 2 KiB. */
+void log_write(enum log_level level, const char *area, const char *event, const char *format, ...)
+    PRINTF_LIKE(4, 5);
+
+/* Lets through one message a second for each place, and counts the ones it held back.
+ *     static struct log_gate gate;
+ *     uint64_t held;
+ *     if (log_gate_open(&gate, &held)) log_write(LOG_WARN, ..., "held_back=%" PRIu64, held);
+ * Thread: one owner a gate. */
+struct log_gate {
+    uint64_t next_ms;
+    uint64_t held;
+};
+bool log_gate_open(struct log_gate *gate, uint64_t *ret_held);
+
+#endif

@@ -1,0 +1,20 @@
+/* Memory that is never NULL: the server aborts when there is none, because a replica that cannot
+ * apply a committed command must not go on as if it had.
+ *
+ * Thread: any. Owns: the caller frees with free(). */
+#ifndef MUSTER_BASE_MEM_H
+#define MUSTER_BASE_MEM_H
+
+#include <stddef.h>
+
+#include "server/base/compiler.h"
+
+MUST_USE void *mem_alloc(size_t size);
+/* Zeroed; aborts as well when count * size overflows. */
+MUST_USE void *mem_zalloc(size_t count, size_t size);
+MUST_USE void *mem_realloc(void *old, size_t size);
+MUST_USE char *mem_strdup(const char *text);
+/* A NUL-terminated copy of len bytes. */
+MUST_USE char *mem_strndup(const char *text, size_t len);
+
+#endif

@@ -1,0 +1,41 @@
+/* Counters, gauges and histograms of the process, all listed in metric.def.
+ *
+ * Thread: any; relaxed atomics. */
+#ifndef MUSTER_BASE_METRIC_H
+#define MUSTER_BASE_METRIC_H
+
+#include <stdint.h>
+
+#include "server/base/buffer.h"
+
+enum metric {
+#define COUNTER(name, help) METRIC_##name,
+#define GAUGE(name, help)   METRIC_##name,
+#define HISTOGRAM(name, help)
+#include "server/base/metric.def"
+#undef COUNTER
+#undef GAUGE
+#undef HISTOGRAM
+    METRICS,
+};
+
+enum histogram {
+#define COUNTER(name, help)
+#define GAUGE(name, help)
+#define HISTOGRAM(name, help) HISTOGRAM_##name,
+#include "server/base/metric.def"
+#undef COUNTER
+#undef GAUGE
+#undef HISTOGRAM
+    HISTOGRAMS,
+};
+
+void metric_add(enum metric metric, int64_t amount);
+void metric_set(enum metric metric, int64_t value);
+int64_t metric_get(enum metric metric);
+/* Buckets are powers of two from 32 microseconds to about 17 seconds. */
+void metric_observe_us(enum histogram histogram, uint64_t microseconds);
+/* All of them in Prometheus' text format, version 0.0.4. */
+void metric_render(struct buffer *out);
+
+#endif

@@ -1,0 +1,156 @@
+#include "server/base/text.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+bool text_parse_u64(const char *text, uint64_t max, uint64_t *ret_value)
+{
+    uint64_t value = 0;
+    if (*text == '\0') {
+        return false;
+    }
+    for (; *text != '\0'; text++) {
+        if (*text < '0' || *text > '9') {
+            return false;
+        }
+        uint64_t digit = (uint64_t)(*text - '0');
+        if (digit > max || value > (max - digit) / 10) {
+            return false;
+        }
+        value = value * 10 + digit;
+    }
+    *ret_value = value;
+    return true;
+}
+
+bool text_parse_duration_ms(const char *text, uint64_t *ret_ms)
+{
+    static const struct {
+        const char *suffix;
+        uint64_t unit_ms;
+    } units[] = {{"", 1000}, {"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}};
+    char whole[16];
+    size_t n = strspn(text, "0123456789");
+    if (n == 0 || n >= sizeof whole) {
+        return false;
+    }
+    memcpy(whole, text, n);
+    whole[n] = '\0';
+    text += n;
+    /* Thousandths; further digits would be below a millisecond of the smallest unit in use. */
+    uint64_t thousandths = 0;
+    if (*text == '.') {
+        text++;
+        size_t digits = strspn(text, "0123456789");
+        if (digits == 0 || digits > 3) {
+            return false;
+        }
+        for (size_t i = 0; i < 3; i++) {
+            thousandths = thousandths * 10 + (i < digits ? (uint64_t)(text[i] - '0') : 0);
+        }
+        text += digits;
+    }
+    uint64_t value;
+    if (!text_parse_u64(whole, UINT32_MAX, &value)) {
+        return false;
+    }
+    for (size_t i = 0; i < ARRAY_LENGTH(units); i++) {
+        if (strcmp(text, units[i].suffix) == 0) {
+            uint64_t ms = value * units[i].unit_ms + thousandths * units[i].unit_ms / 1000;
+            if (ms > UINT32_MAX) {
+                return false;
+            }
+            *ret_ms = ms;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool text_parse_address(const char *text, char *host, size_t host_size, uint16_t *ret_port)
+{
+    const char *colon = strrchr(text, ':');
+    uint64_t port;
+    if (colon == NULL || !text_parse_u64(colon + 1, UINT16_MAX, &port) || port == 0) {
+        return false;
+    }
+    size_t len = (size_t)(colon - text);
+    if (len >= 2 && text[0] == '[' && text[len - 1] == ']') {
+        text++;
+        len -= 2;
+    } else if (memchr(text, ':', len) != NULL) {
+        return false; /* an IPv6 address without its brackets */
+    }
+    if (len >= host_size) {
+        return false;
+    }
+    for (size_t i = 0; i < len; i++) {
+        if (text[i] <= ' ' || text[i] == 0x7f || strchr("[]/,=", text[i]) != NULL) {
+            return false;
+        }
+    }
+    memcpy(host, text, len);
+    host[len] = '\0';
+    *ret_port = (uint16_t)port;
+    return true;
+}
+
+/* Length of the well-formed sequence at p (of at most `left` bytes), 0 when ill-formed. */
+static size_t utf8_sequence(const unsigned char *p, size_t left, uint32_t *ret_code)
+{
+    static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
+    size_t len = p[0] < 0x80    ? 1
+                 : p[0] >= 0xf8 ? 0
+                 : p[0] >= 0xf0 ? 4
+                 : p[0] >= 0xe0 ? 3
+                 : p[0] >= 0xc0 ? 2
+                                : 0;
+    if (len == 0 || len > left) {
+        return 0;
+    }
+    uint32_t code = len == 1 ? p[0] : p[0] & (0x7fu >> len);
+    for (size_t i = 1; i < len; i++) {
+        if ((p[i] & 0xc0) != 0x80) {
+            return 0;
+        }
+        code = code << 6 | (p[i] & 0x3fu);
+    }
+    if (code < smallest[len] || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff)) {
+        return 0;
+    }
+    *ret_code = code;
+    return len;
+}
+
+bool text_is_printable(const char *text, size_t len)
+{
+    const unsigned char *p = (const unsigned char *)text;
+    size_t at = 0;
+    while (at < len) {
+        uint32_t code;
+        size_t n = utf8_sequence(p + at, len - at, &code);
+        if (n == 0 || code < 0x20 || (code >= 0x7f && code < 0xa0)) {
+            return false;
+        }
+        at += n;
+    }
+    return true;
+}
+
+void text_format_time(int64_t wall_ms, char out[TEXT_TIME_SIZE])
+{
+    int64_t ms = wall_ms % 1000;
+    int64_t seconds = wall_ms / 1000;
+    if (ms < 0) {
+        ms += 1000;
+        seconds--;
+    }
+    time_t t = (time_t)seconds;
+    struct tm tm;
+    if (gmtime_r(&t, &tm) == NULL) {
+        memset(&tm, 0, sizeof tm);
+    }
+    size_t n = strftime(out, TEXT_TIME_SIZE, "%Y-%m-%dT%H:%M:%S", &tm);
+    (void)snprintf(out + n, TEXT_TIME_SIZE - n, ".%03dZ", (int)ms);
+}

@@ -1,0 +1,32 @@
+/* Strict parsing and formatting of the small texts that people write: numbers, durations,
+ * addresses, times; and the check that a text is printable UTF-8.
+ *
+ * Thread: any. Nothing here depends on the locale. */
+#ifndef MUSTER_BASE_TEXT_H
+#define MUSTER_BASE_TEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "server/base/compiler.h"
+
+/* "2026-11-21T02:36:00.000Z" and its NUL. */
+#define TEXT_TIME_SIZE 32
+
+/* Decimal digits only, the whole text, no sign or space; false when empty or above `max`. */
+MUST_USE bool text_parse_u64(const char *text, uint64_t max, uint64_t *ret_value);
+/* `250ms`, `30s`, `5m`, `1h`, or a plain number of seconds, decimals allowed ("0.5", "1.5s").
+ * Gives milliseconds. False when not of that form or above UINT32_MAX milliseconds. */
+MUST_USE bool text_parse_duration_ms(const char *text, uint64_t *ret_ms);
+/* Splits "host:port" or "[ipv6]:port". `host` holds at most host_size - 1 bytes; may come out
+ * empty (":9000"). The port must be 1..65535. */
+MUST_USE bool text_parse_address(const char *text, char *host, size_t host_size,
+                                 uint16_t *ret_port);
+/* Valid UTF-8 (RFC 3629: no overlong forms, no surrogates) without control characters
+ * (C0, DEL, C1). */
+MUST_USE bool text_is_printable(const char *text, size_t len);
+/* RFC 3339 in UTC with milliseconds. */
+void text_format_time(int64_t wall_ms, char out[TEXT_TIME_SIZE]);
+
+#endif

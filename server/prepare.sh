@@ -1,0 +1,124 @@
+#!/bin/sh
+# Installs what Muster needs to build, run and be tested, on Debian 12 (bookworm) and later.
+#
+#   server/prepare.sh            what the build needs
+#   server/prepare.sh tests      and what the tests need
+#   server/prepare.sh ci         and formatting, clang-tidy and sanitizers
+#
+# Does nothing when everything is there. Without root it prints the packages to install and exits 1.
+# libraft comes from the release's backports suite where the release itself has one older than
+# 0.22; the source entry (mirror and signing key included) is derived from the machine's own.
+set -eu
+
+RAFT_MIN=0.22
+build_packages="gcc libc6-dev cmake ninja-build pkg-config libraft-dev libuv1-dev libmsgpack-dev
+ libmicrohttpd-dev liburcu-dev libjansson-dev libgnutls28-dev libcurl4-gnutls-dev curl procps"
+test_packages="libcmocka-dev python3 python3-pytest python3-yaml util-linux e2fsprogs mount"
+ci_packages="clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev git"
+
+case "${1:-build}" in
+    build) packages=$build_packages ;;
+    tests) packages="$build_packages $test_packages" ;;
+    ci) packages="$build_packages $test_packages $ci_packages" ;;
+    *) sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 2 ;;
+esac
+
+say() { printf '%s\n' "$*" >&2; }
+
+if ! command -v dpkg-query >/dev/null 2>&1; then
+    say "muster: this is not a Debian system; install the equivalents of: $packages (libraft >= $RAFT_MIN)"
+    exit 1
+fi
+
+installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
+# Takes the package and the version it must at least have.
+newer() { dpkg --compare-versions "$(dpkg-query -W -f '${Version}' "$1" 2>/dev/null || echo 0)" ge "$2"; }
+candidate() { apt-cache policy "$1" 2>/dev/null | sed -n 's/^ *Candidate: *//p'; }
+
+missing=
+for package in $packages; do
+    installed "$package" || missing="$missing $package"
+done
+if installed libraft-dev && ! newer libraft-dev "$RAFT_MIN"; then
+    missing="$missing libraft-dev"
+fi
+[ -n "$missing" ] || exit 0
+
+codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
+if [ "$(id -u)" != 0 ]; then
+    say "muster: these packages are missing; install them as root, then run this again:"
+    say "   $missing"
+    case "$missing" in
+        *libraft*) say "    (libraft-dev >= $RAFT_MIN: where the release has an older one, from $codename-backports)" ;;
+    esac
+    exit 1
+fi
+
+# Prints the machine's own entry for its release, as a deb822 stanza for the backports suite.
+backports_entry() {
+    for file in /etc/apt/sources.list.d/*.sources; do
+        [ -f "$file" ] || continue
+        # One paragraph a stanza: the first whose suites hold the release's own name.
+        awk -v suite="$codename" 'BEGIN { RS = ""; FS = "\n" } {
+            mine = 0
+            for (i = 1; i <= NF; i++)
+                if ($i ~ /^Suites:/ && (" " substr($i, 8) " ") ~ ("[ \t]" suite "[ \t]")) mine = 1
+            if (!mine) next
+            for (i = 1; i <= NF; i++) {
+                if ($i ~ /^#/) continue
+                if ($i ~ /^Suites:/) print "Suites: " suite "-backports"
+                else print $i
+            }
+            exit
+        }' "$file"
+    done
+    for file in /etc/apt/sources.list /etc/apt/sources.list.d/*.list; do
+        [ -f "$file" ] || continue
+        awk -v suite="$codename" '$1 == "deb" {
+            options = ""; at = 2
+            if ($2 ~ /^\[/) { while ($at !~ /\]$/) at++; at++ }
+            if ($(at + 1) != suite) next
+            if ($0 ~ /signed-by=/) { options = $0; sub(/.*signed-by=/, "", options); sub(/[] ].*/, "", options) }
+            print "Types: deb\nURIs: " $at "\nSuites: " suite "-backports\nComponents: main"
+            if (options != "") print "Signed-By: " options
+            exit
+        }' "$file"
+    done
+}
+
+export DEBIAN_FRONTEND=noninteractive
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+run() {
+    if ! "$@" >"$log" 2>&1; then
+        tail -n 20 "$log" >&2
+        say "muster: '$*' failed"
+        exit 1
+    fi
+}
+
+say "muster: installing$missing"
+run apt-get update
+wanted=$missing
+case "$missing" in
+*libraft-dev*)
+    if ! dpkg --compare-versions "$(candidate libraft-dev || echo 0)" ge "$RAFT_MIN"; then
+        target=/etc/apt/sources.list.d/muster-backports.sources
+        entry=$(backports_entry | awk '/^$/ { exit } NR > 1 && /^Types:/ { exit } { print }')
+        if [ -z "$entry" ]; then
+            say "muster: no apt source for '$codename' found; add $codename-backports by hand and run this again"
+            exit 1
+        fi
+        printf '# Added by Muster for libraft-dev >= %s\n%s\n' "$RAFT_MIN" "$entry" >"$target"
+        run apt-get update
+        run apt-get install -y --no-install-recommends -t "$codename-backports" libraft-dev
+        wanted=$(echo "$missing" | sed 's/libraft-dev//g')
+    fi
+    ;;
+esac
+# shellcheck disable=SC2086 # a list of packages
+[ -z "$(echo $wanted)" ] || run apt-get install -y --no-install-recommends $wanted
+if ! newer libraft-dev "$RAFT_MIN"; then
+    say "muster: libraft-dev is still older than $RAFT_MIN; see consensus/README.md for why that is refused"
+    exit 1
+fi
