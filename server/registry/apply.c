@@ -1,0 +1,317 @@
+/* What each command does. Nothing here fails: a refusal is a result, the same on every replica. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "server/base/check.h"
+#include "server/base/mem.h"
+#include "server/registry/internal.h"
+#include "server/registry/mix.h"
+
+static void set_result(const struct instance *instance, struct result *ret_result)
+{
+    ret_result->incarnation = instance->record->incarnation;
+    ret_result->ttl_ms = instance->record->ttl_ms;
+}
+
+static void renew_lease(struct registry *r, struct lease *lease)
+{
+    registry_set_lease(r, lease, r->work.now_ms, r->work.now_ms + lease->ttl_ms);
+}
+
+/* For when the deadline may have come nearer than the lease's bucket. */
+static void renew_and_relink(struct registry *r, const struct instance *instance)
+{
+    leases_unlink(&r->leases, instance->slot);
+    renew_lease(r, leases_at(&r->leases, instance->slot));
+    leases_link(&r->leases, instance->slot);
+}
+
+/* The instance was heard from: its lease runs anew, and a lapsed one recovers. `declared` is what
+ * it says of itself (or said last). */
+static void heard(struct registry *r, struct instance *instance, enum health declared,
+                  const struct slice *note)
+{
+    const struct record *old = instance->record;
+    bool recovered = old->lapsed;
+    bool changed = old->declared != declared ||
+                   (note != NULL && (strlen(record_note(old)) != note->len ||
+                                     memcmp(record_note(old), note->data, note->len) != 0));
+    if (!recovered && !changed) {
+        renew_lease(r, leases_at(&r->leases, instance->slot));
+        return;
+    }
+    struct record *new = record_copy(old, note, NULL);
+    new->lapsed = false;
+    new->declared = (uint8_t)declared;
+    registry_replace(r, instance, new);
+    renew_and_relink(r, instance);
+    events_add(r, recovered ? EVENT_RECOVERED : EVENT_HEALTH, new);
+}
+
+/* --- register --- */
+
+static void register_new(struct registry *r, const struct command *command,
+                         struct result *ret_result)
+{
+    uint32_t slot = leases_take_slot(&r->leases);
+    if (slot == NONE) {
+        ret_result->status = ST_BUSY;
+        return;
+    }
+    struct record *record = record_create(&command->register_.registration);
+    record->slot = slot;
+    record->incarnation = r->incarnation;
+    record->index = r->work.index;
+    record->registered_ms = r->work.wall_ms;
+    record->declared = (uint8_t)command->register_.health;
+    registry_insert(r, record, slot, (uint32_t)(mix64(r->incarnation) >> 32), r->work.now_ms,
+                    r->work.now_ms + record->ttl_ms);
+    events_add(r, EVENT_REGISTERED, record);
+    ret_result->created = true;
+    ret_result->incarnation = record->incarnation;
+    ret_result->ttl_ms = record->ttl_ms;
+}
+
+/* Same id, other content: the owner's update when it named its incarnation, else another process
+ * has come in its place. */
+static void register_other(struct registry *r, struct instance *instance,
+                           const struct command *command)
+{
+    const struct record *old = instance->record;
+    bool owner = command->register_.incarnation != 0;
+    struct record *created = record_create(&command->register_.registration);
+    struct slice note = {.data = record_note(old), .len = owner ? strlen(record_note(old)) : 0};
+    struct slice reason = {.data = record_reason(old), .len = strlen(record_reason(old))};
+    struct record *new = record_copy(created, &note, &reason);
+    free(created);
+    new->incarnation = owner ? old->incarnation : r->incarnation;
+    new->registered_ms = owner ? old->registered_ms : r->work.wall_ms;
+    new->maintenance = old->maintenance;
+    new->declared = owner && !command->register_.health_given ? old->declared
+                                                              : (uint8_t)command->register_.health;
+    registry_replace(r, instance, new);
+    renew_and_relink(r, instance);
+    events_add(r, EVENT_UPDATED, new);
+}
+
+static void apply_register(struct registry *r, const struct command *command,
+                           struct result *ret_result)
+{
+    const struct registration *registration = &command->register_.registration;
+    struct instance *instance = registry_find(r, registration->id.data, registration->id.len);
+    if (instance == NULL) {
+        register_new(r, command, ret_result);
+        return;
+    }
+    uint64_t said = command->register_.incarnation;
+    if (said != 0 && said != instance->record->incarnation) {
+        ret_result->status = ST_CONFLICT;
+    } else if (record_same_content(instance->record, registration)) {
+        heard(r, instance,
+              command->register_.health_given ? command->register_.health
+                                              : (enum health)instance->record->declared,
+              NULL);
+    } else {
+        register_other(r, instance, command);
+    }
+    set_result(instance, ret_result);
+}
+
+/* --- heartbeats --- */
+
+static void miss(struct result *ret_result, uint32_t position, uint32_t count)
+{
+    if (ret_result->missed == NULL) {
+        ret_result->missed = mem_alloc(count * sizeof *ret_result->missed);
+    }
+    ret_result->missed[ret_result->missed_count++] = position;
+}
+
+static void apply_renew(struct registry *r, const struct command *command,
+                        struct result *ret_result)
+{
+    const uint8_t *ref = command->renew.refs;
+    for (uint32_t i = 0; i < command->renew.count; i++, ref += 8) {
+        uint32_t slot = load_u32(ref);
+        struct lease *lease = slot < r->leases.slots ? leases_at(&r->leases, slot) : NULL;
+        if (lease == NULL || lease->instance == NULL || lease->stamp != load_u32(ref + 4)) {
+            miss(ret_result, i, command->renew.count);
+            continue;
+        }
+        if (lease->lapsed) {
+            heard(r, lease->instance, (enum health)lease->instance->record->declared, NULL);
+        } else {
+            renew_lease(r, lease);
+        }
+        ret_result->renewed++;
+    }
+}
+
+static void heartbeat_one(struct registry *r, struct instance *instance,
+                          const struct command *command, struct result *ret_result)
+{
+    uint64_t said = command->heartbeat.incarnation;
+    set_result(instance, ret_result);
+    if (said != 0 && said != instance->record->incarnation) {
+        ret_result->status = ST_CONFLICT;
+        return;
+    }
+    enum health declared = (enum health)instance->record->declared;
+    const struct slice *note = command->heartbeat.note_given ? &command->heartbeat.note : NULL;
+    static const struct slice no_note = {.data = "", .len = 0};
+    if (command->heartbeat.status_given) {
+        /* A note explains the status it came with, not the next. */
+        if (note == NULL && command->heartbeat.status != declared) {
+            note = &no_note;
+        }
+        declared = command->heartbeat.status;
+    }
+    heard(r, instance, declared, note);
+    ret_result->renewed++;
+}
+
+static void apply_heartbeat(struct registry *r, const struct command *command,
+                            struct result *ret_result)
+{
+    for (uint32_t i = 0; i < command->heartbeat.count; i++) {
+        const struct slice *id = &command->heartbeat.ids[i];
+        struct instance *instance = registry_find(r, id->data, id->len);
+        if (instance == NULL) {
+            miss(ret_result, i, command->heartbeat.count);
+        } else {
+            heartbeat_one(r, instance, command, ret_result);
+        }
+    }
+    if (command->heartbeat.count == 1 && ret_result->missed_count == 1) {
+        ret_result->status = ST_NOT_FOUND;
+    }
+}
+
+/* --- the others --- */
+
+static void apply_deregister(struct registry *r, const struct command *command,
+                             struct result *ret_result)
+{
+    const struct slice *id = &command->deregister.id;
+    struct instance *instance = registry_find(r, id->data, id->len);
+    if (instance == NULL) {
+        ret_result->status = ST_NOT_FOUND;
+        return;
+    }
+    set_result(instance, ret_result);
+    uint64_t said = command->deregister.incarnation;
+    if (said != 0 && said != instance->record->incarnation) {
+        ret_result->status = ST_CONFLICT;
+        return;
+    }
+    events_add(r, EVENT_DEREGISTERED, instance->record);
+    registry_remove(r, instance);
+}
+
+static void apply_maintenance(struct registry *r, const struct command *command,
+                              struct result *ret_result)
+{
+    const struct slice *id = &command->maintenance.id;
+    const struct slice none = {.data = "", .len = 0};
+    const struct slice *reason =
+        command->maintenance.enabled ? &command->maintenance.reason : &none;
+    struct instance *instance = registry_find(r, id->data, id->len);
+    if (instance == NULL) {
+        ret_result->status = ST_NOT_FOUND;
+        return;
+    }
+    const struct record *old = instance->record;
+    if (old->maintenance != command->maintenance.enabled ||
+        strlen(record_reason(old)) != reason->len ||
+        memcmp(record_reason(old), reason->data, reason->len) != 0) {
+        struct record *new = record_copy(old, NULL, reason);
+        new->maintenance = command->maintenance.enabled;
+        registry_replace(r, instance, new);
+        events_add(r, EVENT_MAINTENANCE, new);
+    }
+    set_result(instance, ret_result);
+}
+
+static void lapse(struct registry *r, struct instance *instance)
+{
+    struct lease *lease = leases_at(&r->leases, instance->slot);
+    struct record *new = record_copy(instance->record, NULL, NULL);
+    uint64_t renewed = atomic_load_explicit(&lease->renewed_ms, memory_order_relaxed);
+    new->lapsed = true;
+    registry_replace(r, instance, new);
+    leases_unlink(&r->leases, instance->slot);
+    registry_set_lease(r, lease, renewed,
+                       new->reap_after_ms > 0 ? r->work.now_ms + new->reap_after_ms : NEVER);
+    leases_link(&r->leases, instance->slot);
+    events_add(r, EVENT_EXPIRED, new);
+}
+
+/* Orders what is due: by deadline, and at the same moment by age. */
+struct due {
+    uint64_t deadline_ms;
+    uint64_t incarnation;
+    struct instance *instance;
+};
+
+static int compare_due(const void *a, const void *b)
+{
+    const struct due *x = a;
+    const struct due *y = b;
+    if (x->deadline_ms != y->deadline_ms) {
+        return x->deadline_ms < y->deadline_ms ? -1 : 1;
+    }
+    return x->incarnation < y->incarnation ? -1 : x->incarnation > y->incarnation;
+}
+
+static void apply_expire(struct registry *r, const struct command *command,
+                         struct result *ret_result)
+{
+    leases_collect_due(&r->leases, command->expire.until_ms);
+    uint32_t count = r->leases.due_count;
+    struct due *due = mem_alloc(count * sizeof *due);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct lease *lease = leases_at(&r->leases, r->leases.due[i]);
+        due[i] = (struct due){
+            .deadline_ms = atomic_load_explicit(&lease->deadline_ms, memory_order_relaxed),
+            .incarnation = lease->instance->record->incarnation,
+            .instance = lease->instance,
+        };
+    }
+    /* The wheel's order depends on the past of this process; this one does not. */
+    qsort(due, count, sizeof *due, compare_due);
+    for (uint32_t i = 0; i < count && i < command->expire.limit; i++) {
+        if (due[i].instance->record->lapsed) {
+            events_add(r, EVENT_REAPED, due[i].instance->record);
+            registry_remove(r, due[i].instance);
+        } else {
+            lapse(r, due[i].instance);
+        }
+        ret_result->expired++;
+    }
+    free(due);
+}
+
+void apply_command(struct registry *r, const struct command *command, struct result *ret_result)
+{
+    switch (command->kind) {
+    case COMMAND_REGISTER:
+        apply_register(r, command, ret_result);
+        return;
+    case COMMAND_RENEW:
+        apply_renew(r, command, ret_result);
+        return;
+    case COMMAND_HEARTBEAT:
+        apply_heartbeat(r, command, ret_result);
+        return;
+    case COMMAND_DEREGISTER:
+        apply_deregister(r, command, ret_result);
+        return;
+    case COMMAND_MAINTENANCE:
+        apply_maintenance(r, command, ret_result);
+        return;
+    case COMMAND_EXPIRE:
+        apply_expire(r, command, ret_result);
+        return;
+    }
+    CHECK(false); /* the decoder lets no other kind through */
+}

@@ -1,0 +1,127 @@
+/* What the files of the registry share. Nobody else includes it.
+ *
+ * Thread: loop; fields that readers look at are atomic or published with the view. */
+#ifndef MUSTER_REGISTRY_INTERNAL_H
+#define MUSTER_REGISTRY_INTERNAL_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <urcu.h>
+#include <urcu/rculfhash.h>
+
+#include "server/base/ptree.h"
+#include "server/registry/registry.h"
+#include "server/registry/view.h"
+
+#define NONE          UINT32_MAX
+#define NEVER         UINT64_MAX
+#define INSTANCES_MAX (1u << 24)
+#define LEASES_BLOCK  4096u
+#define LEASE_BLOCKS  (INSTANCES_MAX / LEASES_BLOCK)
+#define WHEEL_BUCKETS 8192u
+#define WHEEL_TICK_MS 64u
+
+struct instance {
+    struct cds_lfht_node node; /* in registry.by_id */
+    struct record *record;     /* read with rcu_dereference */
+    uint32_t slot;
+    uint32_t stamp;
+};
+
+/* A lease stays in one bucket of the wheel until that comes due, however often it was renewed
+ * meanwhile; only then is it moved to where its deadline now says. (A lazy form of the hashed
+ * timing wheels of Varghese and Lauck, SOSP 1987: renewing costs nothing but the new deadline.) */
+struct lease {
+    _Atomic uint64_t deadline_ms; /* end of the lease; when lapsed, of the time before reaping */
+    _Atomic uint64_t renewed_ms;
+    struct instance *instance; /* NULL when the slot is free */
+    uint32_t stamp;
+    uint32_t ttl_ms;
+    uint32_t previous, next; /* in the bucket */
+    uint16_t bucket;         /* WHEEL_BUCKETS when in none */
+    bool lapsed;
+};
+
+struct leases {
+    struct lease *blocks[LEASE_BLOCKS]; /* stay in place, so that readers may look */
+    uint64_t *used;                     /* a bit a slot */
+    uint32_t slots;                     /* in blocks so far */
+    uint32_t first_free_word;           /* no free bit before it */
+    uint32_t heads[WHEEL_BUCKETS];
+    uint64_t cursor; /* tick that the wheel stands at */
+    uint32_t *due;   /* scratch */
+    uint32_t due_count, due_capacity;
+};
+
+struct registry {
+    struct registry_options options;
+    struct ptree_kind services_kind, records_kind, tallies_kind;
+    struct cds_lfht *by_id;
+    struct leases leases;
+    struct view work;       /* what the next view will say */
+    struct view *view;      /* published */
+    uint64_t instances_sum; /* of the hashes of all instances, wraps around */
+    uint64_t services_sum;  /* of the hashes of names and indexes of all services */
+    uint64_t events_sum;    /* likewise of the events kept */
+    size_t events_bytes;
+    _Atomic(struct event *) events[EVENTS_KEPT];
+    uint32_t entry_events; /* made in this entry */
+    uint64_t incarnation;  /* of the command being applied */
+    char **touched;        /* names of services */
+    size_t touched_count, touched_capacity;
+    void **retired;
+    size_t retired_count, retired_capacity;
+    unsigned holds; /* snapshots out */
+    bool in_entry;
+};
+
+/* registry.c */
+struct instance *registry_find(const struct registry *r, const char *id, size_t len);
+void registry_retire(struct registry *r, void *memory);
+void registry_record_unref(struct registry *r, struct record *record);
+/* Puts an instance into the tables; its record's slot and all else is set. */
+void registry_insert(struct registry *r, struct record *record, uint32_t slot, uint32_t stamp,
+                     uint64_t renewed_ms, uint64_t deadline_ms);
+void registry_remove(struct registry *r, struct instance *instance);
+/* Puts another record (whose reference it takes) in place of the instance's. */
+void registry_replace(struct registry *r, struct instance *instance, struct record *record);
+uint64_t registry_lease_hash(const struct lease *lease);
+/* Changes deadline and renewal time of a lease in the hash as well. */
+void registry_set_lease(struct registry *r, struct lease *lease, uint64_t renewed_ms,
+                        uint64_t deadline_ms);
+
+/* apply.c */
+void apply_command(struct registry *r, const struct command *command, struct result *ret_result);
+
+/* services.c: counts, tags and types of each service */
+void services_add(struct registry *r, struct record *record);
+void services_remove(struct registry *r, struct record *record);
+void services_replace(struct registry *r, struct record *old, struct record *new);
+void services_set_index(struct registry *r, struct service_view *service, uint64_t index);
+void services_free_view(struct service_view *view);
+
+/* events.c */
+void events_add(struct registry *r, enum event_type type, struct record *record);
+void events_restore(struct registry *r, const struct event *event);
+void events_clear(struct registry *r);
+
+/* leases.c */
+void leases_init(struct leases *leases);
+void leases_done(struct leases *leases);
+struct lease *leases_at(const struct leases *leases, uint32_t slot);
+/* The lowest free slot, so that the choice is the same on all replicas; NONE when full. */
+uint32_t leases_take_slot(struct leases *leases);
+/* A certain slot; false when it is taken or out of range. */
+bool leases_take_this_slot(struct leases *leases, uint32_t slot);
+void leases_free_slot(struct leases *leases, uint32_t slot);
+/* Puts the slot into the bucket of its deadline. */
+void leases_link(struct leases *leases, uint32_t slot);
+void leases_unlink(struct leases *leases, uint32_t slot);
+/* Collects in leases->due all slots whose deadline is <= until, in no order; they stay linked. */
+void leases_collect_due(struct leases *leases, uint64_t until_ms);
+void leases_start_at(struct leases *leases, uint64_t now_ms);
+
+#endif

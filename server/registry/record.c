@@ -1,0 +1,242 @@
+#include "server/registry/record.h"
+
+#include <string.h>
+
+#include "server/base/check.h"
+#include "server/base/mem.h"
+#include "server/registry/mix.h"
+
+/* The largest text of a record must fit the 16-bit offsets. */
+static_assert(6 * (NAME_BYTES_MAX + 1) + 2 * (NOTE_BYTES_MAX + 1) + TAGS_MAX * (TAG_BYTES_MAX + 1) +
+                      METADATA_MAX * (METADATA_KEY_BYTES_MAX + METADATA_VALUE_BYTES_MAX + 2) <
+                  UINT16_MAX,
+              "16-bit offsets reach all of a record");
+
+static const char *const health_names[] = {"passing", "warning", "critical", "maintenance"};
+
+const char *health_name(enum health health)
+{
+    return health_names[health];
+}
+
+bool health_parse(const char *text, enum health *ret_health)
+{
+    for (unsigned i = 0; i < HEALTH_COUNT; i++) {
+        if (strcmp(text, health_names[i]) == 0) {
+            *ret_health = i;
+            return true;
+        }
+    }
+    return false;
+}
+
+enum health record_health(const struct record *r)
+{
+    if (r->lapsed) {
+        return HEALTH_CRITICAL;
+    }
+    return r->maintenance ? HEALTH_MAINTENANCE : (enum health)r->declared;
+}
+
+bool record_discoverable(const struct record *r)
+{
+    return !r->lapsed && !r->maintenance && r->declared <= HEALTH_WARNING;
+}
+
+bool record_has_tag(const struct record *r, const char *tag)
+{
+    const char *text = record_tags(r);
+    for (unsigned i = 0; i < r->tags_count; i++) {
+        if (strcmp(text, tag) == 0) {
+            return true;
+        }
+        text += strlen(text) + 1;
+    }
+    return false;
+}
+
+const char *record_metadata_value(const struct record *r, const char *key)
+{
+    const char *text = record_metadata(r);
+    for (unsigned i = 0; i < r->metadata_count; i++) {
+        const char *value = text + strlen(text) + 1;
+        if (strcmp(text, key) == 0) {
+            return value;
+        }
+        text = value + strlen(value) + 1;
+    }
+    return NULL;
+}
+
+/* A cursor that lays texts down one after the other, each with a NUL. */
+struct layout {
+    char *start;
+    char *at;
+};
+
+static uint16_t lay(struct layout *l, struct slice text)
+{
+    size_t offset = (size_t)(l->at - l->start);
+    memcpy(l->at, text.data, text.len);
+    l->at[text.len] = '\0';
+    l->at += text.len + 1;
+    return (uint16_t)offset;
+}
+
+static size_t text_size(const struct registration *g, size_t note_len, size_t reason_len)
+{
+    size_t size = g->id.len + g->name.len + g->type.len + g->host.len + g->zone.len + note_len +
+                  reason_len + 7;
+    for (uint32_t i = 0; i < g->tags_count; i++) {
+        size += g->tags[i].len + 1;
+    }
+    for (uint32_t i = 0; i < g->metadata_count; i++) {
+        size += g->metadata[i].key.len + g->metadata[i].value.len + 2;
+    }
+    return size;
+}
+
+static struct record *build(const struct registration *g, struct slice note, struct slice reason)
+{
+    size_t size = text_size(g, note.len, reason.len);
+    CHECK(size <= UINT16_MAX);
+    struct record *r = mem_alloc(sizeof *r + size);
+    *r = (struct record){
+        .references = 1,
+        .ttl_ms = g->ttl_ms,
+        .reap_after_ms = g->reap_after_ms,
+        .port = g->port,
+        .weight = g->weight,
+        .declared = HEALTH_PASSING,
+        .tags_count = (uint8_t)g->tags_count,
+        .metadata_count = (uint8_t)g->metadata_count,
+        .text_len = (uint32_t)size,
+    };
+    struct layout l = {.start = r->text, .at = r->text};
+    lay(&l, g->id);
+    r->name = lay(&l, g->name);
+    r->type = lay(&l, g->type);
+    r->host = lay(&l, g->host);
+    r->zone = lay(&l, g->zone);
+    r->note = lay(&l, note);
+    r->reason = lay(&l, reason);
+    r->tags = (uint16_t)(l.at - l.start);
+    for (uint32_t i = 0; i < g->tags_count; i++) {
+        lay(&l, g->tags[i]);
+    }
+    r->metadata = (uint16_t)(l.at - l.start);
+    for (uint32_t i = 0; i < g->metadata_count; i++) {
+        lay(&l, g->metadata[i].key);
+        lay(&l, g->metadata[i].value);
+    }
+    return r;
+}
+
+struct record *record_create(const struct registration *registration)
+{
+    struct slice empty = {.data = "", .len = 0};
+    return build(registration, empty, empty);
+}
+
+static struct slice slice_of(const char *text)
+{
+    return (struct slice){.data = text, .len = strlen(text)};
+}
+
+void record_registration(const struct record *r, struct registration *ret_registration)
+{
+    struct registration *g = ret_registration;
+    g->id = slice_of(record_id(r));
+    g->name = slice_of(record_name(r));
+    g->type = slice_of(record_type(r));
+    g->host = slice_of(record_host(r));
+    g->zone = slice_of(record_zone(r));
+    g->port = r->port;
+    g->weight = r->weight;
+    g->ttl_ms = r->ttl_ms;
+    g->reap_after_ms = r->reap_after_ms;
+    g->tags_count = r->tags_count;
+    g->metadata_count = r->metadata_count;
+    const char *text = record_tags(r);
+    for (uint32_t i = 0; i < g->tags_count; i++) {
+        g->tags[i] = slice_of(text);
+        text += g->tags[i].len + 1;
+    }
+    for (uint32_t i = 0; i < g->metadata_count; i++) {
+        g->metadata[i].key = slice_of(text);
+        text += g->metadata[i].key.len + 1;
+        g->metadata[i].value = slice_of(text);
+        text += g->metadata[i].value.len + 1;
+    }
+}
+
+struct record *record_copy(const struct record *r, const struct slice *note,
+                           const struct slice *reason)
+{
+    struct record *copy;
+    if (note == NULL && reason == NULL) {
+        copy = mem_alloc(record_size(r));
+        memcpy(copy, r, record_size(r));
+    } else {
+        struct registration g;
+        record_registration(r, &g);
+        copy = build(&g, note != NULL ? *note : slice_of(record_note(r)),
+                     reason != NULL ? *reason : slice_of(record_reason(r)));
+        copy->incarnation = r->incarnation;
+        copy->index = r->index;
+        copy->registered_ms = r->registered_ms;
+        copy->slot = r->slot;
+        copy->declared = r->declared;
+        copy->lapsed = r->lapsed;
+        copy->maintenance = r->maintenance;
+    }
+    copy->references = 1;
+    return copy;
+}
+
+static bool same(struct slice a, struct slice b)
+{
+    return a.len == b.len && memcmp(a.data, b.data, a.len) == 0;
+}
+
+bool record_same_content(const struct record *r, const struct registration *registration)
+{
+    const struct registration *b = registration;
+    struct registration a;
+    record_registration(r, &a);
+    if (a.port != b->port || a.weight != b->weight || a.ttl_ms != b->ttl_ms ||
+        a.reap_after_ms != b->reap_after_ms || a.tags_count != b->tags_count ||
+        a.metadata_count != b->metadata_count || !same(a.id, b->id) || !same(a.name, b->name) ||
+        !same(a.type, b->type) || !same(a.host, b->host) || !same(a.zone, b->zone)) {
+        return false;
+    }
+    for (uint32_t i = 0; i < a.tags_count; i++) {
+        if (!same(a.tags[i], b->tags[i])) {
+            return false;
+        }
+    }
+    for (uint32_t i = 0; i < a.metadata_count; i++) {
+        if (!same(a.metadata[i].key, b->metadata[i].key) ||
+            !same(a.metadata[i].value, b->metadata[i].value)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+uint64_t record_hash(const struct record *r)
+{
+    uint64_t h = mix64(r->incarnation);
+    h = mix64(h ^ r->index);
+    h = mix64(h ^ (uint64_t)r->registered_ms);
+    h = mix64(h ^ ((uint64_t)r->ttl_ms << 32 | r->reap_after_ms));
+    h = mix64(h ^ ((uint64_t)r->port << 48 | (uint64_t)r->weight << 32 |
+                   (uint64_t)r->declared << 16 | (uint64_t)r->lapsed << 8 | r->maintenance));
+    h = mix64(h ^ ((uint64_t)r->tags_count << 8 | r->metadata_count));
+    return mix64(h ^ mix_bytes(r->text, r->text_len));
+}
+
+size_t record_size(const struct record *r)
+{
+    return sizeof *r + r->text_len;
+}

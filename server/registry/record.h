@@ -1,0 +1,140 @@
+/* One registration as it stands at one log position: immutable, all of its text in one block.
+ * A change of anything that users see makes a new record.
+ *
+ * Thread: made and unreferenced on the loop; read anywhere while reachable from a view.
+ * Owns: its text. */
+#ifndef MUSTER_REGISTRY_RECORD_H
+#define MUSTER_REGISTRY_RECORD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "server/base/limits.h"
+
+enum health {
+    HEALTH_PASSING,
+    HEALTH_WARNING,
+    HEALTH_CRITICAL,
+    HEALTH_MAINTENANCE,
+    HEALTH_COUNT,
+};
+
+/* "passing", "warning", "critical", "maintenance". */
+const char *health_name(enum health health);
+/* False when the text is none of the four. */
+bool health_parse(const char *text, enum health *ret_health);
+
+/* Borrowed text with its length; data need not end with NUL. */
+struct slice {
+    const char *data;
+    size_t len;
+};
+struct pair {
+    struct slice key;
+    struct slice value;
+};
+
+/* What a client says of an instance. All borrowed. */
+struct registration {
+    struct slice id;
+    struct slice name;
+    struct slice type;
+    struct slice host;
+    struct slice zone;
+    uint16_t port;
+    uint16_t weight;
+    uint32_t ttl_ms;
+    uint32_t reap_after_ms; /* 0: never */
+    uint32_t tags_count;
+    uint32_t metadata_count;
+    struct slice tags[TAGS_MAX];
+    struct pair metadata[METADATA_MAX];
+};
+
+struct record {
+    uint64_t incarnation;
+    uint64_t index;        /* log index of the last change that users see */
+    int64_t registered_ms; /* wall clock of the leader at registration */
+    uint32_t slot;         /* of its lease */
+    uint32_t references;   /* loop only */
+    uint32_t ttl_ms;
+    uint32_t reap_after_ms;
+    uint16_t port;
+    uint16_t weight;
+    uint8_t declared; /* enum health that the client last said: passing..critical */
+    bool lapsed;      /* the lease was missed; critical until heard from */
+    bool maintenance;
+    uint8_t tags_count;
+    uint8_t metadata_count;
+    /* Offsets into text; the id is at 0, each text ends with NUL. */
+    uint16_t name, type, host, zone, note, reason, tags, metadata;
+    uint32_t text_len;
+    char text[];
+};
+
+static inline const char *record_id(const struct record *r)
+{
+    return r->text;
+}
+static inline const char *record_name(const struct record *r)
+{
+    return r->text + r->name;
+}
+static inline const char *record_type(const struct record *r)
+{
+    return r->text + r->type;
+}
+static inline const char *record_host(const struct record *r)
+{
+    return r->text + r->host;
+}
+static inline const char *record_zone(const struct record *r)
+{
+    return r->text + r->zone;
+}
+/* What the client last said with a heartbeat; empty when nothing. */
+static inline const char *record_note(const struct record *r)
+{
+    return r->text + r->note;
+}
+/* Why it is in maintenance; empty when not said. */
+static inline const char *record_reason(const struct record *r)
+{
+    return r->text + r->reason;
+}
+/* Tags one after the other: the next begins behind the NUL of the one before. */
+static inline const char *record_tags(const struct record *r)
+{
+    return r->text + r->tags;
+}
+/* key NUL value NUL key NUL value NUL ..., metadata_count pairs. */
+static inline const char *record_metadata(const struct record *r)
+{
+    return r->text + r->metadata;
+}
+
+/* What users see: critical when lapsed, else maintenance, else what the client declared. */
+enum health record_health(const struct record *r);
+/* Passing or warning. */
+bool record_discoverable(const struct record *r);
+bool record_has_tag(const struct record *r, const char *tag);
+/* NULL when the key is not there. */
+const char *record_metadata_value(const struct record *r, const char *key);
+
+/* A new record with one reference from a registration that obeys the limits; the fields outside
+ * of it (incarnation, index, times, states, note, reason) are zero or empty. */
+struct record *record_create(const struct registration *registration);
+/* A copy with one reference and another note and reason (either may be NULL: as before). */
+struct record *record_copy(const struct record *r, const struct slice *note,
+                           const struct slice *reason);
+/* Whether the record says just what the registration says. */
+bool record_same_content(const struct record *r, const struct registration *registration);
+/* A 64-bit hash of everything in it but its slot and references. */
+uint64_t record_hash(const struct record *r);
+/* Bytes it takes in memory. */
+size_t record_size(const struct record *r);
+/* Fills a registration that borrows from the record. */
+void record_registration(const struct record *r, struct registration *ret_registration);
+
+#endif

@@ -1,0 +1,344 @@
+#include "server/registry/registry.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "server/base/check.h"
+#include "server/base/mem.h"
+#include "server/registry/internal.h"
+#include "server/registry/mix.h"
+
+#define TABLE_BUCKETS_MIN 1024
+
+static const char *record_key(const void *value)
+{
+    return record_id(value);
+}
+
+static const char *service_key(const void *value)
+{
+    return ((const struct service_view *)value)->name;
+}
+
+static const char *tally_key(const void *value)
+{
+    return ((const struct tally *)value)->text;
+}
+
+static void retire_node(void *ctx, void *memory)
+{
+    registry_retire(ctx, memory);
+}
+
+static struct ptree_kind kind_of(struct registry *r, const char *(*key)(const void *))
+{
+    return (struct ptree_kind){.key = key, .retire = retire_node, .ctx = r};
+}
+
+static struct view *view_copy(const struct registry *r)
+{
+    struct view *view = mem_alloc(sizeof *view);
+    *view = r->work;
+    view->hash = registry_hash(r);
+    return view;
+}
+
+struct registry *registry_create(const struct registry_options *options)
+{
+    struct registry *r = mem_zalloc(1, sizeof *r);
+    r->options = *options;
+    r->services_kind = kind_of(r, service_key);
+    r->records_kind = kind_of(r, record_key);
+    r->tallies_kind = kind_of(r, tally_key);
+    r->by_id = cds_lfht_new(TABLE_BUCKETS_MIN, TABLE_BUCKETS_MIN, 0, CDS_LFHT_AUTO_RESIZE, NULL);
+    CHECK(r->by_id != NULL);
+    leases_init(&r->leases);
+    r->work.registry = r;
+    r->work.events_first = 1;
+    r->view = view_copy(r);
+    return r;
+}
+
+void registry_destroy(struct registry *r)
+{
+    if (r == NULL) {
+        return;
+    }
+    struct ptree_iterator it;
+    r->holds = 0;
+    rcu_read_lock();
+    for (uint32_t slot = 0; slot < r->leases.slots; slot++) {
+        struct instance *instance = leases_at(&r->leases, slot)->instance;
+        if (instance != NULL) {
+            (void)cds_lfht_del(r->by_id, &instance->node);
+            registry_record_unref(r, instance->record);
+            registry_retire(r, instance);
+        }
+    }
+    rcu_read_unlock();
+    events_clear(r);
+    ptree_iterate(&it, &r->work.services, 0);
+    for (struct service_view *s; (s = ptree_next(&it)) != NULL;) {
+        struct ptree_iterator tallies;
+        struct tally *tally;
+        for (ptree_iterate(&tallies, &s->tags, 0); (tally = ptree_next(&tallies)) != NULL;) {
+            registry_retire(r, tally);
+        }
+        for (ptree_iterate(&tallies, &s->types, 0); (tally = ptree_next(&tallies)) != NULL;) {
+            registry_retire(r, tally);
+        }
+        ptree_clear(&s->instances, &r->records_kind);
+        ptree_clear(&s->tags, &r->tallies_kind);
+        ptree_clear(&s->types, &r->tallies_kind);
+        registry_retire(r, (void *)((uintptr_t)s | 1u));
+    }
+    ptree_clear(&r->work.services, &r->services_kind);
+    ptree_clear(&r->work.instances, &r->records_kind);
+    registry_free_retired(r->retired, r->retired_count);
+    CHECK(cds_lfht_destroy(r->by_id, NULL) == 0);
+    leases_done(&r->leases);
+    for (size_t i = 0; i < r->touched_count; i++) {
+        free(r->touched[i]);
+    }
+    free(r->touched);
+    free(r->view);
+    free(r);
+}
+
+/* --- memory that readers may still see --- */
+
+void registry_free_retired(void **memory, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        uintptr_t address = (uintptr_t)memory[i];
+        if ((address & 1u) != 0) {
+            services_free_view((struct service_view *)(address & ~(uintptr_t)1));
+        } else {
+            free(memory[i]);
+        }
+    }
+    free(memory);
+}
+
+void registry_retire(struct registry *r, void *memory)
+{
+    if (r->retired_count == r->retired_capacity) {
+        r->retired_capacity = r->retired_capacity > 0 ? r->retired_capacity * 2 : 64;
+        r->retired = mem_realloc(r->retired, r->retired_capacity * sizeof *r->retired);
+    }
+    r->retired[r->retired_count++] = memory;
+}
+
+static void give_retired(struct registry *r)
+{
+    if (r->retired_count == 0 || r->holds > 0) {
+        return;
+    }
+    if (r->options.retire != NULL) {
+        r->options.retire(r->options.ctx, r->retired, r->retired_count);
+    } else {
+        registry_free_retired(r->retired, r->retired_count);
+    }
+    r->retired = NULL;
+    r->retired_count = r->retired_capacity = 0;
+}
+
+void registry_record_unref(struct registry *r, struct record *record)
+{
+    CHECK(record->references > 0);
+    if (--record->references == 0) {
+        registry_retire(r, record);
+    }
+}
+
+/* --- the tables --- */
+
+struct wanted_id {
+    const char *id;
+    size_t len;
+};
+
+static int matches_id(struct cds_lfht_node *node, const void *key)
+{
+    const struct wanted_id *wanted = key;
+    const struct instance *instance = CONTAINER_OF(node, struct instance, node);
+    const struct record *record = rcu_dereference(instance->record);
+    return strncmp(record_id(record), wanted->id, wanted->len) == 0 &&
+           record_id(record)[wanted->len] == '\0';
+}
+
+static unsigned long id_hash(const char *id, size_t len)
+{
+    return (unsigned long)mix_bytes(id, len);
+}
+
+struct instance *registry_find(const struct registry *r, const char *id, size_t len)
+{
+    struct wanted_id wanted = {.id = id, .len = len};
+    struct cds_lfht_iter it;
+    cds_lfht_lookup(r->by_id, id_hash(id, len), matches_id, &wanted, &it);
+    struct cds_lfht_node *node = cds_lfht_iter_get_node(&it);
+    return node != NULL ? CONTAINER_OF(node, struct instance, node) : NULL;
+}
+
+uint64_t registry_lease_hash(const struct lease *lease)
+{
+    uint64_t deadline = atomic_load_explicit(&lease->deadline_ms, memory_order_relaxed);
+    uint64_t renewed = atomic_load_explicit(&lease->renewed_ms, memory_order_relaxed);
+    return mix64(mix64(deadline ^ (uint64_t)lease->stamp << 32) ^ renewed);
+}
+
+static uint64_t record_in_place_hash(const struct record *record)
+{
+    return mix64(record_hash(record) ^ record->slot);
+}
+
+void registry_set_lease(struct registry *r, struct lease *lease, uint64_t renewed_ms,
+                        uint64_t deadline_ms)
+{
+    r->instances_sum -= registry_lease_hash(lease);
+    atomic_store_explicit(&lease->renewed_ms, renewed_ms, memory_order_relaxed);
+    atomic_store_explicit(&lease->deadline_ms, deadline_ms, memory_order_relaxed);
+    r->instances_sum += registry_lease_hash(lease);
+}
+
+void registry_insert(struct registry *r, struct record *record, uint32_t slot, uint32_t stamp,
+                     uint64_t renewed_ms, uint64_t deadline_ms)
+{
+    struct instance *instance = mem_alloc(sizeof *instance);
+    struct lease *lease = leases_at(&r->leases, slot);
+    const char *id = record_id(record);
+    *instance = (struct instance){.record = record, .slot = slot, .stamp = stamp};
+    cds_lfht_node_init(&instance->node);
+    lease->instance = instance;
+    lease->stamp = stamp;
+    lease->ttl_ms = record->ttl_ms;
+    lease->lapsed = record->lapsed;
+    lease->bucket = WHEEL_BUCKETS;
+    atomic_store_explicit(&lease->renewed_ms, renewed_ms, memory_order_relaxed);
+    atomic_store_explicit(&lease->deadline_ms, deadline_ms, memory_order_relaxed);
+    leases_link(&r->leases, slot);
+    cds_lfht_add(r->by_id, id_hash(id, strlen(id)), &instance->node);
+    void *replaced = ptree_put(&r->work.instances, &r->records_kind, record);
+    CHECK(replaced == NULL);
+    services_add(r, record);
+    r->work.changed_index = r->work.index;
+    r->instances_sum += record_in_place_hash(record) + registry_lease_hash(lease);
+}
+
+void registry_remove(struct registry *r, struct instance *instance)
+{
+    struct record *record = instance->record;
+    r->instances_sum -=
+        record_in_place_hash(record) + registry_lease_hash(leases_at(&r->leases, instance->slot));
+    CHECK(cds_lfht_del(r->by_id, &instance->node) == 0);
+    ptree_remove(&r->work.instances, &r->records_kind, record_id(record));
+    services_remove(r, record);
+    leases_free_slot(&r->leases, instance->slot);
+    r->work.changed_index = r->work.index;
+    registry_record_unref(r, record);
+    registry_retire(r, instance);
+}
+
+void registry_replace(struct registry *r, struct instance *instance, struct record *record)
+{
+    struct record *old = instance->record;
+    record->slot = instance->slot;
+    record->index = r->work.index;
+    r->instances_sum += record_in_place_hash(record) - record_in_place_hash(old);
+    ptree_put(&r->work.instances, &r->records_kind, record);
+    services_replace(r, old, record);
+    leases_at(&r->leases, instance->slot)->lapsed = record->lapsed;
+    leases_at(&r->leases, instance->slot)->ttl_ms = record->ttl_ms;
+    r->work.changed_index = r->work.index;
+    rcu_assign_pointer(instance->record, record);
+    registry_record_unref(r, old);
+}
+
+/* --- entries --- */
+
+void registry_begin(struct registry *r, uint64_t index, const struct stamp *stamp)
+{
+    CHECK(!r->in_entry);
+    CHECK(index > r->work.index);
+    r->in_entry = true;
+    r->entry_events = 0;
+    r->work.index = index;
+    r->work.wall_ms = stamp->wall_ms;
+    if (stamp->now_ms > r->work.now_ms) {
+        r->work.now_ms = stamp->now_ms;
+    }
+    for (size_t i = 0; i < r->touched_count; i++) {
+        free(r->touched[i]);
+    }
+    r->touched_count = 0;
+}
+
+void registry_apply(struct registry *r, uint32_t position, const struct command *command,
+                    struct result *ret_result)
+{
+    struct result ignored;
+    struct result *result = ret_result != NULL ? ret_result : &ignored;
+    CHECK(r->in_entry);
+    CHECK(position < 1u << INCARNATION_POSITION_BITS);
+    r->incarnation = r->work.index << INCARNATION_POSITION_BITS | position;
+    *result = (struct result){.status = ST_OK, .index = r->work.index};
+    rcu_read_lock();
+    apply_command(r, command, result);
+    rcu_read_unlock();
+    if (ret_result == NULL) {
+        free(ignored.missed);
+    }
+}
+
+void registry_end(struct registry *r)
+{
+    CHECK(r->in_entry);
+    r->in_entry = false;
+    registry_retire(r, r->view);
+    rcu_assign_pointer(r->view, view_copy(r));
+    ptree_publish(&r->services_kind);
+    ptree_publish(&r->records_kind);
+    ptree_publish(&r->tallies_kind);
+    give_retired(r);
+}
+
+struct touched registry_touched(const struct registry *r)
+{
+    return (struct touched){.services = (const char *const *)r->touched, .count = r->touched_count};
+}
+
+uint32_t registry_due(struct registry *r, uint64_t now_ms)
+{
+    leases_collect_due(&r->leases, now_ms);
+    return r->leases.due_count;
+}
+
+uint32_t registry_count(const struct registry *r)
+{
+    return (uint32_t)ptree_count(&r->work.instances);
+}
+
+uint64_t registry_index(const struct registry *r)
+{
+    return r->work.index;
+}
+
+uint64_t registry_now_ms(const struct registry *r)
+{
+    return r->work.now_ms;
+}
+
+uint64_t registry_hash(const struct registry *r)
+{
+    uint64_t h = mix64(r->instances_sum);
+    h = mix64(h ^ r->services_sum);
+    h = mix64(h ^ r->events_sum);
+    h = mix64(h ^ r->work.index);
+    h = mix64(h ^ r->work.now_ms);
+    h = mix64(h ^ (uint64_t)r->work.wall_ms);
+    h = mix64(h ^ r->work.changed_index);
+    h = mix64(h ^ r->work.services_index);
+    h = mix64(h ^ r->work.extinct_index);
+    return mix64(h ^ r->work.events_last);
+}

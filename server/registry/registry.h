@@ -1,0 +1,71 @@
+/* The registry: a pure, deterministic state machine. Commands in, results and events out. It has no
+ * clock, thread, random number, locale, configuration or log; time and position come with the log
+ * entry. Its published state is immutable and can be read by other threads (view.h).
+ *
+ * Thread: loop only, except where view.h says otherwise. The loop thread is registered with
+ * liburcu, and is outside of a read-side critical section when it calls.
+ * Owns: all instances, records, events and views. */
+#ifndef MUSTER_REGISTRY_REGISTRY_H
+#define MUSTER_REGISTRY_REGISTRY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "server/registry/command.h"
+#include "server/registry/record.h"
+
+struct registry;
+
+struct registry_options {
+    /* Takes what readers may still reach, after each entry: `memory` itself and each of its items
+     * go to registry_free_retired() after a grace period. NULL: at once (without reader threads).
+     */
+    void (*retire)(void *ctx, void **memory, size_t count);
+    void *ctx;
+};
+void registry_free_retired(void **memory, size_t count);
+
+struct registry *registry_create(const struct registry_options *options);
+/* No reader may be left. NULL is accepted. */
+void registry_destroy(struct registry *registry);
+
+/* What the leader stamped on an entry. */
+struct stamp {
+    uint64_t now_ms; /* cluster time; the registry keeps the largest it has seen */
+    int64_t wall_ms; /* for people */
+};
+
+/* One log entry: begin, apply each of its commands in order, end. `index` rises with every entry.
+ */
+void registry_begin(struct registry *registry, uint64_t index, const struct stamp *stamp);
+/* `position` of the command in the entry, rising, below 65536. `ret_result` may be NULL (then
+ * nothing is allocated for it). The command's limits have been checked by the decoder. */
+void registry_apply(struct registry *registry, uint32_t position, const struct command *command,
+                    struct result *ret_result);
+/* Publishes what changed. */
+void registry_end(struct registry *registry);
+
+/* What the entry just ended has changed for watchers: names of services touched, valid until the
+ * next registry_begin. */
+struct touched {
+    const char *const *services;
+    size_t count;
+};
+struct touched registry_touched(const struct registry *registry);
+
+/* Leases due at `now_ms`, of all that there are. Looks, changes nothing that is replicated. */
+uint32_t registry_due(struct registry *registry, uint64_t now_ms);
+uint32_t registry_count(const struct registry *registry);
+
+/* Log index of the last entry, cluster time, wall clock of the last entry. */
+uint64_t registry_index(const struct registry *registry);
+uint64_t registry_now_ms(const struct registry *registry);
+/* A hash over everything replicated: equal at equal index on all replicas. */
+uint64_t registry_hash(const struct registry *registry);
+
+/* Checks every invariant between the tables, O(n); for tests. NULL when all hold, else a sentence.
+ */
+const char *registry_verify(struct registry *registry);
+
+#endif

@@ -1,0 +1,173 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "server/base/check.h"
+#include "server/base/mem.h"
+#include "server/registry/internal.h"
+#include "server/registry/mix.h"
+
+static void touch_name(struct registry *r, const char *name)
+{
+    if (r->touched_count == r->touched_capacity) {
+        r->touched_capacity = r->touched_capacity > 0 ? r->touched_capacity * 2 : 16;
+        r->touched = mem_realloc(r->touched, r->touched_capacity * sizeof *r->touched);
+    }
+    r->touched[r->touched_count++] = mem_strdup(name);
+}
+
+static void retire_view(struct registry *r, struct service_view *view)
+{
+    /* The mark tells registry_free_retired() that there may be text with it. */
+    registry_retire(r, (void *)((uintptr_t)view | 1u));
+}
+
+void services_free_view(struct service_view *view)
+{
+    free(atomic_load_explicit(&view->rendered, memory_order_relaxed));
+    free(view);
+}
+
+static uint64_t service_hash(const struct service_view *service)
+{
+    return mix64(mix_bytes(service->name, strlen(service->name)) ^ service->index);
+}
+
+void services_set_index(struct registry *r, struct service_view *service, uint64_t index)
+{
+    r->services_sum -= service_hash(service);
+    service->index = index;
+    r->services_sum += service_hash(service);
+}
+
+/* The service as this entry may still change it, made when it is not there. */
+static struct service_view *touch(struct registry *r, const char *name)
+{
+    struct service_view *old = ptree_find(&r->work.services, &r->services_kind, name);
+    if (old != NULL && old->epoch == r->services_kind.epoch) {
+        return old;
+    }
+    size_t size = sizeof *old + strlen(name) + 1;
+    struct service_view *copy = mem_zalloc(1, size);
+    if (old != NULL) {
+        copy->instances = old->instances;
+        copy->tags = old->tags;
+        copy->types = old->types;
+        memcpy(copy->counts, old->counts, sizeof copy->counts);
+        r->services_sum -= service_hash(old);
+    } else {
+        r->work.services_count++;
+    }
+    memcpy(copy->name, name, strlen(name) + 1);
+    copy->epoch = r->services_kind.epoch;
+    copy->index = r->work.index;
+    r->services_sum += service_hash(copy);
+    atomic_init(&copy->rendered, NULL);
+    void *replaced = ptree_put(&r->work.services, &r->services_kind, copy);
+    CHECK(replaced == old);
+    if (old != NULL) {
+        retire_view(r, old);
+    }
+    touch_name(r, name);
+    return copy;
+}
+
+static void tally_change(struct registry *r, struct ptree *tallies, const char *text, int change)
+{
+    if (text[0] == '\0') {
+        return;
+    }
+    struct tally *old = ptree_find(tallies, &r->tallies_kind, text);
+    uint32_t count = (old != NULL ? old->count : 0) + (uint32_t)change;
+    if (count == 0) {
+        ptree_remove(tallies, &r->tallies_kind, text);
+    } else {
+        struct tally *new = mem_alloc(sizeof *new + strlen(text) + 1);
+        new->count = count;
+        memcpy(new->text, text, strlen(text) + 1);
+        ptree_put(tallies, &r->tallies_kind, new);
+    }
+    if (old == NULL || count == 0) {
+        r->work.services_index = r->work.index;
+    }
+    if (old != NULL) {
+        registry_retire(r, old);
+    }
+}
+
+static void tally_all(struct registry *r, struct service_view *service, const struct record *record,
+                      int change)
+{
+    const char *tag = record_tags(record);
+    for (unsigned i = 0; i < record->tags_count; i++) {
+        tally_change(r, &service->tags, tag, change);
+        tag += strlen(tag) + 1;
+    }
+    tally_change(r, &service->types, record_type(record), change);
+}
+
+static void count(struct registry *r, struct service_view *service, const struct record *record,
+                  int change)
+{
+    enum health health = record_health(record);
+    service->counts[health] += (uint32_t)change;
+    r->work.counts[health] += (uint32_t)change;
+}
+
+void services_add(struct registry *r, struct record *record)
+{
+    struct service_view *service = touch(r, record_name(record));
+    void *replaced = ptree_put(&service->instances, &r->records_kind, record);
+    CHECK(replaced == NULL);
+    tally_all(r, service, record, 1);
+    count(r, service, record, 1);
+    r->work.services_index = r->work.index;
+}
+
+void services_remove(struct registry *r, struct record *record)
+{
+    struct service_view *service = touch(r, record_name(record));
+    void *removed = ptree_remove(&service->instances, &r->records_kind, record_id(record));
+    CHECK(removed == record);
+    tally_all(r, service, record, -1);
+    count(r, service, record, -1);
+    r->work.services_index = r->work.index;
+    if (ptree_count(&service->instances) == 0) {
+        ptree_remove(&r->work.services, &r->services_kind, service->name);
+        ptree_clear(&service->instances, &r->records_kind);
+        ptree_clear(&service->tags, &r->tallies_kind);
+        ptree_clear(&service->types, &r->tallies_kind);
+        r->work.services_count--;
+        r->services_sum -= service_hash(service);
+        r->work.extinct_index = r->work.index;
+        retire_view(r, service);
+    }
+}
+
+static bool same_tags_and_type(const struct record *a, const struct record *b)
+{
+    size_t a_len = (size_t)(a->metadata - a->tags);
+    return strcmp(record_type(a), record_type(b)) == 0 && a->tags_count == b->tags_count &&
+           a_len == (size_t)(b->metadata - b->tags) &&
+           memcmp(record_tags(a), record_tags(b), a_len) == 0;
+}
+
+void services_replace(struct registry *r, struct record *old, struct record *new)
+{
+    if (strcmp(record_name(old), record_name(new)) != 0) {
+        services_remove(r, old);
+        services_add(r, new);
+        return;
+    }
+    struct service_view *service = touch(r, record_name(new));
+    void *replaced = ptree_put(&service->instances, &r->records_kind, new);
+    CHECK(replaced == old);
+    if (!same_tags_and_type(old, new)) {
+        tally_all(r, service, new, 1);
+        tally_all(r, service, old, -1);
+    }
+    if (record_health(old) != record_health(new)) {
+        count(r, service, old, -1);
+        count(r, service, new, 1);
+        r->work.services_index = r->work.index;
+    }
+}

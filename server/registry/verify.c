@@ -1,0 +1,89 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "server/registry/internal.h"
+#include "server/registry/mix.h"
+
+struct totals {
+    uint32_t counts[HEALTH_COUNT];
+    size_t instances;
+};
+
+static const char *verify_service(const struct service_view *s, struct totals *totals)
+{
+    struct ptree_iterator it;
+    uint32_t counts[HEALTH_COUNT] = {0};
+    ptree_iterate(&it, &s->instances, 0);
+    for (const struct record *record; (record = ptree_next(&it)) != NULL;) {
+        if (strcmp(record_name(record), s->name) != 0) {
+            return "an instance stands in another service than its own";
+        }
+        counts[record_health(record)]++;
+        totals->instances++;
+    }
+    if (memcmp(counts, s->counts, sizeof counts) != 0) {
+        return "a service counts its instances by health wrongly";
+    }
+    for (unsigned i = 0; i < HEALTH_COUNT; i++) {
+        totals->counts[i] += counts[i];
+    }
+    return ptree_count(&s->instances) > 0 ? NULL : "a service without instances is there";
+}
+
+static const char *verify_instance(const struct registry *r, const struct record *record,
+                                   uint64_t *sum)
+{
+    const struct instance *instance =
+        registry_find(r, record_id(record), strlen(record_id(record)));
+    if (instance == NULL || instance->record != record || instance->slot != record->slot) {
+        return "the table by id and the tree of instances disagree";
+    }
+    const struct lease *lease = leases_at(&r->leases, record->slot);
+    if (lease->instance != instance || lease->stamp != instance->stamp ||
+        lease->lapsed != record->lapsed || lease->ttl_ms != record->ttl_ms) {
+        return "a lease is not its instance's";
+    }
+    uint64_t deadline = atomic_load_explicit(&lease->deadline_ms, memory_order_relaxed);
+    if ((lease->bucket == WHEEL_BUCKETS) != (deadline == NEVER)) {
+        return "a lease with a deadline is in no bucket of the wheel";
+    }
+    if (record->index > r->work.index || record->references == 0) {
+        return "a record comes from the future, or is not referenced";
+    }
+    *sum += mix64(record_hash(record) ^ record->slot) + registry_lease_hash(lease);
+    return NULL;
+}
+
+static const char *verify(const struct registry *r)
+{
+    struct ptree_iterator it;
+    struct totals totals = {0};
+    uint64_t sum = 0;
+    ptree_iterate(&it, &r->work.services, 0);
+    for (const struct service_view *s; (s = ptree_next(&it)) != NULL;) {
+        const char *broken = verify_service(s, &totals);
+        if (broken != NULL) {
+            return broken;
+        }
+    }
+    if (memcmp(totals.counts, r->work.counts, sizeof totals.counts) != 0 ||
+        totals.instances != ptree_count(&r->work.instances)) {
+        return "the services together do not make up the table";
+    }
+    ptree_iterate(&it, &r->work.instances, 0);
+    for (const struct record *record; (record = ptree_next(&it)) != NULL;) {
+        const char *broken = verify_instance(r, record, &sum);
+        if (broken != NULL) {
+            return broken;
+        }
+    }
+    return sum == r->instances_sum ? NULL : "the hash of the instances is wrong";
+}
+
+const char *registry_verify(struct registry *r)
+{
+    rcu_read_lock();
+    const char *broken = verify(r);
+    rcu_read_unlock();
+    return broken;
+}

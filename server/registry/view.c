@@ -1,0 +1,75 @@
+#include "server/registry/view.h"
+
+#include <stdlib.h>
+
+#include "server/registry/internal.h"
+
+const struct view *registry_view(const struct registry *r)
+{
+    return rcu_dereference(r->view);
+}
+
+const struct service_view *view_service(const struct view *view, const char *name)
+{
+    return ptree_find(&view->services, &view->registry->services_kind, name);
+}
+
+uint64_t view_service_index(const struct view *view, const char *name)
+{
+    const struct service_view *service = view_service(view, name);
+    return service != NULL ? service->index : view->extinct_index;
+}
+
+void view_iterate_services(struct ptree_iterator *it, const struct view *view, size_t rank)
+{
+    ptree_iterate(it, &view->services, rank);
+}
+
+const struct record *view_instance(const struct view *view, const char *id)
+{
+    return ptree_find(&view->instances, &view->registry->records_kind, id);
+}
+
+size_t view_rank_after(const struct view *view, const struct ptree *instances, const char *id)
+{
+    return ptree_rank_after(instances, &view->registry->records_kind, id);
+}
+
+const struct event *view_event(const struct view *view, uint64_t sequence)
+{
+    struct registry *r = (struct registry *)(uintptr_t)view->registry;
+    const struct event *event =
+        atomic_load_explicit(&r->events[sequence % EVENTS_KEPT], memory_order_acquire);
+    return event != NULL && event->sequence == sequence ? event : NULL;
+}
+
+bool registry_find_lease(const struct registry *r, const char *id, size_t id_len,
+                         struct lease_ref *ret_ref)
+{
+    const struct instance *instance = registry_find(r, id, id_len);
+    if (instance == NULL) {
+        return false;
+    }
+    *ret_ref = (struct lease_ref){.slot = instance->slot, .stamp = instance->stamp};
+    return true;
+}
+
+void registry_lease_times(const struct registry *r, const struct record *record,
+                          uint64_t *ret_renewed_ms, uint64_t *ret_deadline_ms)
+{
+    struct lease *lease = leases_at(&r->leases, record->slot);
+    *ret_renewed_ms = atomic_load_explicit(&lease->renewed_ms, memory_order_relaxed);
+    *ret_deadline_ms = atomic_load_explicit(&lease->deadline_ms, memory_order_relaxed);
+}
+
+const struct rendered *view_keep_rendered(const struct service_view *service, struct rendered *text)
+{
+    struct service_view *shared = (struct service_view *)(uintptr_t)service;
+    struct rendered *first = NULL;
+    if (atomic_compare_exchange_strong_explicit(&shared->rendered, &first, text,
+                                                memory_order_acq_rel, memory_order_acquire)) {
+        return text;
+    }
+    free(text);
+    return first;
+}

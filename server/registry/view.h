@@ -1,0 +1,93 @@
+/* Reading the registry from any thread, without locks: a view is one published version, immutable,
+ * valid until rcu_read_unlock().
+ *
+ *     rcu_read_lock();
+ *     const struct view *view = registry_view(registry);
+ *     ... view_service(view, "web") ...
+ *     rcu_read_unlock();
+ *
+ * Thread: any that is registered with liburcu (rcu_register_thread), inside of a read-side critical
+ * section. What is found is borrowed until its end. */
+#ifndef MUSTER_REGISTRY_VIEW_H
+#define MUSTER_REGISTRY_VIEW_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "server/base/ptree.h"
+#include "server/registry/command.h"
+#include "server/registry/record.h"
+#include "server/registry/registry.h"
+
+/* Text made by a reader from a service_view and kept with it for the next reader. */
+struct rendered {
+    size_t len;
+    char data[];
+};
+
+struct service_view {
+    uint64_t index;                /* last change of the service */
+    uint64_t epoch;                /* the registry's */
+    uint32_t counts[HEALTH_COUNT]; /* instances by health */
+    struct ptree instances;        /* of struct record, by id; walk with ptree_iterate */
+    struct ptree tags;             /* of struct tally, by text */
+    struct ptree types;            /* of struct tally, by text */
+    /* Made by the first reader that wants it (view_keep_rendered). */
+    _Atomic(struct rendered *) rendered;
+    char name[];
+};
+/* How many instances of a service have a tag or type. */
+struct tally {
+    uint32_t count;
+    char text[];
+};
+
+struct view {
+    uint64_t index;          /* log index of the last entry applied */
+    uint64_t changed_index;  /* last change of any instance */
+    uint64_t services_index; /* last change of what GET /services says */
+    uint64_t extinct_index;  /* last time that a service lost its last instance */
+    uint64_t now_ms;         /* cluster time */
+    int64_t wall_ms;         /* wall clock of the last entry */
+    uint64_t hash;           /* registry_hash() */
+    uint32_t counts[HEALTH_COUNT];
+    uint32_t services_count;
+    struct ptree services;  /* of struct service_view, by name */
+    struct ptree instances; /* of struct record, by id */
+    uint64_t events_first;  /* sequences kept: first..last; none when first > last */
+    uint64_t events_last;
+    const struct registry *registry;
+};
+
+/* The latest version. Never NULL. */
+const struct view *registry_view(const struct registry *registry);
+
+/* NULL when there is no such service. */
+const struct service_view *view_service(const struct view *view, const char *name);
+/* The index to say for a service, also for one that is not there. */
+uint64_t view_service_index(const struct view *view, const char *name);
+/* From a rank on (0: the first), in order of name / id. */
+void view_iterate_services(struct ptree_iterator *it, const struct view *view, size_t rank);
+/* The record of an id, as of this view. NULL when it is not there. O(log n). */
+const struct record *view_instance(const struct view *view, const char *id);
+/* Rank behind an id, for the next page: works also when the id is gone. */
+size_t view_rank_after(const struct view *view, const struct ptree *instances, const char *id);
+/* An event that is kept; NULL when it has been dropped meanwhile. */
+const struct event *view_event(const struct view *view, uint64_t sequence);
+
+/* The newest state of an id, O(1), maybe newer than any view: for resolving heartbeats. False when
+ * it is not there now. */
+bool registry_find_lease(const struct registry *registry, const char *id, size_t id_len,
+                         struct lease_ref *ret_ref);
+/* When the instance of this record was last heard from and when its lease ends (or, when it has
+ * lapsed, when it is reaped; UINT64_MAX: never), in cluster time. */
+void registry_lease_times(const struct registry *registry, const struct record *record,
+                          uint64_t *ret_renewed_ms, uint64_t *ret_deadline_ms);
+
+/* Keeps `text` (from malloc) with the service for later readers; if another reader was first, frees
+ * it. Returns the one kept. */
+const struct rendered *view_keep_rendered(const struct service_view *service,
+                                          struct rendered *text);
+
+#endif
