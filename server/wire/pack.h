@@ -1,0 +1,40 @@
+/* MessagePack, the part of it that Muster writes: unsigned and signed integers, booleans, text and
+ * bytes, one after the other. Written with msgpack-c; read with a cursor of our own, because the
+ * library's unpacker takes memory for a count before it has seen whether so much is there.
+ *
+ * Thread: any. */
+#ifndef MUSTER_WIRE_PACK_H
+#define MUSTER_WIRE_PACK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "server/base/buffer.h"
+#include "server/registry/record.h"
+
+void pack_uint(struct buffer *out, uint64_t value);
+void pack_int(struct buffer *out, int64_t value);
+void pack_bool(struct buffer *out, bool value);
+void pack_text(struct buffer *out, const char *text, size_t len);
+void pack_bytes(struct buffer *out, const void *data, size_t len);
+
+/* Reads on; the first malformed or missing value makes it `bad` for good, and everything read from
+ * then on is zero or empty. So callers read all fields and look once. */
+struct unpack {
+    const uint8_t *at;
+    const uint8_t *end;
+    bool bad;
+};
+struct unpack unpack_begin(const void *data, size_t len);
+/* Above `max`: bad. */
+uint64_t unpack_uint(struct unpack *in, uint64_t max);
+int64_t unpack_int(struct unpack *in);
+bool unpack_bool(struct unpack *in);
+/* Borrowed from the input. Longer than `max` or with a NUL inside: bad. */
+struct slice unpack_text(struct unpack *in, size_t max);
+struct slice unpack_bytes(struct unpack *in, size_t max);
+/* All was read, and well-formed. */
+bool unpack_finished(const struct unpack *in);
+
+#endif

@@ -1,0 +1,169 @@
+#include "server/wire/wire_command.h"
+
+#include <stdlib.h>
+
+#include "server/base/mem.h"
+#include "server/wire/pack.h"
+#include "server/wire/wire_registration.h"
+
+/* A health that may not be there: 0, else 1 + health. Maintenance is never said this way. */
+#define HEALTH_CODE_MAX (HEALTH_CRITICAL + 1)
+
+static void encode_health(struct buffer *out, bool given, enum health health)
+{
+    pack_uint(out, given ? (uint64_t)health + 1 : 0);
+}
+
+static void encode_heartbeat(const struct command *c, struct buffer *out)
+{
+    pack_uint(out, c->heartbeat.count);
+    for (uint32_t i = 0; i < c->heartbeat.count; i++) {
+        pack_text(out, c->heartbeat.ids[i].data, c->heartbeat.ids[i].len);
+    }
+    pack_uint(out, c->heartbeat.incarnation);
+    encode_health(out, c->heartbeat.status_given, c->heartbeat.status);
+    pack_bool(out, c->heartbeat.note_given);
+    if (c->heartbeat.note_given) {
+        pack_text(out, c->heartbeat.note.data, c->heartbeat.note.len);
+    }
+}
+
+void wire_command_encode(const struct command *c, struct buffer *out)
+{
+    pack_uint(out, c->kind);
+    switch (c->kind) {
+    case COMMAND_REGISTER:
+        wire_registration_encode(&c->register_.registration, out);
+        pack_uint(out, c->register_.incarnation);
+        encode_health(out, c->register_.health_given, c->register_.health);
+        return;
+    case COMMAND_RENEW:
+        pack_bytes(out, c->renew.refs, (size_t)c->renew.count * 8);
+        return;
+    case COMMAND_HEARTBEAT:
+        encode_heartbeat(c, out);
+        return;
+    case COMMAND_DEREGISTER:
+        pack_text(out, c->deregister.id.data, c->deregister.id.len);
+        pack_uint(out, c->deregister.incarnation);
+        return;
+    case COMMAND_MAINTENANCE:
+        pack_text(out, c->maintenance.id.data, c->maintenance.id.len);
+        pack_bool(out, c->maintenance.enabled);
+        pack_text(out, c->maintenance.reason.data, c->maintenance.reason.len);
+        return;
+    case COMMAND_EXPIRE:
+        pack_uint(out, c->expire.until_ms);
+        pack_uint(out, c->expire.limit);
+        return;
+    }
+}
+
+static bool decode_health(struct unpack *in, enum health *ret_health)
+{
+    uint64_t code = unpack_uint(in, HEALTH_CODE_MAX);
+    *ret_health = code > 0 ? (enum health)(code - 1) : HEALTH_PASSING;
+    return code > 0;
+}
+
+static void decode_heartbeat(struct unpack *in, struct wire_command *w)
+{
+    struct command *c = &w->command;
+    uint32_t count = (uint32_t)unpack_uint(in, HEARTBEAT_IDS_MAX);
+    if (count == 0 || count > (size_t)(in->end - in->at)) {
+        in->bad = true;
+        return;
+    }
+    struct slice *ids = &w->one;
+    if (count > 1) {
+        ids = w->ids = mem_alloc(count * sizeof *ids);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        ids[i] = unpack_text(in, NAME_BYTES_MAX);
+    }
+    c->heartbeat.ids = ids;
+    c->heartbeat.count = count;
+    c->heartbeat.incarnation = unpack_uint(in, UINT64_MAX);
+    c->heartbeat.status_given = decode_health(in, &c->heartbeat.status);
+    c->heartbeat.note_given = unpack_bool(in);
+    if (c->heartbeat.note_given) {
+        c->heartbeat.note = unpack_text(in, NOTE_BYTES_MAX);
+    }
+}
+
+static void decode_renew(struct unpack *in, struct command *c)
+{
+    struct slice refs = unpack_bytes(in, (size_t)HEARTBEAT_IDS_MAX * 8);
+    if (refs.len == 0 || refs.len % 8 != 0) {
+        in->bad = true;
+    }
+    c->renew.refs = (const uint8_t *)refs.data;
+    c->renew.count = (uint32_t)(refs.len / 8);
+}
+
+static void decode_fields(struct unpack *in, struct wire_command *w)
+{
+    struct command *c = &w->command;
+    switch (c->kind) {
+    case COMMAND_REGISTER:
+        wire_registration_decode(in, &c->register_.registration);
+        c->register_.incarnation = unpack_uint(in, UINT64_MAX);
+        c->register_.health_given = decode_health(in, &c->register_.health);
+        return;
+    case COMMAND_RENEW:
+        decode_renew(in, c);
+        return;
+    case COMMAND_HEARTBEAT:
+        decode_heartbeat(in, w);
+        return;
+    case COMMAND_DEREGISTER:
+        c->deregister.id = unpack_text(in, NAME_BYTES_MAX);
+        c->deregister.incarnation = unpack_uint(in, UINT64_MAX);
+        return;
+    case COMMAND_MAINTENANCE:
+        c->maintenance.id = unpack_text(in, NAME_BYTES_MAX);
+        c->maintenance.enabled = unpack_bool(in);
+        c->maintenance.reason = unpack_text(in, NOTE_BYTES_MAX);
+        return;
+    case COMMAND_EXPIRE:
+        c->expire.until_ms = unpack_uint(in, UINT64_MAX);
+        c->expire.limit = (uint32_t)unpack_uint(in, UINT32_MAX);
+        return;
+    }
+    in->bad = true;
+}
+
+enum status wire_command_decode(const uint8_t *data, size_t len, struct wire_command *ret_command)
+{
+    struct unpack in = unpack_begin(data, len);
+    ret_command->ids = NULL;
+    ret_command->command.kind = (enum command_kind)unpack_uint(&in, COMMAND_EXPIRE);
+    decode_fields(&in, ret_command);
+    if (!unpack_finished(&in)) {
+        wire_command_done(ret_command);
+        return ST_CORRUPT;
+    }
+    return ST_OK;
+}
+
+void wire_command_done(struct wire_command *w)
+{
+    free(w->ids);
+    w->ids = NULL;
+}
+
+void wire_stamp_encode(const struct stamp *stamp, uint8_t out[WIRE_STAMP_BYTES])
+{
+    store_u64(out, stamp->now_ms);
+    store_u64(out + 8, (uint64_t)stamp->wall_ms);
+}
+
+enum status wire_stamp_decode(const uint8_t *data, size_t len, struct stamp *ret_stamp)
+{
+    if (len != WIRE_STAMP_BYTES) {
+        return ST_CORRUPT;
+    }
+    ret_stamp->now_ms = load_u64(data);
+    ret_stamp->wall_ms = (int64_t)load_u64(data + 8);
+    return ST_OK;
+}

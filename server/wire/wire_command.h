@@ -1,0 +1,35 @@
+/* Commands and stamps as bytes in a log entry.
+ *
+ * Thread: any. */
+#ifndef MUSTER_WIRE_COMMAND_H
+#define MUSTER_WIRE_COMMAND_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "server/base/buffer.h"
+#include "server/base/compiler.h"
+#include "server/base/status.h"
+#include "server/registry/command.h"
+#include "server/registry/registry.h"
+
+#define WIRE_STAMP_BYTES 16
+
+/* Overflows the buffer (OP_BYTES_MAX) when the command is too large. */
+void wire_command_encode(const struct command *command, struct buffer *out);
+
+/* A command that borrows from the bytes it was decoded from. */
+struct wire_command {
+    struct command command;
+    struct slice *ids; /* private */
+    struct slice one;  /* private */
+};
+/* Checks every limit before memory is taken. ST_CORRUPT: nothing to clean up. */
+MUST_USE enum status wire_command_decode(const uint8_t *data, size_t len,
+                                         struct wire_command *ret_command);
+void wire_command_done(struct wire_command *command);
+
+void wire_stamp_encode(const struct stamp *stamp, uint8_t out[WIRE_STAMP_BYTES]);
+MUST_USE enum status wire_stamp_decode(const uint8_t *data, size_t len, struct stamp *ret_stamp);
+
+#endif
