@@ -1,0 +1,452 @@
+#include "consensus/guard.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "consensus/engine.h"
+#include "consensus/entry.h"
+#include "consensus/guard_snapshot.h"
+#include "consensus/message.h"
+#include "server/base/check.h"
+#include "server/base/log.h"
+#include "server/base/mem.h"
+#include "server/base/metric.h"
+
+/* A term or vote that cannot be stored for lack of space is tried again after this. */
+#define VOTE_RETRY_NS     100000000L
+#define VOTE_SPACE_BYTES  (1024 * 1024)
+#define MESSAGE_BYTES_MAX PEER_FRAME_BYTES_MAX
+
+static struct guard *guard_of(struct raft_io *io)
+{
+    struct raft *raft = io->data;
+    return &CONTAINER_OF(raft, struct engine, raft)->guard;
+}
+
+static void fatal(struct guard *g, const char *sentence)
+{
+    g->engine->env.fatal(g->engine->env.ctx, sentence);
+}
+
+static void mark(struct guard *g, raft_term term)
+{
+    g->engine->env.mark(g->engine->env.ctx, term, g->durable_index);
+}
+
+/* --- loading: never a silently shorter log --- */
+
+static void free_loaded(struct raft_snapshot *snapshot, struct raft_entry *entries, size_t n)
+{
+    const void *freed = NULL;
+    for (size_t i = 0; i < n; i++) {
+        if (entries[i].batch != freed) {
+            freed = entries[i].batch; /* entries of one batch are neighbours */
+            raft_free(entries[i].batch);
+        }
+    }
+    raft_free(entries);
+    if (snapshot != NULL) {
+        for (unsigned i = 0; i < snapshot->n_bufs; i++) {
+            raft_free(snapshot->bufs[i].base);
+        }
+        raft_free(snapshot->bufs);
+        raft_configuration_close(&snapshot->configuration);
+        raft_free(snapshot);
+    }
+}
+
+static bool entries_are_whole(struct guard *g, raft_index start, const struct raft_entry *entries,
+                              size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct entry_header header;
+        if (entries[i].type != RAFT_COMMAND) {
+            continue;
+        }
+        if (entry_check(entries[i].buf.base, entries[i].buf.len, &header) != ST_OK ||
+            header.index != start + i || header.cluster_id != g->engine->options.cluster_id) {
+            (void)snprintf(g->load_error, sizeof g->load_error,
+                           "log entry %" PRIu64 " is damaged or not this cluster's",
+                           (uint64_t)(start + i));
+            return false;
+        }
+    }
+    return true;
+}
+
+static int guarded_load(struct raft_io *io, raft_term *term, raft_id *voted_for,
+                        struct raft_snapshot **snapshot, raft_index *start_index,
+                        struct raft_entry *entries[], size_t *n_entries)
+{
+    struct guard *g = guard_of(io);
+    uint64_t expected = g->engine->options.watermark_index;
+    int rv = g->inner.load(io, term, voted_for, snapshot, start_index, entries, n_entries);
+    if (rv != 0) {
+        (void)snprintf(g->load_error, sizeof g->load_error, "the log cannot be read: %s",
+                       io->errmsg);
+        return rv;
+    }
+    raft_index last = *start_index + *n_entries - 1;
+    if (last < expected) {
+        (void)snprintf(g->load_error, sizeof g->load_error,
+                       "the log ends at entry %" PRIu64 ", but %" PRIu64 " were safely on disk",
+                       (uint64_t)last, expected);
+        rv = RAFT_CORRUPT;
+    } else if (!entries_are_whole(g, *start_index, *entries, *n_entries)) {
+        rv = RAFT_CORRUPT;
+    }
+    if (rv != 0) {
+        free_loaded(*snapshot, *entries, *n_entries);
+        return rv;
+    }
+    g->next_index = last + 1;
+    g->durable_index = last;
+    g->last_term = *n_entries > 0      ? (*entries)[*n_entries - 1].term
+                   : *snapshot != NULL ? (*snapshot)->term
+                                       : 0;
+    mark(g, g->last_term);
+    return 0;
+}
+
+/* --- writing: the first disk error ends the process --- */
+
+struct guard_append {
+    struct raft_io_append inner;
+    struct guard *guard;
+    struct raft_io_append *req;
+    raft_io_append_cb cb;
+    raft_index last;
+    raft_term term;
+    uint64_t cuts; /* of the log, when this was submitted */
+};
+
+static void append_done(struct raft_io_append *inner, int status)
+{
+    struct guard_append *a = inner->data;
+    struct guard *g = a->guard;
+    if (status != 0 && !g->closing) {
+        fatal(g, "a log entry could not be written");
+    }
+    if (status == 0 && a->cuts == g->cuts && a->last > g->durable_index) {
+        g->durable_index = a->last;
+        mark(g, a->term); /* before anybody is told that it is durable */
+    }
+    a->cb(a->req, status);
+    free(a);
+}
+
+static int guarded_append(struct raft_io *io, struct raft_io_append *req,
+                          const struct raft_entry entries[], unsigned n, raft_io_append_cb cb)
+{
+    struct guard *g = guard_of(io);
+    struct guard_append *a = mem_alloc(sizeof *a);
+    *a = (struct guard_append){
+        .inner.data = a,
+        .guard = g,
+        .req = req,
+        .cb = cb,
+        .last = g->next_index + n - 1,
+        .term = entries[n - 1].term,
+        .cuts = g->cuts,
+    };
+    g->next_index += n;
+    g->last_term = a->term;
+    int rv = g->inner.append(io, &a->inner, entries, n, append_done);
+    if (rv != 0) {
+        fatal(g, "a log entry could not be submitted for writing");
+        free(a);
+    }
+    return rv;
+}
+
+static int guarded_truncate(struct raft_io *io, raft_index index)
+{
+    struct guard *g = guard_of(io);
+    if (index < g->next_index) {
+        g->next_index = index;
+        g->cuts++;
+    }
+    if (index <= g->durable_index) {
+        g->durable_index = index - 1;
+        mark(g, g->last_term); /* before the log becomes shorter */
+    }
+    int rv = g->inner.truncate(io, index);
+    if (rv != 0) {
+        fatal(g, "the log could not be cut");
+    }
+    return rv;
+}
+
+void guard_installed(struct guard *g, raft_index index, raft_term term)
+{
+    g->next_index = index + 1;
+    g->durable_index = index;
+    g->last_term = term;
+    g->cuts++;
+    mark(g, term);
+}
+
+/* A member that cannot store its vote may do nothing else in Raft: so it waits for space, reads go
+ * on meanwhile. Any other error is fatal. */
+static bool wait_for_space(struct guard *g, const char *sentence)
+{
+    static struct log_gate gate;
+    uint64_t held;
+    if (g->engine->env.disk_free(g->engine->env.ctx) >= VOTE_SPACE_BYTES) {
+        fatal(g, sentence);
+        return false;
+    }
+    if (log_gate_open(&gate, &held)) {
+        log_write(LOG_ERROR, "disk", "full: cannot store term and vote, trying again", "%s", "");
+    }
+    struct timespec pause = {.tv_nsec = VOTE_RETRY_NS};
+    (void)nanosleep(&pause, NULL);
+    return true;
+}
+
+static int guarded_set_term(struct raft_io *io, raft_term term)
+{
+    struct guard *g = guard_of(io);
+    int rv = g->inner.set_term(io, term);
+    while (rv != 0 && wait_for_space(g, "the term could not be stored")) {
+        rv = g->inner.set_term(io, term);
+    }
+    return rv;
+}
+
+static int guarded_set_vote(struct raft_io *io, raft_id id)
+{
+    struct guard *g = guard_of(io);
+    int rv = g->inner.set_vote(io, id);
+    while (rv != 0 && wait_for_space(g, "the vote could not be stored")) {
+        rv = g->inner.set_vote(io, id);
+    }
+    return rv;
+}
+
+/* libraft's disk backend does not report a failed write but retries it with the wrong timer; only
+ * its trace tells. */
+static void trace(struct raft_tracer *t, int type, const void *info)
+{
+    static const char failed[] = "retry failed write";
+    const struct raft_tracer_info *said = info;
+    if (type == RAFT_TRACER_DIAGNOSTIC &&
+        strncmp(said->diagnostic.message, failed, sizeof failed - 1) == 0) {
+        fatal(t->impl, "a write to the log failed");
+    }
+}
+
+/* --- sending: never an error from inside a step, libraft would leave it half done --- */
+
+struct guard_send {
+    struct guard *guard;
+    struct raft_io_send *req;
+    raft_io_send_cb cb;
+    struct guard_send *next;
+};
+
+static void send_done(void *data, enum status status)
+{
+    struct guard_send *s = data;
+    s->cb(s->req, status == ST_OK ? 0 : s->guard->closing ? RAFT_CANCELED : RAFT_NOCONNECTION);
+    free(s);
+}
+
+static int guarded_send(struct raft_io *io, struct raft_io_send *req,
+                        const struct raft_message *message, raft_io_send_cb cb)
+{
+    struct guard *g = guard_of(io);
+    struct engine *e = g->engine;
+    struct guard_send *s = mem_alloc(sizeof *s);
+    struct buffer head;
+    bool bulk = message->type == RAFT_INSTALL_SNAPSHOT;
+    size_t place = engine_place(e, message->server_id);
+    *s = (struct guard_send){.guard = g, .req = req, .cb = cb};
+    buffer_init(&head, MESSAGE_BYTES_MAX);
+    message_encode(message, &head);
+    CHECK(!head.overflowed);
+    enum status status = e->env.send(e->env.ctx, message->server_id, FRAME_RAFT, bulk, head.data,
+                                     head.len, bulk ? message->install_snapshot.data.base : NULL,
+                                     bulk ? message->install_snapshot.data.len : 0, send_done, s);
+    if (status != ST_OK) {
+        metric_add(METRIC_peer_messages_dropped_total, 1);
+        s->next = g->failed;
+        g->failed = s;
+    } else if (message->type == RAFT_APPEND_ENTRIES && place < MEMBERS_MAX) {
+        e->leader.sent_index[place] =
+            message->append_entries.prev_log_index + message->append_entries.n_entries;
+    }
+    buffer_done(&head);
+    return 0;
+}
+
+void guard_pump(struct guard *g)
+{
+    while (g->failed != NULL) {
+        struct guard_send *s = g->failed;
+        g->failed = s->next;
+        send_done(s, ST_IO);
+    }
+}
+
+void guard_notify_commit(struct guard *g, uint64_t to, raft_index index, raft_term term)
+{
+    struct engine *e = g->engine;
+    struct buffer head;
+    struct raft_message message = {
+        .type = RAFT_APPEND_ENTRIES,
+        .append_entries = {.version = 0,
+                           .term = raft_current_term(&e->raft),
+                           .prev_log_index = index,
+                           .prev_log_term = term,
+                           .leader_commit = index},
+    };
+    buffer_init(&head, MESSAGE_BYTES_MAX);
+    message_encode(&message, &head);
+    /* When it does not get through, the next heartbeat tells the same. */
+    enum status status UNUSED =
+        e->env.send(e->env.ctx, to, FRAME_RAFT, false, head.data, head.len, NULL, 0, NULL, NULL);
+    buffer_done(&head);
+}
+
+/* --- receiving --- */
+
+static void deliver(struct guard *g, struct raft_message *message)
+{
+    g->receive(g->io, message);
+    if (message->type == RAFT_APPEND_ENTRIES || message->type == RAFT_INSTALL_SNAPSHOT) {
+        engine_heard_leader(g->engine, message);
+    }
+}
+
+bool guard_receive(struct guard *g, uint64_t from, const char *address, const uint8_t *data,
+                   size_t len)
+{
+    struct raft_message message;
+    if (g->closing || g->receive == NULL) {
+        return true;
+    }
+    if (message_decode(data, len, &message) != ST_OK) {
+        return false;
+    }
+    message.server_id = from;
+    message.server_address = address;
+    if (message.type != RAFT_INSTALL_SNAPSHOT) {
+        deliver(g, &message);
+    } else if (g->installing) {
+        message_done(&message); /* libraft would leak it; the leader sends it again if need be */
+    } else if (g->storing_snapshot) {
+        /* libraft would lose it and dereference NULL later: it waits for our own to be stored. */
+        guard_drop_held(g);
+        g->held = mem_alloc(sizeof *g->held);
+        *g->held = message;
+    } else {
+        deliver(g, &message);
+    }
+    return true;
+}
+
+void guard_deliver_held(struct guard *g)
+{
+    struct raft_message *held = g->held;
+    g->held = NULL;
+    if (held != NULL) {
+        deliver(g, held);
+        free(held);
+    }
+}
+
+void guard_drop_held(struct guard *g)
+{
+    if (g->held != NULL) {
+        message_done(g->held);
+        free(g->held);
+        g->held = NULL;
+    }
+}
+
+void guard_take_over(struct guard *g)
+{
+    struct raft *raft = &g->engine->raft;
+    raft_id leader;
+    const char *address;
+    raft_leader(raft, &leader, &address);
+    if (leader == 0 || g->receive == NULL || g->closing) {
+        return;
+    }
+    struct raft_message message = {
+        .type = RAFT_TIMEOUT_NOW,
+        .server_id = leader,
+        .server_address = address,
+        .timeout_now = {.term = raft_current_term(raft),
+                        .last_log_index = raft_last_index(raft),
+                        .last_log_term = g->last_term},
+    };
+    deliver(g, &message);
+}
+
+/* --- watching --- */
+
+void guard_watch(struct guard *g)
+{
+    struct raft *raft = &g->engine->raft;
+    raft_id leader;
+    const char *address;
+    if (raft_state(raft) == RAFT_UNAVAILABLE) {
+        fatal(g, "libraft became unavailable");
+    }
+    if (raft_commit_index(raft) < g->last_commit || raft_last_applied(raft) < g->last_applied) {
+        fatal(g, "the commit index or the applied index went backwards");
+    }
+    g->last_commit = raft_commit_index(raft);
+    g->last_applied = raft_last_applied(raft);
+    raft_leader(raft, &leader, &address);
+    if (leader != 0) {
+        uint64_t term = raft_current_term(raft);
+        if (term == g->ledger_term && g->ledger_leader != leader) {
+            fatal(g, "two leaders in one term");
+        }
+        g->ledger_term = term;
+        g->ledger_leader = leader;
+    }
+}
+
+static void guarded_tick(struct raft_io *io)
+{
+    struct guard *g = guard_of(io);
+    guard_watch(g);
+    g->tick(io);
+}
+
+static int guarded_start(struct raft_io *io, unsigned msecs, raft_io_tick_cb tick,
+                         raft_io_recv_cb recv)
+{
+    struct guard *g = guard_of(io);
+    g->tick = tick;
+    g->receive = recv;
+    return g->inner.start(io, msecs, guarded_tick, recv);
+}
+
+void guard_wrap(struct guard *g, struct engine *engine, struct raft_io *io)
+{
+    *g = (struct guard){.engine = engine, .io = io, .inner = *io};
+    g->tracer = (struct raft_tracer){.impl = g, .version = 2, .emit = trace};
+    io->load = guarded_load;
+    io->start = guarded_start;
+    io->set_term = guarded_set_term;
+    io->set_vote = guarded_set_vote;
+    io->send = guarded_send;
+    io->append = guarded_append;
+    io->truncate = guarded_truncate;
+    io->snapshot_put = guard_snapshot_put;
+}
+
+void guard_close(struct guard *g)
+{
+    g->closing = true;
+    guard_drop_held(g);
+    guard_pump(g);
+}

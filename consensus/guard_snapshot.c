@@ -1,0 +1,129 @@
+#include "consensus/guard_snapshot.h"
+
+#include <stdlib.h>
+
+#include "consensus/engine.h"
+#include "consensus/machine.h"
+#include "server/base/clock.h"
+#include "server/base/log.h"
+#include "server/base/mem.h"
+#include "server/base/metric.h"
+
+struct guard_put {
+    struct raft_io_snapshot_put inner;
+    struct engine_work work;
+    struct guard *guard;
+    unsigned trailing;
+    struct raft_io_snapshot_put *req;
+    raft_io_snapshot_put_cb cb;
+    struct raft_snapshot snapshot; /* libraft's, with our bytes in place of its buffer */
+    struct machine_snapshot *taken;
+    struct raft_buffer bytes;
+    struct buffer encoded;
+    uint64_t begun_ns;
+};
+
+static void finish(struct guard_put *p, int status)
+{
+    p->cb(p->req, status);
+    buffer_done(&p->encoded);
+    free(p);
+}
+
+static void stored(struct raft_io_snapshot_put *inner, int status)
+{
+    struct guard_put *p = inner->data;
+    struct guard *g = p->guard;
+    if (status != 0 && !g->closing) {
+        g->engine->env.fatal(g->engine->env.ctx, "a snapshot could not be written");
+    }
+    if (status == 0) {
+        metric_add(METRIC_snapshots_taken_total, 1);
+        metric_observe_us(HISTOGRAM_snapshot_seconds, (clock_monotonic_ns() - p->begun_ns) / 1000);
+        log_write(LOG_INFO, "snapshot", "stored", "index=%llu bytes=%zu",
+                  (unsigned long long)p->snapshot.index, p->encoded.len);
+    }
+    g->storing_snapshot = false;
+    finish(p, status);
+    if (!g->closing) {
+        guard_deliver_held(g);
+    }
+}
+
+static void encode(struct engine_work *work)
+{
+    struct guard_put *p = CONTAINER_OF(work, struct guard_put, work);
+    machine_snapshot_encode(p->taken, &p->encoded);
+}
+
+static void encoded(struct engine_work *work)
+{
+    struct guard_put *p = CONTAINER_OF(work, struct guard_put, work);
+    struct guard *g = p->guard;
+    g->encoding_snapshot = false;
+    machine_snapshot_release(g->engine, p->taken);
+    if (p->encoded.overflowed) {
+        g->engine->env.fatal(g->engine->env.ctx, "the state is too large for a snapshot");
+    }
+    p->bytes = (struct raft_buffer){.base = p->encoded.data, .len = p->encoded.len};
+    p->snapshot.bufs = &p->bytes;
+    p->snapshot.n_bufs = 1;
+    int rv = g->inner.snapshot_put(g->io, p->trailing, &p->inner, &p->snapshot, stored);
+    if (rv != 0) {
+        g->engine->env.fatal(g->engine->env.ctx, "a snapshot could not be submitted for writing");
+    }
+}
+
+static void installed(struct raft_io_snapshot_put *inner, int status)
+{
+    struct guard_put *p = inner->data;
+    struct guard *g = p->guard;
+    if (status != 0 && !g->closing) {
+        g->engine->env.fatal(g->engine->env.ctx, "a snapshot received could not be written");
+    }
+    g->installing = false;
+    if (status == 0) {
+        guard_installed(g, p->snapshot.index, p->snapshot.term);
+        metric_add(METRIC_snapshots_installed_total, 1);
+        log_write(LOG_INFO, "snapshot", "installed", "index=%llu",
+                  (unsigned long long)p->snapshot.index);
+    }
+    finish(p, status);
+}
+
+int guard_snapshot_put(struct raft_io *io, unsigned trailing, struct raft_io_snapshot_put *req,
+                       const struct raft_snapshot *snapshot, raft_io_snapshot_put_cb cb)
+{
+    struct engine *e = CONTAINER_OF((struct raft *)io->data, struct engine, raft);
+    struct guard *g = &e->guard;
+    struct guard_put *p = mem_alloc(sizeof *p);
+    *p = (struct guard_put){
+        .inner.data = p,
+        .work = {.run = encode, .done = encoded},
+        .guard = g,
+        .trailing = trailing,
+        .req = req,
+        .cb = cb,
+        .snapshot = *snapshot,
+        .begun_ns = clock_monotonic_ns(),
+    };
+    buffer_init(&p->encoded, PEER_BULK_BYTES_MAX / 2);
+    if (trailing == 0) {
+        /* Libraft passes none for those that a leader sent. */
+        g->installing = true;
+        if (g->durable_index > snapshot->index) {
+            guard_installed(g, snapshot->index, snapshot->term);
+        }
+        g->cuts++;
+        int rv = g->inner.snapshot_put(io, 0, &p->inner, snapshot, installed);
+        if (rv != 0) {
+            e->env.fatal(e->env.ctx, "a snapshot received could not be submitted for writing");
+        }
+        return rv;
+    }
+    p->taken = machine_snapshot_take(e);
+    g->storing_snapshot = true;
+    g->encoding_snapshot = true;
+    e->env.work(e->env.ctx, &p->work);
+    return 0;
+}

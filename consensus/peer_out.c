@@ -1,0 +1,426 @@
+#include "consensus/peer_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "server/base/buffer.h"
+#include "server/base/check.h"
+#include "server/base/clock.h"
+#include "server/base/mem.h"
+#include "server/base/text.h"
+
+/* A round: resolve the name, try its addresses one after the other until one completes the
+ * handshake. When none does the next round comes after retry_ms.
+ *
+ *     WAITING ──► RESOLVING ──► CONNECTING ──► ANSWER ──► UP
+ *        ▲            │             │            │        │
+ *        └────────────┴─────────────┴────────────┴────────┘
+ *
+ * After an UP link broke, the address that worked is tried again at once, without resolving: it is
+ * the quickest way to learn whether the process is gone. */
+enum link_phase {
+    LINK_WAITING, /* for the timer */
+    LINK_RESOLVING,
+    LINK_CONNECTING,
+    LINK_ANSWER, /* hello sent */
+    LINK_UP,
+};
+
+struct link {
+    struct peers *p;
+    uint64_t id;
+    char address[PEER_ADDRESS_SIZE];
+    enum link_phase phase;
+    enum peer_state told;
+    unsigned holds; /* the timer, and a resolution under way */
+    bool removed;
+    bool moved;            /* the address changed while the old one was being resolved */
+    bool again;            /* the next attempt begins with the same candidate */
+    bool refused, unclear; /* what happened in this round */
+    uint64_t up_since_ms;
+    uv_timer_t timer; /* WAITING: the next attempt; CONNECTING, ANSWER: the deadline */
+    uv_getaddrinfo_t resolution;
+    struct addrinfo *found, *candidate;
+    struct out *out; /* the current connection */
+};
+
+/* One connection. It outlives its place in the link until it is closed. */
+struct out {
+    struct peers *p;
+    struct link *link; /* NULL once given up */
+    uv_tcp_t tcp;
+    uv_connect_t connect;
+    struct send_queue queue;
+    struct hello hello;
+    uint8_t answer[HELLO_ANSWER_BYTES];
+    size_t answer_len;
+};
+
+static void start_round(struct link *link);
+static void connect_candidate(struct link *link);
+
+static void let_go(struct link *link)
+{
+    link->holds--;
+    if (link->holds == 0) {
+        struct peers *p = link->p;
+        uv_freeaddrinfo(link->found);
+        free(link);
+        peers_drop(p);
+    }
+}
+
+static void on_out_closed(uv_handle_t *handle)
+{
+    struct out *out = CONTAINER_OF(handle, struct out, tcp);
+    struct peers *p = out->p;
+    send_queue_fail(&out->queue);
+    free(out);
+    peers_drop(p);
+}
+
+static void give_up_connection(struct link *link)
+{
+    if (link->out != NULL) {
+        link->out->link = NULL;
+        uv_close((uv_handle_t *)&link->out->tcp, on_out_closed);
+        link->out = NULL;
+    }
+}
+
+/* Calls out; so it comes last in whoever calls it, or `removed` is looked at afterwards. */
+static void tell(struct link *link, enum peer_state state)
+{
+    if (link->told != state && !link->removed) {
+        link->told = state;
+        link->p->options.state(link->p->options.ctx, link->id, state);
+    }
+}
+
+static void on_timer(uv_timer_t *timer);
+
+static void wait_for(struct link *link, uint64_t delay_ms)
+{
+    link->phase = LINK_WAITING;
+    CHECK(uv_timer_start(&link->timer, on_timer, delay_ms, 0) == 0);
+}
+
+/* A quarter more or less, so that members do not keep knocking in step. */
+static uint64_t retry_delay_ms(const struct link *link)
+{
+    uint8_t random[HELLO_NONCE_BYTES];
+    hello_nonce(random);
+    uint64_t retry_ms = link->p->options.retry_ms;
+    return retry_ms - retry_ms / 4 + load_u32(random) % (retry_ms / 2 + 1);
+}
+
+/* --- how attempts end --- */
+
+static void fail_round(struct link *link)
+{
+    wait_for(link, retry_delay_ms(link));
+    tell(link, link->refused && !link->unclear ? PEER_REFUSED : PEER_DOWN);
+}
+
+static void note_failure(struct link *link, int reason)
+{
+    if (reason == UV_ECONNREFUSED) {
+        link->refused = true;
+    } else if (reason != UV_ENETUNREACH && reason != UV_EHOSTUNREACH &&
+               reason != UV_EADDRNOTAVAIL && reason != UV_EAFNOSUPPORT) {
+        /* A family that does not work on this machine says nothing about the other process; this
+         * does: something may be there. */
+        link->unclear = true;
+    }
+}
+
+/* This address did not work: on to the next one. */
+static void fail_candidate(struct link *link, int reason)
+{
+    give_up_connection(link);
+    note_failure(link, reason);
+    link->candidate = link->candidate->ai_next;
+    connect_candidate(link);
+}
+
+static void fail_handshake(struct link *link, enum peer_fault fault)
+{
+    peers_log_fault(link->p, SIDE_OUT, fault, link->address);
+    fail_candidate(link, UV_EPROTO);
+}
+
+/* An UP link broke. */
+static void lose(struct link *link)
+{
+    give_up_connection(link);
+    link->refused = link->unclear = false;
+    /* Unless it was up for a moment only: two that throw each other out must not spin. */
+    link->again = clock_monotonic_ms() - link->up_since_ms >= link->p->options.retry_ms;
+    wait_for(link, link->again ? 0 : retry_delay_ms(link));
+    tell(link, PEER_DOWN);
+}
+
+static void on_write_failed(void *owner)
+{
+    struct out *out = owner;
+    if (out->link != NULL) {
+        lose(out->link);
+    }
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct link *link = CONTAINER_OF(timer, struct link, timer);
+    if (link->phase == LINK_CONNECTING) {
+        fail_candidate(link, UV_ETIMEDOUT);
+        return;
+    }
+    if (link->phase == LINK_ANSWER) {
+        fail_handshake(link, FAULT_LATE);
+        return;
+    }
+    if (link->told == PEER_UP) {
+        /* Its address was changed. */
+        tell(link, PEER_DOWN);
+        if (link->removed || link->phase != LINK_WAITING || uv_is_active((uv_handle_t *)timer)) {
+            return;
+        }
+    }
+    if (link->again) {
+        link->again = false;
+        connect_candidate(link);
+    } else {
+        start_round(link);
+    }
+}
+
+/* --- the handshake --- */
+
+static void on_answer(struct link *link)
+{
+    struct out *out = link->out;
+    uint8_t proof[HELLO_PROOF_BYTES];
+    enum hello_verdict verdict =
+        hello_answer_decode(out->answer, &out->hello, link->p->secret, proof);
+    if (verdict != HELLO_ACCEPTED) {
+        fail_handshake(link, (enum peer_fault)verdict);
+        return;
+    }
+    uv_buf_t buf = {.base = (char *)proof, .len = sizeof proof};
+    /* A socket that is new has room for so little. */
+    int rv = uv_try_write((uv_stream_t *)&out->tcp, &buf, 1);
+    if (rv != (int)sizeof proof) {
+        fail_candidate(link, rv < 0 ? rv : UV_EPROTO);
+        return;
+    }
+    (void)uv_timer_stop(&link->timer);
+    link->phase = LINK_UP;
+    link->up_since_ms = clock_monotonic_ms();
+    tell(link, PEER_UP);
+}
+
+static void on_alloc(uv_handle_t *handle, size_t suggested UNUSED, uv_buf_t *buf)
+{
+    struct out *out = CONTAINER_OF(handle, struct out, tcp);
+    /* Nothing may follow the answer: a byte more, and it is read here, breaks the link. */
+    size_t at = out->answer_len < sizeof out->answer ? out->answer_len : 0;
+    *buf = (uv_buf_t){.base = (char *)out->answer + at, .len = sizeof out->answer - at};
+}
+
+static void on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf UNUSED)
+{
+    struct out *out = CONTAINER_OF(stream, struct out, tcp);
+    struct link *link = out->link;
+    if (nread == 0 || link == NULL) {
+        return;
+    }
+    if (link->phase == LINK_UP) {
+        if (nread > 0) {
+            peers_log_fault(link->p, SIDE_OUT, FAULT_FRAME, link->address);
+        }
+        lose(link);
+        return;
+    }
+    if (nread == UV_EOF) {
+        fail_handshake(link, FAULT_CUT);
+        return;
+    }
+    if (nread < 0) {
+        fail_candidate(link, (int)nread);
+        return;
+    }
+    out->answer_len += (size_t)nread;
+    if (out->answer_len == sizeof out->answer) {
+        on_answer(link);
+    }
+}
+
+static void on_connected(uv_connect_t *request, int status)
+{
+    struct out *out = CONTAINER_OF(request, struct out, connect);
+    struct link *link = out->link;
+    if (link == NULL) {
+        return;
+    }
+    if (status != 0) {
+        fail_candidate(link, status);
+        return;
+    }
+    peers_tune_socket(&out->tcp);
+    out->hello = (struct hello){
+        .cluster_id = link->p->options.cluster_id, .from = link->p->options.id, .to = link->id};
+    hello_nonce(out->hello.nonce);
+    uint8_t bytes[HELLO_BYTES];
+    hello_encode(&out->hello, bytes);
+    uv_buf_t buf = {.base = (char *)bytes, .len = sizeof bytes};
+    int rv = uv_try_write((uv_stream_t *)&out->tcp, &buf, 1);
+    if (rv != (int)sizeof bytes) {
+        fail_candidate(link, rv < 0 ? rv : UV_EPROTO);
+        return;
+    }
+    link->phase = LINK_ANSWER;
+    CHECK(uv_read_start((uv_stream_t *)&out->tcp, on_alloc, on_read) == 0);
+}
+
+/* --- connecting --- */
+
+/* Zero, or why it cannot even be tried. */
+static int open_connection(struct link *link)
+{
+    struct out *out = mem_zalloc(1, sizeof *out);
+    out->p = link->p;
+    out->link = link;
+    out->queue = (struct send_queue){
+        .p = link->p, .tcp = &out->tcp, .owner = out, .broken = on_write_failed};
+    CHECK(uv_tcp_init(link->p->options.loop, &out->tcp) == 0);
+    peers_hold(link->p);
+    link->out = out;
+    return uv_tcp_connect(&out->connect, &out->tcp, link->candidate->ai_addr, on_connected);
+}
+
+/* Tries the candidate, or the next that can be tried; ends the round when there is none left. */
+static void connect_candidate(struct link *link)
+{
+    for (; link->candidate != NULL; link->candidate = link->candidate->ai_next) {
+        int rv = open_connection(link);
+        if (rv == 0) {
+            link->phase = LINK_CONNECTING;
+            CHECK(uv_timer_start(&link->timer, on_timer, PEER_HANDSHAKE_MS, 0) == 0);
+            return;
+        }
+        give_up_connection(link);
+        note_failure(link, rv);
+    }
+    fail_round(link);
+}
+
+static void on_resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *found)
+{
+    struct link *link = CONTAINER_OF(request, struct link, resolution);
+    if (link->removed) {
+        uv_freeaddrinfo(found);
+        let_go(link);
+        return;
+    }
+    link->holds--;
+    uv_freeaddrinfo(link->found);
+    link->found = link->candidate = found;
+    if (link->moved) {
+        start_round(link);
+    } else if (status != 0) {
+        link->unclear = true;
+        fail_round(link);
+    } else {
+        connect_candidate(link);
+    }
+}
+
+static void start_round(struct link *link)
+{
+    link->refused = link->unclear = link->moved = false;
+    char host[HOST_BYTES_MAX + 1];
+    char service[8];
+    uint16_t port;
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
+    bool right = text_parse_address(link->address, host, sizeof host, &port) && host[0] != '\0';
+    if (right) {
+        (void)snprintf(service, sizeof service, "%u", (unsigned)port);
+        right = uv_getaddrinfo(link->p->options.loop, &link->resolution, on_resolved, host, service,
+                               &hints) == 0;
+    }
+    if (!right) {
+        link->unclear = true;
+        fail_round(link);
+        return;
+    }
+    link->phase = LINK_RESOLVING;
+    link->holds++;
+}
+
+/* --- for peer.c --- */
+
+struct link *link_create(struct peers *p, uint64_t id, const char *address)
+{
+    struct link *link = mem_zalloc(1, sizeof *link);
+    link->p = p;
+    link->id = id;
+    link->told = PEER_DOWN;
+    (void)snprintf(link->address, sizeof link->address, "%s", address);
+    CHECK(uv_timer_init(p->options.loop, &link->timer) == 0);
+    link->holds = 1;
+    peers_hold(p);
+    wait_for(link, 0);
+    return link;
+}
+
+void link_set_address(struct link *link, const char *address)
+{
+    if (strcmp(link->address, address) == 0) {
+        return;
+    }
+    (void)snprintf(link->address, sizeof link->address, "%s", address);
+    if (link->phase == LINK_RESOLVING) {
+        link->moved = true;
+        return;
+    }
+    give_up_connection(link);
+    link->again = false;
+    wait_for(link, 0);
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+    let_go(CONTAINER_OF(handle, struct link, timer));
+}
+
+void link_remove(struct link *link)
+{
+    link->removed = true;
+    give_up_connection(link);
+    if (link->phase == LINK_RESOLVING) {
+        /* One that is running cannot be stopped; either way its callback comes. */
+        (void)uv_cancel((uv_req_t *)&link->resolution);
+    }
+    link->phase = LINK_WAITING;
+    uv_close((uv_handle_t *)&link->timer, on_timer_closed);
+}
+
+uint64_t link_id(const struct link *link)
+{
+    return link->id;
+}
+
+bool link_is_up(const struct link *link)
+{
+    return link->phase == LINK_UP;
+}
+
+enum status link_send(struct link *link, uint8_t type, bool bulk, const uv_buf_t *head,
+                      const uv_buf_t *payload, void (*sent)(void *data, enum status status),
+                      void *data)
+{
+    struct send_queue *q = &link->out->queue;
+    return bulk ? send_bulk(q, type, head, payload, sent, data)
+                : send_frame(q, type, head, payload, sent, data);
+}

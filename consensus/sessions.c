@@ -1,0 +1,90 @@
+#include "consensus/sessions.h"
+
+#define SESSION_BYTES 32
+
+static struct session *find(struct sessions *s, uint64_t origin)
+{
+    for (uint32_t i = 0; i < s->count; i++) {
+        if (s->list[i].origin == origin) {
+            return &s->list[i];
+        }
+    }
+    return NULL;
+}
+
+/* Room for another: a new place, or that of the one not heard of for longest. */
+static struct session *make_room(struct sessions *s)
+{
+    if (s->count < SESSIONS_MAX) {
+        return &s->list[s->count++];
+    }
+    struct session *oldest = &s->list[0];
+    for (uint32_t i = 1; i < s->count; i++) {
+        if (s->list[i].index < oldest->index) {
+            oldest = &s->list[i];
+        }
+    }
+    return oldest;
+}
+
+static bool covers(const struct session *session, uint64_t boot, uint64_t sequence)
+{
+    return session->boot > boot || (session->boot == boot && session->sequence >= sequence);
+}
+
+bool sessions_advance(struct sessions *s, uint64_t origin, uint64_t boot, uint64_t sequence,
+                      uint64_t index)
+{
+    struct session *session = find(s, origin);
+    if (session != NULL && covers(session, boot, sequence)) {
+        return false;
+    }
+    if (session == NULL) {
+        session = make_room(s);
+    }
+    *session =
+        (struct session){.origin = origin, .boot = boot, .sequence = sequence, .index = index};
+    return true;
+}
+
+bool sessions_has(const struct sessions *s, uint64_t origin, uint64_t boot, uint64_t sequence)
+{
+    for (uint32_t i = 0; i < s->count; i++) {
+        if (s->list[i].origin == origin) {
+            return covers(&s->list[i], boot, sequence);
+        }
+    }
+    return false;
+}
+
+void sessions_encode(const struct sessions *s, struct buffer *out)
+{
+    buffer_append_u32(out, s->count);
+    for (uint32_t i = 0; i < s->count; i++) {
+        buffer_append_u64(out, s->list[i].origin);
+        buffer_append_u64(out, s->list[i].boot);
+        buffer_append_u64(out, s->list[i].sequence);
+        buffer_append_u64(out, s->list[i].index);
+    }
+}
+
+enum status sessions_decode(struct sessions *s, const uint8_t **data, size_t *len)
+{
+    if (*len < 4 || load_u32(*data) > SESSIONS_MAX ||
+        (*len - 4) / SESSION_BYTES < load_u32(*data)) {
+        return ST_CORRUPT;
+    }
+    s->count = load_u32(*data);
+    const uint8_t *at = *data + 4;
+    for (uint32_t i = 0; i < s->count; i++, at += SESSION_BYTES) {
+        s->list[i] = (struct session){
+            .origin = load_u64(at),
+            .boot = load_u64(at + 8),
+            .sequence = load_u64(at + 16),
+            .index = load_u64(at + 24),
+        };
+    }
+    *len -= 4 + (size_t)s->count * SESSION_BYTES;
+    *data = at;
+    return ST_OK;
+}

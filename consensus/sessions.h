@@ -1,0 +1,42 @@
+/* Which bundle of each member was applied last: replicated state that makes sending a bundle again
+ * harmless (section 6.3 of the Raft dissertation).
+ *
+ * Thread: loop; values. */
+#ifndef MUSTER_CONSENSUS_SESSIONS_H
+#define MUSTER_CONSENSUS_SESSIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "server/base/buffer.h"
+#include "server/base/compiler.h"
+#include "server/base/status.h"
+
+/* More than there are ever members at a time: members that left are forgotten last. */
+#define SESSIONS_MAX 64
+
+struct session {
+    uint64_t origin;
+    uint64_t boot;
+    uint64_t sequence;
+    uint64_t index; /* of the entry with its last bundle */
+};
+
+struct sessions {
+    uint32_t count;
+    struct session list[SESSIONS_MAX];
+};
+
+/* Notes that a bundle is being applied at `index`. False when it was applied before, or belongs to
+ * an earlier life of its origin: then it must be skipped. */
+MUST_USE bool sessions_advance(struct sessions *s, uint64_t origin, uint64_t boot,
+                               uint64_t sequence, uint64_t index);
+/* Whether this bundle, or a later one of its origin, has been applied. */
+bool sessions_has(const struct sessions *s, uint64_t origin, uint64_t boot, uint64_t sequence);
+
+void sessions_encode(const struct sessions *s, struct buffer *out);
+/* Takes the bytes of sessions_encode from *data on. */
+MUST_USE enum status sessions_decode(struct sessions *s, const uint8_t **data, size_t *len);
+
+#endif

@@ -1,0 +1,254 @@
+/* Members on one loop, for the tests of the links between them.
+ *
+ * Thread: the test's. Owns: the loop and the members, until tear_down. */
+#ifndef MUSTER_TESTS_PEER_FIXTURE_H
+#define MUSTER_TESTS_PEER_FIXTURE_H
+
+#include <netinet/in.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "consensus/peer.h"
+#include "server/base/clock.h"
+#include "server/base/crc32c.h"
+#include "server/base/limits.h"
+
+#define NODES        4 /* ids 1 to 3 */
+#define RECEIVED_MAX 256
+#define STATES_MAX   64
+#define PATIENCE_MS  20000
+#define RETRY_MS     50 /* unless a test sets another */
+#define CLUSTER      7
+
+struct received {
+    uint64_t from;
+    uint8_t type;
+    size_t len;
+    uint32_t crc;
+};
+
+struct node {
+    struct peers *p;
+    uint64_t id;
+    char address[64];
+    struct received received[RECEIVED_MAX];
+    size_t received_count;
+    enum peer_state states[NODES][STATES_MAX]; /* of the link to each, in order */
+    size_t state_count[NODES];
+    bool close_on_receive;
+    bool closed;
+};
+
+struct fixture {
+    uv_loop_t loop;
+    uv_timer_t pulse; /* so that the loop comes back to look whether a test goes on */
+    struct node nodes[NODES];
+    int sent[ST_IO + 1]; /* by status */
+    uint32_t retry_ms;
+};
+
+/* --- the loop --- */
+
+static inline void on_pulse(uv_timer_t *timer)
+{
+    (void)timer;
+}
+
+static inline void on_closed(void *ctx)
+{
+    ((struct node *)ctx)->closed = true;
+}
+
+static inline void turn(struct fixture *f)
+{
+    (void)uv_run(&f->loop, UV_RUN_ONCE);
+}
+
+#define RUN_UNTIL(f, condition)                                                                    \
+    do {                                                                                           \
+        uint64_t give_up_ms = clock_monotonic_ms() + PATIENCE_MS;                                  \
+        while (!(condition)) {                                                                     \
+            if (clock_monotonic_ms() > give_up_ms) {                                               \
+                fail_msg("not in time: %s", #condition);                                           \
+            }                                                                                      \
+            turn(f);                                                                               \
+        }                                                                                          \
+    } while (0)
+
+static inline void run_for(struct fixture *f, uint64_t ms)
+{
+    uint64_t end_ms = clock_monotonic_ms() + ms;
+    while (clock_monotonic_ms() < end_ms) {
+        turn(f);
+    }
+}
+
+/* --- members --- */
+
+static inline void on_receive(void *ctx, uint64_t from, uint8_t type, const uint8_t *data,
+                              size_t len)
+{
+    struct node *n = ctx;
+    assert_false(n->closed);
+    assert_true(n->received_count < RECEIVED_MAX);
+    n->received[n->received_count++] =
+        (struct received){.from = from, .type = type, .len = len, .crc = crc32c(0, data, len)};
+    if (n->close_on_receive) {
+        n->close_on_receive = false;
+        peers_close(n->p, on_closed);
+    }
+}
+
+static inline void on_state(void *ctx, uint64_t id, enum peer_state state)
+{
+    struct node *n = ctx;
+    assert_false(n->closed);
+    assert_true(n->state_count[id] < STATES_MAX);
+    n->states[id][n->state_count[id]++] = state;
+}
+
+static inline uint16_t free_port(int family)
+{
+    int fd = socket(family, SOCK_STREAM, 0);
+    struct sockaddr_in6 address = {.sin6_family = (sa_family_t)family};
+    socklen_t len = family == AF_INET6 ? sizeof address : sizeof(struct sockaddr_in);
+    if (family == AF_INET6) {
+        address.sin6_addr = in6addr_loopback;
+    } else {
+        ((struct sockaddr_in *)(void *)&address)->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    }
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, len), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &len), 0);
+    assert_int_equal(close(fd), 0);
+    return ntohs(address.sin6_port);
+}
+
+static inline void start_as(struct fixture *f, uint64_t slot, uint64_t id, uint64_t cluster,
+                            const char *secret)
+{
+    struct node *n = &f->nodes[slot];
+    char error[256] = "";
+    struct peers_options options = {.loop = &f->loop,
+                                    .id = id,
+                                    .cluster_id = cluster,
+                                    .listen = n->address,
+                                    .secret = secret,
+                                    .retry_ms = f->retry_ms,
+                                    .ctx = n,
+                                    .receive = on_receive,
+                                    .state = on_state};
+    n->id = id;
+    n->closed = false;
+    n->p = peers_create(&options, error, sizeof error);
+    assert_string_equal(error, "");
+    assert_non_null(n->p);
+}
+
+static inline struct node *start(struct fixture *f, uint64_t id)
+{
+    start_as(f, id, id, CLUSTER, "secret");
+    return &f->nodes[id];
+}
+
+static inline void stop(struct fixture *f, struct node *n)
+{
+    peers_close(n->p, on_closed);
+    RUN_UNTIL(f, n->closed);
+    peers_destroy(n->p);
+    n->p = NULL;
+}
+
+static inline void introduce(struct node *a, struct node *b)
+{
+    peers_set(a->p, b->id, b->address);
+    peers_set(b->p, a->id, a->address);
+}
+
+static inline void link_up(struct fixture *f, struct node *a, struct node *b)
+{
+    introduce(a, b);
+    RUN_UNTIL(f, peers_is_up(a->p, b->id) && peers_is_up(b->p, a->id));
+}
+
+static inline uint64_t rejected(const struct node *n)
+{
+    struct peers_counters counters;
+    peers_counters(n->p, &counters);
+    return counters.rejected;
+}
+
+static inline int set_up(void **state)
+{
+    (void)signal(SIGPIPE, SIG_IGN);
+    struct fixture *f = calloc(1, sizeof *f);
+    f->retry_ms = RETRY_MS;
+    assert_int_equal(uv_loop_init(&f->loop), 0);
+    assert_int_equal(uv_timer_init(&f->loop, &f->pulse), 0);
+    assert_int_equal(uv_timer_start(&f->pulse, on_pulse, 5, 5), 0);
+    for (size_t i = 1; i < NODES; i++) {
+        (void)snprintf(f->nodes[i].address, sizeof f->nodes[i].address, "127.0.0.1:%u",
+                       (unsigned)free_port(AF_INET));
+    }
+    *state = f;
+    return 0;
+}
+
+static inline int tear_down(void **state)
+{
+    struct fixture *f = *state;
+    for (size_t i = 1; i < NODES; i++) {
+        if (f->nodes[i].p != NULL) {
+            stop(f, &f->nodes[i]);
+        }
+    }
+    uv_close((uv_handle_t *)&f->pulse, NULL);
+    (void)uv_run(&f->loop, UV_RUN_DEFAULT);
+    assert_int_equal(uv_loop_close(&f->loop), 0);
+    free(f);
+    return 0;
+}
+
+/* --- messages --- */
+
+static inline void on_sent(void *data, enum status status)
+{
+    ((struct fixture *)data)->sent[status]++;
+}
+
+static inline enum status send_plain(struct fixture *f, struct node *from, uint64_t to,
+                                     uint8_t type, bool bulk, const void *payload, size_t len)
+{
+    return peers_send(from->p, to, type, bulk, "head", 4, payload, len, on_sent, f);
+}
+
+static inline uint8_t *make_payload(size_t len, unsigned seed)
+{
+    uint8_t *payload = malloc(len);
+    uint32_t x = seed;
+    for (size_t i = 0; i < len; i++) {
+        x = x * 1664525u + 1013904223u;
+        payload[i] = (uint8_t)(x >> 24);
+    }
+    return payload;
+}
+
+static inline void assert_received(const struct node *n, size_t at, uint64_t from, uint8_t type,
+                                   const void *payload, size_t len)
+{
+    assert_true(at < n->received_count);
+    assert_int_equal(n->received[at].from, from);
+    assert_int_equal(n->received[at].type, type);
+    assert_int_equal(n->received[at].len, 4 + len);
+    assert_int_equal(n->received[at].crc, crc32c(crc32c(0, "head", 4), payload, len));
+}
+
+#endif
