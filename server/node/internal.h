@@ -1,0 +1,65 @@
+/* What the files of the node share. Nobody else includes it.
+ *
+ * Thread: loop, but for what is said to be atomic or RCU. */
+#ifndef MUSTER_NODE_INTERNAL_H
+#define MUSTER_NODE_INTERNAL_H
+
+#include <stdatomic.h>
+
+#include "server/base/log.h"
+#include "server/node/node.h"
+
+#define WATCH_BUCKETS 4096
+
+/* watch.c: reads that wait. */
+struct watch {
+    struct node_wait *by_service[WATCH_BUCKETS]; /* by hash of the name */
+    struct node_wait *services;                  /* the list of services */
+    struct node_wait *changed;                   /* any instance */
+    struct node_wait *applied;                   /* an index */
+    _Atomic uint32_t count;                      /* of all waits, linearizable reads included */
+    bool stopped;
+};
+
+/* expiry.c: the leader's clock, and what it proposes when leases are due. */
+struct expiry {
+    bool leads;
+    uint64_t clock_ms;   /* cluster time as of `seen_ms` */
+    uint64_t stamped_ms; /* largest cluster time put on an entry */
+    uint64_t seen_ms;    /* monotonic, last turn of the loop */
+    uint64_t grace_until_ms;
+    bool proposed;          /* an expire entry is on its way */
+    uint64_t window_ms;     /* of the mass-expiry brake: begin */
+    uint32_t window_lapsed; /* leases lapsed or reaped in it */
+    bool braking;
+};
+
+struct node {
+    struct consensus *consensus;
+    struct registry *registry; /* read with rcu_dereference */
+    struct watch watch;
+    struct expiry expiry;
+    uint32_t grace_ms;
+};
+
+/* replica.c */
+struct consensus_app replica_app(struct node *node);
+struct registry *replica_create_registry(struct node *node);
+
+/* watch.c */
+void watch_add(struct node *node, struct node_wait *wait);
+/* After an entry: wakes those whose answer can have changed. */
+void watch_entry(struct node *node);
+/* After a restore, and now and then: looks at all; times out those that are late. */
+void watch_all(struct node *node, uint64_t now_ms);
+void watch_fail_all(struct node *node, enum status status);
+
+/* expiry.c */
+void expiry_leadership(struct node *node, bool leader);
+void expiry_tick(struct node *node, uint64_t now_ms);
+uint64_t expiry_stamp_ms(struct node *node);
+/* The expire command to propose now; false: nothing is due. */
+bool expiry_command(struct node *node, struct command *ret_command);
+void expiry_applied(struct node *node, uint32_t lapsed);
+
+#endif

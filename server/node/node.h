@@ -1,0 +1,96 @@
+/* The replicated registry as the API sees it: submit a command, wait for an index or a change, read
+ * the view, ask how the replica stands.
+ *
+ * Thread: any, unless said otherwise. Callbacks come on the loop thread, exactly once each, never
+ * from inside the submitting call, and must not block.
+ * Owns: the registry, the consensus instance and its loop thread. */
+#ifndef MUSTER_NODE_NODE_H
+#define MUSTER_NODE_NODE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "consensus/consensus.h"
+#include "server/base/status.h"
+#include "server/registry/command.h"
+#include "server/registry/view.h"
+
+struct node;
+
+/* Opens the data directory, joins the cluster, starts the loop thread. On failure writes a sentence
+ * that says what to do to `error` and returns NULL. `options` is read only during the call. */
+struct node *node_start(const struct consensus_options *options, char *error, size_t error_size);
+/* Refuses what is waiting (ST_STOPPING), hands leadership over, finishes what is in flight within
+ * the write timeout, closes. Blocks. All callbacks have come when it returns. */
+void node_stop(struct node *node);
+void node_destroy(struct node *node);
+
+/* A write. Fill `command` (which borrows), `data` and `done`; the rest is the node's. The command
+ * is encoded within node_write, so that what it borrows is needed no longer than that call. */
+struct node_write {
+    void *data;
+    void (*done)(struct node_write *write, enum status status);
+    /* Valid in `done`; `missed` of it belongs to the caller then. */
+    struct result result;
+    /* private */
+    struct consensus_op op;
+};
+/* ST_OK: `done` will be called: with ST_OK when applied here (then look at result.status),
+ * ST_UNKNOWN when it may or may not have happened, anything else when it surely did not. Any other
+ * status: refused at once, `done` is not called. */
+MUST_USE enum status node_write(struct node *node, struct node_write *write,
+                                const struct command *command);
+
+/* Waiting for something to become readable here. */
+enum node_wait_kind {
+    NODE_WAIT_LINEAR,   /* until this replica holds all that was committed when the call was made */
+    NODE_WAIT_APPLIED,  /* until index is applied here */
+    NODE_WAIT_SERVICE,  /* until the index of service `name` passes `index` */
+    NODE_WAIT_SERVICES, /* ... of the list of services */
+    NODE_WAIT_CHANGED,  /* ... of any instance */
+};
+struct node_wait {
+    void *data;
+    /* ST_OK: reached; ST_TIMEOUT: not in time; ST_NO_LEADER (linear only); ST_STOPPING. */
+    void (*done)(struct node_wait *wait, enum status status);
+    enum node_wait_kind kind;
+    uint64_t index;
+    const char *name;    /* borrowed until done */
+    uint32_t timeout_ms; /* linear: at most the write timeout counts */
+    /* private */
+    struct consensus_op op;
+    struct node *node;
+    struct node_wait *next;
+    uint64_t deadline_ms;
+};
+/* ST_OK: `done` will be called, also when it is reached already. ST_BUSY, ST_STOPPING: it won't. */
+MUST_USE enum status node_wait(struct node *node, struct node_wait *wait);
+
+/* For reading; see view.h. Ask for it inside of each read-side critical section, and keep it no
+ * longer: a snapshot that came from the leader replaces the whole registry. */
+const struct registry *node_registry(const struct node *node);
+
+/* How this replica stands; cheap enough for every answer. */
+struct node_status {
+    uint64_t id;
+    uint64_t leader; /* member id, 0: none known */
+    bool is_leader;
+    uint64_t term;
+    uint64_t applied_index;
+    uint64_t commit_index;
+    uint64_t last_contact_ms; /* since this replica last heard from a leader; 0 on the leader */
+    bool caught_up;           /* applied what was committed when it started / found its leader */
+    bool has_space;           /* disk */
+};
+void node_status(const struct node *node, struct node_status *ret_status);
+/* Ready to serve: has a leader and has caught up. When not, a sentence why (static). */
+bool node_ready(const struct node *node, const char **ret_reason);
+
+/* Everything that /health and /cluster show besides; takes a lock, not for every request. */
+void node_members(const struct node *node, struct consensus_member_info *ret_members,
+                  size_t *ret_count /* room for MEMBERS_MAX */);
+/* Free bytes on the file system of the data directory. */
+uint64_t node_disk_free(const struct node *node);
+const struct consensus_facts *node_facts(const struct node *node); /* constant after start */
+
+#endif

@@ -1,0 +1,135 @@
+/* Reads that wait for an index or a change. They live on the loop: they come through its queue and
+ * are looked at only when an entry has touched what they ask for. */
+#include <string.h>
+
+#include "server/base/check.h"
+#include "server/base/clock.h"
+#include "server/base/metric.h"
+#include "server/node/internal.h"
+#include "server/registry/mix.h"
+
+static struct node_wait **bucket_of(struct node *node, const char *service)
+{
+    return &node->watch.by_service[mix_bytes(service, strlen(service)) % WATCH_BUCKETS];
+}
+
+static struct node_wait **list_of(struct node *node, const struct node_wait *wait)
+{
+    switch (wait->kind) {
+    case NODE_WAIT_SERVICE:
+        return bucket_of(node, wait->name);
+    case NODE_WAIT_SERVICES:
+        return &node->watch.services;
+    case NODE_WAIT_CHANGED:
+        return &node->watch.changed;
+    case NODE_WAIT_APPLIED:
+    case NODE_WAIT_LINEAR:
+        break;
+    }
+    return &node->watch.applied;
+}
+
+static bool is_reached(const struct node *node, const struct node_wait *wait)
+{
+    struct consensus_status status;
+    const struct view *view = registry_view(node->registry);
+    switch (wait->kind) {
+    case NODE_WAIT_SERVICE:
+        return view_service_index(view, wait->name) > wait->index;
+    case NODE_WAIT_SERVICES:
+        return view->services_index > wait->index;
+    case NODE_WAIT_CHANGED:
+        return view->changed_index > wait->index;
+    case NODE_WAIT_APPLIED:
+        consensus_status(node->consensus, &status);
+        return status.applied_index >= wait->index || view->index >= wait->index;
+    case NODE_WAIT_LINEAR:
+        break;
+    }
+    return true;
+}
+
+static void finish(struct node *node, struct node_wait *wait, enum status status)
+{
+    atomic_fetch_sub_explicit(&node->watch.count, 1, memory_order_relaxed);
+    metric_add(METRIC_waiters, -1);
+    wait->done(wait, status);
+}
+
+/* Looks at all of a list; `now_ms` 0: without regard to time. */
+static void look_at(struct node *node, struct node_wait **list, uint64_t now_ms)
+{
+    struct node_wait **link = list;
+    while (*link != NULL) {
+        struct node_wait *wait = *link;
+        bool reached = is_reached(node, wait);
+        if (reached || (now_ms > 0 && now_ms >= wait->deadline_ms)) {
+            *link = wait->next;
+            finish(node, wait, reached ? ST_OK : ST_TIMEOUT);
+        } else {
+            link = &wait->next;
+        }
+    }
+}
+
+void watch_add(struct node *node, struct node_wait *wait)
+{
+    if (node->watch.stopped) {
+        finish(node, wait, ST_STOPPING);
+    } else if (is_reached(node, wait)) {
+        finish(node, wait, ST_OK);
+    } else {
+        struct node_wait **list = list_of(node, wait);
+        wait->deadline_ms = clock_monotonic_ms() + wait->timeout_ms;
+        wait->next = *list;
+        *list = wait;
+    }
+}
+
+void watch_entry(struct node *node)
+{
+    struct touched touched = registry_touched(node->registry);
+    look_at(node, &node->watch.applied, 0);
+    if (touched.count == 0) {
+        return; /* heartbeats wake nobody */
+    }
+    look_at(node, &node->watch.services, 0);
+    look_at(node, &node->watch.changed, 0);
+    for (size_t i = 0; i < touched.count; i++) {
+        look_at(node, bucket_of(node, touched.services[i]), 0);
+    }
+}
+
+void watch_all(struct node *node, uint64_t now_ms)
+{
+    struct watch *w = &node->watch;
+    look_at(node, &w->applied, now_ms);
+    look_at(node, &w->services, now_ms);
+    look_at(node, &w->changed, now_ms);
+    for (size_t i = 0; i < WATCH_BUCKETS; i++) {
+        if (w->by_service[i] != NULL) {
+            look_at(node, &w->by_service[i], now_ms);
+        }
+    }
+}
+
+static void fail_list(struct node *node, struct node_wait **list, enum status status)
+{
+    while (*list != NULL) {
+        struct node_wait *wait = *list;
+        *list = wait->next;
+        finish(node, wait, status);
+    }
+}
+
+void watch_fail_all(struct node *node, enum status status)
+{
+    struct watch *w = &node->watch;
+    w->stopped = true;
+    fail_list(node, &w->applied, status);
+    fail_list(node, &w->services, status);
+    fail_list(node, &w->changed, status);
+    for (size_t i = 0; i < WATCH_BUCKETS; i++) {
+        fail_list(node, &w->by_service[i], status);
+    }
+}
