@@ -1,0 +1,264 @@
+#include "api/body.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/json_in.h"
+#include "server/base/limits.h"
+#include "server/base/mem.h"
+#include "server/base/text.h"
+
+/* Beyond what JSON numbers hold exactly. */
+#define INCARNATION_MAX ((1ull << 53) - 1)
+
+/* Segments that clients take out of a path, so that such an id could never be named in one. */
+static bool check_addressable(const char *field, const struct slice *text, struct fault *fault)
+{
+    if ((text->len == 1 || text->len == 2) && strspn(text->data, ".") == text->len) {
+        fault_set(fault, field, "must not be \".\" or \"..\"");
+        return false;
+    }
+    return true;
+}
+
+static bool parse_tags(const json_t *root, struct registration *r, struct fault *fault)
+{
+    const json_t *tags = json_object_get(root, "tags");
+    if (tags == NULL) {
+        return true;
+    }
+    if (!json_is_array(tags)) {
+        fault_set(fault, "tags", "must be an array of strings");
+        return false;
+    }
+    if (json_array_size(tags) > TAGS_MAX) {
+        fault_set(fault, "tags", "must be at most %d", TAGS_MAX);
+        return false;
+    }
+    for (size_t i = 0; i < json_array_size(tags); i++) {
+        struct slice *tag = &r->tags[i];
+        if (!json_in_item(json_array_get(tags, i), "tags", TAG_BYTES_MAX, tag, fault)) {
+            return false;
+        }
+        for (size_t j = 0; j < i; j++) {
+            if (r->tags[j].len == tag->len && memcmp(r->tags[j].data, tag->data, tag->len) == 0) {
+                fault_set(fault, "tags", "number %zu is there twice", i + 1);
+                return false;
+            }
+        }
+    }
+    r->tags_count = (uint32_t)json_array_size(tags);
+    return true;
+}
+
+/* One metadata field's key and value. */
+static bool parse_pair(const char *key, const json_t *value, struct pair *pair, struct fault *fault)
+{
+    char field[sizeof "metadata." + METADATA_KEY_BYTES_MAX];
+    size_t len = strlen(key);
+    if (len == 0) {
+        fault_set(fault, "metadata", "a key must not be empty");
+        return false;
+    }
+    if (len > METADATA_KEY_BYTES_MAX) {
+        fault_set(fault, "metadata", "a key must be at most %d bytes", METADATA_KEY_BYTES_MAX);
+        return false;
+    }
+    if (!text_is_printable(key, len)) {
+        fault_set(fault, "metadata", "a key must be printable UTF-8, without control characters");
+        return false;
+    }
+    (void)snprintf(field, sizeof field, "metadata.%s", key);
+    if (!json_in_value(value, field, METADATA_VALUE_BYTES_MAX, &pair->value, fault)) {
+        return false;
+    }
+    pair->key = (struct slice){key, len};
+    return true;
+}
+
+static int compare_keys(const void *a, const void *b)
+{
+    const struct pair *left = a, *right = b;
+    return strcmp(left->key.data, right->key.data);
+}
+
+static bool parse_metadata(json_t *root, struct registration *r, struct fault *fault)
+{
+    json_t *metadata = json_object_get(root, "metadata");
+    if (metadata == NULL) {
+        return true;
+    }
+    if (!json_is_object(metadata)) {
+        fault_set(fault, "metadata", "must be an object of strings");
+        return false;
+    }
+    if (json_object_size(metadata) > METADATA_MAX) {
+        fault_set(fault, "metadata", "must have at most %d keys", METADATA_MAX);
+        return false;
+    }
+    const char *key;
+    json_t *value;
+    json_object_foreach(metadata, key, value)
+    {
+        if (!parse_pair(key, value, &r->metadata[r->metadata_count], fault)) {
+            return false;
+        }
+        r->metadata_count++;
+    }
+    /* An object has no order: the same content is the same registration. */
+    qsort(r->metadata, r->metadata_count, sizeof r->metadata[0], compare_keys);
+    return true;
+}
+
+/* The texts. */
+static bool parse_names(struct body_register *body, struct registration *r, struct fault *fault)
+{
+    const json_t *root = body->root;
+    bool present;
+    return json_in_text(root, "name", NAME_BYTES_MAX, &r->name, NULL, fault) &&
+           check_addressable("name", &r->name, fault) &&
+           json_in_text(root, "id", NAME_BYTES_MAX, &r->id, &body->has_id, fault) &&
+           (!body->has_id || check_addressable("id", &r->id, fault)) &&
+           json_in_text(root, "host", HOST_BYTES_MAX, &r->host, &body->has_host, fault) &&
+           json_in_note(root, "type", NAME_BYTES_MAX, &r->type, &present, fault) &&
+           json_in_note(root, "zone", NAME_BYTES_MAX, &r->zone, &present, fault);
+}
+
+static bool parse_numbers(struct body_register *body, struct registration *r, struct fault *fault)
+{
+    const json_t *root = body->root;
+    uint64_t port, weight = 1;
+    bool present;
+    if (!json_in_integer(root, "port", 1, UINT16_MAX, &port, NULL, fault) ||
+        !json_in_integer(root, "weight", 0, WEIGHT_MAX, &weight, &present, fault) ||
+        !json_in_duration(root, "ttl", TTL_MS_MIN, TTL_MS_MAX, &r->ttl_ms, &present, fault) ||
+        !json_in_duration(root, "reap_after", 0, REAP_AFTER_MS_MAX, &r->reap_after_ms, &present,
+                          fault) ||
+        !json_in_integer(root, "incarnation", 1, INCARNATION_MAX,
+                         &body->command.register_.incarnation, &present, fault)) {
+        return false;
+    }
+    r->port = (uint16_t)port;
+    r->weight = (uint16_t)weight;
+    return true;
+}
+
+bool body_register_parse(struct body_register *body, const struct buffer *text, uint32_t ttl_ms,
+                         uint32_t reap_after_ms, struct fault *fault)
+{
+    static const char *const known[] = {"id",   "name",     "type",        "host",       "port",
+                                        "tags", "metadata", "ttl",         "reap_after", "weight",
+                                        "zone", "health",   "incarnation", NULL};
+    memset(body, 0, sizeof *body);
+    struct registration *r = &body->command.register_.registration;
+    body->command.kind = COMMAND_REGISTER;
+    r->type = r->zone = (struct slice){"", 0};
+    r->ttl_ms = ttl_ms;
+    r->reap_after_ms = reap_after_ms;
+    body->root = json_in_object(text->data, text->len, known, fault);
+    return body->root != NULL && parse_names(body, r, fault) && parse_numbers(body, r, fault) &&
+           json_in_health(body->root, "health", &body->command.register_.health,
+                          &body->command.register_.health_given, fault) &&
+           parse_tags(body->root, r, fault) && parse_metadata(body->root, r, fault);
+}
+
+bool body_register_make_id(struct body_register *body, const uint8_t random[16],
+                           struct fault *fault)
+{
+    struct registration *r = &body->command.register_.registration;
+    uint8_t u[16];
+    memcpy(u, random, sizeof u);
+    u[6] = (uint8_t)((u[6] & 0x0f) | 0x40);
+    u[8] = (uint8_t)((u[8] & 0x3f) | 0x80);
+    int len = snprintf(body->made_id, sizeof body->made_id,
+                       "%.*s-%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
+                       (int)r->name.len, r->name.data, u[0], u[1], u[2], u[3], u[4], u[5], u[6],
+                       u[7], u[8], u[9], u[10], u[11], u[12], u[13], u[14], u[15]);
+    if (len < 0 || (size_t)len >= sizeof body->made_id) {
+        fault_set(fault, "id", "must be given, as the name is too long to make one from");
+        return false;
+    }
+    r->id = (struct slice){body->made_id, (size_t)len};
+    return true;
+}
+
+void body_register_done(struct body_register *body)
+{
+    json_decref(body->root);
+    body->root = NULL;
+}
+
+static bool parse_ids(struct body_heartbeat *body, const json_t *ids, struct fault *fault)
+{
+    size_t count = json_array_size(ids); /* 0 when it is no array */
+    if (count == 0 || count > HEARTBEAT_IDS_MAX) {
+        fault_set(fault, "ids", "must be an array of 1 to %d strings", HEARTBEAT_IDS_MAX);
+        return false;
+    }
+    body->ids = mem_zalloc(count, sizeof *body->ids);
+    body->count = (uint32_t)count;
+    for (size_t i = 0; i < count; i++) {
+        if (!json_in_item(json_array_get(ids, i), "ids", NAME_BYTES_MAX, &body->ids[i], fault)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool body_heartbeat_parse(struct body_heartbeat *body, const struct buffer *text,
+                          struct fault *fault)
+{
+    static const char *const known[] = {"id", "ids", "incarnation", "status", "note", NULL};
+    bool incarnation_given;
+    memset(body, 0, sizeof *body);
+    json_t *root = body->root = json_in_object(text->data, text->len, known, fault);
+    if (root == NULL ||
+        !json_in_integer(root, "incarnation", 1, INCARNATION_MAX, &body->incarnation,
+                         &incarnation_given, fault) ||
+        !json_in_health(root, "status", &body->status, &body->status_given, fault) ||
+        !json_in_note(root, "note", NOTE_BYTES_MAX, &body->note, &body->note_given, fault)) {
+        return false;
+    }
+    body->details = incarnation_given || body->status_given || body->note_given;
+    const json_t *ids = json_object_get(root, "ids");
+    body->single = ids == NULL;
+    if (!body->single && json_object_get(root, "id") != NULL) {
+        fault_set(fault, "ids", "give either id or ids");
+        return false;
+    }
+    if (!body->single && body->details) {
+        fault_set(fault, "ids", "incarnation, status and note go with a single id only");
+        return false;
+    }
+    if (!body->single) {
+        return parse_ids(body, ids, fault);
+    }
+    body->ids = mem_zalloc(1, sizeof *body->ids);
+    body->count = 1;
+    return json_in_text(root, "id", NAME_BYTES_MAX, &body->ids[0], NULL, fault);
+}
+
+void body_heartbeat_done(struct body_heartbeat *body)
+{
+    free(body->ids);
+    json_decref(body->root);
+    *body = (struct body_heartbeat){.root = NULL};
+}
+
+bool body_maintenance_parse(struct body_maintenance *body, const struct buffer *text,
+                            struct fault *fault)
+{
+    static const char *const known[] = {"enabled", "reason", NULL};
+    bool present;
+    memset(body, 0, sizeof *body);
+    body->root = json_in_object(text->data, text->len, known, fault);
+    return body->root != NULL && json_in_bool(body->root, "enabled", &body->enabled, NULL, fault) &&
+           json_in_note(body->root, "reason", NOTE_BYTES_MAX, &body->reason, &present, fault);
+}
+
+void body_maintenance_done(struct body_maintenance *body)
+{
+    json_decref(body->root);
+    body->root = NULL;
+}

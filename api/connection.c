@@ -1,0 +1,295 @@
+#include "api/connection.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#include "api/router.h"
+#include "server/base/check.h"
+#include "server/base/limits.h"
+#include "server/base/mem.h"
+#include "server/base/metric.h"
+#include "server/base/text.h"
+
+/* How much of a body that is over its limit is read and thrown away, so that the client gets to see
+ * the answer and the connection stays usable. */
+#define DISCARD_BYTES_MAX (16u * 1024 * 1024)
+
+enum call_state {
+    CALL_NEW,       /* target seen */
+    CALL_BODY,      /* headers seen */
+    CALL_SUSPENDED, /* with the node */
+    CALL_READY,     /* the reply is complete */
+    CALL_GONE,      /* still with the node, but the client has gone away */
+};
+
+struct call {
+    struct exchange exchange;
+    struct worker *worker;
+    struct MHD_Connection *connection;
+    struct cds_wfcq_node finished; /* in worker's queue */
+    enum call_state state;
+    bool watched; /* is in worker's watch_fd */
+    char *target;
+    uint64_t received; /* bytes of body */
+};
+
+/* On the node's loop thread: only the first of several calls wakes the worker. */
+static void wake(struct exchange *x)
+{
+    struct call *call = CONTAINER_OF(x, struct call, exchange);
+    struct worker *worker = call->worker;
+    if (!cds_wfcq_enqueue(&worker->finished_head, &worker->finished_tail, &call->finished)) {
+        worker_wake(worker);
+    }
+}
+
+void *connection_target(void *cls, const char *target, struct MHD_Connection *connection)
+{
+    struct worker *worker = cls;
+    struct call *call = mem_zalloc(1, sizeof *call);
+    call->worker = worker;
+    call->connection = connection;
+    call->target = mem_strdup(target);
+    cds_wfcq_node_init(&call->finished);
+    exchange_init(&call->exchange, worker->context, &worker->random, wake);
+    return call;
+}
+
+static void call_free(struct call *call)
+{
+    exchange_done(&call->exchange);
+    free(call->target);
+    free(call);
+}
+
+void connection_completed(void *cls, struct MHD_Connection *connection, void **request,
+                          enum MHD_RequestTerminationCode how)
+{
+    (void)cls, (void)connection, (void)how;
+    struct call *call = *request;
+    *request = NULL;
+    if (call == NULL || call->state == CALL_GONE) {
+        return; /* freed when the node is done with it */
+    }
+    CHECK(call->state != CALL_SUSPENDED);
+    call_free(call);
+}
+
+void connection_counted(void *cls, struct MHD_Connection *connection, void **socket_context,
+                        enum MHD_ConnectionNotificationCode code)
+{
+    (void)cls, (void)connection, (void)socket_context;
+    metric_add(METRIC_http_connections, code == MHD_CONNECTION_NOTIFY_STARTED ? 1 : -1);
+}
+
+/* --- the answer --- */
+
+static void add_number(struct MHD_Response *response, const char *header, uint64_t value)
+{
+    char text[24];
+    (void)snprintf(text, sizeof text, "%" PRIu64, value);
+    (void)MHD_add_response_header(response, header, text);
+}
+
+static void add_headers(struct MHD_Response *response, const struct exchange *x)
+{
+    struct node_status status;
+    node_status(x->context->node, &status);
+    uint64_t index = x->reply.index != 0 ? x->reply.index : status.applied_index;
+    if (x->write.result.index > index) {
+        index = x->write.result.index;
+    }
+    (void)MHD_add_response_header(response, "Content-Type", x->reply.content_type);
+    (void)MHD_add_response_header(response, "Cache-Control", "no-store");
+    add_number(response, "X-Muster-Index", index);
+    if (status.leader != 0) {
+        add_number(response, "X-Muster-Leader", status.leader);
+    } else {
+        (void)MHD_add_response_header(response, "X-Muster-Leader", "none");
+    }
+    add_number(response, "X-Muster-Staleness-Ms", status.last_contact_ms);
+    if (x->reply.allow != NULL) {
+        (void)MHD_add_response_header(response, "Allow", x->reply.allow);
+    }
+    if (x->reply.status == 503) {
+        (void)MHD_add_response_header(response, "Retry-After", "1");
+    }
+    if (atomic_load_explicit(&x->context->draining, memory_order_relaxed)) {
+        (void)MHD_add_response_header(response, "Connection", "close");
+    }
+}
+
+static enum MHD_Result answer(struct call *call)
+{
+    struct reply *reply = &call->exchange.reply;
+    size_t len;
+    uint8_t *body = buffer_take(&reply->body, &len);
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer(len, body, MHD_RESPMEM_MUST_FREE);
+    if (response == NULL) {
+        free(body);
+        return MHD_NO;
+    }
+    add_headers(response, &call->exchange);
+    metric_add(METRIC_http_requests_total, 1);
+    if (reply->status >= 400) {
+        metric_add(METRIC_http_errors_total, 1);
+    }
+    enum MHD_Result result =
+        MHD_queue_response(call->connection, (unsigned)reply->status, response);
+    MHD_destroy_response(response);
+    return result;
+}
+
+/* The client has gone away: gets the connection closed, without the library's complaint that a
+ * refusal brings. The exchange is still the node's. */
+static enum MHD_Result answer_nobody(struct call *call)
+{
+    struct MHD_Response *response = MHD_create_response_from_buffer(0, "", MHD_RESPMEM_PERSISTENT);
+    if (response == NULL) {
+        return MHD_NO;
+    }
+    (void)MHD_add_response_header(response, "Connection", "close");
+    enum MHD_Result result =
+        MHD_queue_response(call->connection, MHD_HTTP_SERVICE_UNAVAILABLE, response);
+    MHD_destroy_response(response);
+    return result;
+}
+
+/* --- the request --- */
+
+static const char *header(const struct call *call, const char *name)
+{
+    return MHD_lookup_connection_value(call->connection, MHD_HEADER_KIND, name);
+}
+
+/* Whether to answer before the body: it is over the limit, and the client either waits to be asked
+ * for it or would send more than we care to throw away. The connection is closed then. */
+static bool must_refuse_body(const struct call *call)
+{
+    const char *length = header(call, MHD_HTTP_HEADER_CONTENT_LENGTH);
+    size_t limit = call->exchange.route != NULL ? call->exchange.route->body_limit : 0;
+    uint64_t len;
+    if (length == NULL || !text_parse_u64(length, UINT64_MAX, &len) || len <= limit) {
+        return false;
+    }
+    return header(call, MHD_HTTP_HEADER_EXPECT) != NULL || len > limit + DISCARD_BYTES_MAX;
+}
+
+static enum MHD_Result begin(struct call *call, const char *method)
+{
+    struct request *request = &call->exchange.request;
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(call->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    request->method = request_method(method);
+    request->accept = header(call, MHD_HTTP_HEADER_ACCEPT);
+    request->content_type = header(call, MHD_HTTP_HEADER_CONTENT_TYPE);
+    request->peer = info->client_addr;
+    exchange_route(&call->exchange, call->target);
+    call->state = CALL_BODY;
+    if (!must_refuse_body(call)) {
+        return MHD_YES;
+    }
+    request->body.overflowed = true;
+    CHECK(exchange_start(&call->exchange));
+    call->state = CALL_READY;
+    return answer(call);
+}
+
+static enum MHD_Result take_body(struct call *call, const char *piece, size_t *len)
+{
+    struct buffer *body = &call->exchange.request.body;
+    call->received += *len;
+    buffer_append(body, piece, *len);
+    *len = 0;
+    return call->received <= body->limit + DISCARD_BYTES_MAX ? MHD_YES : MHD_NO;
+}
+
+static int socket_of(const struct call *call)
+{
+    return MHD_get_connection_info(call->connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+}
+
+/* A read may wait for minutes, so its client is watched. A write is over soon, and its client is
+ * answered even if it has closed its half of the connection. */
+static void suspend(struct call *call)
+{
+    call->state = CALL_SUSPENDED;
+    MHD_suspend_connection(call->connection);
+    if (call->exchange.stage != STAGE_WRITE) {
+        struct epoll_event event = {.events = EPOLLRDHUP | EPOLLONESHOT, .data.ptr = call};
+        call->watched =
+            epoll_ctl(call->worker->watch_fd, EPOLL_CTL_ADD, socket_of(call), &event) == 0;
+    }
+}
+
+static void resume(struct call *call, enum call_state state)
+{
+    if (call->watched) {
+        (void)epoll_ctl(call->worker->watch_fd, EPOLL_CTL_DEL, socket_of(call), NULL);
+        call->watched = false;
+    }
+    call->state = state;
+    MHD_resume_connection(call->connection);
+}
+
+enum MHD_Result connection_handle(void *cls, struct MHD_Connection *connection, const char *url,
+                                  const char *method, const char *version, const char *upload,
+                                  size_t *upload_size, void **request)
+{
+    (void)cls, (void)connection, (void)url, (void)version;
+    struct call *call = *request;
+    switch (call->state) {
+    case CALL_NEW:
+        return begin(call, method);
+    case CALL_BODY:
+        if (*upload_size > 0) {
+            return take_body(call, upload, upload_size);
+        }
+        if (!exchange_start(&call->exchange)) {
+            suspend(call);
+            return MHD_YES;
+        }
+        call->state = CALL_READY;
+        return answer(call);
+    case CALL_READY:
+        return answer(call);
+    case CALL_SUSPENDED:
+        return MHD_YES;
+    case CALL_GONE:
+        return answer_nobody(call);
+    }
+    return MHD_NO;
+}
+
+void connection_resume_finished(struct worker *worker)
+{
+    struct cds_wfcq_head head;
+    struct cds_wfcq_tail tail;
+    struct cds_wfcq_node *node, *next;
+    cds_wfcq_init(&head, &tail);
+    (void)__cds_wfcq_splice_blocking(&head, &tail, &worker->finished_head, &worker->finished_tail);
+    __cds_wfcq_for_each_blocking_safe(&head, &tail, node, next)
+    {
+        struct call *call = CONTAINER_OF(node, struct call, finished);
+        cds_wfcq_node_init(node);
+        if (call->state == CALL_GONE) {
+            call_free(call);
+        } else if (exchange_resume(&call->exchange)) {
+            resume(call, CALL_READY);
+        }
+    }
+    cds_wfcq_destroy(&head, &tail);
+}
+
+void connection_drop_gone(struct worker *worker)
+{
+    struct epoll_event events[64];
+    int count = epoll_wait(worker->watch_fd, events, (int)ARRAY_LENGTH(events), 0);
+    for (int i = 0; i < count; i++) {
+        resume(events[i].data.ptr, CALL_GONE);
+    }
+}

@@ -1,0 +1,33 @@
+/* From libmicrohttpd's callbacks to exchanges and back.
+ *
+ *     target seen -> first call (headers: route found) -> body pieces -> last call (body complete)
+ *       -> reply, or suspended -> finished (by the node) -> resumed -> called again -> reply
+ *
+ * The response is queued on a later call than the first, as libmicrohttpd closes the connection
+ * when it comes with the first.
+ *
+ * Thread: the worker that owns the connection, but for the exchange's `wake`.
+ * Owns: one struct call a request, until libmicrohttpd is done with it and the node is too. */
+#ifndef MUSTER_API_CONNECTION_H
+#define MUSTER_API_CONNECTION_H
+
+#include <microhttpd.h>
+
+#include "api/worker.h"
+
+/* For MHD_start_daemon; `cls` is the worker. */
+void *connection_target(void *cls, const char *target, struct MHD_Connection *connection);
+enum MHD_Result connection_handle(void *cls, struct MHD_Connection *connection, const char *url,
+                                  const char *method, const char *version, const char *upload,
+                                  size_t *upload_size, void **request);
+void connection_completed(void *cls, struct MHD_Connection *connection, void **request,
+                          enum MHD_RequestTerminationCode how);
+void connection_counted(void *cls, struct MHD_Connection *connection, void **socket_context,
+                        enum MHD_ConnectionNotificationCode code);
+
+/* Goes on with all calls that the node is done with. */
+void connection_resume_finished(struct worker *worker);
+/* Closes suspended connections whose clients have gone away. */
+void connection_drop_gone(struct worker *worker);
+
+#endif

@@ -1,0 +1,85 @@
+/* One request on its way to an answer. It may stop several times:
+ *
+ *     read:   leader proof (consistency=linearizable) -> index applied here (min_index=N)
+ *             -> changed since (index=N&wait=30s) -> handler
+ *     write:  handler -> command -> the handler's `finish`, which may send another command
+ *
+ * Each stop is a node_wait or a node_write; when it is over, `wake` is called, and exchange_resume
+ * goes on. Handlers only look and fill in: they never submit anything themselves.
+ *
+ * Thread: one worker; `wake` is called on the node's loop thread.
+ * Owns: request, reply and state. */
+#ifndef MUSTER_API_EXCHANGE_H
+#define MUSTER_API_EXCHANGE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "api/reply.h"
+#include "api/request.h"
+#include "server/node/node.h"
+
+#define TURNS_SLOTS 1024
+
+/* What all workers share. Immutable after start, but for the atomics. */
+struct api_context {
+    struct node *node;
+    uint32_t ttl_ms;
+    uint32_t reap_after_ms;
+    uint64_t started_ms;
+    atomic_bool draining;
+    /* For strategy=round_robin, by hash of the service's name. */
+    _Atomic uint32_t turns[TURNS_SLOTS];
+};
+
+/* What a handler wants next. */
+enum next {
+    NEXT_REPLY, /* the reply is complete */
+    NEXT_WRITE, /* `command` is to be submitted, then `finish` called */
+};
+
+enum stage { STAGE_LINEAR, STAGE_APPLIED, STAGE_WATCH, STAGE_HANDLE, STAGE_WRITE, STAGE_DONE };
+
+struct route;
+
+struct exchange {
+    struct api_context *context;
+    uint64_t *random; /* state of the worker's generator */
+    struct request request;
+    struct reply reply;
+    const struct route *route; /* NULL: the reply is an error already */
+    char allow[48];
+
+    enum stage stage;
+    uint64_t min_index;
+    uint64_t after_index; /* index=N */
+    uint64_t deadline_ms; /* of the wait for a change, monotonic */
+    char *watched;        /* name of the service waited for */
+
+    /* Of the handlers of writes. */
+    void *state;
+    void (*state_free)(void *state);
+    const struct command *command; /* in state */
+    enum next (*finish)(struct exchange *x, enum status status);
+
+    /* The stop. */
+    void (*wake)(struct exchange *x);
+    enum status outcome;
+    struct node_wait wait;
+    struct node_write write;
+};
+
+void exchange_init(struct exchange *x, struct api_context *context, uint64_t *random,
+                   void (*wake)(struct exchange *x));
+/* Not while stopped. */
+void exchange_done(struct exchange *x);
+/* Takes the target apart and finds the route. When that fails, `reply` says why, and route is NULL.
+ */
+void exchange_route(struct exchange *x, const char *target);
+/* With the body complete. True: the reply is complete. False: `wake` will be called, then
+ * exchange_resume is to be. */
+MUST_USE bool exchange_start(struct exchange *x);
+MUST_USE bool exchange_resume(struct exchange *x);
+
+#endif

@@ -1,0 +1,166 @@
+/* Heartbeats: up to two commands. First COMMAND_RENEW, for the ids that this replica knows, as
+ * packed lease references; then COMMAND_HEARTBEAT by id, for those that it does not know (it may
+ * lag) and those whose reference was stale. Only the second can say that an id is unknown. */
+#include "api/handlers.h"
+
+#include <stdlib.h>
+
+#include <urcu.h>
+
+#include "api/body.h"
+#include "server/base/mem.h"
+
+#define REF_BYTES 8
+
+struct beating {
+    struct body_heartbeat body;
+    struct command command;
+    uint8_t *refs;       /* of COMMAND_RENEW */
+    uint32_t *ref_ids;   /* which id each reference is of */
+    struct slice *by_id; /* of COMMAND_HEARTBEAT */
+    uint32_t refs_count, by_id_count;
+    uint64_t renewed;
+    uint64_t index;
+};
+
+static void beating_free(void *state)
+{
+    struct beating *b = state;
+    body_heartbeat_done(&b->body);
+    free(b->refs);
+    free(b->ref_ids);
+    free(b->by_id);
+    free(b);
+}
+
+static void resolve(struct beating *b, const struct registry *registry)
+{
+    rcu_read_lock();
+    for (uint32_t i = 0; i < b->body.count; i++) {
+        const struct slice *id = &b->body.ids[i];
+        struct lease_ref ref;
+        if (!b->body.details && registry_find_lease(registry, id->data, id->len, &ref)) {
+            uint8_t *packed = b->refs + (size_t)b->refs_count * REF_BYTES;
+            store_u32(packed, ref.slot);
+            store_u32(packed + 4, ref.stamp);
+            b->ref_ids[b->refs_count++] = i;
+        } else {
+            b->by_id[b->by_id_count++] = *id;
+        }
+    }
+    rcu_read_unlock();
+}
+
+/* `missed` are positions in by_id. */
+static void reply_renewed(struct exchange *x, const uint32_t *missed, uint32_t missed_count)
+{
+    const struct beating *b = x->state;
+    if (b->body.single && missed_count > 0) {
+        reply_status(&x->reply, ST_NOT_FOUND);
+        return;
+    }
+    struct json_out json = reply_json(&x->reply);
+    json_out_begin(&json, '{');
+    json_out_member_u64(&json, "renewed", b->renewed);
+    json_out_key(&json, "unknown");
+    json_out_begin(&json, '[');
+    for (uint32_t i = 0; i < missed_count; i++) {
+        const struct slice *id = &b->by_id[missed[i]];
+        json_out_text_n(&json, id->data, id->len);
+    }
+    json_out_end(&json, ']');
+    json_out_member_u64(&json, "index", b->index);
+    json_out_end(&json, '}');
+}
+
+/* A refusal says that nothing was done: not true once the first command was. */
+static void reply_refused(struct exchange *x, enum status status)
+{
+    const struct beating *b = x->state;
+    reply_status(&x->reply, b->renewed > 0 ? ST_UNKNOWN : status);
+}
+
+static void count_result(struct beating *b, const struct result *result)
+{
+    b->renewed += result->renewed;
+    b->index = result->index > b->index ? result->index : b->index;
+}
+
+static enum next finish_by_id(struct exchange *x, enum status status)
+{
+    struct beating *b = x->state;
+    struct result *result = &x->write.result;
+    if (status == ST_OK) {
+        status = result->status;
+    }
+    /* Of a single id NOT_FOUND says what `missed` says. */
+    if (status == ST_OK || (status == ST_NOT_FOUND && result->missed_count > 0)) {
+        count_result(b, result);
+        reply_renewed(x, result->missed, result->missed_count);
+    } else {
+        reply_refused(x, status);
+    }
+    free(result->missed);
+    return NEXT_REPLY;
+}
+
+static enum next send_by_id(struct exchange *x)
+{
+    struct beating *b = x->state;
+    b->command = (struct command){.kind = COMMAND_HEARTBEAT};
+    b->command.heartbeat.ids = b->by_id;
+    b->command.heartbeat.count = b->by_id_count;
+    b->command.heartbeat.incarnation = b->body.incarnation;
+    b->command.heartbeat.status_given = b->body.status_given;
+    b->command.heartbeat.status = b->body.status;
+    b->command.heartbeat.note_given = b->body.note_given;
+    b->command.heartbeat.note = b->body.note_given ? b->body.note : (struct slice){"", 0};
+    x->finish = finish_by_id;
+    return NEXT_WRITE;
+}
+
+static enum next finish_by_ref(struct exchange *x, enum status status)
+{
+    struct beating *b = x->state;
+    struct result *result = &x->write.result;
+    if (status != ST_OK || result->status != ST_OK) {
+        free(result->missed);
+        reply_status(&x->reply, status != ST_OK ? status : result->status);
+        return NEXT_REPLY;
+    }
+    count_result(b, result);
+    for (uint32_t i = 0; i < result->missed_count; i++) {
+        b->by_id[b->by_id_count++] = b->body.ids[b->ref_ids[result->missed[i]]];
+    }
+    free(result->missed);
+    if (b->by_id_count > 0) {
+        return send_by_id(x);
+    }
+    reply_renewed(x, NULL, 0);
+    return NEXT_REPLY;
+}
+
+enum next handle_heartbeat(struct exchange *x)
+{
+    struct beating *b = mem_zalloc(1, sizeof *b);
+    struct fault fault;
+    x->state = b;
+    x->state_free = beating_free;
+    x->command = &b->command;
+    if (!body_heartbeat_parse(&b->body, &x->request.body, &fault)) {
+        reply_fault(&x->reply, &fault);
+        return NEXT_REPLY;
+    }
+    b->refs = mem_alloc((size_t)b->body.count * REF_BYTES);
+    b->ref_ids = mem_alloc(b->body.count * sizeof *b->ref_ids);
+    b->by_id = mem_alloc(b->body.count * sizeof *b->by_id);
+    resolve(b, node_registry(x->context->node));
+    if (b->refs_count == 0) {
+        return send_by_id(x);
+    }
+    b->command.kind = COMMAND_RENEW;
+    b->command.renew.refs = b->refs;
+    b->command.renew.count = b->refs_count;
+    x->finish = finish_by_ref;
+    return NEXT_WRITE;
+}

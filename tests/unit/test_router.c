@@ -1,0 +1,161 @@
+/* The table of routes: what is found, what is not, and which parameters a call takes. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "api/handlers.h"
+#include "api/router.h"
+#include "server/base/limits.h"
+
+static struct request request;
+static struct fault fault;
+static const struct route *route;
+static char allow[ROUTER_ALLOW_SIZE];
+
+static enum route_result find(enum method method, const char *target)
+{
+    request_done(&request);
+    request.method = method;
+    route = NULL;
+    assert_true(request_parse_target(&request, target, &fault));
+    return router_find(&request, &route, allow, &fault);
+}
+
+static void every_row_is_found_by_its_own_pattern(void **state)
+{
+    (void)state;
+    for (size_t i = 0; router_row(i) != NULL; i++) {
+        assert_int_equal(find(router_row(i)->method, router_row(i)->pattern), ROUTE_FOUND);
+        assert_ptr_equal(route->handle, router_row(i)->handle);
+        assert_string_equal(route->pattern, router_row(i)->pattern);
+    }
+}
+
+static void head_goes_where_get_goes(void **state)
+{
+    (void)state;
+    assert_int_equal(find(METHOD_HEAD, "/services"), ROUTE_FOUND);
+    assert_ptr_equal(route->handle, handle_services);
+    assert_int_equal(find(METHOD_HEAD, "/register"), ROUTE_NO_METHOD);
+}
+
+static void variable_is_decoded_after_the_path_is_split(void **state)
+{
+    (void)state;
+    assert_int_equal(find(METHOD_GET, "/services/a%2Fdiscover%20%C3%A9"), ROUTE_FOUND);
+    assert_ptr_equal(route->handle, handle_service);
+    assert_string_equal(request.param, "a/discover \xc3\xa9");
+    assert_int_equal(find(METHOD_GET, "/services/a+b/discover"), ROUTE_FOUND);
+    assert_ptr_equal(route->handle, handle_discover);
+    assert_string_equal(request.param, "a+b");
+}
+
+static void fixed_path_beats_variable(void **state)
+{
+    (void)state;
+    assert_int_equal(find(METHOD_GET, "/servers/active"), ROUTE_FOUND);
+    assert_ptr_equal(route->handle, handle_active);
+    assert_int_equal(find(METHOD_DELETE, "/servers/active"), ROUTE_FOUND);
+    assert_ptr_equal(route->handle, handle_deregister);
+}
+
+static void unknown_paths_are_not_found(void **state)
+{
+    (void)state;
+    static const char *const paths[] = {
+        "/nope", "/services/", "/services//discover",       "/services/a/b", "/register/",
+        "//",    "/Services",  "/instances/a/maintenance/", "/v1/agent",     ""};
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
+        assert_int_equal(find(METHOD_GET, paths[i]), ROUTE_NO_PATH);
+    }
+}
+
+static void wrong_method_lists_those_allowed(void **state)
+{
+    (void)state;
+    assert_int_equal(find(METHOD_GET, "/register"), ROUTE_NO_METHOD);
+    assert_string_equal(allow, "POST");
+    assert_int_equal(find(METHOD_OTHER, "/instances/a"), ROUTE_NO_METHOD);
+    assert_string_equal(allow, "DELETE, GET, HEAD");
+    assert_int_equal(find(METHOD_POST, "/servers/active"), ROUTE_NO_METHOD);
+    assert_string_equal(allow, "GET, HEAD, DELETE");
+    assert_int_equal(find(METHOD_POST, "/instances/a/maintenance"), ROUTE_NO_METHOD);
+    assert_string_equal(allow, "PUT");
+}
+
+static void bad_variables_are_refused_by_name(void **state)
+{
+    (void)state;
+    static const char *const paths[] = {"/instances/%00", "/instances/%", "/instances/%ff",
+                                        "/instances/%0d%0a"};
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
+        assert_int_equal(find(METHOD_GET, paths[i]), ROUTE_BAD_PARAM);
+        assert_string_equal(fault.field, "id");
+    }
+    assert_int_equal(find(METHOD_GET, "/services/%zz"), ROUTE_BAD_PARAM);
+    assert_string_equal(fault.field, "name");
+}
+
+static void variable_length_is_limited(void **state)
+{
+    (void)state;
+    char path[NAME_BYTES_MAX + 32];
+    (void)snprintf(path, sizeof path, "/instances/%0*d", NAME_BYTES_MAX, 0);
+    assert_int_equal(find(METHOD_GET, path), ROUTE_FOUND);
+    (void)snprintf(path, sizeof path, "/instances/%0*d", NAME_BYTES_MAX + 1, 0);
+    assert_int_equal(find(METHOD_GET, path), ROUTE_BAD_PARAM);
+}
+
+static bool check(const char *target)
+{
+    assert_int_equal(find(METHOD_GET, target), ROUTE_FOUND);
+    return router_check_params(route, &request, &fault);
+}
+
+static void unknown_parameters_are_refused_by_name(void **state)
+{
+    (void)state;
+    assert_true(check("/services/web?consistency=stale&index=1&wait=1s&min_index=2&limit=1"));
+    assert_false(check("/services/web?colour=red"));
+    assert_string_equal(fault.field, "colour");
+    assert_false(check("/services/web?strategy=first"));
+    assert_true(check("/services/web/discover?strategy=first&near=eu"));
+    assert_false(check("/services/web?meta."));
+    assert_false(check("/services/web?meta"));
+    assert_false(check("/services/web?tags=a"));
+    assert_false(check("/services/web?ta=a"));
+    assert_false(check("/services/web?tag*=a"));
+    assert_false(check("/services/web?=a"));
+    assert_false(check("/health?x"));
+}
+
+static void only_some_parameters_may_be_repeated(void **state)
+{
+    (void)state;
+    assert_true(check("/services/web?tag=a&tag=b&health=passing&health=warning&meta.k=1&meta.k=2"));
+    assert_false(check("/services/web?zone=a&zone=b"));
+    assert_string_equal(fault.field, "zone");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_row_is_found_by_its_own_pattern),
+        cmocka_unit_test(head_goes_where_get_goes),
+        cmocka_unit_test(variable_is_decoded_after_the_path_is_split),
+        cmocka_unit_test(fixed_path_beats_variable),
+        cmocka_unit_test(unknown_paths_are_not_found),
+        cmocka_unit_test(wrong_method_lists_those_allowed),
+        cmocka_unit_test(bad_variables_are_refused_by_name),
+        cmocka_unit_test(variable_length_is_limited),
+        cmocka_unit_test(unknown_parameters_are_refused_by_name),
+        cmocka_unit_test(only_some_parameters_may_be_repeated),
+    };
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    request_done(&request);
+    return failed;
+}
