@@ -1,0 +1,599 @@
+#include "server/config.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "server/base/compiler.h"
+#include "server/base/text.h"
+
+#define HEARTBEAT_INTERVAL_MS 40
+#define FILE_LINE_BYTES_MAX   8192
+#define QUOTED_BYTES_MAX      100
+#define ADDRESS_SIZE          (HOST_BYTES_MAX + 9)
+
+static_assert(SNAPSHOT_LOG_BYTES_DEFAULT == 32 << 20, "config.def says 32MiB");
+static_assert(HTTP_THREADS_MAX == 64, "config.def says 64");
+static_assert(LOG_ERROR == 0 && LOG_WARN == 1 && LOG_INFO == 2 && LOG_DEBUG == 3 && LOG_TEXT == 0 &&
+                  LOG_JSON == 1 && sizeof(enum log_level) == sizeof(unsigned),
+              "config.def lists the choices in this order");
+
+/* Why a value was refused, without the place that it came from. */
+struct why {
+    char text[512];
+};
+
+PRINTF_LIKE(2, 3) static bool refuse(struct why *why, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(why->text, sizeof why->text, format, args);
+    va_end(args);
+    return false;
+}
+
+/* The value as it may stand in an error line, which must stay one line. */
+static const char *shown(const char *text)
+{
+    size_t len = strlen(text);
+    return len <= QUOTED_BYTES_MAX && text_is_printable(text, len) ? text : "...";
+}
+
+struct key {
+    const char *prose; /* text of --help; then nothing else is set */
+    const char *name;
+    const char *variables[2];
+    const char *placeholder;
+    const char *initial;
+    const char *range;
+    const char *help;
+    bool (*set)(const struct key *key, struct config *c, const char *text, struct why *why);
+    size_t field; /* offset in struct config, for the setters that serve several keys */
+    uint64_t min;
+    uint64_t max;
+    bool zero; /* is allowed besides */
+    const char *choices[4];
+};
+
+/* --- setters: named in config.def --- */
+
+static bool refuse_range(const struct key *key, const char *text, struct why *why)
+{
+    return refuse(why, "\"%s\" is not allowed; allowed is %s", shown(text), key->range);
+}
+
+static bool set_duration(const struct key *key, struct config *c, const char *text, struct why *why)
+{
+    uint64_t ms;
+    if (!text_parse_duration_ms(text, &ms)) {
+        return refuse(why, "\"%s\" is not a duration such as 250ms, 30s, 5m, 1h or 30",
+                      shown(text));
+    }
+    if ((ms < key->min || ms > key->max) && !(ms == 0 && key->zero)) {
+        return refuse_range(key, text, why);
+    }
+    *(uint32_t *)(void *)((char *)c + key->field) = (uint32_t)ms;
+    return true;
+}
+
+/* A number that ends at text[len]. */
+static bool parse_number(const char *text, size_t len, uint64_t max, uint64_t *ret_value)
+{
+    char digits[24];
+    if (len >= sizeof digits) {
+        return false;
+    }
+    memcpy(digits, text, len);
+    digits[len] = '\0';
+    return text_parse_u64(digits, max, ret_value);
+}
+
+static bool set_size(const struct key *key, struct config *c, const char *text, struct why *why)
+{
+    static const struct {
+        const char *suffix;
+        unsigned shift;
+    } units[] = {{"", 0}, {"KiB", 10}, {"MiB", 20}, {"GiB", 30}};
+    size_t n = strspn(text, "0123456789");
+    uint64_t number;
+    for (size_t i = 0; i < ARRAY_LENGTH(units); i++) {
+        if (strcmp(text + n, units[i].suffix) == 0 &&
+            parse_number(text, n, key->max >> units[i].shift, &number) &&
+            number << units[i].shift >= key->min) {
+            *(uint64_t *)(void *)((char *)c + key->field) = number << units[i].shift;
+            return true;
+        }
+    }
+    return refuse_range(key, text, why);
+}
+
+static bool set_text(const struct key *key, struct config *c, const char *text, struct why *why)
+{
+    size_t len = strlen(text);
+    if (len == 0) {
+        return refuse(why, "must not be empty");
+    }
+    if (len > key->max) {
+        return refuse(why, "is longer than %" PRIu64 " bytes", key->max);
+    }
+    if (!text_is_printable(text, len)) {
+        return refuse(why, "must be printable UTF-8");
+    }
+    memcpy((char *)c + key->field, text, len + 1);
+    return true;
+}
+
+/* No host, or one that stands for every address of the machine. */
+static bool is_wildcard(const char *host)
+{
+    struct in_addr ipv4;
+    struct in6_addr ipv6;
+    return host[0] == '\0' || (inet_pton(AF_INET, host, &ipv4) == 1 && ipv4.s_addr == INADDR_ANY) ||
+           (inet_pton(AF_INET6, host, &ipv6) == 1 && IN6_IS_ADDR_UNSPECIFIED(&ipv6));
+}
+
+static bool parse_address(const char *text, bool dialled, char out[ADDRESS_SIZE], struct why *why)
+{
+    char host[HOST_BYTES_MAX + 1];
+    uint16_t port;
+    size_t len = strlen(text);
+    if (len >= ADDRESS_SIZE || !text_is_printable(text, len) ||
+        !text_parse_address(text, host, sizeof host, &port)) {
+        return refuse(why, "\"%s\" is not an address such as 10.0.0.5:9000 or [::1]:9000",
+                      shown(text));
+    }
+    if (dialled && is_wildcard(host)) {
+        return refuse(why, "\"%s\" names no host that others could dial", shown(text));
+    }
+    memcpy(out, text, len + 1);
+    return true;
+}
+
+static bool set_listen(const struct key *key, struct config *c, const char *text, struct why *why)
+{
+    return parse_address(text, false, (char *)c + key->field, why);
+}
+
+/* An address that others dial. */
+static bool set_dialled(const struct key *key, struct config *c, const char *text, struct why *why)
+{
+    return parse_address(text, true, (char *)c + key->field, why);
+}
+
+static bool set_id(const struct key *key, struct config *c, const char *text, struct why *why)
+{
+    if (!text_parse_u64(text, INT64_MAX, &c->id) || c->id == 0) {
+        return refuse_range(key, text, why);
+    }
+    return true;
+}
+
+static bool set_http_threads(const struct key *key, struct config *c, const char *text,
+                             struct why *why)
+{
+    uint64_t threads;
+    if (!text_parse_u64(text, HTTP_THREADS_MAX, &threads) || threads == 0) {
+        return refuse_range(key, text, why);
+    }
+    c->http_threads = (unsigned)threads;
+    return true;
+}
+
+/* The enum's values are the positions in the list. */
+static bool set_choice(const struct key *key, struct config *c, const char *text, struct why *why)
+{
+    for (unsigned i = 0; i < ARRAY_LENGTH(key->choices) && key->choices[i] != NULL; i++) {
+        if (strcmp(text, key->choices[i]) == 0) {
+            *(unsigned *)(void *)((char *)c + key->field) = i;
+            return true;
+        }
+    }
+    return refuse_range(key, text, why);
+}
+
+/* --config itself: the file was read before; see config_load. */
+static bool set_nothing(const struct key *key UNUSED, struct config *c UNUSED,
+                        const char *text UNUSED, struct why *why UNUSED)
+{
+    return true;
+}
+
+static bool set_join(const struct key *key UNUSED, struct config *c UNUSED, const char *text UNUSED,
+                     struct why *why)
+{
+    return refuse(why, "membership change is not available yet");
+}
+
+/* `text` is "1=host:9100". */
+static bool add_member(struct config *c, const char *text, struct why *why)
+{
+    uint64_t id;
+    size_t len = strcspn(text, "=");
+    if (text[len] != '=' || !parse_number(text, len, INT64_MAX, &id) || id == 0) {
+        return refuse(why, "\"%s\" is not a member such as 1=host:9100", shown(text));
+    }
+    if (c->members_count == MEMBERS_MAX) {
+        return refuse(why, "there are more than %d members", MEMBERS_MAX);
+    }
+    struct consensus_member *member = &c->members[c->members_count];
+    if (!parse_address(text + len + 1, true, member->address, why)) {
+        return false;
+    }
+    for (size_t i = 0; i < c->members_count; i++) {
+        if (c->members[i].id == id) {
+            return refuse(why, "member %" PRIu64 " is there twice", id);
+        }
+        if (strcmp(c->members[i].address, member->address) == 0) {
+            return refuse(why, "the address %s is there twice", member->address);
+        }
+    }
+    member->id = id;
+    c->members_count++;
+    return true;
+}
+
+static int compare_members(const void *left, const void *right)
+{
+    const struct consensus_member *a = left, *b = right;
+    return (a->id > b->id) - (a->id < b->id);
+}
+
+static bool set_cluster(const struct key *key UNUSED, struct config *c, const char *text,
+                        struct why *why)
+{
+    c->cluster_given = true;
+    c->members_count = 0;
+    for (;;) {
+        char item[ADDRESS_SIZE + 24];
+        size_t len = strcspn(text, ",");
+        if (len >= sizeof item) {
+            return refuse(why, "a member's address is too long");
+        }
+        memcpy(item, text, len);
+        item[len] = '\0';
+        if (!add_member(c, item, why)) {
+            return false;
+        }
+        if (text[len] == '\0') {
+            break;
+        }
+        text += len + 1;
+    }
+    qsort(c->members, c->members_count, sizeof c->members[0], compare_members);
+    return true;
+}
+
+/* --- the table of keys --- */
+
+static const struct key keys[] = {
+#define PROSE(text) {.prose = (text)},
+#define KEY(...)    {__VA_ARGS__},
+#define FIELD(name) .field = offsetof(struct config, name)
+#include "server/config.def"
+#undef PROSE
+#undef KEY
+#undef FIELD
+};
+
+#define KEYS ARRAY_LENGTH(keys)
+
+/* KEYS when there is none of this name. */
+static size_t find_key(const char *name, size_t len)
+{
+    for (size_t i = 0; i < KEYS; i++) {
+        if (keys[i].name != NULL && strlen(keys[i].name) == len &&
+            memcmp(keys[i].name, name, len) == 0) {
+            return i;
+        }
+    }
+    return KEYS;
+}
+
+static void print_key(const struct key *key)
+{
+    printf("  --%s %s\n", key->name, key->placeholder);
+    for (const char *line = key->help; line != NULL;) {
+        size_t len = strcspn(line, "\n");
+        printf("        %.*s\n", (int)len, line);
+        line = line[len] == '\0' ? NULL : line + len + 1;
+    }
+    printf("        [%s", key->variables[0]);
+    if (key->variables[1] != NULL) {
+        printf(", %s", key->variables[1]);
+    }
+    if (key->range != NULL) {
+        printf("; %s", key->range);
+    }
+    if (key->initial != NULL) {
+        printf("; default %s", key->initial);
+    }
+    puts("]");
+}
+
+static void print_help(void)
+{
+    for (size_t i = 0; i < KEYS; i++) {
+        if (keys[i].prose != NULL) {
+            fputs(keys[i].prose, stdout);
+        } else {
+            print_key(&keys[i]);
+        }
+    }
+}
+
+/* --- sources of values --- */
+
+static char *trim(char *text)
+{
+    text += strspn(text, " \t\r\n");
+    size_t len = strlen(text);
+    while (len > 0 && strchr(" \t\r\n", text[len - 1]) != NULL) {
+        len--;
+    }
+    text[len] = '\0';
+    return text;
+}
+
+/* Cuts off a comment: a # at the start of the line or behind a space. */
+static void cut_comment(char *line)
+{
+    for (char *hash = strchr(line, '#'); hash != NULL; hash = strchr(hash + 1, '#')) {
+        if (hash == line || hash[-1] == ' ' || hash[-1] == '\t') {
+            *hash = '\0';
+            return;
+        }
+    }
+}
+
+/* `first_line` notes where each key was first seen, 0 for not yet. */
+static bool load_line(struct config *c, char *line, size_t number, size_t first_line[KEYS],
+                      struct why *why)
+{
+    cut_comment(line);
+    char *name = trim(line);
+    if (*name == '\0') {
+        return true;
+    }
+    char *equals = strchr(name, '=');
+    if (equals == NULL) {
+        return refuse(why, "not of the form key = value");
+    }
+    *equals = '\0';
+    name = trim(name);
+    const char *value = trim(equals + 1);
+    size_t k = find_key(name, strlen(name));
+    if (k == KEYS) {
+        return refuse(why, "unknown key \"%s\"; see musterd --help", shown(name));
+    }
+    if (keys[k].set == set_nothing) {
+        return refuse(why, "a configuration file cannot name another");
+    }
+    if (first_line[k] != 0) {
+        return refuse(why, "%s is there already, in line %zu", name, first_line[k]);
+    }
+    first_line[k] = number;
+    struct why value_why;
+    if (!keys[k].set(&keys[k], c, value, &value_why)) {
+        return refuse(why, "%s: %s", name, value_why.text);
+    }
+    return true;
+}
+
+static bool load_file(struct config *c, const char *path, struct why *why)
+{
+    char line[FILE_LINE_BYTES_MAX];
+    size_t first_line[KEYS] = {0};
+    bool good = true;
+    FILE *file = fopen(path, "re");
+    if (file == NULL) {
+        return refuse(why, "%s: %s", shown(path), strerror(errno));
+    }
+    for (size_t number = 1; good && fgets(line, sizeof line, file) != NULL; number++) {
+        struct why line_why;
+        if (strchr(line, '\n') == NULL && !feof(file)) {
+            good = refuse(&line_why, "longer than %zu bytes, or not text", sizeof line - 2);
+        } else {
+            good = load_line(c, line, number, first_line, &line_why);
+        }
+        if (!good) {
+            refuse(why, "%s:%zu: %s", shown(path), number, line_why.text);
+        }
+    }
+    if (good && ferror(file)) {
+        good = refuse(why, "%s: %s", shown(path), strerror(errno));
+    }
+    fclose(file);
+    return good;
+}
+
+/* An empty variable counts as not set: that is what container tools pass for "nothing". */
+static const char *find_variable(const struct key *key,
+                                 const char *(*environment)(const char *name),
+                                 const char **ret_name)
+{
+    for (size_t i = 0; i < ARRAY_LENGTH(key->variables) && key->variables[i] != NULL; i++) {
+        const char *value = environment(key->variables[i]);
+        if (value != NULL && *value != '\0') {
+            *ret_name = key->variables[i];
+            return value;
+        }
+    }
+    return NULL;
+}
+
+static bool load_environment(struct config *c, const char *(*environment)(const char *name),
+                             struct why *why)
+{
+    for (size_t i = 0; i < KEYS; i++) {
+        const char *name;
+        const char *value = find_variable(&keys[i], environment, &name);
+        struct why value_why;
+        if (value != NULL && !keys[i].set(&keys[i], c, value, &value_why)) {
+            return refuse(why, "%s: %s", name, value_why.text);
+        }
+    }
+    return true;
+}
+
+/* Sorts the arguments to their keys; of a flag given twice the last one counts. */
+static enum config_outcome scan_flags(int argc, char *const argv[], const char *values[KEYS],
+                                      struct why *why)
+{
+    for (int i = 1; i < argc; i++) {
+        const char *flag = argv[i];
+        if (strcmp(flag, "--help") == 0 || strcmp(flag, "-h") == 0) {
+            print_help();
+            return CONFIG_HELP;
+        }
+        if (strcmp(flag, "--version") == 0) {
+            puts("musterd " MUSTER_VERSION);
+            return CONFIG_HELP;
+        }
+        size_t len = strcspn(flag, "=");
+        size_t k = strncmp(flag, "--", 2) == 0 ? find_key(flag + 2, len - 2) : KEYS;
+        if (k == KEYS) {
+            refuse(why, "unknown option \"%s\"; see musterd --help", shown(flag));
+            return CONFIG_INVALID;
+        }
+        if (flag[len] == '=') {
+            values[k] = flag + len + 1;
+        } else if (i + 1 < argc && strncmp(argv[i + 1], "--", 2) != 0) {
+            values[k] = argv[++i];
+        } else {
+            refuse(why, "%s: needs a value (%s)", flag, keys[k].placeholder);
+            return CONFIG_INVALID;
+        }
+    }
+    return CONFIG_RUN;
+}
+
+/* With `values` those, without the defaults. */
+static bool apply(struct config *c, const char *const values[KEYS], struct why *why)
+{
+    for (size_t i = 0; i < KEYS; i++) {
+        const char *value = values != NULL ? values[i] : keys[i].initial;
+        struct why value_why;
+        if (value != NULL && !keys[i].set(&keys[i], c, value, &value_why)) {
+            return refuse(why, "--%s: %s", keys[i].name, value_why.text);
+        }
+    }
+    return true;
+}
+
+/* --- what follows from several keys --- */
+
+static void format_address(char out[ADDRESS_SIZE], const char *host, uint16_t port)
+{
+    bool ipv6 = strchr(host, ':') != NULL;
+    (void)snprintf(out, ADDRESS_SIZE, "%s%s%s:%u", ipv6 ? "[" : "", host, ipv6 ? "]" : "", port);
+}
+
+/* The machine's own name is the best guess when nobody said how others reach it. */
+static void guess_host(char host[HOST_BYTES_MAX + 1])
+{
+    if (gethostname(host, HOST_BYTES_MAX) != 0 || host[0] == '\0') {
+        (void)snprintf(host, HOST_BYTES_MAX + 1, "localhost");
+    }
+    host[HOST_BYTES_MAX] = '\0';
+}
+
+static const struct consensus_member *find_self(const struct config *c)
+{
+    for (size_t i = 0; i < c->members_count; i++) {
+        if (c->members[i].id == c->id) {
+            return &c->members[i];
+        }
+    }
+    return NULL;
+}
+
+/* Advertised is, in this order: what the user said, the address listened on, and when that is every
+ * address, the host that the cluster knows this member by. */
+static bool settle_addresses(struct config *c, struct why *why)
+{
+    char http_host[HOST_BYTES_MAX + 1] = "", peer_host[HOST_BYTES_MAX + 1] = "";
+    char host[HOST_BYTES_MAX + 1];
+    uint16_t http_port = 0, peer_port = 0, port;
+    const struct consensus_member *self = find_self(c);
+    if (c->cluster_given && self == NULL) {
+        return refuse(why, "--cluster does not list this member, whose --id is %" PRIu64, c->id);
+    }
+    bool parsed = text_parse_address(c->http, http_host, sizeof http_host, &http_port) &&
+                  text_parse_address(c->peer, peer_host, sizeof peer_host, &peer_port);
+    bool http_any = is_wildcard(http_host), peer_any = is_wildcard(peer_host);
+    if (!parsed ||
+        (http_port == peer_port && (http_any || peer_any || strcmp(http_host, peer_host) == 0))) {
+        return refuse(why, "--http %s and --peer %s cannot both be listened on", c->http, c->peer);
+    }
+    bool told = c->advertise_peer[0] != '\0' || self == NULL;
+    if (!text_parse_address(told ? c->advertise_peer : self->address, host, sizeof host, &port)) {
+        guess_host(host);
+        port = peer_port;
+    }
+    if (c->advertise_peer[0] == '\0') {
+        format_address(c->advertise_peer, peer_any ? host : peer_host, peer_any ? port : peer_port);
+    }
+    if (c->advertise_http[0] == '\0') {
+        format_address(c->advertise_http, http_any ? host : http_host, http_port);
+    }
+    if (!c->cluster_given) {
+        c->members[0].id = c->id;
+        memcpy(c->members[0].address, c->advertise_peer, sizeof c->advertise_peer);
+        c->members_count = 1;
+    }
+    return true;
+}
+
+static bool settle(struct config *c, struct why *why)
+{
+    if (c->name[0] == '\0') {
+        (void)snprintf(c->name, sizeof c->name, "muster-%" PRIu64, c->id);
+    }
+    if (c->http_threads == 0) {
+        long cores = sysconf(_SC_NPROCESSORS_ONLN);
+        c->http_threads = (unsigned)(cores < 1                  ? 1
+                                     : cores > HTTP_THREADS_MAX ? HTTP_THREADS_MAX
+                                                                : cores);
+    }
+    if (c->heartbeat_interval_ms == 0) {
+        uint32_t tenth = c->election_timeout_ms / 10;
+        c->heartbeat_interval_ms = tenth < HEARTBEAT_INTERVAL_MS ? tenth : HEARTBEAT_INTERVAL_MS;
+    }
+    if (c->heartbeat_interval_ms > c->election_timeout_ms / 2) {
+        return refuse(why,
+                      "--heartbeat-interval (%" PRIu32 "ms) must be at most half of "
+                      "--election-timeout (%" PRIu32 "ms)",
+                      c->heartbeat_interval_ms, c->election_timeout_ms);
+    }
+    return settle_addresses(c, why);
+}
+
+enum config_outcome config_load(int argc, char *const argv[],
+                                const char *(*environment)(const char *name),
+                                struct config *ret_config, char *error, size_t error_size)
+{
+    struct config c = {.id = 0};
+    struct why why;
+    const char *flags[KEYS] = {NULL};
+    const char *variable;
+    enum config_outcome outcome = scan_flags(argc, argv, flags, &why);
+    if (outcome == CONFIG_HELP) {
+        return CONFIG_HELP;
+    }
+    size_t k = find_key("config", strlen("config"));
+    const char *path =
+        flags[k] != NULL ? flags[k] : find_variable(&keys[k], environment, &variable);
+    if (outcome == CONFIG_RUN && apply(&c, NULL, &why) &&
+        (path == NULL || load_file(&c, path, &why)) && load_environment(&c, environment, &why) &&
+        apply(&c, flags, &why) && settle(&c, &why)) {
+        *ret_config = c;
+        return CONFIG_RUN;
+    }
+    (void)snprintf(error, error_size, "%s", why.text);
+    return CONFIG_INVALID;
+}

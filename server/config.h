@@ -1,0 +1,51 @@
+/* Flags, environment and file as one validated struct: flag beats environment beats file beats
+ * default. server/config.def lists every key once.
+ *
+ * Thread: main, before there are others. Owns: nothing after config_done. */
+#ifndef MUSTER_SERVER_CONFIG_H
+#define MUSTER_SERVER_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "consensus/consensus.h"
+#include "server/base/log.h"
+
+#define CONFIG_TEXT_MAX 4096
+
+struct config {
+    uint64_t id;
+    char name[NAME_BYTES_MAX + 1];
+    char data[CONFIG_TEXT_MAX];
+    char http[HOST_BYTES_MAX + 9];
+    char peer[HOST_BYTES_MAX + 9];
+    char advertise_http[HOST_BYTES_MAX + 9];
+    char advertise_peer[HOST_BYTES_MAX + 9];
+    char cluster_secret[SECRET_BYTES_MAX + 1];
+    bool cluster_given;
+    struct consensus_member members[MEMBERS_MAX]; /* in order of id */
+    size_t members_count;
+    uint32_t ttl_ms;
+    uint32_t reap_after_ms;
+    uint32_t write_timeout_ms;
+    uint32_t election_timeout_ms;
+    uint32_t heartbeat_interval_ms;
+    uint64_t snapshot_log_bytes;
+    unsigned http_threads;
+    enum log_level log_level;
+    enum log_format log_format;
+};
+
+enum config_outcome {
+    CONFIG_RUN,     /* *ret_config is complete and consistent */
+    CONFIG_HELP,    /* --help or --version was asked for and printed to stdout: exit 0 */
+    CONFIG_INVALID, /* `error` says in one line what is wrong and where: exit 2 */
+};
+/* `environment` looks a variable up (getenv in production). Reads the config file if one is named.
+ * Writes nothing but help. */
+enum config_outcome config_load(int argc, char *const argv[],
+                                const char *(*environment)(const char *name),
+                                struct config *ret_config, char *error, size_t error_size);
+
+#endif
