@@ -1,0 +1,232 @@
+/* The replicas themselves: status asks every one of them, members asks one about all. */
+#include "client/cli/cli.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "client/cli/output.h"
+
+/* A replica that hangs must not hide the others for long. */
+#define PROBE_MS 3000
+
+static const struct table_column status_columns[] = {
+    {"ID", "id"},           {"NAME", "name"},   {"ROLE", "role"},           {"LEADER", "leader"},
+    {"STATE", "state"},     {"INDEX", "index"}, {"STALENESS", "staleness"}, {"VERSION", "version"},
+    {"ADDRESS", "address"}, {NULL, NULL},
+};
+
+static const struct table_column member_columns[] = {
+    {"ID", "id"},
+    {"NAME", "name"},
+    {"ROLE", "role"},
+    {"LEADER", "leader"},
+    {"REACHABLE", "reachable"},
+    {"INDEX", "applied_index"},
+    {"BEHIND", "behind"},
+    {"VERSION", "version"},
+    {"HTTP", "http"},
+    {"PEER", "peer"},
+    {NULL, NULL},
+};
+
+static void copy_member(json_t *to, const json_t *from, const char *name)
+{
+    json_t *value = json_object_get(from, name);
+    if (value != NULL) {
+        json_object_set(to, name, value);
+    }
+}
+
+/* What one replica says of itself, as an object whose members are the columns of the table. */
+static json_t *probe(struct cli *cli, const char *url)
+{
+    const struct http_request request = {.method = "GET", .path = "/health", .read = true};
+    uint64_t limit_ms = cli->failover.timeout_ms < PROBE_MS ? cli->failover.timeout_ms : PROBE_MS;
+    struct http_answer answer;
+    char why[256];
+    json_t *replica = json_pack("{s:s}", "address", url);
+    if (http_exchange(cli->failover.http, url, &request, limit_ms, limit_ms, &answer, why,
+                      sizeof why) != HTTP_ANSWERED) {
+        json_object_set_new(replica, "state", json_string("unreachable"));
+        json_object_set_new(replica, "error", json_string(why));
+        return replica;
+    }
+    static const char *const copied[] = {"id", "name", "role", "leader", "version", "reason"};
+    for (size_t i = 0; i < ARRAY_LENGTH(copied); i++) {
+        copy_member(replica, answer.body, copied[i]);
+    }
+    bool told = json_is_object(answer.body) && json_object_get(answer.body, "id") != NULL;
+    json_object_set_new(replica, "state",
+                        json_string(!told                  ? "no replica"
+                                    : answer.status == 200 ? "ready"
+                                                           : "not ready"));
+    if (answer.index >= 0) {
+        json_object_set_new(replica, "index", json_integer(answer.index));
+    }
+    if (answer.staleness_ms >= 0) {
+        json_object_set_new(replica, "staleness_ms", json_integer(answer.staleness_ms));
+    }
+    http_answer_done(&answer);
+    return replica;
+}
+
+static bool answered(const json_t *replica)
+{
+    const char *state = json_string_value(json_object_get(replica, "state"));
+    return strcmp(state, "unreachable") != 0 && strcmp(state, "no replica") != 0;
+}
+
+/* The replica of this id or at this address, NULL when it was not asked yet. */
+static json_t *find_replica(const json_t *replicas, const json_t *id, const char *url)
+{
+    for (size_t i = 0; i < json_array_size(replicas); i++) {
+        json_t *replica = json_array_get(replicas, i);
+        const char *address = json_string_value(json_object_get(replica, "address"));
+        if (json_equal(json_object_get(replica, "id"), id) || strcmp(address, url) == 0) {
+            return replica;
+        }
+    }
+    return NULL;
+}
+
+/* Adds the replicas that the cluster knows and the user has not named. */
+static void probe_others(struct cli *cli, json_t *replicas, const json_t *members)
+{
+    for (size_t i = 0; i < json_array_size(members); i++) {
+        const json_t *member = json_array_get(members, i);
+        const char *http = json_string_value(json_object_get(member, "http"));
+        struct servers found = {.count = 0};
+        char error[512];
+        bool known = http != NULL && *http != '\0' &&
+                     servers_add(&found, http, strlen(http), error, sizeof error);
+        const char *url = known ? found.urls[0] : "-";
+        json_t *replica = find_replica(replicas, json_object_get(member, "id"), url);
+        if (replica == NULL) {
+            replica = known ? probe(cli, url)
+                            : json_pack("{s:s, s:s}", "address", url, "state", "unreachable");
+            json_array_append_new(replicas, replica);
+        }
+        /* One that cannot be reached cannot tell its name. */
+        if (!answered(replica)) {
+            copy_member(replica, member, "id");
+            copy_member(replica, member, "name");
+        }
+    }
+}
+
+/* Asks the first replica that answers about the others. */
+static void find_others(struct cli *cli, json_t *replicas)
+{
+    const struct http_request request = {.method = "GET", .path = "/cluster", .read = true};
+    size_t count = json_array_size(replicas);
+    for (size_t i = 0; i < count; i++) {
+        const json_t *replica = json_array_get(replicas, i);
+        const char *url = json_string_value(json_object_get(replica, "address"));
+        struct http_answer answer;
+        char why[256];
+        if (answered(replica) &&
+            http_exchange(cli->failover.http, url, &request, PROBE_MS, PROBE_MS, &answer, why,
+                          sizeof why) == HTTP_ANSWERED) {
+            json_t *members = json_object_get(answer.body, "members");
+            bool told = answer.status == 200 && json_is_array(members);
+            if (told) {
+                probe_others(cli, replicas, members);
+            }
+            http_answer_done(&answer);
+            if (told) {
+                return;
+            }
+        }
+    }
+}
+
+static void print_status(const json_t *replicas)
+{
+    struct table table;
+    table_init(&table, status_columns);
+    for (size_t i = 0; i < json_array_size(replicas); i++) {
+        json_t *row = json_copy(json_array_get(replicas, i));
+        const json_t *staleness_ms = json_object_get(row, "staleness_ms");
+        const json_t *leader = json_object_get(row, "leader");
+        if (staleness_ms != NULL) {
+            json_object_set_new(
+                row, "staleness",
+                json_sprintf("%" JSON_INTEGER_FORMAT "ms", json_integer_value(staleness_ms)));
+        }
+        if (json_is_integer(leader) && json_integer_value(leader) == 0) {
+            json_object_set_new(row, "leader", json_string("none"));
+        }
+        table_add(&table, row);
+        json_decref(row);
+    }
+    table_print(&table);
+}
+
+/* Why those that are not ready are not. */
+static void explain_status(const json_t *replicas)
+{
+    for (size_t i = 0; i < json_array_size(replicas); i++) {
+        const json_t *replica = json_array_get(replicas, i);
+        const char *why = json_string_value(json_object_get(replica, "error"));
+        const char *reason = json_string_value(json_object_get(replica, "reason"));
+        if (why != NULL || reason != NULL) {
+            cli_complain("%s: %s", json_string_value(json_object_get(replica, "address")),
+                         why != NULL ? why : reason);
+        }
+    }
+}
+
+enum cli_exit cmd_status(struct cli *cli)
+{
+    if (cli->args.words_count != 0) {
+        return cli_usage(cli, "status takes no words");
+    }
+    json_t *replicas = json_array();
+    bool reachable = false;
+    for (size_t i = 0; i < cli->servers.count; i++) {
+        json_array_append_new(replicas, probe(cli, cli->servers.urls[i]));
+    }
+    find_others(cli, replicas);
+    for (size_t i = 0; i < json_array_size(replicas); i++) {
+        reachable = reachable || answered(json_array_get(replicas, i));
+    }
+    if (cli->json) {
+        json_t *whole = json_pack("{s:O}", "replicas", replicas);
+        output_json(whole);
+        json_decref(whole);
+    } else {
+        print_status(replicas);
+    }
+    explain_status(replicas);
+    json_decref(replicas);
+    if (!reachable) {
+        cli_complain("no replica reachable");
+    }
+    return reachable ? CLI_DONE : CLI_UNREACHABLE;
+}
+
+enum cli_exit cmd_members(struct cli *cli)
+{
+    const struct http_request request = {.method = "GET", .path = "/cluster", .read = true};
+    struct http_answer answer;
+    struct table table;
+    if (cli->args.words_count != 0) {
+        return cli_usage(cli, "members takes no words");
+    }
+    enum cli_exit exit_status = cli_call(cli, &request, &answer);
+    if (exit_status != CLI_DONE) {
+        return exit_status;
+    }
+    if (cli->json) {
+        output_json(answer.body);
+    } else {
+        const json_t *members = json_object_get(answer.body, "members");
+        table_init(&table, member_columns);
+        for (size_t i = 0; i < json_array_size(members); i++) {
+            table_add(&table, json_array_get(members, i));
+        }
+        table_print(&table);
+    }
+    http_answer_done(&answer);
+    return CLI_DONE;
+}

@@ -1,0 +1,202 @@
+/* What is registered: services, list, discover. */
+#include "client/cli/cli.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/cli/output.h"
+#include "server/base/mem.h"
+
+#define PAGE "1000"
+
+static const struct table_column instance_columns[] = {
+    {"ID", "id"},         {"NAME", "name"}, {"TYPE", "type"}, {"ADDRESS", "address"},
+    {"HEALTH", "health"}, {"ZONE", "zone"}, {"TAGS", "tags"}, {NULL, NULL},
+};
+
+static const struct table_column service_columns[] = {
+    {"NAME", "name"},       {"INSTANCES", "instances"}, {"PASSING", "passing"},
+    {"WARNING", "warning"}, {"CRITICAL", "critical"},   {"MAINTENANCE", "maintenance"},
+    {"TYPES", "types"},     {"TAGS", "tags"},           {NULL, NULL},
+};
+
+static void print_rows(const json_t *rows, const struct table_column *columns)
+{
+    struct table table;
+    table_init(&table, columns);
+    for (size_t i = 0; i < json_array_size(rows); i++) {
+        table_add(&table, json_array_get(rows, i));
+    }
+    table_print(&table);
+}
+
+enum cli_exit cmd_services(struct cli *cli)
+{
+    const struct http_request request = {.method = "GET", .path = "/services", .read = true};
+    struct http_answer answer = {.body = NULL};
+    if (cli->args.words_count != 0) {
+        return cli_usage(cli, "services takes no words");
+    }
+    enum cli_exit exit_status = cli_call(cli, &request, &answer);
+    if (exit_status != CLI_DONE) {
+        return exit_status;
+    }
+    if (cli->json) {
+        output_json(answer.body);
+    } else {
+        print_rows(json_object_get(answer.body, "services"), service_columns);
+    }
+    http_answer_done(&answer);
+    return CLI_DONE;
+}
+
+/* The path of a page without where it starts; false after having complained. */
+static bool make_list_path(const struct cli *cli, struct buffer *path)
+{
+    const char *service = args_get(&cli->args, "service");
+    if (service == NULL) {
+        buffer_append_text(path, "/instances");
+    } else {
+        buffer_append_text(path, "/services/");
+        cli_path_encode(path, service);
+        /* A listing shows all; discovery alone leaves out what is not healthy. */
+        if (args_get(&cli->args, "health") == NULL) {
+            cli_path_query(path, "health", "any");
+        }
+    }
+    cli_path_query(path, "limit", PAGE);
+    return cli_path_filters(cli, path);
+}
+
+/* Asks for the pages one after the other and gathers them in the first one's answer. */
+static enum cli_exit gather_pages(struct cli *cli, const struct buffer *base, json_t **ret_all)
+{
+    json_t *all = NULL, *instances = NULL;
+    char *after = NULL;
+    enum cli_exit exit_status;
+    do {
+        struct buffer path;
+        struct http_answer answer = {.body = NULL};
+        buffer_init(&path, CLI_PATH_BYTES_MAX);
+        buffer_append(&path, base->data, base->len);
+        if (after != NULL) {
+            cli_path_query(&path, "after", after);
+        }
+        const struct http_request request = {
+            .method = "GET", .path = cli_path_text(&path), .read = true};
+        exit_status = request.path != NULL ? cli_call(cli, &request, &answer)
+                                           : cli_usage(cli, "the filters are too long");
+        buffer_done(&path);
+        if (exit_status != CLI_DONE) {
+            break;
+        }
+        const char *next = json_string_value(json_object_get(answer.body, "next"));
+        bool stuck = next != NULL && after != NULL && strcmp(next, after) <= 0;
+        free(after);
+        after = next != NULL && !stuck ? mem_strdup(next) : NULL;
+        if (all == NULL) {
+            all = json_incref(answer.body);
+            instances = json_object_get(all, "instances");
+            json_object_del(all, "next");
+        } else if (json_array_extend(instances, json_object_get(answer.body, "instances")) != 0) {
+            stuck = true;
+        }
+        http_answer_done(&answer);
+        if (stuck) {
+            cli_complain("the replica's pages do not lead on");
+            exit_status = CLI_REFUSED;
+            break;
+        }
+    } while (after != NULL);
+    free(after);
+    if (exit_status == CLI_DONE) {
+        *ret_all = all;
+    } else {
+        json_decref(all);
+    }
+    return exit_status;
+}
+
+enum cli_exit cmd_list(struct cli *cli)
+{
+    const char *service = args_get(&cli->args, "service");
+    struct buffer path;
+    json_t *all = NULL;
+    if (cli->args.words_count != 0 || (service != NULL && *service == '\0')) {
+        return cli_usage(cli, "list takes options only; a service is --service NAME");
+    }
+    enum cli_exit exit_status = CLI_USAGE;
+    buffer_init(&path, CLI_PATH_BYTES_MAX);
+    if (make_list_path(cli, &path)) {
+        exit_status = gather_pages(cli, &path, &all);
+    }
+    if (exit_status == CLI_DONE) {
+        if (cli->json) {
+            output_json(all);
+        } else {
+            print_rows(json_object_get(all, "instances"), instance_columns);
+        }
+    }
+    json_decref(all);
+    buffer_done(&path);
+    return exit_status;
+}
+
+static bool make_discover_path(const struct cli *cli, struct buffer *path)
+{
+    static const char *const names[] = {"strategy", "near"};
+    buffer_append_text(path, "/services/");
+    cli_path_encode(path, cli->args.words[0]);
+    buffer_append_text(path, "/discover");
+    for (size_t i = 0; i < ARRAY_LENGTH(names); i++) {
+        const char *value = args_get(&cli->args, names[i]);
+        if (value != NULL) {
+            cli_path_query(path, names[i], value);
+        }
+    }
+    return cli_path_filters(cli, path);
+}
+
+/* One line host:port, for scripts. */
+static enum cli_exit print_found(const struct cli *cli, const json_t *instance)
+{
+    const char *host = json_string_value(json_object_get(instance, "host"));
+    const json_t *port = json_object_get(instance, "port");
+    if (host == NULL || !json_is_integer(port)) {
+        cli_complain("the answer names no host and port");
+        return CLI_REFUSED;
+    }
+    if (cli->json) {
+        output_json(instance);
+        return CLI_DONE;
+    }
+    bool ipv6 = strchr(host, ':') != NULL;
+    fputs(ipv6 ? "[" : "", stdout);
+    output_text(stdout, host);
+    printf("%s:%" JSON_INTEGER_FORMAT "\n", ipv6 ? "]" : "", json_integer_value(port));
+    return CLI_DONE;
+}
+
+enum cli_exit cmd_discover(struct cli *cli)
+{
+    struct buffer path;
+    struct http_answer answer = {.body = NULL};
+    if (cli->args.words_count != 1 || cli->args.words[0][0] == '\0') {
+        return cli_usage(cli, "discover takes the name of one SERVICE");
+    }
+    enum cli_exit exit_status = CLI_USAGE;
+    buffer_init(&path, CLI_PATH_BYTES_MAX);
+    if (make_discover_path(cli, &path)) {
+        const struct http_request request = {
+            .method = "GET", .path = cli_path_text(&path), .read = true};
+        exit_status = request.path != NULL ? cli_call(cli, &request, &answer)
+                                           : cli_usage(cli, "the filters are too long");
+    }
+    if (exit_status == CLI_DONE) {
+        exit_status = print_found(cli, answer.body);
+        http_answer_done(&answer);
+    }
+    buffer_done(&path);
+    return exit_status;
+}

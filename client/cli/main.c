@@ -1,0 +1,245 @@
+/* muster: the command line of the registry. The table of commands, and the way into one of them. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <curl/curl.h>
+
+#include "client/cli/cli.h"
+#include "client/cli/output.h"
+#include "server/base/limits.h"
+#include "server/base/text.h"
+
+#define DEFAULT_SERVER  "http://127.0.0.1:9000"
+#define DEFAULT_TIMEOUT "10s"
+
+static const struct args_option global_options[] = {
+    {.name = "server"},
+    {.name = "output"},
+    {.name = "timeout"},
+    {.name = "help", .bare = true, .repeated = true},
+    {.name = "version", .bare = true, .repeated = true},
+    {.name = NULL},
+};
+
+#define FILTER_OPTIONS                                                                             \
+    {.name = "health", .repeated = true}, {.name = "type"}, {.name = "zone"},                      \
+        {.name = "tag", .repeated = true},                                                         \
+    {                                                                                              \
+        .name = "meta", .repeated = true                                                           \
+    }
+
+#define FILTER_HELP                                                                                \
+    "  --health LIST  any, or some of passing,warning,critical,maintenance\n"                      \
+    "  --type T       --zone Z\n"                                                                  \
+    "  --tag T        repeatable; all must match\n"                                                \
+    "  --meta K=V     repeatable; all must match\n"
+
+static const struct args_option register_options[] = {
+    {.name = "port"},
+    {.name = "host"},
+    {.name = "id"},
+    {.name = "type"},
+    {.name = "tag", .repeated = true},
+    {.name = "meta", .repeated = true},
+    {.name = "ttl"},
+    {.name = "zone"},
+    {.name = "weight"},
+    {.name = NULL},
+};
+static const struct args_option heartbeat_options[] = {
+    {.name = "status"}, {.name = "note"}, {.name = NULL}};
+static const struct args_option maintenance_options[] = {{.name = "reason"}, {.name = NULL}};
+static const struct args_option list_options[] = {
+    {.name = "service"}, FILTER_OPTIONS, {.name = NULL}};
+static const struct args_option discover_options[] = {
+    {.name = "strategy"}, {.name = "near"}, FILTER_OPTIONS, {.name = NULL}};
+
+static const struct command commands[] = {
+    {"register", cmd_register, register_options, "NAME --port P [OPTION]...",
+     "add an instance of a service",
+     "Prints the instance's id and incarnation. Its lease ends --ttl after the last heartbeat.\n"
+     "\n"
+     "  --port P       where it listens\n"
+     "  --host H       default: the address that this machine calls from\n"
+     "  --id I         default: NAME and a random part. With an id the command may be repeated\n"
+     "  --type T       --zone Z\n"
+     "  --tag T        repeatable\n"
+     "  --meta K=V     repeatable\n"
+     "  --ttl D        such as 30s, 5m; default: what the server says\n"
+     "  --weight N     for the strategy `weighted`\n"
+     "\n"
+     "Examples:\n"
+     "  muster register web --port 8080\n"
+     "  muster register web --id web-1 --host 10.0.0.5 --port 8080 --tag blue --meta rack=7\n"},
+    {"heartbeat", cmd_heartbeat, heartbeat_options, "ID... [OPTION]...", "renew leases",
+     "Exit status 1 when one of them is not registered: register it again.\n"
+     "\n"
+     "  --status S     passing, warning or critical (one ID only)\n"
+     "  --note TEXT    why (one ID only)\n"
+     "\n"
+     "Examples:\n"
+     "  muster heartbeat web-1 web-2\n"
+     "  muster heartbeat web-1 --status warning --note 'disk nearly full'\n"},
+    {"deregister", cmd_deregister, NULL, "ID", "remove an instance at once",
+     "Examples:\n"
+     "  muster deregister web-1\n"},
+    {"maintenance", cmd_maintenance, maintenance_options, "ID on|off [--reason R]",
+     "hide an instance from discovery, or show it again",
+     "The instance stays registered and keeps its lease.\n"
+     "\n"
+     "Examples:\n"
+     "  muster maintenance web-1 on --reason 'new kernel'\n"
+     "  muster maintenance web-1 off\n"},
+    {"services", cmd_services, NULL, "", "list the services with counts by health",
+     "Examples:\n"
+     "  muster services\n"
+     "  muster services --output json | jq -r '.services[].name'\n"},
+    {"list", cmd_list, list_options, "[OPTION]...", "list instances, healthy or not",
+     "  --service S    of this service only\n" FILTER_HELP "\n"
+     "Examples:\n"
+     "  muster list\n"
+     "  muster list --service web --health critical,warning\n"},
+    {"discover", cmd_discover, discover_options, "SERVICE [OPTION]...",
+     "print the host:port of one healthy instance",
+     "Exit status 1 when there is none.\n"
+     "\n"
+     "  --strategy S   random (default), round_robin, first or weighted\n"
+     "  --near ZONE    rather in this zone\n" FILTER_HELP "\n"
+     "Examples:\n"
+     "  curl http://$(muster discover web)/\n"
+     "  muster discover web --strategy weighted --tag blue --output json\n"},
+    {"status", cmd_status, NULL, "", "ask every replica how it is",
+     "Asks the replicas of --server and those that they know of. Exit status 3 when none answers.\n"
+     "\n"
+     "Examples:\n"
+     "  muster status\n"
+     "  muster --server a:9000,b:9000,c:9000 status\n"},
+    {"members", cmd_members, NULL, "", "list the cluster's members as one replica sees them",
+     "Examples:\n"
+     "  muster members\n"},
+    {.name = NULL},
+};
+
+static void print_help(void)
+{
+    puts("muster: talk to a Muster service registry.\n"
+         "\n"
+         "Usage: muster [OPTION]... COMMAND [ARGUMENT]...\n"
+         "\n"
+         "Commands:");
+    for (const struct command *command = commands; command->name != NULL; command++) {
+        printf("  %-12s %s\n", command->name, command->summary);
+    }
+    puts("\n"
+         "Options, before or after the command:\n"
+         "  --server URL[,URL]...  the replicas; the next is asked when one fails\n"
+         "                         [MUSTER_SERVER, REGISTRY_URL; default " DEFAULT_SERVER "]\n"
+         "  --output FORMAT        table (default) or json\n"
+         "  --timeout D            for the whole request, such as 500ms or 30s [" DEFAULT_TIMEOUT
+         "]\n"
+         "  --help                 this, or after a command what there is to know about it\n"
+         "  --version              print the version\n"
+         "\n"
+         "Examples:\n"
+         "  muster register web --id web-1 --port 8080 --ttl 30s\n"
+         "  muster heartbeat web-1\n"
+         "  curl http://$(muster discover web)/\n"
+         "  muster --server http://a:9000,http://b:9000,http://c:9000 status\n"
+         "\n"
+         "Exit status:\n"
+         "  0  done\n"
+         "  1  refused, or not found\n"
+         "  2  the command line is wrong\n"
+         "  3  no replica reachable; nothing was done\n"
+         "  4  outcome unknown: the write may or may not have been done");
+}
+
+static void print_command_help(const struct command *command)
+{
+    printf("muster %s: %s.\n\nUsage: muster %s%s%s\n\n%s", command->name, command->summary,
+           command->name, *command->usage != '\0' ? " " : "", command->usage, command->help);
+}
+
+static const char *find_servers(const struct args *args)
+{
+    static const char *const variables[] = {"MUSTER_SERVER", "REGISTRY_URL"};
+    const char *list = args_get(args, "server");
+    for (size_t i = 0; i < ARRAY_LENGTH(variables) && list == NULL; i++) {
+        const char *value = getenv(variables[i]);
+        list = value != NULL && *value != '\0' ? value : NULL;
+    }
+    return list != NULL ? list : DEFAULT_SERVER;
+}
+
+/* False after having complained. */
+static bool take_globals(struct cli *cli)
+{
+    const char *output = args_get(&cli->args, "output");
+    const char *timeout = args_get(&cli->args, "timeout");
+    char error[512];
+    if (!servers_parse(find_servers(&cli->args), &cli->servers, error, sizeof error)) {
+        cli_usage(cli, "%s", error);
+        return false;
+    }
+    if (output != NULL && strcmp(output, "table") != 0 && strcmp(output, "json") != 0) {
+        cli_usage(cli, "--output %s is neither table nor json", output);
+        return false;
+    }
+    cli->json = output != NULL && strcmp(output, "json") == 0;
+    if (!text_parse_duration_ms(timeout != NULL ? timeout : DEFAULT_TIMEOUT,
+                                &cli->failover.timeout_ms) ||
+        cli->failover.timeout_ms == 0 || cli->failover.timeout_ms > WAIT_MS_MAX) {
+        cli_usage(cli, "--timeout %s is not a duration up to 10m such as 500ms or 30s", timeout);
+        return false;
+    }
+    return true;
+}
+
+static enum cli_exit run(struct cli *cli)
+{
+    const struct command *command = cli->args.command;
+    if (args_get(&cli->args, "help") != NULL) {
+        if (command != NULL) {
+            print_command_help(command);
+        } else {
+            print_help();
+        }
+        return CLI_DONE;
+    }
+    if (args_get(&cli->args, "version") != NULL) {
+        puts("muster " MUSTER_VERSION);
+        return CLI_DONE;
+    }
+    if (command == NULL) {
+        return cli_usage(cli, "no command is given");
+    }
+    if (!take_globals(cli)) {
+        return CLI_USAGE;
+    }
+    cli->failover.servers = &cli->servers;
+    cli->failover.http = http_open();
+    enum cli_exit exit_status = command->run(cli);
+    http_close(cli->failover.http);
+    return exit_status;
+}
+
+int main(int argc, char *argv[])
+{
+    static struct cli cli;
+    char error[512];
+    enum cli_exit exit_status;
+    curl_global_init(CURL_GLOBAL_DEFAULT);
+    if (args_parse(argc, argv, global_options, commands, &cli.args, error, sizeof error)) {
+        exit_status = run(&cli);
+    } else {
+        exit_status = cli_usage(&cli, "%s", error);
+    }
+    args_done(&cli.args);
+    curl_global_cleanup();
+    if (!output_finish() && exit_status == CLI_DONE) {
+        cli_complain("the output could not be written");
+        exit_status = CLI_REFUSED;
+    }
+    return (int)exit_status;
+}

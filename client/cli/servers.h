@@ -1,0 +1,28 @@
+/* The replicas' addresses: "http://a:9000,b:9000" as a list of URLs without a slash at the end.
+ *
+ * Owns: nothing but its own memory. */
+#ifndef MUSTER_CLI_SERVERS_H
+#define MUSTER_CLI_SERVERS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "server/base/compiler.h"
+
+#define SERVERS_MAX    32
+#define SERVER_URL_MAX 512
+
+struct servers {
+    char urls[SERVERS_MAX][SERVER_URL_MAX + 1];
+    size_t count;
+};
+
+/* A URL without a scheme gets http://; one that is there already is left out. False with a sentence
+ * in `error`. */
+MUST_USE bool servers_add(struct servers *servers, const char *url, size_t len, char *error,
+                          size_t error_size);
+/* A list between commas, at least one. */
+MUST_USE bool servers_parse(const char *list, struct servers *ret_servers, char *error,
+                            size_t error_size);
+
+#endif
