@@ -314,8 +314,24 @@ void guard_notify_commit(struct guard *g, uint64_t to, raft_index index, raft_te
 
 /* --- receiving --- */
 
+/* One leader a term. What raft_leader() says is no witness: a follower that has moved to a new term
+ * still names the leader of the old one until it hears from another. */
+static void note_leader(struct guard *g, uint64_t term, uint64_t leader)
+{
+    if (term == g->ledger_term && g->ledger_leader != leader) {
+        fatal(g, "two leaders in one term");
+    }
+    if (term >= g->ledger_term) {
+        g->ledger_term = term;
+        g->ledger_leader = leader;
+    }
+}
+
 static void deliver(struct guard *g, struct raft_message *message)
 {
+    if (message->type == RAFT_APPEND_ENTRIES) {
+        note_leader(g, message->append_entries.term, message->server_id);
+    }
     g->receive(g->io, message);
     if (message->type == RAFT_APPEND_ENTRIES || message->type == RAFT_INSTALL_SNAPSHOT) {
         engine_heard_leader(g->engine, message);
@@ -393,8 +409,6 @@ void guard_take_over(struct guard *g)
 void guard_watch(struct guard *g)
 {
     struct raft *raft = &g->engine->raft;
-    raft_id leader;
-    const char *address;
     if (raft_state(raft) == RAFT_UNAVAILABLE) {
         fatal(g, "libraft became unavailable");
     }
@@ -403,14 +417,8 @@ void guard_watch(struct guard *g)
     }
     g->last_commit = raft_commit_index(raft);
     g->last_applied = raft_last_applied(raft);
-    raft_leader(raft, &leader, &address);
-    if (leader != 0) {
-        uint64_t term = raft_current_term(raft);
-        if (term == g->ledger_term && g->ledger_leader != leader) {
-            fatal(g, "two leaders in one term");
-        }
-        g->ledger_term = term;
-        g->ledger_leader = leader;
+    if (raft_state(raft) == RAFT_LEADER) {
+        note_leader(g, raft_current_term(raft), g->engine->options.id);
     }
 }
 

@@ -1,6 +1,6 @@
 /* The links between members: one outgoing TCP connection to each other member, for sending, and one
  * incoming from each, for receiving; IPv4 and IPv6, by host name (resolved at each attempt but for
- * the immediate one after a loss, which goes to the address that worked). After the handshake
+ * the first ones after a loss, which go to the address that worked). After the handshake
  * (hello.h) a connection carries checksummed frames. A connection that breaks the rules is closed
  * and the reason logged, rate-limited; nothing else is disturbed.
  *

@@ -1,4 +1,4 @@
-/* What peer.c, peer_out.c and peer_in.c share.
+/* What peer.c, peer_out.c, peer_send.c and peer_in.c share.
  *
  * Everything that has a libuv handle is an object of its own on the heap and counts in
  * peers->objects; it is freed in its close callback, so that no callback meets freed memory, and

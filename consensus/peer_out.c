@@ -18,7 +18,11 @@
  *        └────────────┴─────────────┴────────────┴────────┘
  *
  * After an UP link broke, the address that worked is tried again at once, without resolving: it is
- * the quickest way to learn whether the process is gone. */
+ * the quickest way to learn whether the process is gone. The kernel closes the sockets of a dead
+ * process one by one, its listener not first: an attempt that falls in between is reset, and says
+ * nothing yet. So such a one is followed by a few more in short order. */
+static const uint8_t quick_delays_ms[] = {0, 1, 5, 20};
+
 enum link_phase {
     LINK_WAITING, /* for the timer */
     LINK_RESOLVING,
@@ -36,13 +40,14 @@ struct link {
     unsigned holds; /* the timer, and a resolution under way */
     bool removed;
     bool moved;            /* the address changed while the old one was being resolved */
-    bool again;            /* the next attempt begins with the same candidate */
     bool refused, unclear; /* what happened in this round */
+    size_t quick;          /* the next of quick_delays_ms; at the end of them: none */
     uint64_t up_since_ms;
     uv_timer_t timer; /* WAITING: the next attempt; CONNECTING, ANSWER: the deadline */
     uv_getaddrinfo_t resolution;
     struct addrinfo *found, *candidate;
-    struct out *out; /* the current connection */
+    struct addrinfo *worked; /* the candidate of the last UP, among those found */
+    struct out *out;         /* the current connection */
 };
 
 /* One connection. It outlives its place in the link until it is closed. */
@@ -115,16 +120,34 @@ static uint64_t retry_delay_ms(const struct link *link)
     return retry_ms - retry_ms / 4 + load_u32(random) % (retry_ms / 2 + 1);
 }
 
+static bool is_quick(const struct link *link)
+{
+    return link->quick < ARRAY_LENGTH(quick_delays_ms);
+}
+
+static void no_more_quick(struct link *link)
+{
+    link->quick = ARRAY_LENGTH(quick_delays_ms);
+}
+
+static void wait_for_retry(struct link *link)
+{
+    wait_for(link, is_quick(link) ? quick_delays_ms[link->quick] : retry_delay_ms(link));
+}
+
 /* --- how attempts end --- */
 
 static void fail_round(struct link *link)
 {
-    wait_for(link, retry_delay_ms(link));
+    wait_for_retry(link);
     tell(link, link->refused && !link->unclear ? PEER_REFUSED : PEER_DOWN);
 }
 
 static void note_failure(struct link *link, int reason)
 {
+    if (reason != UV_ECONNRESET && reason != UV_EPIPE) {
+        no_more_quick(link);
+    }
     if (reason == UV_ECONNREFUSED) {
         link->refused = true;
     } else if (reason != UV_ENETUNREACH && reason != UV_EHOSTUNREACH &&
@@ -154,10 +177,13 @@ static void fail_handshake(struct link *link, enum peer_fault fault)
 static void lose(struct link *link)
 {
     give_up_connection(link);
-    link->refused = link->unclear = false;
-    /* Unless it was up for a moment only: two that throw each other out must not spin. */
-    link->again = clock_monotonic_ms() - link->up_since_ms >= link->p->options.retry_ms;
-    wait_for(link, link->again ? 0 : retry_delay_ms(link));
+    /* Not when it was up for a moment only: two that throw each other out must not spin. */
+    if (clock_monotonic_ms() - link->up_since_ms >= link->p->options.retry_ms) {
+        link->quick = 0;
+    } else {
+        no_more_quick(link);
+    }
+    wait_for_retry(link);
     tell(link, PEER_DOWN);
 }
 
@@ -187,8 +213,10 @@ static void on_timer(uv_timer_t *timer)
             return;
         }
     }
-    if (link->again) {
-        link->again = false;
+    link->refused = link->unclear = false;
+    if (is_quick(link)) {
+        link->quick++;
+        link->candidate = link->worked;
         connect_candidate(link);
     } else {
         start_round(link);
@@ -216,6 +244,7 @@ static void on_answer(struct link *link)
     }
     (void)uv_timer_stop(&link->timer);
     link->phase = LINK_UP;
+    link->worked = link->candidate;
     link->up_since_ms = clock_monotonic_ms();
     tell(link, PEER_UP);
 }
@@ -326,7 +355,9 @@ static void on_resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *
     link->holds--;
     uv_freeaddrinfo(link->found);
     link->found = link->candidate = found;
+    link->worked = NULL;
     if (link->moved) {
+        link->moved = false;
         start_round(link);
     } else if (status != 0) {
         link->unclear = true;
@@ -338,7 +369,6 @@ static void on_resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *
 
 static void start_round(struct link *link)
 {
-    link->refused = link->unclear = link->moved = false;
     char host[HOST_BYTES_MAX + 1];
     char service[8];
     uint16_t port;
@@ -366,6 +396,7 @@ struct link *link_create(struct peers *p, uint64_t id, const char *address)
     link->p = p;
     link->id = id;
     link->told = PEER_DOWN;
+    no_more_quick(link);
     (void)snprintf(link->address, sizeof link->address, "%s", address);
     CHECK(uv_timer_init(p->options.loop, &link->timer) == 0);
     link->holds = 1;
@@ -385,7 +416,7 @@ void link_set_address(struct link *link, const char *address)
         return;
     }
     give_up_connection(link);
-    link->again = false;
+    no_more_quick(link);
     wait_for(link, 0);
 }
 

@@ -128,9 +128,7 @@ static bool take_lock(struct storage *s, const struct complaint *c)
     /* Only for the message of another process; a full disk must not stop this one. */
     char pid[24];
     int n = snprintf(pid, sizeof pid, "%ld\n", (long)getpid());
-    if (ftruncate(s->lock_fd, 0) != 0 || pwrite(s->lock_fd, pid, (size_t)n, 0) != n) {
-        (void)ftruncate(s->lock_fd, 0);
-    }
+    bool noted UNUSED = ftruncate(s->lock_fd, 0) == 0 && pwrite(s->lock_fd, pid, (size_t)n, 0) == n;
     return true;
 }
 
