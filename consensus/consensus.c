@@ -3,6 +3,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "consensus/bootstrap.h"
 #include "consensus/loop.h"
@@ -53,8 +54,10 @@ static void copy_text(char *to, size_t size, const char *from)
     (void)snprintf(to, size, "%s", from);
 }
 
-static struct consensus *create(const struct consensus_options *o, const struct consensus_app *app)
+struct consensus *consensus_create(const struct consensus_options *options,
+                                   const struct consensus_app *app)
 {
+    const struct consensus_options *o = options;
     struct consensus *c = mem_zalloc(1, sizeof *c);
     c->app = *app;
     c->facts.id = o->id;
@@ -65,6 +68,9 @@ static struct consensus *create(const struct consensus_options *o, const struct 
     copy_text(c->facts.advertise_http, sizeof c->facts.advertise_http, o->advertise_http);
     copy_text(c->facts.advertise_peer, sizeof c->facts.advertise_peer, o->advertise_peer);
     copy_text(c->facts.version, sizeof c->facts.version, o->version);
+    c->members_given = o->members_given;
+    c->members_count = o->members_count;
+    memcpy(c->members, o->members, o->members_count * sizeof *o->members);
     c->secret = mem_strdup(o->secret);
     c->peer_listen = mem_strdup(o->peer_listen);
     c->engine_options = (struct engine_options){
@@ -80,20 +86,18 @@ static struct consensus *create(const struct consensus_options *o, const struct 
     cds_wfcq_init(&c->queue_head, &c->queue_tail);
     CHECK(pthread_mutex_init(&c->mutex, NULL) == 0);
     CHECK(pthread_cond_init(&c->started_changed, NULL) == 0);
-    CHECK(uv_loop_init(&c->loop) == 0);
-    CHECK(uv_async_init(&c->loop, &c->wake, loop_on_wake) == 0);
-    c->wake.data = c;
     return c;
 }
 
-static bool open_storage(struct consensus *c, const struct consensus_options *o, char *error,
-                         size_t error_size)
+/* Whose directory it is, and the members that it says; a new one gets its first entry. */
+static bool open_storage(struct consensus *c, char *error, size_t error_size)
 {
-    struct storage_identity expected = {.member_id = o->id};
+    struct storage_identity expected = {.member_id = c->facts.id};
     struct storage_identity found;
-    bootstrap_members_text(o->members, o->members_count, expected.members, sizeof expected.members);
+    bootstrap_members_text(c->members, c->members_count, expected.members, sizeof expected.members);
     expected.cluster_id = bootstrap_cluster_id(expected.members);
-    c->storage = storage_open(o->data_dir, &expected, o->members_given, &found, error, error_size);
+    c->storage =
+        storage_open(c->facts.data_dir, &expected, c->members_given, &found, error, error_size);
     if (c->storage == NULL) {
         return false;
     }
@@ -104,19 +108,17 @@ static bool open_storage(struct consensus *c, const struct consensus_options *o,
                       &c->engine_options.watermark_index);
     if (!bootstrap_parse_members(found.members, c->members, &c->members_count)) {
         (void)snprintf(error, error_size, "%s: the members in its identity file are malformed",
-                       o->data_dir);
+                       c->facts.data_dir);
         return false;
     }
     return !storage_is_new(c->storage) ||
            bootstrap_log(c->storage, c->facts.id, c->members, c->members_count, error, error_size);
 }
 
-struct consensus *consensus_start(const struct consensus_options *options,
-                                  const struct consensus_app *app, char *error, size_t error_size)
+bool consensus_start(struct consensus *c, char *error, size_t error_size)
 {
-    struct consensus *c = create(options, app);
-    if (!open_storage(c, options, error, error_size)) {
-        goto fail;
+    if (!open_storage(c, error, error_size)) {
+        return false;
     }
     CHECK(pthread_create(&c->thread, NULL, loop_run, c) == 0);
     pthread_mutex_lock(&c->mutex);
@@ -124,15 +126,12 @@ struct consensus *consensus_start(const struct consensus_options *options,
         pthread_cond_wait(&c->started_changed, &c->mutex);
     }
     pthread_mutex_unlock(&c->mutex);
-    if (c->started > 0) {
-        return c;
+    if (c->started < 0) {
+        (void)snprintf(error, error_size, "%s", c->start_error);
+        (void)pthread_join(c->thread, NULL);
+        return false;
     }
-    (void)snprintf(error, error_size, "%s", c->start_error);
-    pthread_join(c->thread, NULL);
-fail:
-    /* A failed start ends the process: what libraft and libuv hold half open goes with it. */
-    storage_close(c->storage);
-    return NULL;
+    return true;
 }
 
 void consensus_stop(struct consensus *c)

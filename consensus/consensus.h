@@ -106,10 +106,13 @@ MUST_USE enum status consensus_submit(struct consensus *c, struct consensus_op *
 
 /* --- life --- */
 
+/* Copies what it is told; does nothing yet. */
+struct consensus *consensus_create(const struct consensus_options *options,
+                                   const struct consensus_app *app);
 /* Opens the data directory and the peer port, loads the log (calling app->restore) and starts the
- * loop thread. NULL on failure, with a sentence that says what to do in `error`. */
-struct consensus *consensus_start(const struct consensus_options *options,
-                                  const struct consensus_app *app, char *error, size_t error_size);
+ * loop thread. False on failure, with a sentence that says what to do in `error`; the process
+ * should end then. */
+MUST_USE bool consensus_start(struct consensus *c, char *error, size_t error_size);
 /* From another thread than the loop: hands leadership over, lets what is in flight finish for up to
  * the write timeout, then fails the rest, closes and joins the thread. */
 void consensus_stop(struct consensus *c);

@@ -92,6 +92,7 @@ bool engine_start(struct engine *e, const struct engine_options *options,
         (void)snprintf(error, error_size, "the log cannot be opened: %s", raft_errmsg(&e->raft));
         return false;
     }
+    e->raft_open = true;
     tune(e);
     if (raft_start(&e->raft) != 0) {
         (void)snprintf(error, error_size, "%s",
@@ -381,7 +382,11 @@ void engine_fail_all(struct engine *e)
 void engine_close(struct engine *e, void (*closed)(struct raft *raft))
 {
     guard_close(&e->guard);
-    raft_close(&e->raft, closed);
+    if (e->raft_open) {
+        raft_close(&e->raft, closed);
+    } else {
+        closed(&e->raft);
+    }
 }
 
 void engine_done(struct engine *e)

@@ -139,6 +139,7 @@ struct engine {
     struct engine_env env;
     struct consensus_app app;
     struct raft raft;
+    bool raft_open;
     struct raft_fsm fsm;
     struct guard guard;
     struct sessions sessions;
@@ -170,7 +171,7 @@ struct engine {
 
 /* Gives the raft_io (initialised by its maker: raft_uv_init or a simulator) its guard and starts
  * libraft. `members` are those of the configuration. False, and a sentence in `error`, when the log
- * or the snapshot cannot be trusted; the engine may then only be forgotten. */
+ * or the snapshot cannot be trusted; the engine may then only be closed. */
 MUST_USE bool engine_start(struct engine *e, const struct engine_options *options,
                            const struct engine_env *env, const struct consensus_app *app,
                            struct raft_io *io, const struct consensus_member *members,

@@ -170,7 +170,7 @@ static void pump(struct consensus *c)
     publish(c);
 }
 
-void loop_on_wake(uv_async_t *wake)
+static void on_wake(uv_async_t *wake)
 {
     drain(wake->data);
 }
@@ -342,13 +342,19 @@ static bool open_engine(struct consensus *c, char *error, size_t error_size)
     return true;
 }
 
+static void init_handles(struct consensus *c)
+{
+    CHECK(uv_loop_init(&c->loop) == 0);
+    c->tick.data = c->check.data = c->wake.data = c;
+    CHECK(uv_async_init(&c->loop, &c->wake, on_wake) == 0);
+    CHECK(uv_timer_init(&c->loop, &c->tick) == 0);
+    CHECK(uv_check_init(&c->loop, &c->check) == 0);
+}
+
 static void start_handles(struct consensus *c)
 {
-    c->tick.data = c->check.data = c;
     c->expected_ns = clock_monotonic_ns() + TICK_MS * 1000000ull;
-    CHECK(uv_timer_init(&c->loop, &c->tick) == 0);
     CHECK(uv_timer_start(&c->tick, on_tick, TICK_MS, TICK_MS) == 0);
-    CHECK(uv_check_init(&c->loop, &c->check) == 0);
     CHECK(uv_check_start(&c->check, on_check) == 0);
     for (size_t i = 0; i < c->members_count; i++) {
         if (c->members[i].id != c->facts.id) {
@@ -365,23 +371,34 @@ static void tell_started(struct consensus *c, int started)
     pthread_mutex_unlock(&c->mutex);
 }
 
+/* Opens all and tells how that went. What was opened before a failure is closed by the loop. */
+static void open_all(struct consensus *c)
+{
+    init_handles(c);
+    if (!open_links(c, c->start_error, sizeof c->start_error)) {
+        on_raft_closed(&c->engine.raft);
+        tell_started(c, -1);
+    } else if (!open_engine(c, c->start_error, sizeof c->start_error)) {
+        c->closing = true;
+        peers_close(c->peers, on_peers_closed);
+        tell_started(c, -1);
+    } else {
+        start_handles(c);
+        publish(c);
+        publish_directory(c);
+        tell_started(c, 1);
+    }
+}
+
 void *loop_run(void *arg)
 {
     struct consensus *c = arg;
     rcu_register_thread();
-    if (!open_links(c, c->start_error, sizeof c->start_error) ||
-        !open_engine(c, c->start_error, sizeof c->start_error)) {
-        /* The process ends with this; libraft cannot be closed half started. */
-        tell_started(c, -1);
-        rcu_unregister_thread();
-        return NULL;
-    }
-    start_handles(c);
-    publish(c);
-    publish_directory(c);
-    tell_started(c, 1);
+    open_all(c);
     CHECK(uv_run(&c->loop, UV_RUN_DEFAULT) == 0);
-    peers_destroy(c->peers);
+    if (c->peers != NULL) {
+        peers_destroy(c->peers);
+    }
     engine_done(&c->engine);
     CHECK(uv_loop_close(&c->loop) == 0);
     rcu_unregister_thread();

@@ -19,6 +19,7 @@ struct consensus {
     /* immutable after start */
     struct consensus_facts facts;
     struct consensus_app app;
+    bool members_given;
     struct engine_options engine_options;
     char *secret;
     char *peer_listen;
@@ -66,8 +67,6 @@ struct consensus {
 
 /* The thread: opens links and log, tells `started`, runs until stopped. `arg` is the consensus. */
 void *loop_run(void *arg);
-/* Takes what is in the queue. */
-void loop_on_wake(uv_async_t *wake);
 
 static inline bool loop_is_replicated(const struct consensus_op *op)
 {

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "api/api.h"
@@ -121,6 +122,16 @@ static int serve(const struct config *config, char *error, size_t error_size)
     return EXIT_STOPPED;
 }
 
+/* A descriptor a connection: as many as the system lets us have. */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
 int main(int argc, char *argv[])
 {
     static struct config config;
@@ -135,6 +146,7 @@ int main(int argc, char *argv[])
         return EXIT_USAGE;
     }
     log_setup(config.log_level, config.log_format);
+    raise_descriptor_limit();
     block_signals();
     int status = serve(&config, error, sizeof error);
     if (status == EXIT_NOT_STARTED) {

@@ -25,7 +25,8 @@ struct call {
     bool unsure;
     bool answered; /* `answer` holds the last refusal */
     struct http_answer answer;
-    int64_t pause_ms; /* -1: nobody in this round asked to come again */
+    int64_t pause_ms;    /* -1: nobody in this round asked to come again */
+    uint64_t slowest_ms; /* that a replica took to refuse */
     char *why;
     size_t why_size;
 };
@@ -99,6 +100,8 @@ static enum verdict attempt(struct failover *failover, struct call *call,
         keep_answer(call, &answer);
     }
     if (verdict == VERDICT_LATER) {
+        uint64_t took_ms = clock_monotonic_ms() - now_ms;
+        call->slowest_ms = took_ms > call->slowest_ms ? took_ms : call->slowest_ms;
         int64_t pause_ms = answer.retry_after_ms >= 0 ? answer.retry_after_ms : PAUSE_MS;
         /* The one that may be asked again first; but never in a busy loop. */
         pause_ms = pause_ms < 50 ? 50 : pause_ms;
@@ -155,7 +158,9 @@ enum failover_outcome failover_call(struct failover *failover, const struct http
     bool final;
     while (!(final = run_round(failover, &call, request))) {
         uint64_t now_ms = clock_monotonic_ms();
-        if (call.pause_ms < 0 || now_ms + (uint64_t)call.pause_ms >= call.deadline_ms) {
+        /* An attempt that is cut short would make a clear refusal an unknown outcome. */
+        uint64_t next_ms = now_ms + (uint64_t)call.pause_ms + call.slowest_ms;
+        if (call.pause_ms < 0 || next_ms >= call.deadline_ms) {
             break;
         }
         pause_for(call.pause_ms);

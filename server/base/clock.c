@@ -2,21 +2,41 @@
 
 #include <time.h>
 
-uint64_t clock_monotonic_ns(void)
+static uint64_t machine_monotonic_ns(void)
 {
     struct timespec t;
     (void)clock_gettime(CLOCK_MONOTONIC, &t);
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-uint64_t clock_monotonic_ms(void)
-{
-    return clock_monotonic_ns() / 1000000u;
-}
-
-int64_t clock_wall_ms(void)
+static int64_t machine_wall_ms(void)
 {
     struct timespec t;
     (void)clock_gettime(CLOCK_REALTIME, &t);
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static struct clock_source current = {
+    .monotonic_ns = machine_monotonic_ns,
+    .wall_ms = machine_wall_ms,
+};
+
+void clock_replace(const struct clock_source *source)
+{
+    current = *source;
+}
+
+uint64_t clock_monotonic_ns(void)
+{
+    return current.monotonic_ns();
+}
+
+uint64_t clock_monotonic_ms(void)
+{
+    return current.monotonic_ns() / 1000000u;
+}
+
+int64_t clock_wall_ms(void)
+{
+    return current.wall_ms();
 }

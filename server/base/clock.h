@@ -12,4 +12,11 @@ uint64_t clock_monotonic_ns(void);
 /* Milliseconds since 1970 in UTC: for people, never for decisions. */
 int64_t clock_wall_ms(void);
 
+/* Other clocks in place of the machine's, for simulation. Before there are threads; static. */
+struct clock_source {
+    uint64_t (*monotonic_ns)(void);
+    int64_t (*wall_ms)(void);
+};
+void clock_replace(const struct clock_source *source);
+
 #endif

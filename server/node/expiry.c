@@ -6,7 +6,7 @@
  *     (SIGSTOP, a paused machine, a starved CPU);
  *   - nothing counts while the oldest entry proposed has not been applied for STALL_MS (a slow
  *     disk, a lost quorum);
- *   - no expiry at all until clients have had time to reach a new leader.
+ *   - no expiry at all until clients have had time to reach a new leader, or one that stood still.
  *
  * Leases are never judged here: an entry `expire {until}` goes behind all renewals received so far,
  * and applying it decides, on every replica alike. */
@@ -18,6 +18,7 @@
 
 #define STEP_MS_MAX 150 /* three ticks */
 #define STALL_MS    250
+#define PAUSE_MS    1000 /* a turn of the loop that took so long has kept clients out */
 
 /* The brake: if many leases lapse at once, the network broke rather than all of them died. In each
  * window at most a quarter of all leases lapses, or BRAKE_COUNT_MIN if that is more. */
@@ -94,6 +95,9 @@ void expiry_tick(struct node *node, uint64_t now_ms)
     struct expiry *x = &node->expiry;
     if (!x->leads) {
         return;
+    }
+    if (now_ms - x->seen_ms > PAUSE_MS) {
+        x->grace_until_ms = now_ms + node->grace_ms;
     }
     x->clock_ms = clock_at(node, now_ms);
     x->seen_ms = now_ms;

@@ -19,11 +19,9 @@ struct node *node_start(const struct consensus_options *options, char *error, si
     node->registry = replica_create_registry(node);
     node->grace_ms = options->election_timeout_ms + RETRY_MS;
     const struct consensus_app app = replica_app(node);
-    node->consensus = consensus_start(options, &app, error, error_size);
-    if (node->consensus == NULL) {
-        registry_destroy(node->registry);
-        free(node);
-        rcu_unregister_thread();
+    node->consensus = consensus_create(options, &app);
+    if (!consensus_start(node->consensus, error, error_size)) {
+        node_destroy(node);
         return NULL;
     }
     return node;

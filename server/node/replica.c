@@ -127,9 +127,7 @@ static enum status app_restore(void *ctx, const uint8_t *data, size_t len)
     rcu_assign_pointer(node->registry, new);
     synchronize_rcu(); /* readers of the old one are gone */
     registry_destroy(old);
-    if (node->consensus != NULL) {
-        watch_all(node, 0);
-    }
+    watch_all(node, 0);
     return ST_OK;
 }
 
