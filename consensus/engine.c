@@ -3,10 +3,12 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "server/base/check.h"
 #include "server/base/log.h"
+#include "server/base/mem.h"
 #include "server/base/metric.h"
 
 #define INSTALL_SNAPSHOT_TIMEOUT_MS 60000
@@ -203,22 +205,23 @@ bool engine_has_space(const struct engine *e)
     return !e->disk_full && directory_quorum_has_space(e);
 }
 
-static void transferred(struct raft_transfer *req)
+static void free_transfer(struct raft_transfer *req)
 {
-    struct engine *e = req->data;
-    e->transferring = false;
+    free(req);
 }
 
 static void hand_leadership_over(struct engine *e)
 {
     uint64_t now_ms = engine_now_ms(e);
-    if (!e->is_leader || e->members == 1 || e->transferring ||
+    if (!e->is_leader || e->members == 1 || raft_transferee(&e->raft) != 0 ||
         (e->transfer_ms != 0 && now_ms - e->transfer_ms < TRANSFER_RETRY_MS)) {
         return;
     }
+    struct raft_transfer *req = mem_zalloc(1, sizeof *req);
     e->transfer_ms = now_ms;
-    e->transfer.data = e;
-    e->transferring = raft_transfer(&e->raft, &e->transfer, 0, transferred) == 0;
+    if (raft_transfer(&e->raft, req, 0, free_transfer) != 0) {
+        free(req); /* nobody to hand it to */
+    }
 }
 
 static void check_space(struct engine *e)
@@ -365,7 +368,7 @@ void engine_stop(struct engine *e)
 bool engine_is_idle(struct engine *e)
 {
     bool leads = e->is_leader && e->members > 1;
-    return outbox_is_empty(&e->outbox) && !leads && e->leader.in_flight == 0 && !e->transferring;
+    return outbox_is_empty(&e->outbox) && !leads && e->leader.in_flight == 0;
 }
 
 bool engine_may_close(const struct engine *e)
