@@ -58,7 +58,7 @@ static void render_replica(struct buffer *out, const struct api_context *context
     seconds(out, "staleness_seconds", "Since this replica last heard from a leader",
             status.last_contact_ms);
     gauge(out, "disk_free_bytes", "Free on the file system of the data directory",
-          machine_disk_free(facts->data_dir));
+          node_disk_free(context->node));
     gauge(out, "resident_memory_bytes", "Memory in use by this process", machine_resident_bytes());
     seconds(out, "uptime_seconds", "Since this replica began to serve",
             clock_monotonic_ms() - context->started_ms);

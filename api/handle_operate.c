@@ -2,7 +2,6 @@
 
 #include <urcu.h>
 
-#include "api/machine.h"
 #include "server/base/clock.h"
 #include "server/base/metric.h"
 
@@ -63,7 +62,7 @@ enum next handle_health(struct exchange *x)
     rcu_read_unlock();
     json_out_key(&json, "disk");
     json_out_begin(&json, '{');
-    json_out_member_u64(&json, "free_bytes", machine_disk_free(facts->data_dir));
+    json_out_member_u64(&json, "free_bytes", node_disk_free(x->context->node));
     json_out_member_bool(&json, "has_space", status.has_space);
     json_out_end(&json, '}');
     json_out_key(&json, "queue");

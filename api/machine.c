@@ -2,14 +2,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
-
-uint64_t machine_disk_free(const char *directory)
-{
-    struct statvfs fs;
-    return statvfs(directory, &fs) == 0 ? (uint64_t)fs.f_bavail * fs.f_frsize : 0;
-}
 
 uint64_t machine_resident_bytes(void)
 {

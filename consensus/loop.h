@@ -61,7 +61,7 @@ struct consensus {
     pthread_mutex_t mutex;
     pthread_cond_t started_changed;
     int started; /* 0: not yet, 1: yes, -1: failed */
-    char start_error[640];
+    char start_error[5120];
     struct directory_entry directory[MEMBERS_MAX];
 };
 

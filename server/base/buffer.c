@@ -36,9 +36,13 @@ bool buffer_reserve(struct buffer *b, size_t len)
     }
     size_t need = b->len + len;
     if (need > b->capacity) {
+        /* Never above the limit: buffer_append_byte() looks at the capacity alone. */
         size_t capacity = b->capacity > 0 ? b->capacity : FIRST_CAPACITY;
-        while (capacity < need) {
+        while (capacity < need && capacity <= b->limit / 2) {
             capacity *= 2;
+        }
+        if (capacity < need || capacity > b->limit) {
+            capacity = b->limit;
         }
         b->data = mem_realloc(b->data, capacity);
         b->capacity = capacity;
