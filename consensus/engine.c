@@ -17,7 +17,7 @@
  * no room for the next one and what is allocated runs out. */
 #define SEGMENT_BYTES    (8u * 1024 * 1024)
 #define CAPACITY_KIB_MIN (6u * 1024)
-/* Between attempts to hand leadership over because of a full disk. */
+/* Between attempts to hand leadership over. */
 #define TRANSFER_RETRY_MS 5000
 /* Entries that a follower may lag behind and still be ready. */
 #define LAG_ENTRIES_MAX 64
@@ -82,7 +82,7 @@ bool engine_start(struct engine *e, const struct engine_options *options,
     e->env = *env;
     e->app = *app;
     fill_directory(e, members, members_count);
-    outbox_init(&e->outbox);
+    outbox_init(&e->outbox, options->boot);
     leader_init(&e->leader);
     op_list_init(&e->readgate.waiting);
     op_list_init(&e->readgate.asked);
@@ -210,18 +210,45 @@ static void free_transfer(struct raft_transfer *req)
     free(req);
 }
 
-static void hand_leadership_over(struct engine *e)
+/* The member that can be reached and has applied most, besides `except`; 0: there is none. */
+static uint64_t best_successor(const struct engine *e, uint64_t except)
+{
+    const struct consensus_member_info *best = NULL;
+    for (size_t i = 0; i < e->members; i++) {
+        const struct consensus_member_info *info = &e->directory[i].info;
+        if (info->id != except && info->id != e->options.id && info->has_space &&
+            e->env.is_up(e->env.ctx, info->id) &&
+            (best == NULL || info->applied_index > best->applied_index)) {
+            best = info;
+        }
+    }
+    return best != NULL ? best->id : 0;
+}
+
+static void hand_leadership_over(struct engine *e, uint64_t except)
 {
     uint64_t now_ms = engine_now_ms(e);
-    if (!e->is_leader || e->members == 1 || raft_transferee(&e->raft) != 0 ||
+    uint64_t to = best_successor(e, except);
+    if (!e->is_leader || to == 0 || raft_transferee(&e->raft) != 0 ||
         (e->transfer_ms != 0 && now_ms - e->transfer_ms < TRANSFER_RETRY_MS)) {
         return;
     }
     struct raft_transfer *req = mem_zalloc(1, sizeof *req);
     e->transfer_ms = now_ms;
-    if (raft_transfer(&e->raft, req, 0, free_transfer) != 0) {
-        free(req); /* nobody to hand it to */
+    if (raft_transfer(&e->raft, req, to, free_transfer) != 0) {
+        free(req);
     }
+}
+
+void engine_lost_log(struct engine *e, uint64_t id)
+{
+    static struct log_gate gate;
+    uint64_t held;
+    if (log_gate_open(&gate, &held)) {
+        log_write(LOG_WARN, "raft", "a member has lost its log; another leader will send it anew",
+                  "member=%" PRIu64, id);
+    }
+    e->lost_log_member = id; /* from the tick: we are inside of what libraft receives */
 }
 
 static void check_space(struct engine *e)
@@ -241,7 +268,7 @@ static void check_space(struct engine *e)
                   "");
     }
     if (full) {
-        hand_leadership_over(e);
+        hand_leadership_over(e, 0);
     }
 }
 
@@ -324,6 +351,10 @@ void engine_tick(struct engine *e)
     observe(e);
     check_suspect(e);
     check_space(e);
+    if (e->lost_log_member != 0) {
+        hand_leadership_over(e, e->lost_log_member);
+        e->lost_log_member = 0;
+    }
     outbox_tick(e);
     readgate_tick(e);
     directory_tick(e);
@@ -361,8 +392,7 @@ void engine_status(struct engine *e, struct consensus_status *ret_status)
 
 void engine_stop(struct engine *e)
 {
-    e->transfer_ms = 0;
-    hand_leadership_over(e);
+    hand_leadership_over(e, 0);
 }
 
 bool engine_is_idle(struct engine *e)

@@ -47,7 +47,7 @@ struct engine_env {
                         void (*sent)(void *data, enum status status), void *data);
     bool (*is_up)(void *ctx, uint64_t id);
     void (*work)(void *ctx, struct engine_work *work);
-    /* The log is durable up to here; see storage_mark(). */
+    /* The term is stored, the log is durable up to here; see storage_mark(). */
     void (*mark)(void *ctx, uint64_t term, uint64_t index);
     uint64_t (*disk_free)(void *ctx);
     /* Ends the process (or the simulated one): nothing may be done any more. */
@@ -81,6 +81,7 @@ struct outbox {
     size_t waiting_bytes;
     uint64_t added, bundled; /* operations ever */
     bool active;             /* a bundle is on its way */
+    uint64_t boot;           /* this life of the member, for numbering */
     uint32_t handed;         /* times that it was handed over and not refused: it may happen */
     uint64_t sequence;
     uint64_t sent_to; /* 0: must be sent (again) */
@@ -164,7 +165,8 @@ struct engine {
     uint64_t
         suspect_ms;    /* when to stand for election because the leader's process is gone; 0: not */
     bool transferring; /* leadership, at stop or for lack of space */
-    uint64_t transfer_ms; /* last attempt, 0: none */
+    uint64_t lost_log_member; /* leadership is to be handed to another than that; 0: not */
+    uint64_t transfer_ms;     /* last attempt, 0: none */
     struct raft_transfer transfer;
     struct consensus_op *completed; /* applied in this entry, to be told at its end */
 };
@@ -187,8 +189,9 @@ void engine_tick(struct engine *e);
 void engine_pump(struct engine *e);
 void engine_status(struct engine *e, struct consensus_status *ret_status);
 
-/* Stopping: hand leadership over; once idle (or out of patience) fail what still waits; when it may
- * close and env.send has stopped calling back, close. `closed`: libraft is gone. */
+/* Stopping: hand leadership over (call it again until idle); once idle (or out of patience) fail
+ * what still waits; when it may close and env.send has stopped calling back, close. `closed`:
+ * libraft is gone. */
 void engine_stop(struct engine *e);
 bool engine_is_idle(struct engine *e);
 void engine_fail_all(struct engine *e);
@@ -202,6 +205,8 @@ void engine_done(struct engine *e);
 size_t engine_place(const struct engine *e, uint64_t id);
 bool engine_has_space(const struct engine *e);
 uint64_t engine_now_ms(const struct engine *e);
+/* guard.c: a member has less of the log than it had confirmed to this leader. */
+void engine_lost_log(struct engine *e, uint64_t id);
 /* guard.c: libraft has taken a message from what may be its leader. */
 void engine_heard_leader(struct engine *e, const struct raft_message *message);
 
@@ -213,13 +218,15 @@ void op_list_move(struct op_list *from, struct op_list *to_front_of);
 /* Takes out those whose deadline has passed and finishes them with `status`. */
 void op_list_expire(struct op_list *list, uint64_t now_ms, enum status status);
 
-void outbox_init(struct outbox *o);
+void outbox_init(struct outbox *o, uint64_t boot);
 void outbox_add(struct engine *e, struct consensus_op *op);
 void outbox_pump(struct engine *e);
 void outbox_tick(struct engine *e);
 bool outbox_is_ours(const struct engine *e, uint64_t origin, uint64_t boot, uint64_t sequence);
 void outbox_applied(struct engine *e);   /* it was, operation by operation */
-void outbox_overtaken(struct engine *e); /* a snapshot holds it: the results are not known */
+void outbox_overtaken(struct engine *e); /* a snapshot may hold it: the results are not known */
+/* It was skipped: its number was used in an earlier life of this member, whose files are gone. */
+void outbox_skipped(struct engine *e);
 void outbox_refused(struct engine *e, uint64_t from, uint64_t boot, uint64_t sequence,
                     enum status status);
 void outbox_resend(struct engine *e); /* a new leader, or a new link to it */

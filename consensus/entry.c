@@ -42,6 +42,12 @@ void bundle_set_count(struct buffer *out, uint32_t count)
     store_u32(out->data + 24, count);
 }
 
+void bundle_set_number(struct buffer *out, uint64_t boot, uint64_t sequence)
+{
+    store_u64(out->data + 8, boot);
+    store_u64(out->data + 16, sequence);
+}
+
 enum status bundle_check(const uint8_t *data, size_t len, struct bundle_header *ret_header)
 {
     if (len < BUNDLE_HEADER_BYTES || len > BUNDLE_BYTES_MAX) {

@@ -33,6 +33,7 @@ struct bundle_header {
 void bundle_begin(struct buffer *out, const struct bundle_header *header);
 void bundle_append(struct buffer *out, const uint8_t *data, size_t len);
 void bundle_set_count(struct buffer *out, uint32_t count);
+void bundle_set_number(struct buffer *out, uint64_t boot, uint64_t sequence);
 
 /* Reading: checks the header and that all operations are there, none longer than OP_BYTES_MAX and
  * no more than BUNDLE_OPS_MAX. */

@@ -16,8 +16,10 @@
 #include "server/base/metric.h"
 
 /* A term or vote that cannot be stored for lack of space is tried again after this. */
-#define VOTE_RETRY_NS     100000000L
-#define VOTE_SPACE_BYTES  (1024 * 1024)
+#define VOTE_RETRY_NS    100000000L
+#define VOTE_SPACE_BYTES (1024 * 1024)
+/* One may be old; so many in a row are not. */
+#define REJECTIONS_MAX    5
 #define MESSAGE_BYTES_MAX PEER_FRAME_BYTES_MAX
 
 static struct guard *guard_of(struct raft_io *io)
@@ -31,9 +33,9 @@ static void fatal(struct guard *g, const char *sentence)
     g->engine->env.fatal(g->engine->env.ctx, sentence);
 }
 
-static void mark(struct guard *g, raft_term term)
+static void mark(struct guard *g)
 {
-    g->engine->env.mark(g->engine->env.ctx, term, g->durable_index);
+    g->engine->env.mark(g->engine->env.ctx, g->term, g->durable_index);
 }
 
 /* --- loading: never a silently shorter log --- */
@@ -82,7 +84,7 @@ static int guarded_load(struct raft_io *io, raft_term *term, raft_id *voted_for,
                         struct raft_entry *entries[], size_t *n_entries)
 {
     struct guard *g = guard_of(io);
-    uint64_t expected = g->engine->options.watermark_index;
+    const struct engine_options *known = &g->engine->options;
     int rv = g->inner.load(io, term, voted_for, snapshot, start_index, entries, n_entries);
     if (rv != 0) {
         (void)snprintf(g->load_error, sizeof g->load_error, "the log cannot be read: %s",
@@ -90,10 +92,16 @@ static int guarded_load(struct raft_io *io, raft_term *term, raft_id *voted_for,
         return rv;
     }
     raft_index last = *start_index + *n_entries - 1;
-    if (last < expected) {
+    if (last < known->watermark_index) {
         (void)snprintf(g->load_error, sizeof g->load_error,
                        "the log ends at entry %" PRIu64 ", but %" PRIu64 " were safely on disk",
-                       (uint64_t)last, expected);
+                       (uint64_t)last, known->watermark_index);
+        rv = RAFT_CORRUPT;
+    } else if (*term < known->watermark_term) {
+        (void)snprintf(g->load_error, sizeof g->load_error,
+                       "the files metadata1 and metadata2 say term %" PRIu64 ", but %" PRIu64
+                       " was reached",
+                       (uint64_t)*term, known->watermark_term);
         rv = RAFT_CORRUPT;
     } else if (!entries_are_whole(g, *start_index, *entries, *n_entries)) {
         rv = RAFT_CORRUPT;
@@ -107,7 +115,11 @@ static int guarded_load(struct raft_io *io, raft_term *term, raft_id *voted_for,
     g->last_term = *n_entries > 0      ? (*entries)[*n_entries - 1].term
                    : *snapshot != NULL ? (*snapshot)->term
                                        : 0;
-    mark(g, g->last_term);
+    g->term = *term;
+    /* The file with the vote has no checksum. Having voted for oneself is what keeps from voting
+     * for anybody else in this term, and is always safe. */
+    *voted_for = known->id;
+    mark(g);
     return 0;
 }
 
@@ -119,7 +131,6 @@ struct guard_append {
     struct raft_io_append *req;
     raft_io_append_cb cb;
     raft_index last;
-    raft_term term;
     uint64_t cuts; /* of the log, when this was submitted */
 };
 
@@ -132,7 +143,7 @@ static void append_done(struct raft_io_append *inner, int status)
     }
     if (status == 0 && a->cuts == g->cuts && a->last > g->durable_index) {
         g->durable_index = a->last;
-        mark(g, a->term); /* before anybody is told that it is durable */
+        mark(g); /* before anybody is told that it is durable */
     }
     a->cb(a->req, status);
     free(a);
@@ -149,11 +160,10 @@ static int guarded_append(struct raft_io *io, struct raft_io_append *req,
         .req = req,
         .cb = cb,
         .last = g->next_index + n - 1,
-        .term = entries[n - 1].term,
         .cuts = g->cuts,
     };
     g->next_index += n;
-    g->last_term = a->term;
+    g->last_term = entries[n - 1].term;
     int rv = g->inner.append(io, &a->inner, entries, n, append_done);
     if (rv != 0) {
         fatal(g, "a log entry could not be submitted for writing");
@@ -171,7 +181,7 @@ static int guarded_truncate(struct raft_io *io, raft_index index)
     }
     if (index <= g->durable_index) {
         g->durable_index = index - 1;
-        mark(g, g->last_term); /* before the log becomes shorter */
+        mark(g); /* before the log becomes shorter */
     }
     int rv = g->inner.truncate(io, index);
     if (rv != 0) {
@@ -186,7 +196,7 @@ void guard_installed(struct guard *g, raft_index index, raft_term term)
     g->durable_index = index;
     g->last_term = term;
     g->cuts++;
-    mark(g, term);
+    mark(g);
 }
 
 /* A member that cannot store its vote may do nothing else in Raft: so it waits for space, reads go
@@ -214,6 +224,8 @@ static int guarded_set_term(struct raft_io *io, raft_term term)
     while (rv != 0 && wait_for_space(g, "the term could not be stored")) {
         rv = g->inner.set_term(io, term);
     }
+    g->term = term;
+    mark(g);
     return rv;
 }
 
@@ -338,6 +350,25 @@ static void deliver(struct guard *g, struct raft_message *message)
     }
 }
 
+/* A member that has less than it once confirmed was emptied (or damaged). libraft takes its
+ * rejections for old ones and never sends it the beginning again; another leader does. */
+static void check_lost_log(struct guard *g, const struct raft_message *message)
+{
+    const struct raft_append_entries_result *result = &message->append_entries_result;
+    size_t place = engine_place(g->engine, message->server_id);
+    raft_index match;
+    if (message->type != RAFT_APPEND_ENTRIES_RESULT || place == MEMBERS_MAX ||
+        raft_match_index(&g->engine->raft, message->server_id, &match) != 0) {
+        return;
+    }
+    if (result->rejected == 0 || result->last_log_index >= match) {
+        g->rejections[place] = 0;
+    } else if (++g->rejections[place] == REJECTIONS_MAX) {
+        g->rejections[place] = 0;
+        engine_lost_log(g->engine, message->server_id);
+    }
+}
+
 bool guard_receive(struct guard *g, uint64_t from, const char *address, const uint8_t *data,
                    size_t len)
 {
@@ -350,6 +381,7 @@ bool guard_receive(struct guard *g, uint64_t from, const char *address, const ui
     }
     message.server_id = from;
     message.server_address = address;
+    check_lost_log(g, &message);
     if (message.type != RAFT_INSTALL_SNAPSHOT) {
         deliver(g, &message);
     } else if (g->installing) {

@@ -13,6 +13,7 @@
 #include <raft.h>
 
 #include "server/base/compiler.h"
+#include "server/base/limits.h"
 #include "server/base/status.h"
 
 struct engine;
@@ -28,6 +29,7 @@ struct guard {
     raft_index next_index;    /* of the next entry appended */
     raft_index durable_index; /* written and acknowledged by the disk */
     raft_term last_term;      /* of the last entry appended */
+    raft_term term;           /* as stored */
     raft_index last_commit;   /* watched: never backwards */
     raft_index last_applied;
     uint64_t ledger_term, ledger_leader; /* one leader a term */
@@ -35,6 +37,7 @@ struct guard {
     bool storing_snapshot;               /* our own, on its way to disk */
     bool encoding_snapshot;              /* ... and still on the pool thread */
     bool installing;                     /* a leader's, on its way to disk */
+    uint8_t rejections[MEMBERS_MAX];     /* in a row, of what a member had confirmed; by place */
     struct raft_message *held;           /* an InstallSnapshot that came meanwhile */
     struct guard_send *failed;           /* sends whose callback is still owed */
     bool closing;

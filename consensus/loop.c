@@ -8,6 +8,7 @@
 #include <urcu.h>
 
 #include "consensus/bootstrap.h"
+#include "consensus/segments.h"
 #include "server/base/check.h"
 #include "server/base/clock.h"
 #include "server/base/log.h"
@@ -249,10 +250,9 @@ static void advance_stop(struct consensus *c, uint64_t now_ms)
     if (!c->stop_begun) {
         c->stop_begun = true;
         c->stop_deadline_ms = now_ms + c->facts.write_timeout_ms;
-        engine_stop(&c->engine);
-        return;
     }
     if (!engine_is_idle(&c->engine) && now_ms < c->stop_deadline_ms) {
+        engine_stop(&c->engine);
         return;
     }
     if (engine_may_close(&c->engine)) {
@@ -309,6 +309,15 @@ static bool open_links(struct consensus *c, char *error, size_t error_size)
     return c->peers != NULL;
 }
 
+static void refuse(const struct consensus *c, const char *why, char *error, size_t error_size)
+{
+    (void)snprintf(error, error_size,
+                   "%s: %s. This replica must not go on with less than it had: move the directory "
+                   "aside, make sure that all other members are healthy and show the same index "
+                   "(GET /health), then start it with an empty directory",
+                   storage_raft_dir(c->storage), why);
+}
+
 static bool open_engine(struct consensus *c, char *error, size_t error_size)
 {
     const struct engine_env env = {
@@ -323,6 +332,10 @@ static bool open_engine(struct consensus *c, char *error, size_t error_size)
     };
     char sentence[512];
     bootstrap_transport(&c->transport);
+    if (!segments_check(storage_raft_dir(c->storage), sentence, sizeof sentence)) {
+        refuse(c, sentence, error, error_size);
+        return false;
+    }
     if (raft_uv_init(&c->io, &c->loop, storage_raft_dir(c->storage), &c->transport) != 0) {
         (void)snprintf(error, error_size, "%s: %s", storage_raft_dir(c->storage), c->io.errmsg);
         return false;
@@ -332,11 +345,7 @@ static bool open_engine(struct consensus *c, char *error, size_t error_size)
     raft_uv_set_tracer(&c->io, &c->engine.guard.tracer);
     if (!engine_start(&c->engine, &c->engine_options, &env, &c->app, &c->io, c->members,
                       c->members_count, sentence, sizeof sentence)) {
-        (void)snprintf(error, error_size,
-                       "%s: %s. This replica must not go on with less than it had: move the "
-                       "directory aside, make sure that all other members are healthy and show "
-                       "the same index (GET /health), then start it with an empty directory",
-                       storage_raft_dir(c->storage), sentence);
+        refuse(c, sentence, error, error_size);
         return false;
     }
     return true;

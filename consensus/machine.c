@@ -49,6 +49,9 @@ static uint32_t apply_bundle(struct engine *e, uint64_t index, const uint8_t *da
         }
         if (!sessions_advance(&e->sessions, header.origin, header.boot, header.sequence, index)) {
             metric_add(METRIC_operations_skipped_total, header.count);
+            if (outbox_is_ours(e, header.origin, header.boot, header.sequence)) {
+                outbox_skipped(e); /* ours would not be on its way any more had it been applied */
+            }
             return position;
         }
     }
@@ -197,7 +200,7 @@ static int machine_restore(struct raft_fsm *fsm, struct raft_buffer *buf)
     }
     raft_free(buf->base);
     if (e->outbox.active &&
-        sessions_has(&e->sessions, e->options.id, e->options.boot, e->outbox.sequence)) {
+        sessions_has(&e->sessions, e->options.id, e->outbox.boot, e->outbox.sequence)) {
         outbox_overtaken(e);
     }
     return 0;

@@ -69,8 +69,9 @@ void op_list_expire(struct op_list *list, uint64_t now_ms, enum status status)
 
 /* --- taking --- */
 
-void outbox_init(struct outbox *o)
+void outbox_init(struct outbox *o, uint64_t boot)
 {
+    o->boot = boot;
     op_list_init(&o->urgent);
     op_list_init(&o->normal);
     buffer_init(&o->bytes, BUNDLE_BYTES_MAX);
@@ -123,11 +124,23 @@ static void fill(struct outbox *o, struct op_list *list, uint32_t most)
     }
 }
 
+/* Numbers that the replicated state has not seen: a member whose files were lost begins to count
+ * its boots anew. */
+static void renumber(struct engine *e)
+{
+    struct outbox *o = &e->outbox;
+    o->sequence++;
+    while (sessions_has(&e->sessions, e->options.id, o->boot, o->sequence)) {
+        o->boot = sessions_boot(&e->sessions, e->options.id) + 1;
+    }
+}
+
 static void build(struct engine *e)
 {
     struct outbox *o = &e->outbox;
+    renumber(e);
     struct bundle_header header = {
-        .origin = e->options.id, .boot = e->options.boot, .sequence = ++o->sequence};
+        .origin = e->options.id, .boot = o->boot, .sequence = o->sequence};
     buffer_clear(&o->bytes);
     o->ops_count = 0;
     o->first_deadline_ms = UINT64_MAX;
@@ -198,7 +211,7 @@ void outbox_pump(struct engine *e)
 
 bool outbox_is_ours(const struct engine *e, uint64_t origin, uint64_t boot, uint64_t sequence)
 {
-    return e->outbox.active && origin == e->options.id && boot == e->options.boot &&
+    return e->outbox.active && origin == e->options.id && boot == e->outbox.boot &&
            sequence == e->outbox.sequence;
 }
 
@@ -221,11 +234,20 @@ void outbox_overtaken(struct engine *e)
     fail_bundle(&e->outbox, ST_UNKNOWN);
 }
 
+void outbox_skipped(struct engine *e)
+{
+    struct outbox *o = &e->outbox;
+    renumber(e);
+    bundle_set_number(&o->bytes, o->boot, o->sequence);
+    o->handed = 0; /* whatever went out under the old number will be skipped as well */
+    o->sent_to = 0;
+}
+
 void outbox_refused(struct engine *e, uint64_t from, uint64_t boot, uint64_t sequence,
                     enum status status)
 {
     struct outbox *o = &e->outbox;
-    if (!o->active || boot != e->options.boot || sequence != o->sequence || from != o->sent_to) {
+    if (!o->active || boot != o->boot || sequence != o->sequence || from != o->sent_to) {
         return;
     }
     o->handed--;

@@ -57,6 +57,16 @@ bool sessions_has(const struct sessions *s, uint64_t origin, uint64_t boot, uint
     return false;
 }
 
+uint64_t sessions_boot(const struct sessions *s, uint64_t origin)
+{
+    for (uint32_t i = 0; i < s->count; i++) {
+        if (s->list[i].origin == origin) {
+            return s->list[i].boot;
+        }
+    }
+    return 0;
+}
+
 void sessions_encode(const struct sessions *s, struct buffer *out)
 {
     buffer_append_u32(out, s->count);

@@ -35,6 +35,9 @@ MUST_USE bool sessions_advance(struct sessions *s, uint64_t origin, uint64_t boo
 /* Whether this bundle, or a later one of its origin, has been applied. */
 bool sessions_has(const struct sessions *s, uint64_t origin, uint64_t boot, uint64_t sequence);
 
+/* The boot of its last bundle; 0: none. */
+uint64_t sessions_boot(const struct sessions *s, uint64_t origin);
+
 void sessions_encode(const struct sessions *s, struct buffer *out);
 /* Takes the bytes of sessions_encode from *data on. */
 MUST_USE enum status sessions_decode(struct sessions *s, const uint8_t **data, size_t *len);

@@ -328,17 +328,6 @@ static void print_help(void)
 
 /* --- sources of values --- */
 
-static char *trim(char *text)
-{
-    text += strspn(text, " \t\r\n");
-    size_t len = strlen(text);
-    while (len > 0 && strchr(" \t\r\n", text[len - 1]) != NULL) {
-        len--;
-    }
-    text[len] = '\0';
-    return text;
-}
-
 /* Cuts off a comment: a # at the start of the line or behind a space. */
 static void cut_comment(char *line)
 {
@@ -355,7 +344,7 @@ static bool load_line(struct config *c, char *line, size_t number, size_t first_
                       struct why *why)
 {
     cut_comment(line);
-    char *name = trim(line);
+    char *name = text_trim(line);
     if (*name == '\0') {
         return true;
     }
@@ -364,8 +353,8 @@ static bool load_line(struct config *c, char *line, size_t number, size_t first_
         return refuse(why, "not of the form key = value");
     }
     *equals = '\0';
-    name = trim(name);
-    const char *value = trim(equals + 1);
+    name = text_trim(name);
+    const char *value = text_trim(equals + 1);
     size_t k = find_key(name, strlen(name));
     if (k == KEYS) {
         return refuse(why, "unknown key \"%s\"; see musterd --help", shown(name));
@@ -393,9 +382,12 @@ static bool load_file(struct config *c, const char *path, struct why *why)
     if (file == NULL) {
         return refuse(why, "%s: %s", shown(path), strerror(errno));
     }
+    long at = ftell(file); /* -1 in a pipe */
     for (size_t number = 1; good && fgets(line, sizeof line, file) != NULL; number++) {
         struct why line_why;
-        if (strchr(line, '\n') == NULL && !feof(file)) {
+        bool has_nul = at >= 0 && (size_t)(ftell(file) - at) != strlen(line);
+        at = ftell(file);
+        if (has_nul || (strchr(line, '\n') == NULL && !feof(file))) {
             good = refuse(&line_why, "longer than %zu bytes, or not text", sizeof line - 2);
         } else {
             good = load_line(c, line, number, first_line, &line_why);

@@ -138,6 +138,17 @@ bool text_is_printable(const char *text, size_t len)
     return true;
 }
 
+char *text_trim(char *text)
+{
+    text += strspn(text, " \t\r\n");
+    size_t len = strlen(text);
+    while (len > 0 && strchr(" \t\r\n", text[len - 1]) != NULL) {
+        len--;
+    }
+    text[len] = '\0';
+    return text;
+}
+
 void text_format_time(int64_t wall_ms, char out[TEXT_TIME_SIZE])
 {
     int64_t ms = wall_ms % 1000;

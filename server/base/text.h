@@ -26,6 +26,8 @@ MUST_USE bool text_parse_address(const char *text, char *host, size_t host_size,
 /* Valid UTF-8 (RFC 3629: no overlong forms, no surrogates) without control characters
  * (C0, DEL, C1). */
 MUST_USE bool text_is_printable(const char *text, size_t len);
+/* Without the white space (space, tab, CR, LF) around it; cuts in place. */
+char *text_trim(char *text);
 /* RFC 3339 in UTC with milliseconds. */
 void text_format_time(int64_t wall_ms, char out[TEXT_TIME_SIZE]);
 

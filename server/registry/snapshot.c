@@ -97,7 +97,7 @@ void registry_snapshot_walk(const struct registry_snapshot *s,
 enum status registry_restore_head(struct registry *r, const struct snapshot_head *head)
 {
     if (head->events > EVENTS_KEPT || head->events > head->events_last ||
-        head->instances > INSTANCES_MAX) {
+        head->events_last == UINT64_MAX || head->instances > INSTANCES_MAX) {
         return ST_CORRUPT;
     }
     r->in_entry = true;
