@@ -114,7 +114,7 @@ int64_t unpack_int(struct unpack *in)
     if (head <= 0x7f) {
         value = head;
     } else if (head >= 0xe0) {
-        value = (int8_t)head;
+        value = (int64_t)head - 256;
     } else if (head >= 0xcc && head <= 0xcf) {
         uint64_t number = take_number(in, (size_t)1 << (head - 0xcc));
         in->bad = in->bad || number > INT64_MAX;
