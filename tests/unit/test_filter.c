@@ -7,6 +7,8 @@
 
 #include <cmocka.h>
 
+#include "server/base/buffer.h"
+
 #include "api/event_id.h"
 #include "api/filter.h"
 
@@ -76,20 +78,36 @@ static void health_is_any_or_a_list(void **state)
     }
 }
 
+/* Leaves the text as it is, without the NUL that is put behind it. */
+static void assert_parses(struct buffer *target, bool parses)
+{
+    buffer_append_byte(target, 0);
+    assert_int_equal(parse((const char *)target->data), parses);
+    target->len--;
+}
+
 static void repeated_filters_are_limited(void **state)
 {
     (void)state;
-    char tags[16 + 6 * (TAGS_MAX + 1)] = "/?", meta[16 + 9 * (METADATA_MAX + 1)] = "/?";
-    for (unsigned i = 0; i < TAGS_MAX; i++) {
-        strcat(tags, "tag=a&");
+    struct buffer tags, meta;
+    buffer_init(&tags, 4096);
+    buffer_init(&meta, 4096);
+    buffer_append_text(&tags, "/?tag=a");
+    buffer_append_text(&meta, "/?meta.a=b");
+    for (unsigned i = 1; i < TAGS_MAX; i++) {
+        buffer_append_text(&tags, "&tag=a");
     }
-    for (unsigned i = 0; i < METADATA_MAX; i++) {
-        strcat(meta, "meta.a=b&");
+    for (unsigned i = 1; i < METADATA_MAX; i++) {
+        buffer_append_text(&meta, "&meta.a=b");
     }
-    assert_true(parse(tags));
-    assert_true(parse(meta));
-    assert_false(parse(strcat(tags, "tag=a")));
-    assert_false(parse(strcat(meta, "meta.a=b")));
+    assert_parses(&tags, true);
+    assert_parses(&meta, true);
+    buffer_append_text(&tags, "&tag=a");
+    buffer_append_text(&meta, "&meta.a=b");
+    assert_parses(&tags, false);
+    assert_parses(&meta, false);
+    buffer_done(&tags);
+    buffer_done(&meta);
 }
 
 static void event_ids_are_index_and_position(void **state)

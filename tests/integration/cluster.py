@@ -1,0 +1,345 @@
+"""Real musterd processes: started, broken and watched from outside, as an operator would.
+
+    with Cluster(3) as cluster:
+        cluster.start()
+        cluster.leader().kill()
+
+Standard library only.
+"""
+import http.client
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BIN = os.path.abspath(os.environ.get("MUSTER_BIN", os.path.join(ROOT, "build", "debug")))
+MUSTERD = os.path.join(BIN, "musterd")
+MUSTER = os.path.join(BIN, "muster")
+
+READY_WITHIN_S = 30
+STOP_WITHIN_S = 30
+# Words in a log that no run may have.
+ALARMS = re.compile(r"ERROR: (?:Address|Leak|Thread)Sanitizer|runtime error:|broken invariant"
+                    r"|Assertion .* failed")
+
+
+def await_true(what, condition, within_s=10, every_s=0.05):
+    """Polls until `condition()` gives something true and returns it; fails with `what` if not."""
+    deadline = time.monotonic() + within_s
+    while True:
+        got = condition()
+        if got:
+            return got
+        if time.monotonic() >= deadline:
+            raise AssertionError("not within %g s: %s" % (within_s, what))
+        time.sleep(every_s)
+
+
+def free_ports(count):
+    """Ports below the range that the kernel hands out for outgoing connections."""
+    held = []
+    try:
+        while len(held) < count:
+            s = socket.socket()
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                s.bind(("127.0.0.1", random.randrange(15000, 32000)))
+            except OSError:
+                s.close()
+                continue
+            held.append(s)
+        return [s.getsockname()[1] for s in held]
+    finally:
+        for s in held:
+            s.close()
+
+
+def has_ipv6():
+    """Whether this machine has the address ::1."""
+    try:
+        with socket.socket(socket.AF_INET6) as s:
+            s.bind(("::1", 0))
+            return True
+    except OSError:
+        return False
+
+
+def clean_environment(extra=None):
+    """Nothing that configures Muster may leak in from the outside."""
+    kept = {k: v for k, v in os.environ.items()
+            if not k.startswith("MUSTER_") and k not in ("HEARTBEAT_TIMEOUT", "REGISTRY_URL",
+                                                         "API_URL", "NOTIFY_SOCKET")}
+    kept.update(extra or {})
+    return kept
+
+
+class Answer:
+    def __init__(self, status, headers, body):
+        self.status = status
+        self.headers = headers
+        self.body = body
+
+    @property
+    def json(self):
+        return json.loads(self.body.decode("utf-8"))
+
+    def __repr__(self):
+        return "<%d %s>" % (self.status, self.body[:300])
+
+
+def request(port, method, path, body=None, headers=None, timeout=15):
+    """One HTTP request. A dict or list is sent as JSON, bytes as they are."""
+    headers = dict(headers or {})
+    if body is not None and not isinstance(body, (bytes, bytearray)):
+        body = json.dumps(body).encode("utf-8")
+    if body is not None:
+        headers.setdefault("Content-Type", "application/json")
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
+    try:
+        connection.request(method, path, body=body, headers=headers)
+        got = connection.getresponse()
+        return Answer(got.status, got.headers, got.read())
+    finally:
+        connection.close()
+
+
+class Replica:
+    def __init__(self, cluster, number, http_port, peer_port, folder):
+        self.cluster = cluster
+        self.id = number
+        self.http_port = http_port
+        self.peer_port = peer_port
+        self.folder = folder
+        self.data = os.path.join(folder, "data-%d" % number)
+        self.log_path = os.path.join(folder, "musterd-%d.log" % number)
+        self.process = None
+        self.paused = False
+
+    # --- life ---
+
+    def command(self, *extra):
+        peer = [] if "--peer" in extra else ["--peer", "127.0.0.1:%d" % self.peer_port]
+        http = [] if "--http" in extra else ["--http", "127.0.0.1:%d" % self.http_port]
+        cluster = self.cluster.arguments(given="--cluster" in extra)
+        return [MUSTERD, "--id", str(self.id), "--data", self.data, *http, *peer, *cluster, *extra]
+
+    def start(self, *extra):
+        assert not self.alive(), "replica %d runs already" % self.id
+        with open(self.log_path, "ab") as log:
+            self.process = subprocess.Popen(
+                self.command(*extra), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                env=clean_environment(self.cluster.environment))
+        return self
+
+    def alive(self):
+        return self.process is not None and self.process.poll() is None
+
+    def wait_ready(self, within_s=READY_WITHIN_S):
+        def ready():
+            assert self.alive(), "replica %d ended with %s:\n%s" % (
+                self.id, self.process.returncode, self.log()[-3000:])
+            return self.is_ready()
+        await_true("replica %d ready" % self.id, ready, within_s)
+        return self
+
+    def is_ready(self):
+        try:
+            return self.get("/health/ready", timeout=2).status == 200
+        except OSError:
+            return False
+
+    def wait_exit(self, within_s=STOP_WITHIN_S):
+        """Waits for the process to end by itself and returns its exit status."""
+        return self.process.wait(within_s)
+
+    def kill(self):
+        """kill -9: no goodbye, nothing flushed."""
+        if self.alive():
+            self.process.send_signal(signal.SIGKILL)
+            self.process.wait(STOP_WITHIN_S)
+        self.paused = False
+
+    def stop(self):
+        """SIGTERM, and the exit status."""
+        self.resume()
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(STOP_WITHIN_S)
+
+    def pause(self):
+        self.process.send_signal(signal.SIGSTOP)
+        self.paused = True
+
+    def resume(self):
+        if self.paused and self.alive():
+            self.process.send_signal(signal.SIGCONT)
+        self.paused = False
+
+    def log(self):
+        try:
+            with open(self.log_path, encoding="utf-8", errors="replace") as file:
+                return file.read()
+        except FileNotFoundError:
+            return ""
+
+    # --- HTTP ---
+
+    def request(self, method, path, body=None, headers=None, timeout=15):
+        return request(self.http_port, method, path, body, headers, timeout)
+
+    def get(self, path, timeout=15):
+        return self.request("GET", path, timeout=timeout)
+
+    def post(self, path, body, timeout=15):
+        return self.request("POST", path, body, timeout=timeout)
+
+    @property
+    def url(self):
+        return "http://127.0.0.1:%d" % self.http_port
+
+    def health(self):
+        return self.get("/health", timeout=5).json
+
+    def state(self):
+        """Index and hash of the registry, of one moment."""
+        state = self.health()["state"]
+        return state["index"], state["hash"]
+
+    def is_leader(self):
+        try:
+            return self.health()["role"] == "leader"
+        except (OSError, KeyError, ValueError):
+            return False
+
+    def register(self, name, id=None, **fields):
+        """Registers and returns the answer's JSON; fails when refused."""
+        body = {"name": name, "host": "10.0.0.1", "port": 8080, **fields}
+        if id is not None:
+            body["id"] = id
+        got = self.post("/register", body)
+        assert got.status in (200, 201), got
+        return got.json
+
+    def instances(self):
+        """All instances by id, whatever their number."""
+        found, after = {}, ""
+        while True:
+            page = self.get("/instances?limit=10000" + after).json
+            for instance in page["instances"]:
+                found[instance["id"]] = instance
+            if len(page["instances"]) < 10000:
+                return found
+            after = "&after=" + page["instances"][-1]["id"]
+
+    def instance_health(self, id):
+        """Health of an instance; None when it is not there."""
+        got = self.get("/instances/" + id)
+        return got.json["health"] if got.status == 200 else None
+
+
+class Cluster:
+    """Replicas of one cluster, their data in a temporary folder that goes away with them."""
+
+    def __init__(self, size=3, options=(), environment=None, data_root=None):
+        self.options = list(options)
+        self.environment = environment
+        self.folder = tempfile.mkdtemp(prefix="muster-test-")
+        ports = free_ports(2 * size)
+        self.replicas = [Replica(self, n + 1, ports[2 * n], ports[2 * n + 1],
+                                 data_root or self.folder) for n in range(size)]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        try:
+            self.shut_down(show=kind is not None)
+        finally:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def arguments(self, given):
+        """Options that all replicas share; their list of members, unless it is `given`."""
+        found = list(self.options)
+        if len(self.replicas) > 1 and not given and "--cluster" not in found:
+            found += ["--cluster", ",".join("%d=127.0.0.1:%d" % (r.id, r.peer_port)
+                                            for r in self.replicas)]
+        return found
+
+    def start(self, wait=True):
+        for replica in self.replicas:
+            if not replica.alive():
+                replica.start()
+        if wait:
+            self.wait_ready()
+        return self
+
+    def wait_ready(self):
+        for replica in self.replicas:
+            if replica.alive():
+                replica.wait_ready()
+
+    def __getitem__(self, index):
+        return self.replicas[index]
+
+    def __iter__(self):
+        return iter(self.replicas)
+
+    def running(self):
+        return [r for r in self.replicas if r.alive() and not r.paused]
+
+    def leader(self, within_s=15):
+        return await_true("a leader", lambda: next(
+            (r for r in self.running() if r.is_leader()), None), within_s)
+
+    def followers(self):
+        leader = self.leader()
+        return [r for r in self.running() if r is not leader]
+
+    def wait_same_state(self, within_s=20):
+        """Waits until all running replicas are at the same index; their hashes must be equal then.
+        Returns that index and hash."""
+        def same():
+            states = [r.state() for r in self.running()]
+            return states if len({index for index, _ in states}) == 1 else None
+        states = await_true("all replicas at the same index", same, within_s)
+        assert len({hash for _, hash in states}) == 1, states
+        return states[0]
+
+    # --- the end of a test ---
+
+    def shut_down(self, show):
+        """Ends all processes. A clean stop must succeed; no log may hold an alarm."""
+        problems = []
+        for replica in self.replicas:
+            if replica.alive():
+                try:
+                    replica.resume()
+                    replica.process.send_signal(signal.SIGTERM)
+                except ProcessLookupError:
+                    pass
+        for replica in self.replicas:
+            if replica.alive():
+                try:
+                    status = replica.process.wait(STOP_WITHIN_S)
+                    if status != 0:
+                        problems.append("replica %d exited with %d on SIGTERM" % (replica.id, status))
+                except subprocess.TimeoutExpired:
+                    replica.kill()
+                    problems.append("replica %d did not stop within %d s of SIGTERM" %
+                                    (replica.id, STOP_WITHIN_S))
+        for replica in self.replicas:
+            alarm = ALARMS.search(replica.log())
+            if alarm:
+                problems.append("replica %d: '%s' in its log" % (replica.id, alarm.group()))
+        if show or problems:
+            for replica in self.replicas:
+                print("--- log of replica %d\n%s" % (replica.id, replica.log()[-8000:]))
+        # A failing test has its own story; these would hide it.
+        if problems and not show:
+            raise AssertionError("; ".join(problems))

@@ -1,0 +1,60 @@
+"""What the tests share: one healthy cluster for those that only talk to it, and a maker of clusters
+for those that break theirs. Both check at the end that every process stopped cleanly and that no log
+holds a sanitizer's report or a broken invariant."""
+import os
+import uuid
+
+import pytest
+
+from cluster import MUSTER, MUSTERD, Cluster
+
+
+def pytest_configure(config):
+    for program in (MUSTERD, MUSTER):
+        if not os.access(program, os.X_OK):
+            pytest.exit("%s is not built; run tests/run.sh" % program, returncode=1)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item):
+    """Lets fixtures see whether the test itself failed."""
+    report = (yield).get_result()
+    if report.when == "call":
+        item.failed = report.failed
+
+
+@pytest.fixture(scope="session")
+def shared():
+    """Three healthy replicas. Tests must leave them healthy, and use names of their own. Leases are
+    long, so that nothing changes but by a test."""
+    cluster = Cluster(3, ["--ttl", "1h"])
+    with cluster:
+        cluster.start()
+        yield cluster
+
+
+@pytest.fixture
+def make_cluster(request):
+    """make_cluster(size, options...): a cluster of the test's own, not started."""
+    made = []
+
+    def make(size=3, *options, **settings):
+        made.append(Cluster(size, options, **settings))
+        return made[-1]
+
+    yield make
+    failed = getattr(request.node, "failed", False)
+    problem = None
+    for cluster in made:
+        try:
+            cluster.__exit__(AssertionError if failed else None)
+        except AssertionError as error:
+            problem = problem or error
+    if problem:
+        raise problem
+
+
+@pytest.fixture
+def name():
+    """A name that no other test uses."""
+    return "t" + uuid.uuid4().hex[:12]

@@ -1,0 +1,116 @@
+"""api/openapi.yaml is true: every path in it answers as described, and every route is in it."""
+import os
+import re
+
+import pytest
+import yaml
+
+from cluster import ROOT
+from schema import problems, resolve
+
+METHODS = ("get", "post", "put", "delete")
+
+
+def load():
+    with open(os.path.join(ROOT, "api", "openapi.yaml"), encoding="utf-8") as file:
+        return yaml.safe_load(file)
+
+
+DOCUMENT = load()
+OPERATIONS = [(method, path) for path, item in DOCUMENT["paths"].items()
+              for method in METHODS if method in item]
+
+
+def routes():
+    with open(os.path.join(ROOT, "api", "routes.def"), encoding="utf-8") as file:
+        text = file.read()
+    return [(method.lower(), path) for method, path in
+            re.findall(r'^ROUTE\((\w+), "([^"]+)"', text, re.MULTILINE)]
+
+
+def test_every_route_is_described_and_every_description_has_a_route():
+    assert sorted(OPERATIONS) == sorted(routes())
+
+
+def parameters_of(method, path):
+    item = DOCUMENT["paths"][path]
+    listed = item.get("parameters", []) + item[method].get("parameters", [])
+    return [resolve(DOCUMENT, p) for p in listed]
+
+
+@pytest.mark.parametrize("method, path", OPERATIONS)
+def test_every_variable_of_a_path_is_described(method, path):
+    described = {p["name"] for p in parameters_of(method, path) if p["in"] == "path"}
+    assert described == set(re.findall(r"{(\w+)}", path))
+
+
+def check(answer, method, path):
+    """The answer's status must be described, and its JSON fit the schema."""
+    responses = DOCUMENT["paths"][path][method]["responses"]
+    described = responses.get(str(answer.status)) or responses.get("default")
+    assert described, "%s %s: %d is not described" % (method, path, answer.status)
+    content = resolve(DOCUMENT, described).get("content", {})
+    type = (answer.headers["Content-Type"] or "").split(";")[0]
+    assert type in content, "%s %s: %s is not described" % (method, path, type)
+    if type == "application/json" and "schema" in content[type]:
+        assert problems(DOCUMENT, content[type]["schema"], answer.json) == []
+
+
+BODIES = {
+    "/register": lambda name: {"name": name, "id": name, "host": "10.0.0.1", "port": 80,
+                               "type": name, "tags": ["a"], "metadata": {"k": "v"}},
+    "/heartbeat": lambda name: {"id": name},
+    "/instances/{id}/maintenance": lambda name: {"enabled": False},
+}
+
+
+def call(replica, method, path, name, query=""):
+    target = re.sub(r"{\w+}", name, path) + query
+    body = BODIES[path](name) if path in BODIES else None
+    return replica.request(method.upper(), target, body)
+
+
+@pytest.mark.parametrize("method, path", OPERATIONS)
+def test_every_operation_answers_as_described(shared, name, method, path):
+    shared[0].post("/register", BODIES["/register"](name))
+    required = [p["name"] for p in parameters_of(method, path)
+                if p["in"] == "query" and p.get("required")]
+    query = "?" + "&".join("%s=%s" % (p, name) for p in required) if required else ""
+    answer = call(shared[0], method, path, name, query)
+    assert answer.status in (200, 201), answer
+    check(answer, method, path)
+
+
+@pytest.mark.parametrize("method, path", [o for o in OPERATIONS if "{id}" in o[1]])
+def test_an_unknown_id_is_answered_as_described(shared, name, method, path):
+    answer = call(shared[0], method, path, name)
+    assert answer.status == 404
+    check(answer, method, path)
+
+
+@pytest.mark.parametrize("method, path", OPERATIONS)
+def test_an_unknown_parameter_is_answered_as_described(shared, name, method, path):
+    answer = call(shared[0], method, path, name, "?colour=red")
+    assert answer.status == 400 and "colour" in answer.body.decode()
+    check(answer, method, path)
+
+
+@pytest.mark.parametrize("method, path", [o for o in OPERATIONS if o[0] == "get"])
+def test_every_described_parameter_of_a_read_is_taken(shared, name, method, path):
+    shared[0].post("/register", BODIES["/register"](name))
+    values = {"consistency": "stale", "min_index": "1", "index": "0", "wait": "1s",
+              "health": "any", "type": name, "zone": "z", "tag": "a", "strategy": "first",
+              "near": "z", "limit": "1", "after": "0.0" if path == "/events" else "a",
+              "service": name, "id": name, "event": "registered", "incarnation": "1"}
+    for parameter in parameters_of(method, path):
+        if parameter["in"] != "query":
+            continue
+        name_of = parameter["name"]
+        value = values.get(name_of)
+        if value is None:
+            assert name_of.startswith("meta"), "unknown to this test: " + name_of
+            name_of, value = "meta.k", "v"
+        needed = "&type=" + name if path == "/discover" and name_of != "type" else ""
+        needed += "&index=0" if name_of == "wait" else ""
+        answer = call(shared[0], method, path, name, "?%s=%s%s" % (name_of, value, needed))
+        assert answer.status in (200, 503), (name_of, answer)
