@@ -141,12 +141,12 @@ static int write_first_entry(const char *dir, uint64_t id, const struct raft_con
     int rv = raft_uv_init(&io, &loop, dir, &transport);
     if (rv != 0) {
         (void)snprintf(error, error_size, "%s: %s", dir, io.errmsg);
-        return rv;
+        goto close_loop;
     }
     rv = raft_init(&raft, &io, &fsm, id, "bootstrap");
     if (rv != 0) {
         (void)snprintf(error, error_size, "%s: %s", dir, raft_errmsg(&raft));
-        return rv;
+        goto close_io;
     }
     raft.tracer = NULL;
     rv = raft_bootstrap(&raft, conf);
@@ -155,7 +155,9 @@ static int write_first_entry(const char *dir, uint64_t id, const struct raft_con
     }
     raft_close(&raft, ignore_closed);
     (void)uv_run(&loop, UV_RUN_DEFAULT);
+close_io:
     raft_uv_close(&io);
+close_loop:
     (void)uv_loop_close(&loop);
     return rv;
 }

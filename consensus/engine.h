@@ -109,7 +109,7 @@ struct leader {
     struct {
         uint64_t index, proposed_ns, proposed_ms;
     } flight[ENTRIES_IN_FLIGHT_MAX];
-    uint64_t notify; /* members (by place) that wait to hear of a commit */
+    bool notify; /* the members wait to hear of a commit */
     uint64_t notify_index, notify_term;
     uint64_t sent_index[MEMBERS_MAX]; /* last entry that went to a member, by place */
 };
@@ -242,7 +242,7 @@ void leader_end(struct engine *e);
 MUST_USE enum status leader_offer(struct engine *e, uint64_t origin, const uint8_t *data,
                                   size_t len);
 void leader_pump(struct engine *e);
-void leader_applied(struct engine *e, uint64_t index, uint64_t term, uint64_t origins);
+void leader_applied(struct engine *e, uint64_t index, uint64_t term);
 uint64_t leader_oldest_ms(const struct engine *e);
 void leader_done(struct leader *l);
 

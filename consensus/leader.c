@@ -40,7 +40,7 @@ static void forget(struct leader *l)
     }
     l->start_entry_needed = l->started = l->propose_asked = false;
     l->in_flight = 0;
-    l->notify = 0;
+    l->notify = false;
 }
 
 void leader_begin(struct engine *e)
@@ -199,20 +199,23 @@ static bool propose_entry(struct engine *e)
     return true;
 }
 
-/* Members whose operations were committed wait to hear of it: libraft tells them only with the next
- * entry or heartbeat. */
+/* The members wait to hear of a commit: for the answers that they owe, and so that their readers
+ * see it. libraft tells them only with the next entry or heartbeat. */
 static void notify(struct engine *e, bool proposed)
 {
     struct leader *l = &e->leader;
-    for (size_t i = 0; i < e->members && l->notify != 0; i++) {
+    if (!l->notify) {
+        return;
+    }
+    for (size_t i = 0; i < e->members; i++) {
         bool told = proposed && l->sent_index[i] > l->notify_index;
-        if ((l->notify & (uint64_t)1 << i) != 0 && !told && l->sent_index[i] >= l->notify_index &&
+        if (!told && l->sent_index[i] >= l->notify_index &&
             e->directory[i].info.id != e->options.id) {
             guard_notify_commit(&e->guard, e->directory[i].info.id, l->notify_index,
                                 l->notify_term);
         }
     }
-    l->notify = 0;
+    l->notify = false;
 }
 
 void leader_pump(struct engine *e)
@@ -230,7 +233,7 @@ void leader_pump(struct engine *e)
     }
 }
 
-void leader_applied(struct engine *e, uint64_t index, uint64_t term, uint64_t origins)
+void leader_applied(struct engine *e, uint64_t index, uint64_t term)
 {
     struct leader *l = &e->leader;
     if (!e->is_leader) {
@@ -247,7 +250,7 @@ void leader_applied(struct engine *e, uint64_t index, uint64_t term, uint64_t or
     if (term == raft_current_term(&e->raft)) {
         l->started = true;
     }
-    l->notify |= origins;
+    l->notify = true;
     l->notify_index = index;
     l->notify_term = term;
 }

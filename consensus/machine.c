@@ -37,23 +37,18 @@ static void fatal(struct engine *e, const char *sentence)
 
 /* Applies the operations of a bundle from `position` on; returns the next position. */
 static uint32_t apply_bundle(struct engine *e, uint64_t index, const uint8_t *data, size_t len,
-                             uint32_t position, uint64_t *origins)
+                             uint32_t position)
 {
     struct bundle_header header;
     enum status status = bundle_check(data, len, &header);
     CHECK(status == ST_OK); /* entry_check() looked at it */
-    if (header.origin != 0) {
-        size_t place = engine_place(e, header.origin);
-        if (place < MEMBERS_MAX) {
-            *origins |= (uint64_t)1 << place;
+    if (header.origin != 0 &&
+        !sessions_advance(&e->sessions, header.origin, header.boot, header.sequence, index)) {
+        metric_add(METRIC_operations_skipped_total, header.count);
+        if (outbox_is_ours(e, header.origin, header.boot, header.sequence)) {
+            outbox_skipped(e); /* ours would not be on its way any more had it been applied */
         }
-        if (!sessions_advance(&e->sessions, header.origin, header.boot, header.sequence, index)) {
-            metric_add(METRIC_operations_skipped_total, header.count);
-            if (outbox_is_ours(e, header.origin, header.boot, header.sequence)) {
-                outbox_skipped(e); /* ours would not be on its way any more had it been applied */
-            }
-            return position;
-        }
+        return position;
     }
     bool ours = outbox_is_ours(e, header.origin, header.boot, header.sequence);
     size_t at = 0;
@@ -92,20 +87,19 @@ static int machine_apply(struct raft_fsm *fsm, const struct raft_buffer *buf, vo
         fatal(e, "a committed log entry is damaged or out of place");
         return RAFT_CORRUPT;
     }
-    uint64_t origins = 0;
     uint32_t position = 0;
     size_t at = 0;
     e->app.begin(e->app.ctx, header.index, entry_stamp(buf->base), header.stamp_len);
     for (uint16_t i = 0; i < header.bundles; i++) {
         size_t len;
         const uint8_t *bundle = entry_next_bundle(buf->base, &at, &len);
-        position = apply_bundle(e, header.index, bundle, len, position, &origins);
+        position = apply_bundle(e, header.index, bundle, len, position);
     }
     e->applied_index = header.index;
     e->app.end(e->app.ctx);
     metric_add(METRIC_entries_applied_total, 1);
     count_log(e, buf->len);
-    leader_applied(e, header.index, header.term, origins);
+    leader_applied(e, header.index, header.term);
     /* Only now, when all of the entry can be read here. */
     while (e->completed != NULL) {
         struct consensus_op *op = e->completed;
