@@ -41,6 +41,7 @@ static void wake(struct exchange *x)
 {
     struct call *call = CONTAINER_OF(x, struct call, exchange);
     struct worker *worker = call->worker;
+    TSAN_RELEASE(call);
     if (!cds_wfcq_enqueue(&worker->finished_head, &worker->finished_tail, &call->finished)) {
         worker_wake(worker);
     }
@@ -275,6 +276,7 @@ void connection_resume_finished(struct worker *worker)
     __cds_wfcq_for_each_blocking_safe(&head, &tail, node, next)
     {
         struct call *call = CONTAINER_OF(node, struct call, finished);
+        TSAN_ACQUIRE(call);
         cds_wfcq_node_init(node);
         if (call->state == CALL_GONE) {
             call_free(call);

@@ -4,8 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <urcu.h>
-
 #include "api/router.h"
 #include "server/base/clock.h"
 #include "server/base/limits.h"
@@ -138,9 +136,9 @@ static bool stop_for(struct exchange *x, enum node_wait_kind kind, uint64_t inde
 
 static bool is_applied(const struct exchange *x)
 {
-    rcu_read_lock();
+    view_lock();
     uint64_t index = registry_view(node_registry(x->context->node))->index;
-    rcu_read_unlock();
+    view_unlock();
     return index >= x->min_index;
 }
 
@@ -150,7 +148,7 @@ static bool must_watch(struct exchange *x, enum node_wait_kind *ret_kind, uint64
 {
     bool must = false;
     *ret_index = x->after_index;
-    rcu_read_lock();
+    view_lock();
     const struct view *view = registry_view(node_registry(x->context->node));
     switch (x->route->watch) {
     case WATCH_NONE:
@@ -183,7 +181,7 @@ static bool must_watch(struct exchange *x, enum node_wait_kind *ret_kind, uint64
         break;
     }
     }
-    rcu_read_unlock();
+    view_unlock();
     return must;
 }
 

@@ -1,7 +1,5 @@
 #include "api/handlers.h"
 
-#include <urcu.h>
-
 #include "api/pick.h"
 #include "api/render.h"
 
@@ -44,7 +42,7 @@ static enum next discover(struct exchange *x, const char *service, const char *n
         return NEXT_REPLY;
     }
     struct json_out json = reply_json(&x->reply);
-    rcu_read_lock();
+    view_lock();
     const struct view *view = registry_view(node_registry(x->context->node));
     const struct ptree *instances = &view->instances;
     if (service != NULL) {
@@ -59,7 +57,7 @@ static enum next discover(struct exchange *x, const char *service, const char *n
                     "there is no instance now that matches and is healthy");
     }
     x->reply.index = view->index;
-    rcu_read_unlock();
+    view_unlock();
     return NEXT_REPLY;
 }
 

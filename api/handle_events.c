@@ -6,8 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <urcu.h>
-
 #include "api/event_id.h"
 #include "api/render.h"
 #include "server/base/limits.h"
@@ -173,7 +171,7 @@ enum next handle_events(struct exchange *x)
         return NEXT_REPLY;
     }
     struct json_out json = reply_json(&x->reply);
-    rcu_read_lock();
+    view_lock();
     const struct view *view = registry_view(node_registry(x->context->node));
     x->reply.index = view->index;
     json_out_begin(&json, '{');
@@ -182,6 +180,6 @@ enum next handle_events(struct exchange *x)
     out_bound(&json, "last", view, view->events_last);
     out_events(&json, view, &query);
     json_out_end(&json, '}');
-    rcu_read_unlock();
+    view_unlock();
     return NEXT_REPLY;
 }

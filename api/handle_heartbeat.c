@@ -5,8 +5,6 @@
 
 #include <stdlib.h>
 
-#include <urcu.h>
-
 #include "api/body.h"
 #include "server/base/mem.h"
 
@@ -35,7 +33,7 @@ static void beating_free(void *state)
 
 static void resolve(struct beating *b, const struct registry *registry)
 {
-    rcu_read_lock();
+    view_lock();
     for (uint32_t i = 0; i < b->body.count; i++) {
         const struct slice *id = &b->body.ids[i];
         struct lease_ref ref;
@@ -48,7 +46,7 @@ static void resolve(struct beating *b, const struct registry *registry)
             b->by_id[b->by_id_count++] = *id;
         }
     }
-    rcu_read_unlock();
+    view_unlock();
 }
 
 /* `missed` are positions in by_id. */

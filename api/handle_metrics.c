@@ -2,8 +2,6 @@
 
 #include <inttypes.h>
 
-#include <urcu.h>
-
 #include "api/machine.h"
 #include "server/base/clock.h"
 #include "server/base/metric.h"
@@ -66,7 +64,7 @@ static void render_replica(struct buffer *out, const struct api_context *context
 
 static void render_registry(struct exchange *x, struct buffer *out)
 {
-    rcu_read_lock();
+    view_lock();
     const struct view *view = registry_view(node_registry(x->context->node));
     x->reply.index = view->index;
     gauge(out, "services", "Services that have an instance", view->services_count);
@@ -76,7 +74,7 @@ static void render_registry(struct exchange *x, struct buffer *out)
         buffer_printf(out, "muster_instances{health=\"%s\"} %u\n", health_name((enum health)h),
                       view->counts[h]);
     }
-    rcu_read_unlock();
+    view_unlock();
 }
 
 enum next handle_metrics(struct exchange *x)

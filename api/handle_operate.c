@@ -1,7 +1,5 @@
 #include "api/handlers.h"
 
-#include <urcu.h>
-
 #include "server/base/clock.h"
 #include "server/base/metric.h"
 
@@ -50,7 +48,7 @@ enum next handle_health(struct exchange *x)
     json_out_member_seconds(&json, "uptime", clock_monotonic_ms() - x->context->started_ms);
     raft_members(&json, &status);
     /* Of one moment: replicas at the same index have the same hash. */
-    rcu_read_lock();
+    view_lock();
     const struct view *view = registry_view(node_registry(x->context->node));
     x->reply.index = view->index;
     json_out_key(&json, "state");
@@ -59,7 +57,7 @@ enum next handle_health(struct exchange *x)
     json_out_key(&json, "hash");
     json_out_hex(&json, view->hash);
     json_out_end(&json, '}');
-    rcu_read_unlock();
+    view_unlock();
     json_out_key(&json, "disk");
     json_out_begin(&json, '{');
     json_out_member_u64(&json, "free_bytes", node_disk_free(x->context->node));

@@ -3,8 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <urcu.h>
-
 #include "api/filter.h"
 #include "api/render.h"
 #include "server/base/limits.h"
@@ -68,14 +66,14 @@ static enum next list_instances(struct exchange *x, unsigned health)
         return NEXT_REPLY;
     }
     struct json_out json = reply_json(&x->reply);
-    rcu_read_lock();
+    view_lock();
     const struct view *view = registry_view(node_registry(x->context->node));
     x->reply.index = view->index;
     json_out_begin(&json, '{');
     json_out_member_u64(&json, "index", view->changed_index);
     render_page(&json, view, &view->instances, &page);
     json_out_end(&json, '}');
-    rcu_read_unlock();
+    view_unlock();
     return NEXT_REPLY;
 }
 
@@ -134,7 +132,7 @@ enum next handle_service(struct exchange *x)
     }
     bool plain = filter_is_plain(&page.filter) && page.limit == UINT64_MAX && page.after == NULL;
     struct json_out json = reply_json(&x->reply);
-    rcu_read_lock();
+    view_lock();
     const struct view *view = registry_view(node_registry(x->context->node));
     const struct service_view *service = view_service(view, x->request.param);
     x->reply.index = view->index;
@@ -152,7 +150,7 @@ enum next handle_service(struct exchange *x)
     } else {
         render_service(&json, view, x->request.param, &page);
     }
-    rcu_read_unlock();
+    view_unlock();
     return NEXT_REPLY;
 }
 
@@ -176,7 +174,7 @@ enum next handle_services(struct exchange *x)
     struct json_out json = reply_json(&x->reply);
     const struct service_view *service;
     struct ptree_iterator it;
-    rcu_read_lock();
+    view_lock();
     const struct view *view = registry_view(node_registry(x->context->node));
     x->reply.index = view->index;
     json_out_begin(&json, '{');
@@ -195,7 +193,7 @@ enum next handle_services(struct exchange *x)
     }
     json_out_end(&json, ']');
     json_out_end(&json, '}');
-    rcu_read_unlock();
+    view_unlock();
     return NEXT_REPLY;
 }
 
@@ -223,7 +221,7 @@ static void render_lease(struct json_out *json, const struct view *view,
 enum next handle_instance(struct exchange *x)
 {
     struct json_out json = reply_json(&x->reply);
-    rcu_read_lock();
+    view_lock();
     const struct view *view = registry_view(node_registry(x->context->node));
     const struct record *record = view_instance(view, x->request.param);
     if (record != NULL) {
@@ -235,6 +233,6 @@ enum next handle_instance(struct exchange *x)
         reply_status(&x->reply, ST_NOT_FOUND);
     }
     x->reply.index = view->index;
-    rcu_read_unlock();
+    view_unlock();
     return NEXT_REPLY;
 }

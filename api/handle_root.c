@@ -3,8 +3,6 @@
 
 #include <inttypes.h>
 
-#include <urcu.h>
-
 #include "api/render.h"
 #include "server/base/clock.h"
 
@@ -27,7 +25,7 @@ static void glance_fill(struct glance *g, const struct api_context *context)
     node_members(context->node, g->members, &g->members_count);
     g->uptime_ms = clock_monotonic_ms() - context->started_ms;
     g->instances = 0;
-    rcu_read_lock();
+    view_lock();
     const struct view *view = registry_view(node_registry(context->node));
     g->index = view->index;
     g->services = view->services_count;
@@ -35,7 +33,7 @@ static void glance_fill(struct glance *g, const struct api_context *context)
         g->counts[h] = view->counts[h];
         g->instances += view->counts[h];
     }
-    rcu_read_unlock();
+    view_unlock();
 }
 
 static const char *role(const struct glance *g)

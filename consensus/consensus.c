@@ -38,6 +38,7 @@ enum status consensus_submit(struct consensus *c, struct consensus_op *op)
         atomic_fetch_add_explicit(&c->queued_ops, 1, memory_order_relaxed);
         atomic_fetch_add_explicit(&c->queued_bytes, len, memory_order_relaxed);
         cds_wfcq_node_init(&op->node);
+        TSAN_RELEASE(op);
         /* Only the first into an empty queue has to wake the loop. */
         if (!cds_wfcq_enqueue(&c->queue_head, &c->queue_tail, &op->node)) {
             (void)uv_async_send(&c->wake);

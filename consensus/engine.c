@@ -397,7 +397,7 @@ void engine_stop(struct engine *e)
 
 bool engine_is_idle(struct engine *e)
 {
-    bool leads = e->is_leader && e->members > 1;
+    bool leads = e->is_leader && best_successor(e, 0) != 0;
     return outbox_is_empty(&e->outbox) && !leads && e->leader.in_flight == 0;
 }
 

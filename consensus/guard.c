@@ -16,10 +16,8 @@
 #include "server/base/metric.h"
 
 /* A term or vote that cannot be stored for lack of space is tried again after this. */
-#define VOTE_RETRY_NS    100000000L
-#define VOTE_SPACE_BYTES (1024 * 1024)
-/* One may be old; so many in a row are not. */
-#define REJECTIONS_MAX    5
+#define VOTE_RETRY_NS     100000000L
+#define VOTE_SPACE_BYTES  (1024 * 1024)
 #define MESSAGE_BYTES_MAX PEER_FRAME_BYTES_MAX
 
 static struct guard *guard_of(struct raft_io *io)
@@ -350,22 +348,26 @@ static void deliver(struct guard *g, struct raft_message *message)
     }
 }
 
-/* A member that has less than it once confirmed was emptied (or damaged). libraft takes its
- * rejections for old ones and never sends it the beginning again; another leader does. */
+/* A member that has less than it once confirmed was emptied (or damaged). libraft believes it to
+ * have the rest still, and never sends that again; another leader does. Single answers may be old;
+ * that none is good for long tells. */
 static void check_lost_log(struct guard *g, const struct raft_message *message)
 {
-    const struct raft_append_entries_result *result = &message->append_entries_result;
-    size_t place = engine_place(g->engine, message->server_id);
+    struct engine *e = g->engine;
+    size_t place = engine_place(e, message->server_id);
+    uint64_t now_ms = engine_now_ms(e);
     raft_index match;
     if (message->type != RAFT_APPEND_ENTRIES_RESULT || place == MEMBERS_MAX ||
-        raft_match_index(&g->engine->raft, message->server_id, &match) != 0) {
+        raft_match_index(&e->raft, message->server_id, &match) != 0) {
         return;
     }
-    if (result->rejected == 0 || result->last_log_index >= match) {
-        g->rejections[place] = 0;
-    } else if (++g->rejections[place] == REJECTIONS_MAX) {
-        g->rejections[place] = 0;
-        engine_lost_log(g->engine, message->server_id);
+    bool is_new = g->confirmed_term[place] != raft_current_term(&e->raft);
+    if (is_new || message->append_entries_result.last_log_index >= match) {
+        g->confirmed_term[place] = raft_current_term(&e->raft);
+        g->confirmed_ms[place] = now_ms;
+    } else if (now_ms - g->confirmed_ms[place] > 2ull * e->options.election_timeout_ms) {
+        g->confirmed_ms[place] = now_ms;
+        engine_lost_log(e, message->server_id);
     }
 }
 

@@ -32,14 +32,15 @@ struct guard {
     raft_term term;           /* as stored */
     raft_index last_commit;   /* watched: never backwards */
     raft_index last_applied;
-    uint64_t ledger_term, ledger_leader; /* one leader a term */
-    uint64_t cuts;                       /* times that the log became shorter or was replaced */
-    bool storing_snapshot;               /* our own, on its way to disk */
-    bool encoding_snapshot;              /* ... and still on the pool thread */
-    bool installing;                     /* a leader's, on its way to disk */
-    uint8_t rejections[MEMBERS_MAX];     /* in a row, of what a member had confirmed; by place */
-    struct raft_message *held;           /* an InstallSnapshot that came meanwhile */
-    struct guard_send *failed;           /* sends whose callback is still owed */
+    uint64_t ledger_term, ledger_leader;  /* one leader a term */
+    uint64_t cuts;                        /* times that the log became shorter or was replaced */
+    bool storing_snapshot;                /* our own, on its way to disk */
+    bool encoding_snapshot;               /* ... and still on the pool thread */
+    bool installing;                      /* a leader's, on its way to disk */
+    uint64_t confirmed_ms[MEMBERS_MAX];   /* leader: last good answer of a member, by place, */
+    uint64_t confirmed_term[MEMBERS_MAX]; /* ... and the term that it was in */
+    struct raft_message *held;            /* an InstallSnapshot that came meanwhile */
+    struct guard_send *failed;            /* sends whose callback is still owed */
     bool closing;
     char load_error[512]; /* why load() refused; "" when it did not */
 };

@@ -122,6 +122,7 @@ static void drain(struct consensus *c)
     (void)__cds_wfcq_splice_blocking(&head, &tail, &c->queue_head, &c->queue_tail);
     while ((node = __cds_wfcq_dequeue_blocking(&head, &tail)) != NULL) {
         struct consensus_op *op = CONTAINER_OF(node, struct consensus_op, node);
+        TSAN_ACQUIRE(op);
         op_list_add(&ops, op);
         count++;
         bytes += loop_is_replicated(op) ? op->len : 0;

@@ -14,4 +14,16 @@
 #define ARRAY_LENGTH(a)       (sizeof(a) / sizeof((a)[0]))
 #define CONTAINER_OF(p, t, m) ((t *)(void *)((char *)(p)-offsetof(t, m)))
 
+/* ThreadSanitizer does not see the barriers inside of liburcu: these tell it what they order. They
+ * are nothing in other builds. */
+#if defined(__SANITIZE_THREAD__)
+void __tsan_acquire(void *address);
+void __tsan_release(void *address);
+#define TSAN_ACQUIRE(p) __tsan_acquire((void *)(p))
+#define TSAN_RELEASE(p) __tsan_release((void *)(p))
+#else
+#define TSAN_ACQUIRE(p) ((void)0)
+#define TSAN_RELEASE(p) ((void)0)
+#endif
+
 #endif

@@ -121,7 +121,9 @@ enum status node_wait(struct node *node, struct node_wait *wait)
 
 const struct registry *node_registry(const struct node *node)
 {
-    return rcu_dereference(node->registry);
+    const struct registry *registry = rcu_dereference(node->registry);
+    TSAN_ACQUIRE(node);
+    return registry;
 }
 
 void node_status(const struct node *node, struct node_status *ret_status)

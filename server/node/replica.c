@@ -23,6 +23,7 @@ struct retired {
 static void free_retired(struct rcu_head *head)
 {
     struct retired *r = CONTAINER_OF(head, struct retired, head);
+    TSAN_ACQUIRE(r);
     registry_free_retired(r->memory, r->count);
     free(r);
 }
@@ -32,6 +33,7 @@ static void retire(void *ctx, void **memory, size_t count)
     (void)ctx;
     struct retired *r = mem_alloc(sizeof *r);
     *r = (struct retired){.memory = memory, .count = count};
+    TSAN_RELEASE(r);
     call_rcu(&r->head, free_retired);
 }
 
@@ -124,6 +126,7 @@ static enum status app_restore(void *ctx, const uint8_t *data, size_t len)
         registry_destroy(new);
         return status;
     }
+    TSAN_RELEASE(node);
     rcu_assign_pointer(node->registry, new);
     synchronize_rcu(); /* readers of the old one are gone */
     registry_destroy(old);

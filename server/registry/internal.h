@@ -78,6 +78,10 @@ struct registry {
     bool in_entry;
 };
 
+/* Stands for all that liburcu orders between the writer, the readers and what frees: see
+ * TSAN_ACQUIRE. */
+extern char registry_readers;
+
 /* registry.c */
 struct instance *registry_find(const struct registry *r, const char *id, size_t len);
 void registry_retire(struct registry *r, void *memory);

@@ -10,6 +10,8 @@
 
 #define TABLE_BUCKETS_MIN 1024
 
+char registry_readers;
+
 static const char *record_key(const void *value)
 {
     return record_id(value);
@@ -109,6 +111,7 @@ void registry_destroy(struct registry *r)
 
 void registry_free_retired(void **memory, size_t count)
 {
+    TSAN_ACQUIRE(&registry_readers);
     for (size_t i = 0; i < count; i++) {
         uintptr_t address = (uintptr_t)memory[i];
         if ((address & 1u) != 0) {
@@ -134,6 +137,7 @@ static void give_retired(struct registry *r)
     if (r->retired_count == 0 || r->holds > 0) {
         return;
     }
+    TSAN_RELEASE(&registry_readers);
     if (r->options.retire != NULL) {
         r->options.retire(r->options.ctx, r->retired, r->retired_count);
     } else {
@@ -162,6 +166,7 @@ static int matches_id(struct cds_lfht_node *node, const void *key)
 {
     const struct wanted_id *wanted = key;
     const struct instance *instance = CONTAINER_OF(node, struct instance, node);
+    TSAN_ACQUIRE(&registry_readers);
     const struct record *record = rcu_dereference(instance->record);
     return strncmp(record_id(record), wanted->id, wanted->len) == 0 &&
            record_id(record)[wanted->len] == '\0';
@@ -218,6 +223,7 @@ void registry_insert(struct registry *r, struct record *record, uint32_t slot, u
     atomic_store_explicit(&lease->renewed_ms, renewed_ms, memory_order_relaxed);
     atomic_store_explicit(&lease->deadline_ms, deadline_ms, memory_order_relaxed);
     leases_link(&r->leases, slot);
+    TSAN_RELEASE(&registry_readers);
     cds_lfht_add(r->by_id, id_hash(id, strlen(id)), &instance->node);
     void *replaced = ptree_put(&r->work.instances, &r->records_kind, record);
     CHECK(replaced == NULL);
@@ -251,6 +257,7 @@ void registry_replace(struct registry *r, struct instance *instance, struct reco
     leases_at(&r->leases, instance->slot)->lapsed = record->lapsed;
     leases_at(&r->leases, instance->slot)->ttl_ms = record->ttl_ms;
     r->work.changed_index = r->work.index;
+    TSAN_RELEASE(&registry_readers);
     rcu_assign_pointer(instance->record, record);
     registry_record_unref(r, old);
 }
@@ -295,8 +302,10 @@ void registry_end(struct registry *r)
 {
     CHECK(r->in_entry);
     r->in_entry = false;
+    struct view *view = view_copy(r);
     registry_retire(r, r->view);
-    rcu_assign_pointer(r->view, view_copy(r));
+    TSAN_RELEASE(&registry_readers);
+    rcu_assign_pointer(r->view, view);
     ptree_publish(&r->services_kind);
     ptree_publish(&r->records_kind);
     ptree_publish(&r->tallies_kind);

@@ -2,11 +2,25 @@
 
 #include <stdlib.h>
 
+#include "server/base/compiler.h"
 #include "server/registry/internal.h"
+
+void view_lock(void)
+{
+    rcu_read_lock();
+}
+
+void view_unlock(void)
+{
+    TSAN_RELEASE(&registry_readers);
+    rcu_read_unlock();
+}
 
 const struct view *registry_view(const struct registry *r)
 {
-    return rcu_dereference(r->view);
+    const struct view *view = rcu_dereference(r->view);
+    TSAN_ACQUIRE(&registry_readers);
+    return view;
 }
 
 const struct service_view *view_service(const struct view *view, const char *name)

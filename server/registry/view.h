@@ -1,10 +1,10 @@
 /* Reading the registry from any thread, without locks: a view is one published version, immutable,
- * valid until rcu_read_unlock().
+ * valid until view_unlock().
  *
- *     rcu_read_lock();
+ *     view_lock();
  *     const struct view *view = registry_view(registry);
  *     ... view_service(view, "web") ...
- *     rcu_read_unlock();
+ *     view_unlock();
  *
  * Thread: any that is registered with liburcu (rcu_register_thread), inside of a read-side critical
  * section. What is found is borrowed until its end. */
@@ -59,6 +59,10 @@ struct view {
     uint64_t events_last;
     const struct registry *registry;
 };
+
+/* The read-side critical section: liburcu's. Waits for nobody; may be nested. */
+void view_lock(void);
+void view_unlock(void);
 
 /* The latest version. Never NULL. */
 const struct view *registry_view(const struct registry *registry);

@@ -1,0 +1,146 @@
+/* Commands as a seed has them: on few ids, so that they meet, and in the mix that brings an
+ * instance through all of its life.
+ *
+ * Thread: the test's. Owns: what its command borrows. */
+#ifndef MUSTER_TESTS_RANDOM_COMMAND_H
+#define MUSTER_TESTS_RANDOM_COMMAND_H
+
+#include "tests/unit/registry_fixture.h"
+
+#define RANDOM_IDS   150
+#define RANDOM_BATCH 6
+
+struct random_command {
+    struct command command;
+    struct slice ids[RANDOM_BATCH];
+    uint8_t refs[RANDOM_BATCH * 8];
+    char texts[RANDOM_BATCH][16];
+};
+
+static inline uint32_t random_below(unsigned *seed, uint32_t n)
+{
+    return (uint32_t)rand_r(seed) % n;
+}
+
+static inline const char *random_word(unsigned *seed)
+{
+    static const char *const words[] = {"", "blue", "green", "v1", "v2", "north", "canary"};
+    return words[random_below(seed, ARRAY_LENGTH(words))];
+}
+
+static inline struct slice random_id(struct random_command *c, unsigned *seed, size_t place)
+{
+    (void)snprintf(c->texts[place], sizeof c->texts[place], "i%03u",
+                   random_below(seed, RANDOM_IDS));
+    return slice_of(c->texts[place]);
+}
+
+/* 0, the current one, or an older one. */
+static inline uint64_t random_incarnation(const struct fixture *f, const char *id, unsigned *seed)
+{
+    const struct record *record = fixture_record(f, id);
+    switch (random_below(seed, 4)) {
+    case 0:
+        return record != NULL ? record->incarnation : 7;
+    case 1:
+        return record != NULL ? record->incarnation - 1 : 8;
+    default:
+        return 0;
+    }
+}
+
+static inline void random_register(struct random_command *c, const struct fixture *f,
+                                   unsigned *seed)
+{
+    static const char *const names[] = {"web", "web", "web", "web", "db", "db", "shop", "rare"};
+    static const uint32_t ttls_ms[] = {1000, 10000, 10000, 60000, 3600000};
+    static const uint32_t reaps_ms[] = {0, 1, 30000, 60000};
+    struct slice id = random_id(c, seed, 0);
+    c->command = command_register(id.data, names[random_below(seed, ARRAY_LENGTH(names))]);
+    struct registration *g = &c->command.register_.registration;
+    g->type = slice_of(random_word(seed));
+    g->zone = slice_of(random_word(seed));
+    g->port = (uint16_t)(8080 + random_below(seed, 2));
+    g->ttl_ms = ttls_ms[random_below(seed, ARRAY_LENGTH(ttls_ms))];
+    g->reap_after_ms = reaps_ms[random_below(seed, ARRAY_LENGTH(reaps_ms))];
+    g->tags_count = random_below(seed, 4);
+    for (uint32_t i = 0; i < g->tags_count; i++) {
+        g->tags[i] = slice_of(random_word(seed));
+    }
+    g->metadata_count = random_below(seed, 3);
+    for (uint32_t i = 0; i < g->metadata_count; i++) {
+        g->metadata[i] = (struct pair){slice_of(random_word(seed)), slice_of(random_word(seed))};
+    }
+    c->command.register_.incarnation = random_incarnation(f, id.data, seed);
+    c->command.register_.health_given = random_below(seed, 3) == 0;
+    if (c->command.register_.health_given) {
+        c->command.register_.health = (enum health)random_below(seed, HEALTH_MAINTENANCE);
+    }
+}
+
+static inline void random_heartbeat(struct random_command *c, const struct fixture *f,
+                                    unsigned *seed)
+{
+    uint32_t count = random_below(seed, 2) == 0 ? 1 : RANDOM_BATCH;
+    for (uint32_t i = 0; i < count; i++) {
+        c->ids[i] = random_id(c, seed, i);
+    }
+    c->command = command_heartbeat(c->ids);
+    c->command.heartbeat.count = count;
+    if (count > 1) {
+        return;
+    }
+    c->command.heartbeat.incarnation = random_incarnation(f, c->texts[0], seed);
+    c->command.heartbeat.status_given = random_below(seed, 2) == 0;
+    if (c->command.heartbeat.status_given) {
+        c->command.heartbeat.status = (enum health)random_below(seed, HEALTH_MAINTENANCE);
+    }
+    c->command.heartbeat.note_given = random_below(seed, 2) == 0;
+    if (c->command.heartbeat.note_given) {
+        c->command.heartbeat.note = slice_of(random_word(seed));
+    }
+}
+
+static inline void random_renew(struct random_command *c, const struct fixture *f, unsigned *seed)
+{
+    for (size_t i = 0; i < RANDOM_BATCH; i++) {
+        struct lease_ref ref = {.slot = random_below(seed, RANDOM_IDS), .stamp = 1};
+        struct slice id = random_id(c, seed, i);
+        rcu_read_lock();
+        (void)registry_find_lease(f->registry, id.data, id.len, &ref);
+        rcu_read_unlock();
+        store_u32(c->refs + i * 8, ref.slot);
+        store_u32(c->refs + i * 8 + 4, ref.stamp);
+    }
+    c->command =
+        (struct command){.kind = COMMAND_RENEW, .renew = {.refs = c->refs, .count = RANDOM_BATCH}};
+}
+
+/* Good as long as `c` stays where it is. */
+static inline void random_command(struct random_command *c, const struct fixture *f, unsigned *seed)
+{
+    struct slice id = random_id(c, seed, 0);
+    uint32_t dice = random_below(seed, 100);
+    if (dice < 40) {
+        random_register(c, f, seed);
+    } else if (dice < 60) {
+        random_heartbeat(c, f, seed);
+    } else if (dice < 75) {
+        random_renew(c, f, seed);
+    } else if (dice < 83) {
+        c->command = command_deregister(id.data, random_incarnation(f, id.data, seed));
+    } else if (dice < 90) {
+        c->command = command_maintenance(id.data, random_below(seed, 2) == 0, random_word(seed));
+    } else {
+        uint32_t limit = random_below(seed, 3) == 0 ? random_below(seed, 5) : EVERY;
+        c->command = command_expire(f->now_ms, limit);
+    }
+}
+
+/* Mostly a little, at times very much. */
+static inline uint64_t random_step_ms(unsigned *seed)
+{
+    return random_below(seed, 60) == 0 ? random_below(seed, 8000000) : random_below(seed, 500);
+}
+
+#endif

@@ -1,0 +1,324 @@
+/* Log entries and the bundles in them: what is sealed is read back, what is damaged is refused. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "consensus/entry.h"
+#include "server/base/crc32c.h"
+#include "server/base/limits.h"
+
+static const struct entry_header header = {
+    .index = 1ull << 40, .term = 7, .cluster_id = UINT64_MAX, .proposer = 3, .stamp_len = 5};
+static const uint8_t stamp[ENTRY_STAMP_MAX] = "stamp";
+
+/* `count` operations: "0", "11", "222", ... */
+static void make_bundle(struct buffer *out, uint64_t sequence, uint32_t count)
+{
+    const struct bundle_header bundle = {.origin = 2, .boot = 9, .sequence = sequence};
+    buffer_init(out, BUNDLE_BYTES_MAX + 64);
+    bundle_begin(out, &bundle);
+    for (uint32_t i = 0; i < count; i++) {
+        uint8_t op[16];
+        memset(op, '0' + (int)(i % 10), sizeof op);
+        bundle_append(out, op, (size_t)(i % 10) + 1);
+    }
+    bundle_set_count(out, count);
+}
+
+/* An entry with bundles of 0, 1, 2, ... operations. */
+static void make_entry(struct buffer *out, uint16_t bundles)
+{
+    buffer_init(out, ENTRY_BYTES_MAX);
+    entry_begin(out, &header, stamp);
+    for (uint16_t i = 0; i < bundles; i++) {
+        struct buffer bundle;
+        make_bundle(&bundle, i + 1u, i);
+        entry_append_bundle(out, bundle.data, bundle.len);
+        buffer_done(&bundle);
+    }
+    entry_seal(out, bundles);
+    assert_false(out->overflowed);
+}
+
+/* From memory of just that length. */
+static enum status check_entry(const uint8_t *data, size_t len)
+{
+    struct entry_header found;
+    uint8_t *exact = malloc(len > 0 ? len : 1);
+    memcpy(exact, data, len);
+    enum status status = entry_check(exact, len, &found);
+    free(exact);
+    return status;
+}
+
+static enum status check_bundle(const uint8_t *data, size_t len)
+{
+    struct bundle_header found;
+    uint8_t *exact = malloc(len > 0 ? len : 1);
+    memcpy(exact, data, len);
+    enum status status = bundle_check(exact, len, &found);
+    free(exact);
+    return status;
+}
+
+/* Makes the checksum right again, so that what is behind it is looked at. */
+static void checksum(struct buffer *b)
+{
+    store_u32(b->data + 4, crc32c(0, b->data + 8, b->len - 8));
+}
+
+/* --- entries --- */
+
+static void an_entry_comes_back_with_all_its_operations(void **state)
+{
+    struct buffer b;
+    struct entry_header found;
+    size_t at = 0;
+    (void)state;
+    make_entry(&b, 5);
+    assert_int_equal(entry_check(b.data, b.len, &found), ST_OK);
+    assert_true(found.index == header.index && found.cluster_id == header.cluster_id);
+    assert_int_equal(found.term, 7);
+    assert_int_equal(found.proposer, 3);
+    assert_int_equal(found.bundles, 5);
+    assert_int_equal(found.stamp_len, 5);
+    assert_memory_equal(entry_stamp(b.data), "stamp", 5);
+    for (uint32_t i = 0; i < 5; i++) {
+        struct bundle_header bundle;
+        size_t len;
+        size_t op_at = 0;
+        const uint8_t *data = entry_next_bundle(b.data, &at, &len);
+        assert_int_equal(bundle_check(data, len, &bundle), ST_OK);
+        assert_int_equal(bundle.origin, 2);
+        assert_int_equal(bundle.boot, 9);
+        assert_int_equal(bundle.sequence, i + 1);
+        assert_int_equal(bundle.count, i);
+        for (uint32_t k = 0; k < i; k++) {
+            size_t op_len;
+            const uint8_t *op = bundle_next(data, &op_at, &op_len);
+            assert_int_equal(op_len, k + 1);
+            assert_int_equal(op[k], '0' + k);
+        }
+    }
+    buffer_done(&b);
+}
+
+static void an_entry_is_padded_to_a_multiple_of_eight(void **state)
+{
+    (void)state;
+    for (uint16_t bundles = 0; bundles < 10; bundles++) {
+        struct buffer b;
+        make_entry(&b, bundles);
+        assert_int_equal(b.len % 8, 0);
+        assert_int_equal(check_entry(b.data, b.len), ST_OK);
+        buffer_done(&b);
+    }
+}
+
+static void every_truncation_of_an_entry_is_refused(void **state)
+{
+    struct buffer b;
+    (void)state;
+    make_entry(&b, 4);
+    for (size_t len = 0; len < b.len; len++) {
+        assert_int_equal(check_entry(b.data, len), ST_CORRUPT);
+    }
+    for (int i = 0; i < 8; i++) {
+        buffer_append_byte(&b, 0);
+        assert_int_equal(check_entry(b.data, b.len), ST_CORRUPT);
+    }
+    buffer_done(&b);
+}
+
+static void every_flipped_bit_of_an_entry_is_found(void **state)
+{
+    struct buffer b;
+    (void)state;
+    make_entry(&b, 4);
+    for (size_t bit = 0; bit < b.len * 8; bit++) {
+        b.data[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        assert_int_equal(check_entry(b.data, b.len), ST_CORRUPT);
+        b.data[bit / 8] ^= (uint8_t)(1u << bit % 8);
+    }
+    buffer_done(&b);
+}
+
+/* Someone who can compute a checksum cannot make it read elsewhere either. */
+static void no_changed_byte_behind_a_right_checksum_crashes(void **state)
+{
+    struct buffer b;
+    (void)state;
+    make_entry(&b, 4);
+    for (size_t at = 8; at < b.len; at++) {
+        uint8_t was = b.data[at];
+        for (unsigned value = 0; value <= UINT8_MAX; value += 5) {
+            struct entry_header found;
+            b.data[at] = (uint8_t)value;
+            checksum(&b);
+            if (entry_check(b.data, b.len, &found) == ST_OK) {
+                size_t next = 0;
+                for (uint16_t i = 0; i < found.bundles; i++) {
+                    size_t len;
+                    const uint8_t *bundle = entry_next_bundle(b.data, &next, &len);
+                    assert_true(bundle + len <= b.data + b.len);
+                }
+            }
+        }
+        b.data[at] = was;
+    }
+    buffer_done(&b);
+}
+
+static void an_entry_of_another_version_or_magic_is_refused(void **state)
+{
+    struct buffer b;
+    (void)state;
+    make_entry(&b, 1);
+    b.data[12]++;
+    checksum(&b);
+    assert_int_equal(check_entry(b.data, b.len), ST_CORRUPT);
+    b.data[12]--;
+    b.data[0]++;
+    checksum(&b);
+    assert_int_equal(check_entry(b.data, b.len), ST_CORRUPT);
+    b.data[0]--;
+    checksum(&b);
+    assert_int_equal(check_entry(b.data, b.len), ST_OK);
+    buffer_done(&b);
+}
+
+static void more_or_fewer_bundles_than_said_are_refused(void **state)
+{
+    struct buffer b;
+    (void)state;
+    make_entry(&b, 3);
+    for (uint16_t said = 0; said < 6; said++) {
+        store_u16(b.data + 14, said);
+        checksum(&b);
+        assert_int_equal(check_entry(b.data, b.len), said == 3 ? ST_OK : ST_CORRUPT);
+    }
+    buffer_done(&b);
+}
+
+static void a_stamp_up_to_the_limit_comes_back(void **state)
+{
+    struct entry_header full = header;
+    struct entry_header found;
+    struct buffer b;
+    (void)state;
+    full.stamp_len = ENTRY_STAMP_MAX;
+    buffer_init(&b, ENTRY_BYTES_MAX);
+    entry_begin(&b, &full, stamp);
+    entry_seal(&b, 0);
+    assert_int_equal(entry_check(b.data, b.len, &found), ST_OK);
+    assert_memory_equal(entry_stamp(b.data), stamp, ENTRY_STAMP_MAX);
+    store_u16(b.data + 48, ENTRY_STAMP_MAX + 1); /* the length of the stamp in the header */
+    checksum(&b);
+    assert_int_equal(check_entry(b.data, b.len), ST_CORRUPT);
+    buffer_done(&b);
+}
+
+/* --- bundles --- */
+
+static void every_truncation_of_a_bundle_is_refused(void **state)
+{
+    struct buffer b;
+    (void)state;
+    make_bundle(&b, 1, 12);
+    assert_int_equal(check_bundle(b.data, b.len), ST_OK);
+    for (size_t len = 0; len < b.len; len++) {
+        assert_int_equal(check_bundle(b.data, len), ST_CORRUPT);
+    }
+    buffer_append_byte(&b, 0);
+    assert_int_equal(check_bundle(b.data, b.len), ST_CORRUPT);
+    buffer_done(&b);
+}
+
+static void no_changed_byte_of_a_bundle_crashes(void **state)
+{
+    struct buffer b;
+    (void)state;
+    make_bundle(&b, 1, 12);
+    for (size_t at = 0; at < b.len; at++) {
+        uint8_t was = b.data[at];
+        for (unsigned value = 0; value <= UINT8_MAX; value++) {
+            b.data[at] = (uint8_t)value;
+            (void)check_bundle(b.data, b.len);
+        }
+        b.data[at] = was;
+    }
+    buffer_done(&b);
+}
+
+static void a_bundle_has_so_many_operations_and_no_more(void **state)
+{
+    struct buffer b;
+    (void)state;
+    make_bundle(&b, 1, BUNDLE_OPS_MAX);
+    assert_int_equal(check_bundle(b.data, b.len), ST_OK);
+    buffer_done(&b);
+    make_bundle(&b, 1, BUNDLE_OPS_MAX + 1);
+    assert_int_equal(check_bundle(b.data, b.len), ST_CORRUPT);
+    buffer_done(&b);
+}
+
+static void an_operation_is_so_long_and_no_longer(void **state)
+{
+    (void)state;
+    for (size_t len = OP_BYTES_MAX; len <= OP_BYTES_MAX + 1; len++) {
+        const struct bundle_header bundle = {.origin = 1, .count = 1};
+        uint8_t *op = calloc(1, len);
+        struct buffer b;
+        buffer_init(&b, BUNDLE_BYTES_MAX);
+        bundle_begin(&b, &bundle);
+        bundle_append(&b, op, len);
+        assert_false(b.overflowed);
+        assert_int_equal(check_bundle(b.data, b.len), len == OP_BYTES_MAX ? ST_OK : ST_CORRUPT);
+        buffer_done(&b);
+        free(op);
+    }
+}
+
+static void a_bundle_is_so_long_and_no_longer(void **state)
+{
+    (void)state;
+    for (size_t more = 0; more < 2; more++) {
+        const struct bundle_header bundle = {.origin = 1, .count = 2};
+        const size_t second = BUNDLE_BYTES_MAX - BUNDLE_HEADER_BYTES - 8 - OP_BYTES_MAX + more;
+        uint8_t *op = calloc(1, OP_BYTES_MAX);
+        struct buffer b;
+        buffer_init(&b, BUNDLE_BYTES_MAX + 1);
+        bundle_begin(&b, &bundle);
+        bundle_append(&b, op, OP_BYTES_MAX);
+        bundle_append(&b, op, second);
+        assert_false(b.overflowed);
+        assert_int_equal(check_bundle(b.data, b.len), more == 0 ? ST_OK : ST_CORRUPT);
+        buffer_done(&b);
+        free(op);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_entry_comes_back_with_all_its_operations),
+        cmocka_unit_test(an_entry_is_padded_to_a_multiple_of_eight),
+        cmocka_unit_test(every_truncation_of_an_entry_is_refused),
+        cmocka_unit_test(every_flipped_bit_of_an_entry_is_found),
+        cmocka_unit_test(no_changed_byte_behind_a_right_checksum_crashes),
+        cmocka_unit_test(an_entry_of_another_version_or_magic_is_refused),
+        cmocka_unit_test(more_or_fewer_bundles_than_said_are_refused),
+        cmocka_unit_test(a_stamp_up_to_the_limit_comes_back),
+        cmocka_unit_test(every_truncation_of_a_bundle_is_refused),
+        cmocka_unit_test(no_changed_byte_of_a_bundle_crashes),
+        cmocka_unit_test(a_bundle_has_so_many_operations_and_no_more),
+        cmocka_unit_test(an_operation_is_so_long_and_no_longer),
+        cmocka_unit_test(a_bundle_is_so_long_and_no_longer),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

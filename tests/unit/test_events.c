@@ -1,0 +1,128 @@
+/* The events that are kept: in order, whole, as things stood, and never more than the bounds. */
+#include "tests/unit/registry_fixture.h"
+
+#include "server/base/limits.h"
+
+/* In one entry, web-1 turns from passing to warning or back, `count` times. */
+static void change_health(struct fixture *f, uint32_t count)
+{
+    const struct slice id = slice_of("web-1");
+    struct command command = command_heartbeat(&id);
+    command.heartbeat.status_given = true;
+    command.heartbeat.status = fixture_health(f, "web-1");
+    fixture_begin(f);
+    for (uint32_t i = 0; i < count; i++) {
+        command.heartbeat.status =
+            command.heartbeat.status == HEALTH_PASSING ? HEALTH_WARNING : HEALTH_PASSING;
+        registry_apply(f->registry, i, &command, NULL);
+    }
+    fixture_end(f);
+}
+
+static void an_event_says_when_and_where_in_the_log(void **state)
+{
+    struct fixture *f = *state;
+    fixture_register(f, "web-1", "web");
+    f->now_ms = 77000;
+    change_health(f, 3);
+    const struct view *view = fixture_view(f);
+    assert_int_equal(view->events_first, 1);
+    assert_int_equal(view->events_last, 4);
+    for (uint32_t i = 0; i < 3; i++) {
+        const struct event *event = view_event(view, 2 + i);
+        assert_int_equal(event->sequence, 2 + i);
+        assert_int_equal(event->index, 2);
+        assert_int_equal(event->position, i);
+        assert_int_equal(event->wall_ms, WALL_MS + 77000);
+    }
+    assert_null(view_event(view, 0));
+    assert_null(view_event(view, 5));
+    assert_null(view_event(view, 2 + EVENTS_KEPT)); /* has the place of the second */
+}
+
+static void an_event_keeps_the_record_as_it_stood(void **state)
+{
+    struct fixture *f = *state;
+    fixture_register(f, "web-1", "web");
+    change_health(f, 2);
+    struct command moved = command_register("web-1", "shop");
+    fixture_apply(f, &moved);
+    fixture_deregister(f, "web-1");
+    fixture_register(f, "other", "web");
+    const struct view *view = fixture_view(f);
+    assert_int_equal(record_health(view_event(view, 1)->record), HEALTH_PASSING);
+    assert_int_equal(record_health(view_event(view, 2)->record), HEALTH_WARNING);
+    assert_int_equal(record_health(view_event(view, 3)->record), HEALTH_PASSING);
+    assert_string_equal(record_name(view_event(view, 3)->record), "web");
+    assert_string_equal(record_name(view_event(view, 4)->record), "shop");
+    assert_event(f, 5, EVENT_DEREGISTERED, "web-1");
+    assert_string_equal(record_name(view_event(view, 5)->record), "shop");
+}
+
+static void the_oldest_go_when_there_are_too_many(void **state)
+{
+    struct fixture *f = *state;
+    fixture_register(f, "web-1", "web");
+    change_health(f, EVENTS_KEPT - 1);
+    assert_int_equal(fixture_view(f)->events_first, 1);
+    assert_event(f, 1, EVENT_REGISTERED, "web-1");
+    change_health(f, 1);
+    assert_int_equal(fixture_view(f)->events_first, 2);
+    assert_null(view_event(fixture_view(f), 1));
+    change_health(f, 3 * EVENTS_KEPT);
+    const struct view *view = fixture_view(f);
+    assert_int_equal(view->events_last, 4 * EVENTS_KEPT + 1);
+    assert_int_equal(view->events_last - view->events_first, EVENTS_KEPT - 1);
+    for (uint64_t i = view->events_first; i <= view->events_last; i++) {
+        assert_int_equal(view_event(view, i)->sequence, i);
+    }
+}
+
+static void the_oldest_go_when_they_take_too_much_memory(void **state)
+{
+    static char filler[METADATA_VALUE_BYTES_MAX];
+    struct fixture *f = *state;
+    struct command command = command_register("web-1", "web");
+    struct registration *g = &command.register_.registration;
+    memset(filler, 'x', sizeof filler);
+    g->metadata_count = METADATA_MAX;
+    for (size_t i = 0; i < METADATA_MAX; i++) {
+        g->metadata[i] = (struct pair){{filler, METADATA_KEY_BYTES_MAX}, {filler, sizeof filler}};
+    }
+    for (uint16_t i = 0; i < 400; i++) {
+        g->port = i;
+        fixture_apply(f, &command);
+    }
+    const struct view *view = fixture_view(f);
+    size_t bytes = 0;
+    for (uint64_t i = view->events_first; i <= view->events_last; i++) {
+        bytes += sizeof(struct event) + record_size(view_event(view, i)->record);
+    }
+    assert_int_equal(view->events_last, 400);
+    assert_in_range(bytes, EVENTS_BYTES_MAX - 65536, EVENTS_BYTES_MAX);
+    assert_null(view_event(view, view->events_first - 1));
+}
+
+static void refused_and_empty_commands_make_no_event(void **state)
+{
+    struct fixture *f = *state;
+    fixture_deregister(f, "web-1");
+    fixture_heartbeat(f, "web-1");
+    fixture_expire(f, EVERY);
+    assert_int_equal(fixture_events(f), 0);
+    assert_int_equal(fixture_view(f)->events_first, 1);
+}
+
+#define CASE(f) cmocka_unit_test_setup_teardown(f, fixture_set_up, fixture_tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(an_event_says_when_and_where_in_the_log),
+        CASE(an_event_keeps_the_record_as_it_stood),
+        CASE(the_oldest_go_when_there_are_too_many),
+        CASE(the_oldest_go_when_they_take_too_much_memory),
+        CASE(refused_and_empty_commands_make_no_event),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
