@@ -3,6 +3,7 @@
 #
 #   tests/run.sh                   both, against build/debug
 #   tests/run.sh --preset asan     both, built with ASan and UBSan, against build/asan
+#   tests/run.sh --preset tsan     both, built with TSan, against build/tsan
 #   tests/run.sh --unit            the unit tests only
 #   tests/run.sh --integration     the integration tests only
 #   tests/run.sh -k EXPR           only the integration tests whose names match (pytest's -k)
@@ -17,7 +18,7 @@ unit=1
 integration=1
 expression=
 
-usage() { sed -n '2,11s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; }
+usage() { sed -n '2,12s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; }
 while (($# > 0)); do
     case "$1" in
     --preset)
@@ -68,6 +69,7 @@ mkdir -p "$results"
 
 export ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1
 export UBSAN_OPTIONS=print_stacktrace=1
+export TSAN_OPTIONS=suppressions=$root/tests/tsan.supp
 failed=0
 reports=()
 if ((unit)); then
