@@ -265,9 +265,26 @@ static void send_done(void *data, enum status status)
     free(s);
 }
 
+/* libraft refuses a pre-vote in the term that was asked for: a candidate whose term is behind never
+ * learns ours, and when it alone has all entries and our vote is needed, nobody is ever elected. */
+static const struct raft_message *tell_term(const struct guard *g, const struct raft_message *m,
+                                            struct raft_message *changed)
+{
+    const struct raft_request_vote_result *result = &m->request_vote_result;
+    raft_term term = raft_current_term(&g->engine->raft);
+    if (m->type != RAFT_REQUEST_VOTE_RESULT || !result->pre_vote || result->vote_granted ||
+        result->term >= term) {
+        return m;
+    }
+    *changed = *m;
+    changed->request_vote_result.term = term;
+    return changed;
+}
+
 static int guarded_send(struct raft_io *io, struct raft_io_send *req,
                         const struct raft_message *message, raft_io_send_cb cb)
 {
+    struct raft_message changed;
     struct guard *g = guard_of(io);
     struct engine *e = g->engine;
     struct guard_send *s = mem_alloc(sizeof *s);
@@ -276,7 +293,7 @@ static int guarded_send(struct raft_io *io, struct raft_io_send *req,
     size_t place = engine_place(e, message->server_id);
     *s = (struct guard_send){.guard = g, .req = req, .cb = cb};
     buffer_init(&head, MESSAGE_BYTES_MAX);
-    message_encode(message, &head);
+    message_encode(tell_term(g, message, &changed), &head);
     CHECK(!head.overflowed);
     enum status status = e->env.send(e->env.ctx, message->server_id, FRAME_RAFT, bulk, head.data,
                                      head.len, bulk ? message->install_snapshot.data.base : NULL,
@@ -337,10 +354,21 @@ static void note_leader(struct guard *g, uint64_t term, uint64_t leader)
     }
 }
 
+/* libraft takes the end of a message for the commit index, also when its own is further: a message
+ * that is sent again after a link broke would take it back. */
+static void keep_commit(const struct guard *g, struct raft_append_entries *m)
+{
+    raft_index end = m->prev_log_index + m->n_entries;
+    if (end < raft_commit_index(&g->engine->raft) && m->leader_commit > end) {
+        m->leader_commit = end;
+    }
+}
+
 static void deliver(struct guard *g, struct raft_message *message)
 {
     if (message->type == RAFT_APPEND_ENTRIES) {
         note_leader(g, message->append_entries.term, message->server_id);
+        keep_commit(g, &message->append_entries);
     }
     g->receive(g->io, message);
     if (message->type == RAFT_APPEND_ENTRIES || message->type == RAFT_INSTALL_SNAPSHOT) {
@@ -484,6 +512,7 @@ void guard_wrap(struct guard *g, struct engine *engine, struct raft_io *io)
     io->append = guarded_append;
     io->truncate = guarded_truncate;
     io->snapshot_put = guard_snapshot_put;
+    io->snapshot_get = guard_snapshot_get;
 }
 
 void guard_close(struct guard *g)

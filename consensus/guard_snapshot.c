@@ -127,3 +127,38 @@ int guard_snapshot_put(struct raft_io *io, unsigned trailing, struct raft_io_sna
     e->env.work(e->env.ctx, &p->work);
     return 0;
 }
+
+/* --- reading --- */
+
+struct guard_get {
+    struct raft_io_snapshot_get inner;
+    struct guard *guard;
+    struct raft_io_snapshot_get *req;
+    raft_io_snapshot_get_cb cb;
+};
+
+static void got(struct raft_io_snapshot_get *inner, struct raft_snapshot *snapshot, int status)
+{
+    struct guard_get *p = inner->data;
+    if (status == 0) {
+        p->cb(p->req, snapshot, 0);
+    } else if (!p->guard->closing) {
+        /* libraft would free what it never allocated. */
+        p->guard->engine->env.fatal(p->guard->engine->env.ctx, "a snapshot could not be read");
+    }
+    free(p);
+}
+
+int guard_snapshot_get(struct raft_io *io, struct raft_io_snapshot_get *req,
+                       raft_io_snapshot_get_cb cb)
+{
+    struct engine *e = CONTAINER_OF((struct raft *)io->data, struct engine, raft);
+    struct guard_get *p = mem_alloc(sizeof *p);
+    *p = (struct guard_get){.inner.data = p, .guard = &e->guard, .req = req, .cb = cb};
+    int rv = e->guard.inner.snapshot_get(io, &p->inner, got);
+    if (rv != 0) {
+        free(p);
+        e->env.fatal(e->env.ctx, "a snapshot could not be submitted for reading");
+    }
+    return rv;
+}

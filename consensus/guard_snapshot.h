@@ -10,6 +10,9 @@
 /* In place of raft_io.snapshot_put. */
 int guard_snapshot_put(struct raft_io *io, unsigned trailing, struct raft_io_snapshot_put *req,
                        const struct raft_snapshot *snapshot, raft_io_snapshot_put_cb cb);
+/* In place of raft_io.snapshot_get. */
+int guard_snapshot_get(struct raft_io *io, struct raft_io_snapshot_get *req,
+                       raft_io_snapshot_get_cb cb);
 
 /* guard.c: the log now begins behind a snapshot received. */
 void guard_installed(struct guard *g, raft_index index, raft_term term);
