@@ -265,8 +265,33 @@ void outbox_resend(struct engine *e)
     }
 }
 
-static void give_up_late(struct outbox *o, uint64_t now_ms)
+/* Takes those given up out of a bundle that nobody has: they were told that nothing was done. */
+static void bundle_again(struct engine *e)
 {
+    struct outbox *o = &e->outbox;
+    struct buffer old = o->bytes;
+    struct bundle_header header = {
+        .origin = e->options.id, .boot = e->options.boot, .sequence = ++o->sequence};
+    uint32_t kept = 0;
+    size_t at = 0;
+    buffer_init(&o->bytes, BUNDLE_BYTES_MAX);
+    bundle_begin(&o->bytes, &header);
+    for (uint32_t i = 0; i < o->ops_count; i++) {
+        size_t len;
+        const uint8_t *data = bundle_next(old.data, &at, &len);
+        if (o->ops[i] != NULL) {
+            bundle_append(&o->bytes, data, len);
+            o->ops[kept++] = o->ops[i];
+        }
+    }
+    o->ops_count = kept;
+    bundle_set_count(&o->bytes, kept);
+    buffer_done(&old);
+}
+
+static void give_up_late(struct engine *e, uint64_t now_ms)
+{
+    struct outbox *o = &e->outbox;
     enum status status = o->handed > 0 ? ST_UNKNOWN : ST_NO_LEADER;
     bool any = false;
     o->first_deadline_ms = UINT64_MAX;
@@ -287,6 +312,8 @@ static void give_up_late(struct outbox *o, uint64_t now_ms)
     }
     if (!any) {
         close_bundle(o); /* it may still be applied, before the next one or never */
+    } else if (status == ST_NO_LEADER) {
+        bundle_again(e);
     }
 }
 
@@ -312,7 +339,7 @@ void outbox_tick(struct engine *e)
     drop_late(o, &o->urgent, now_ms);
     drop_late(o, &o->normal, now_ms);
     if (o->active && now_ms >= o->first_deadline_ms) {
-        give_up_late(o, now_ms);
+        give_up_late(e, now_ms);
     }
     if (o->active && (o->sent_to == 0 || now_ms - o->sent_ms > patience_ms)) {
         hand_over(e);
