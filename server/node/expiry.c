@@ -5,7 +5,7 @@
  *   - a turn of the loop counts for at most STEP_MS_MAX, however long the process did not run
  *     (SIGSTOP, a paused machine, a starved CPU);
  *   - nothing counts while the oldest entry proposed has not been applied for STALL_MS (a slow
- *     disk, a lost quorum);
+ *     disk, a lost quorum), nor while heartbeats are refused for lack of space on the disks;
  *   - no expiry at all until clients have had time to reach a new leader, or one that stood still.
  *
  * Leases are never judged here: an entry `expire {until}` goes behind all renewals received so far,
@@ -45,7 +45,9 @@ static uint64_t clock_at(const struct node *node, uint64_t now_ms)
 {
     const struct expiry *x = &node->expiry;
     uint64_t step_ms = now_ms - x->seen_ms;
-    if (consensus_oldest_unapplied_ms(node->consensus) > STALL_MS) {
+    struct consensus_status status;
+    consensus_status(node->consensus, &status);
+    if (!status.has_space || consensus_oldest_unapplied_ms(node->consensus) > STALL_MS) {
         step_ms = 0;
     } else if (step_ms > STEP_MS_MAX) {
         step_ms = STEP_MS_MAX;
