@@ -91,6 +91,12 @@ static bool may_propose_own(const struct engine *e)
     return e->leader.propose_asked && e->outbox.bundled >= e->leader.propose_after;
 }
 
+static bool may_propose(struct engine *e)
+{
+    return e->is_leader && raft_state(&e->raft) == RAFT_LEADER && raft_transferee(&e->raft) == 0 &&
+           e->leader.in_flight < ENTRIES_IN_FLIGHT_MAX;
+}
+
 static bool has_work(const struct engine *e)
 {
     for (size_t i = 0; i < e->members; i++) {
@@ -171,8 +177,7 @@ static void free_request(struct raft_apply *req, int status, void *result)
     free(req);
 }
 
-/* False when libraft takes none now. */
-static bool propose_entry(struct engine *e)
+static void propose_entry(struct engine *e)
 {
     struct leader *l = &e->leader;
     struct buffer entry;
@@ -182,21 +187,18 @@ static bool propose_entry(struct engine *e)
     build_entry(e, &entry);
     struct raft_buffer buf;
     buf.base = buffer_take(&entry, &buf.len);
-    int rv = raft_apply(&e->raft, req, &buf, 1, free_request);
-    if (rv != 0) {
+    if (raft_apply(&e->raft, req, &buf, 1, free_request) != 0) {
+        /* may_propose() saw to it that it can't. */
+        e->env.fatal(e->env.ctx, "libraft refused an entry");
         free(buf.base);
         free(req);
-        if (rv != RAFT_NOTLEADER) {
-            e->env.fatal(e->env.ctx, "libraft refused an entry");
-        }
-        return false;
+        return;
     }
     l->start_entry_needed = false;
     l->flight[l->in_flight].index = index;
     l->flight[l->in_flight].proposed_ns = clock_monotonic_ns();
     l->flight[l->in_flight].proposed_ms = engine_now_ms(e);
     l->in_flight++;
-    return true;
 }
 
 /* The members wait to hear of a commit: for the answers that they owe, and so that their readers
@@ -221,11 +223,8 @@ static void notify(struct engine *e, bool proposed)
 void leader_pump(struct engine *e)
 {
     bool proposed = false;
-    while (e->is_leader && e->leader.in_flight < ENTRIES_IN_FLIGHT_MAX &&
-           raft_transferee(&e->raft) == 0 && has_work(e)) {
-        if (!propose_entry(e)) {
-            break;
-        }
+    while (may_propose(e) && has_work(e)) {
+        propose_entry(e);
         proposed = true;
     }
     if (e->is_leader) {
