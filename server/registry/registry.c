@@ -52,7 +52,10 @@ struct registry *registry_create(const struct registry_options *options)
     r->services_kind = kind_of(r, service_key);
     r->records_kind = kind_of(r, record_key);
     r->tallies_kind = kind_of(r, tally_key);
-    r->by_id = cds_lfht_new(TABLE_BUCKETS_MIN, TABLE_BUCKETS_MIN, 0, CDS_LFHT_AUTO_RESIZE, NULL);
+    /* Without accounting it grows by the longest chain it meets: to gigabytes, with luck so bad as
+     * hundreds of thousands of ids have by nature. */
+    r->by_id = cds_lfht_new(TABLE_BUCKETS_MIN, TABLE_BUCKETS_MIN, 0,
+                            CDS_LFHT_AUTO_RESIZE | CDS_LFHT_ACCOUNTING, NULL);
     CHECK(r->by_id != NULL);
     leases_init(&r->leases);
     r->work.registry = r;
