@@ -11,8 +11,7 @@
 #include "server/base/mem.h"
 #include "server/base/metric.h"
 
-#define INSTALL_SNAPSHOT_TIMEOUT_MS 60000
-#define SPACE_INTERVAL_MS           250
+#define SPACE_INTERVAL_MS 250
 /* libraft's backend allocates log segments of 8 MiB ahead of need. The disk is full when there is
  * no room for the next one and what is allocated runs out. */
 #define SEGMENT_BYTES    (8u * 1024 * 1024)

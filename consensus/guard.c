@@ -265,19 +265,32 @@ static void send_done(void *data, enum status status)
     free(s);
 }
 
-/* libraft refuses a pre-vote in the term that was asked for: a candidate whose term is behind never
- * learns ours, and when it alone has all entries and our vote is needed, nobody is ever elected. */
-static const struct raft_message *tell_term(const struct guard *g, const struct raft_message *m,
-                                            struct raft_message *changed)
+/* What libraft says wrongly:
+ * - A pre-vote is refused in the term that was asked for. A candidate whose term is behind never
+ *   learns ours; when it alone has all entries and our vote is needed, nobody is ever elected.
+ * - When a newer snapshot was read from disk than was asked for, its index is told and not its
+ * term.
+ * - One who was asked to take over keeps the right to disrupt for all elections that it loses.
+ * Those who vote for it never come to doubt their old leader, and refuse everybody else. Once is
+ * enough.
+ */
+static const struct raft_message *amend(struct guard *g, const struct raft_message *m,
+                                        struct raft_message *changed)
 {
     const struct raft_request_vote_result *result = &m->request_vote_result;
     raft_term term = raft_current_term(&g->engine->raft);
-    if (m->type != RAFT_REQUEST_VOTE_RESULT || !result->pre_vote || result->vote_granted ||
-        result->term >= term) {
-        return m;
-    }
     *changed = *m;
-    changed->request_vote_result.term = term;
+    if (m->type == RAFT_REQUEST_VOTE_RESULT && result->pre_vote && !result->vote_granted &&
+        result->term < term) {
+        changed->request_vote_result.term = term;
+    } else if (m->type == RAFT_INSTALL_SNAPSHOT) {
+        changed->install_snapshot.last_term = g->snapshot_term;
+    } else if (m->type == RAFT_REQUEST_VOTE && m->request_vote.disrupt_leader) {
+        if (g->disrupt_term == 0) {
+            g->disrupt_term = m->request_vote.term;
+        }
+        changed->request_vote.disrupt_leader = m->request_vote.term == g->disrupt_term;
+    }
     return changed;
 }
 
@@ -293,7 +306,7 @@ static int guarded_send(struct raft_io *io, struct raft_io_send *req,
     size_t place = engine_place(e, message->server_id);
     *s = (struct guard_send){.guard = g, .req = req, .cb = cb};
     buffer_init(&head, MESSAGE_BYTES_MAX);
-    message_encode(tell_term(g, message, &changed), &head);
+    message_encode(amend(g, message, &changed), &head);
     CHECK(!head.overflowed);
     enum status status = e->env.send(e->env.ctx, message->server_id, FRAME_RAFT, bulk, head.data,
                                      head.len, bulk ? message->install_snapshot.data.base : NULL,
@@ -364,11 +377,26 @@ static void keep_commit(const struct guard *g, struct raft_append_entries *m)
     }
 }
 
+/* libraft refuses the vote to the very leader that it still believes in. */
+static void hear_old_leader(const struct guard *g, struct raft_message *message)
+{
+    raft_id leader;
+    const char *address;
+    raft_leader(&g->engine->raft, &leader, &address);
+    if (leader == message->server_id) {
+        message->request_vote.disrupt_leader = true;
+    }
+}
+
 static void deliver(struct guard *g, struct raft_message *message)
 {
     if (message->type == RAFT_APPEND_ENTRIES) {
         note_leader(g, message->append_entries.term, message->server_id);
         keep_commit(g, &message->append_entries);
+    } else if (message->type == RAFT_REQUEST_VOTE) {
+        hear_old_leader(g, message);
+    } else if (message->type == RAFT_TIMEOUT_NOW) {
+        g->disrupt_term = 0;
     }
     g->receive(g->io, message);
     if (message->type == RAFT_APPEND_ENTRIES || message->type == RAFT_INSTALL_SNAPSHOT) {

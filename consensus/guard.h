@@ -16,6 +16,10 @@
 #include "server/base/limits.h"
 #include "server/base/status.h"
 
+/* A snapshot that was lost, or whose rejection libraft takes for an old one, is sent again after
+ * this and the time that its bytes take. */
+#define INSTALL_SNAPSHOT_TIMEOUT_MS 2000
+
 struct engine;
 struct guard_send;
 
@@ -39,8 +43,10 @@ struct guard {
     bool installing;                      /* a leader's, on its way to disk */
     uint64_t confirmed_ms[MEMBERS_MAX];   /* leader: last good answer of a member, by place, */
     uint64_t confirmed_term[MEMBERS_MAX]; /* ... and the term that it was in */
-    struct raft_message *held;            /* an InstallSnapshot that came meanwhile */
-    struct guard_send *failed;            /* sends whose callback is still owed */
+    raft_term snapshot_term;              /* of the one just read from disk, while it is sent */
+    raft_term disrupt_term;    /* the one election in which we may disrupt a leader, 0: not yet */
+    struct raft_message *held; /* an InstallSnapshot that came meanwhile */
+    struct guard_send *failed; /* sends whose callback is still owed */
     bool closing;
     char load_error[512]; /* why load() refused; "" when it did not */
 };

@@ -9,6 +9,8 @@
 #include "server/base/mem.h"
 #include "server/base/metric.h"
 
+#define SNAPSHOT_BYTES_PER_MS 10000 /* 10 MB/s: a slow network, or a slow disk */
+
 struct guard_put {
     struct raft_io_snapshot_put inner;
     struct engine_work work;
@@ -141,7 +143,13 @@ static void got(struct raft_io_snapshot_get *inner, struct raft_snapshot *snapsh
 {
     struct guard_get *p = inner->data;
     if (status == 0) {
-        p->cb(p->req, snapshot, 0);
+        /* A large one may take longer before it is sent again. */
+        raft_set_install_snapshot_timeout(
+            &p->guard->engine->raft, INSTALL_SNAPSHOT_TIMEOUT_MS +
+                                         (unsigned)(snapshot->bufs[0].len / SNAPSHOT_BYTES_PER_MS));
+        p->guard->snapshot_term = snapshot->term;
+        p->cb(p->req, snapshot, 0); /* sends it */
+        p->guard->snapshot_term = 0;
     } else if (!p->guard->closing) {
         /* libraft would free what it never allocated. */
         p->guard->engine->env.fatal(p->guard->engine->env.ctx, "a snapshot could not be read");

@@ -374,11 +374,16 @@ void storage_watermark(const struct storage *s, uint64_t *ret_term, uint64_t *re
 
 void storage_mark(struct storage *s, uint64_t term, uint64_t index)
 {
+    bool lower = index < s->mark.index;
     s->mark.term = term;
     s->mark.index = index;
     s->mark.sequence++;
     CHECK(watermark_write(s->mark_fd, &s->mark));
     atomic_store(&s->written, s->mark.sequence);
+    if (lower) {
+        /* The log is cut next: after a loss of power the old mark would refuse it. */
+        CHECK(storage_sync(s) == ST_OK);
+    }
 }
 
 enum status storage_sync(struct storage *s)

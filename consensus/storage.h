@@ -53,8 +53,9 @@ uint64_t storage_boot(const struct storage *s);
 
 /* What was last marked; zeros in a new directory. */
 void storage_watermark(const struct storage *s, uint64_t *ret_term, uint64_t *ret_index);
-/* Notes that the log is durable up to here (also when it became shorter, before it is cut).
- * Survives the death of the process at once, that of the machine after the next storage_sync.
+/* Notes that the log is durable up to here (also when it becomes shorter, before it is cut).
+ * Survives the death of the process at once, that of the machine after the next storage_sync, or at
+ * once when it goes back.
  * Aborts the process when the write fails: the file is preallocated. No allocation, one pwrite. */
 void storage_mark(struct storage *s, uint64_t term, uint64_t index);
 /* fdatasync of the watermark when it changed since. Blocks. ST_IO: treat as fatal. */
