@@ -4,6 +4,7 @@
 
 #include "consensus/engine.h"
 #include "server/base/buffer.h"
+#include "server/base/text.h"
 
 #define INFO_INTERVAL_MS 300
 #define INFO_BYTES_MAX   1024
@@ -24,14 +25,15 @@ static void encode(struct engine *e, struct buffer *out)
     append_text(out, e->options.version);
 }
 
-/* Takes a text into `field`; false when there is none that fits. */
+/* Takes a text into `field`; false when there is none that fits and can be shown. */
 static bool take_text(const uint8_t **at, const uint8_t *end, char *field, size_t size)
 {
     if (end - *at < 2) {
         return false;
     }
     size_t len = load_u16(*at);
-    if (len >= size || len > (size_t)(end - *at - 2) || memchr(*at + 2, '\0', len) != NULL) {
+    if (len >= size || len > (size_t)(end - *at - 2) ||
+        !text_is_printable((const char *)*at + 2, len)) {
         return false;
     }
     memcpy(field, *at + 2, len);

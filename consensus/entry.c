@@ -145,10 +145,15 @@ enum status entry_check(const uint8_t *data, size_t len, struct entry_header *re
         return ST_CORRUPT;
     }
     size_t at = ENTRY_HEADER_BYTES + (size_t)header.stamp_len;
+    uint32_t ops = 0;
     for (uint16_t i = 0; i < header.bundles; i++) {
         struct bundle_header bundle;
         if (length - at < 4 || load_u32(data + at) > length - at - 4 ||
             bundle_check(data + at + 4, load_u32(data + at), &bundle) != ST_OK) {
+            return ST_CORRUPT;
+        }
+        ops += bundle.count;
+        if (ops > ENTRY_OPS_MAX) {
             return ST_CORRUPT;
         }
         at += 4 + (size_t)load_u32(data + at);

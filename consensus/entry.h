@@ -55,7 +55,7 @@ void entry_begin(struct buffer *out, const struct entry_header *header, const ui
 void entry_append_bundle(struct buffer *out, const uint8_t *data, size_t len);
 void entry_seal(struct buffer *out, uint16_t bundles);
 
-/* Checks everything: checksum, lengths, every bundle. */
+/* Checks everything: checksum, lengths, every bundle, the number of operations. */
 MUST_USE enum status entry_check(const uint8_t *data, size_t len, struct entry_header *ret_header);
 const uint8_t *entry_stamp(const uint8_t *data);
 /* The next bundle of a checked entry; *at is 0 to begin with. */

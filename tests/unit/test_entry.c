@@ -223,6 +223,42 @@ static void a_stamp_up_to_the_limit_comes_back(void **state)
     buffer_done(&b);
 }
 
+/* Nine bundles hold more operations than an entry has positions for. */
+static void an_entry_of_too_many_operations_is_refused(void **state)
+{
+    struct buffer b;
+    struct buffer bundle;
+    uint16_t bundles = 0;
+    (void)state;
+    buffer_init(&b, ENTRY_BYTES_MAX);
+    entry_begin(&b, &header, stamp);
+    const struct bundle_header blank = {.origin = 2, .boot = 9, .sequence = 1};
+    buffer_init(&bundle, BUNDLE_BYTES_MAX);
+    bundle_begin(&bundle, &blank);
+    for (uint32_t left = ENTRY_OPS_MAX; left > 0; bundles++) {
+        uint32_t count = left < BUNDLE_OPS_MAX ? left : BUNDLE_OPS_MAX;
+        bundle.len = BUNDLE_HEADER_BYTES;
+        for (uint32_t i = 0; i < count; i++) {
+            bundle_append(&bundle, NULL, 0);
+        }
+        bundle_set_count(&bundle, count);
+        entry_append_bundle(&b, bundle.data, bundle.len);
+        left -= count;
+    }
+    size_t full = b.len;
+    entry_seal(&b, bundles);
+    assert_int_equal(check_entry(b.data, b.len), ST_OK);
+    b.len = full;
+    bundle.len = BUNDLE_HEADER_BYTES;
+    bundle_append(&bundle, NULL, 0);
+    bundle_set_count(&bundle, 1);
+    entry_append_bundle(&b, bundle.data, bundle.len);
+    entry_seal(&b, bundles + 1);
+    assert_int_equal(check_entry(b.data, b.len), ST_CORRUPT);
+    buffer_done(&bundle);
+    buffer_done(&b);
+}
+
 /* --- bundles --- */
 
 static void every_truncation_of_a_bundle_is_refused(void **state)
@@ -314,6 +350,7 @@ int main(void)
         cmocka_unit_test(an_entry_of_another_version_or_magic_is_refused),
         cmocka_unit_test(more_or_fewer_bundles_than_said_are_refused),
         cmocka_unit_test(a_stamp_up_to_the_limit_comes_back),
+        cmocka_unit_test(an_entry_of_too_many_operations_is_refused),
         cmocka_unit_test(every_truncation_of_a_bundle_is_refused),
         cmocka_unit_test(no_changed_byte_of_a_bundle_crashes),
         cmocka_unit_test(a_bundle_has_so_many_operations_and_no_more),
