@@ -201,6 +201,7 @@ def test_a_write_that_reached_the_log_and_no_majority_is_unknown_or_surely_not_d
     assert time.monotonic() - began < 3
     for replica in cluster:
         replica.resume()
+    cluster.wait_ready()
     cluster[0].register("load", id="after")
     cluster.wait_same_state()
     there = {replica.instance_health("doubtful") for replica in cluster}
