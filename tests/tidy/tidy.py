@@ -63,7 +63,8 @@ def files_of(root):
     for folder, folders, names in os.walk(root):
         at_top = folder == root
         folders[:] = sorted(f for f in folders if not f.startswith(".") and f != "__pycache__"
-                            and not (at_top and re.match(r"build|muster-data", f)))
+                            and not (at_top and re.match(r"build|muster-data", f))
+                            and not (folder.endswith("tests/fuzz") and f in ("corpus", "findings")))
         for name in sorted(names):
             if not name.endswith(".pyc"):
                 found.append(os.path.relpath(os.path.join(folder, name), root))

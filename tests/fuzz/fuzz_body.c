@@ -1,0 +1,135 @@
+/* The JSON bodies of the calls that write. What is accepted obeys the limits, and is a command that
+ * the log takes; what is refused is refused with a sentence that can be shown.
+ *
+ * Input: a byte that says which call, then the body. */
+#include "api/body.h"
+#include "server/base/limits.h"
+#include "server/base/text.h"
+#include "server/wire/wire_command.h"
+#include "tests/fuzz/fuzz.h"
+
+#define TTL_MS        30000u
+#define REAP_AFTER_MS 60000u
+
+static void check_fault(const struct fault *fault)
+{
+    CHECK(fault->message[0] != '\0');
+    CHECK(text_is_printable(fault->message, strlen(fault->message)));
+    CHECK(text_is_printable(fault->field, strlen(fault->field)));
+}
+
+static void check_slice(const struct slice *s, size_t min, size_t max)
+{
+    CHECK(s->len >= min && s->len <= max && text_is_printable(s->data, s->len));
+}
+
+/* The decoder, which trusts nobody, must let through what the API does. */
+static void check_logged(const struct command *command)
+{
+    struct wire_command decoded;
+    struct buffer out;
+    buffer_init(&out, OP_BYTES_MAX);
+    wire_command_encode(command, &out);
+    CHECK(!out.overflowed);
+    CHECK(wire_command_decode(out.data, out.len, &decoded) == ST_OK);
+    CHECK(decoded.command.kind == command->kind);
+    wire_command_done(&decoded);
+    buffer_done(&out);
+}
+
+static void check_registration(const struct registration *g)
+{
+    check_slice(&g->name, 1, NAME_BYTES_MAX);
+    check_slice(&g->type, 0, NAME_BYTES_MAX);
+    check_slice(&g->zone, 0, NAME_BYTES_MAX);
+    CHECK(g->port > 0 && g->ttl_ms >= TTL_MS_MIN && g->ttl_ms <= TTL_MS_MAX);
+    CHECK(g->reap_after_ms <= REAP_AFTER_MS_MAX);
+    CHECK(g->tags_count <= TAGS_MAX && g->metadata_count <= METADATA_MAX);
+    for (uint32_t i = 0; i < g->tags_count; i++) {
+        check_slice(&g->tags[i], 1, TAG_BYTES_MAX);
+    }
+    for (uint32_t i = 0; i < g->metadata_count; i++) {
+        check_slice(&g->metadata[i].key, 1, METADATA_KEY_BYTES_MAX);
+        check_slice(&g->metadata[i].value, 0, METADATA_VALUE_BYTES_MAX);
+    }
+}
+
+static void try_register(const struct buffer *text, struct fault *fault)
+{
+    static const uint8_t random[16] = {0xff, 1, 2, 3, 4, 5, 0xff, 7, 0xff};
+    static const struct slice host = {.data = "10.0.0.1", .len = 8};
+    struct body_register body;
+    struct registration *g = &body.command.register_.registration;
+    bool good = body_register_parse(&body, text, TTL_MS, REAP_AFTER_MS, fault);
+    if (good && !body.has_id) {
+        good = body_register_make_id(&body, random, fault);
+    }
+    if (good) {
+        check_slice(&g->id, 1, NAME_BYTES_MAX);
+        if (body.has_host) {
+            check_slice(&g->host, 1, HOST_BYTES_MAX);
+        } else {
+            g->host = host; /* as the handler does, from the peer's address */
+        }
+        check_registration(g);
+        check_logged(&body.command);
+    } else {
+        check_fault(fault);
+    }
+    body_register_done(&body);
+}
+
+static void try_heartbeat(const struct buffer *text, struct fault *fault)
+{
+    struct body_heartbeat body;
+    if (body_heartbeat_parse(&body, text, fault)) {
+        const struct command command = {.kind = COMMAND_HEARTBEAT,
+                                        .heartbeat = {.ids = body.ids,
+                                                      .count = body.count,
+                                                      .incarnation = body.incarnation,
+                                                      .status_given = body.status_given,
+                                                      .status = body.status,
+                                                      .note_given = body.note_given,
+                                                      .note = body.note}};
+        CHECK(body.count >= 1 && (!body.details || body.single));
+        for (uint32_t i = 0; i < body.count; i++) {
+            check_slice(&body.ids[i], 1, NAME_BYTES_MAX);
+        }
+        check_slice(&body.note, 0, NOTE_BYTES_MAX);
+        check_logged(&command);
+    } else {
+        check_fault(fault);
+    }
+    body_heartbeat_done(&body);
+}
+
+static void try_maintenance(const struct buffer *text, struct fault *fault)
+{
+    static const struct slice id = {.data = "web-1", .len = 5};
+    struct body_maintenance body;
+    if (body_maintenance_parse(&body, text, fault)) {
+        const struct command command = {
+            .kind = COMMAND_MAINTENANCE,
+            .maintenance = {.id = id, .enabled = body.enabled, .reason = body.reason}};
+        check_slice(&body.reason, 0, NOTE_BYTES_MAX);
+        check_logged(&command);
+    } else {
+        check_fault(fault);
+    }
+    body_maintenance_done(&body);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+    static void (*const calls[])(const struct buffer *text, struct fault *fault) = {
+        try_register, try_heartbeat, try_maintenance};
+    struct input in = {.at = data, .left = len};
+    struct fault fault = {.message = ""};
+    size_t call = input_u8(&in) % ARRAY_LENGTH(calls);
+    struct buffer text;
+    buffer_init(&text, HEARTBEAT_BODY_BYTES_MAX);
+    buffer_append(&text, in.at, in.left);
+    calls[call](&text, &fault);
+    buffer_done(&text);
+    return 0;
+}

@@ -1,0 +1,66 @@
+/* Log entries: what entry_check() lets through can be walked to its end, and made again from what
+ * was found. Every input is tried as it is and with its magic number and checksum put right. */
+#include "consensus/entry.h"
+#include "server/base/crc32c.h"
+#include "server/base/limits.h"
+#include "tests/fuzz/fuzz.h"
+
+#define MAGIC        "MSTE"
+#define CRC_AT       4
+#define CRC_FROM     8
+#define REBUILD_SIZE (64u * 1024 * 1024)
+
+/* Returns how many operations there are. */
+static uint32_t walk_bundle(const uint8_t *data, size_t len)
+{
+    struct bundle_header header;
+    size_t at = 0;
+    CHECK(bundle_check(data, len, &header) == ST_OK);
+    for (uint32_t i = 0; i < header.count; i++) {
+        size_t op_len;
+        const uint8_t *op = bundle_next(data, &at, &op_len);
+        CHECK(op_len <= OP_BYTES_MAX && op + op_len <= data + len);
+    }
+    return header.count;
+}
+
+static void try_entry(const uint8_t *data, size_t len)
+{
+    struct entry_header header, again;
+    struct buffer out;
+    size_t at = 0;
+    uint32_t ops = 0;
+    if (entry_check(data, len, &header) != ST_OK) {
+        return;
+    }
+    buffer_init(&out, REBUILD_SIZE);
+    entry_begin(&out, &header, entry_stamp(data));
+    for (uint16_t i = 0; i < header.bundles; i++) {
+        size_t bundle_len;
+        const uint8_t *bundle = entry_next_bundle(data, &at, &bundle_len);
+        ops += walk_bundle(bundle, bundle_len);
+        entry_append_bundle(&out, bundle, bundle_len);
+    }
+    CHECK(ops <= ENTRY_OPS_MAX);
+    size_t used = out.len;
+    entry_seal(&out, header.bundles);
+    CHECK(out.len == len && entry_check(out.data, out.len, &again) == ST_OK);
+    CHECK(header.index == again.index && header.term == again.term);
+    CHECK(header.cluster_id == again.cluster_id && header.proposer == again.proposer);
+    CHECK(memcmp(out.data + ENTRY_HEADER_BYTES, data + ENTRY_HEADER_BYTES,
+                 used - ENTRY_HEADER_BYTES) == 0);
+    buffer_done(&out);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+    try_entry(data, len);
+    if (len >= CRC_FROM) {
+        uint8_t *sealed = fuzz_copy(data, len);
+        memcpy(sealed, MAGIC, strlen(MAGIC));
+        store_u32(sealed + CRC_AT, crc32c(0, sealed + CRC_FROM, len - CRC_FROM));
+        try_entry(sealed, len);
+        free(sealed);
+    }
+    return 0;
+}

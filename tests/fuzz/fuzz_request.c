@@ -1,0 +1,142 @@
+/* The first lines of an HTTP request: target, route, query parameters, filters, headers.
+ *
+ * Input: a byte for the method, then three lines: target, Accept, Content-Type. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "api/event_id.h"
+#include "api/filter.h"
+#include "api/router.h"
+#include "server/base/limits.h"
+#include "server/base/text.h"
+#include "tests/fuzz/fuzz.h"
+
+#define SLICE(text)                                                                                \
+    {                                                                                              \
+        (text), sizeof(text) - 1                                                                   \
+    }
+
+static void check_fault(const struct fault *fault)
+{
+    CHECK(fault->message[0] != '\0');
+    CHECK(text_is_printable(fault->message, strlen(fault->message)));
+    CHECK(text_is_printable(fault->field, strlen(fault->field)));
+}
+
+static struct record *make_record(void)
+{
+    static const struct registration registration = {
+        .id = SLICE("web-1"),
+        .name = SLICE("web"),
+        .type = SLICE("http"),
+        .host = SLICE("10.0.0.1"),
+        .zone = SLICE("north"),
+        .port = 8080,
+        .weight = 1,
+        .ttl_ms = 30000,
+        .tags_count = 2,
+        .metadata_count = 2,
+        .tags = {SLICE("v1"), SLICE("gr\xc3\xbcn")},
+        .metadata = {{SLICE("version"), SLICE("2.1")}, {SLICE("empty"), SLICE("")}},
+    };
+    return record_create(&registration);
+}
+
+static void try_filter(const struct request *request)
+{
+    struct filter filter;
+    struct fault fault = {.message = ""};
+    if (!filter_parse(&filter, request, FILTER_DISCOVERABLE, &fault)) {
+        check_fault(&fault);
+        return;
+    }
+    struct record *record = make_record();
+    CHECK(filter.tags_count <= TAGS_MAX && filter.metadata_count <= METADATA_MAX);
+    bool matches = filter_match(&filter, record);
+    CHECK(matches || !filter_is_plain(&filter));
+    record->lapsed = true;
+    CHECK(!filter_match(&filter, record) || (filter.health & 1u << HEALTH_CRITICAL) != 0);
+    free(record);
+}
+
+static void try_numbers(const struct request *request)
+{
+    struct fault fault = {.message = ""};
+    struct event_id id, again;
+    char text[EVENT_ID_SIZE];
+    uint64_t number = 0;
+    const char *after = request_query(request, "after");
+    if (!request_query_u64(request, "index", &number, &fault)) {
+        check_fault(&fault);
+    }
+    if (after != NULL && event_id_parse(after, &id)) {
+        event_id_format(id, text);
+        CHECK(event_id_parse(text, &again) && event_id_compare(id, again) == 0);
+    }
+}
+
+static void try_route(struct request *request)
+{
+    const struct route *route = NULL;
+    struct fault fault = {.message = ""};
+    char allow[ROUTER_ALLOW_SIZE];
+    switch (router_find(request, &route, allow, &fault)) {
+    case ROUTE_FOUND:
+        CHECK(route != NULL);
+        if (request->param != NULL) {
+            size_t len = strlen(request->param);
+            CHECK(len >= 1 && len <= NAME_BYTES_MAX && text_is_printable(request->param, len));
+        }
+        if (!router_check_params(route, request, &fault)) {
+            check_fault(&fault);
+        }
+        break;
+    case ROUTE_NO_METHOD:
+        CHECK(allow[0] != '\0');
+        break;
+    case ROUTE_BAD_PARAM:
+        check_fault(&fault);
+        break;
+    case ROUTE_NO_PATH:
+        break;
+    }
+}
+
+static void try_request(enum method method, char *target, const char *accept, const char *type)
+{
+    struct request request;
+    struct fault fault = {.message = ""};
+    request_init(&request);
+    request.method = method;
+    request.accept = accept;
+    request.content_type = type;
+    (void)request_has_json_type(&request);
+    (void)request_wants_html(&request);
+    (void)request_wants_stream(&request);
+    if (request_parse_target(&request, target, &fault)) {
+        for (size_t i = 0; i < request.query_count; i++) {
+            const struct query_pair *pair = &request.query[i];
+            CHECK(text_is_printable(pair->name, strlen(pair->name)));
+            CHECK(text_is_printable(pair->value, strlen(pair->value)));
+        }
+        try_filter(&request);
+        try_numbers(&request);
+        try_route(&request);
+    } else {
+        check_fault(&fault);
+    }
+    request_done(&request);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+    static const char *const methods[] = {"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH"};
+    struct input in = {.at = data, .left = len};
+    enum method method = request_method(methods[input_u8(&in) % ARRAY_LENGTH(methods)]);
+    char *text = input_text(&in), *rest = text;
+    char *target = strsep(&rest, "\n");
+    const char *accept = rest != NULL ? strsep(&rest, "\n") : NULL;
+    try_request(method, target, accept, rest);
+    free(text);
+    return 0;
+}

@@ -1,0 +1,319 @@
+/* Two registries take the same commands. One of them is replaced by what its own snapshot becomes
+ * whenever the input says so; nobody may be able to tell them apart. Snapshots that are held while
+ * the registry goes on must still say in the end what they said in the beginning.
+ *
+ * Input: steps, each a byte that says what, and what that takes from the bytes behind it. */
+#include "server/base/limits.h"
+#include "server/wire/wire_command.h"
+#include "tests/fuzz/registry.h"
+
+#define IDS           24
+#define BATCH_MAX     8
+#define STEPS_MAX     400
+#define ENTRY_OPS     4 /* commands to an entry at most */
+#define TIME_STEP_MAX (1u << 27)
+
+struct twins {
+    struct input in;
+    struct registry *plain;    /* lives through */
+    struct registry *restored; /* is replaced by its snapshot now and then */
+    struct stamp stamp;
+    uint64_t index;
+    uint64_t restored_index; /* at the last restore */
+    uint32_t position;       /* in the entry that is open; 0: none is */
+    struct registry_snapshot *held;
+    struct buffer held_bytes;
+};
+
+struct made {
+    struct command command;
+    struct slice ids[BATCH_MAX];
+    char names[BATCH_MAX][4];
+    uint8_t refs[BATCH_MAX * 8];
+};
+
+/* --- commands --- */
+
+static struct slice take_word(struct twins *t)
+{
+    static const char *const words[] = {"", "a", "b", "blue", "gr\xc3\xbcn", "north", "v1", "."};
+    const char *word = words[input_u8(&t->in) % ARRAY_LENGTH(words)];
+    return (struct slice){.data = word, .len = strlen(word)};
+}
+
+static struct slice take_id(struct twins *t, struct made *m, size_t place)
+{
+    unsigned number = input_u8(&t->in) % IDS;
+    char *name = m->names[place];
+    name[0] = 'i';
+    name[1] = (char)('0' + number / 10);
+    name[2] = (char)('0' + number % 10);
+    return (struct slice){.data = name, .len = 3};
+}
+
+/* None, the one that is there, or the one before. */
+static uint64_t take_incarnation(struct twins *t, const struct slice *id)
+{
+    struct lease_ref ref;
+    char text[4] = "";
+    uint8_t which = input_u8(&t->in) % 4;
+    uint64_t incarnation = which;
+    memcpy(text, id->data, id->len);
+    view_lock();
+    if (which >= 2 && registry_find_lease(t->plain, id->data, id->len, &ref)) {
+        const struct record *record = view_instance(registry_view(t->plain), text);
+        incarnation = record != NULL ? record->incarnation + 2 - which : 1;
+    }
+    view_unlock();
+    return which == 0 ? 0 : incarnation;
+}
+
+static void make_register(struct twins *t, struct made *m)
+{
+    static const uint32_t ttls_ms[] = {1000, 1000, 10000, 60000, 3600000, TTL_MS_MAX, 0, 64};
+    static const uint32_t reaps_ms[] = {0, 1, 1000, 30000, 60000, REAP_AFTER_MS_MAX};
+    struct registration *g = &m->command.register_.registration;
+    m->command.kind = COMMAND_REGISTER;
+    g->id = take_id(t, m, 0);
+    g->name = take_word(t);
+    g->type = take_word(t);
+    g->host = take_word(t);
+    g->zone = take_word(t);
+    g->port = input_u8(&t->in);
+    g->weight = input_u8(&t->in) % 2;
+    g->ttl_ms = ttls_ms[input_u8(&t->in) % ARRAY_LENGTH(ttls_ms)];
+    g->reap_after_ms = reaps_ms[input_u8(&t->in) % ARRAY_LENGTH(reaps_ms)];
+    g->tags_count = input_u8(&t->in) % 4;
+    for (uint32_t i = 0; i < g->tags_count; i++) {
+        g->tags[i] = take_word(t);
+    }
+    g->metadata_count = input_u8(&t->in) % 3;
+    for (uint32_t i = 0; i < g->metadata_count; i++) {
+        g->metadata[i] = (struct pair){.key = take_word(t), .value = take_word(t)};
+    }
+    m->command.register_.incarnation = take_incarnation(t, &g->id);
+    m->command.register_.health_given = input_u8(&t->in) % 2 == 0;
+    if (m->command.register_.health_given) {
+        m->command.register_.health = (enum health)(input_u8(&t->in) % HEALTH_MAINTENANCE);
+    }
+}
+
+static void make_heartbeat(struct twins *t, struct made *m)
+{
+    m->command.kind = COMMAND_HEARTBEAT;
+    m->command.heartbeat.ids = m->ids;
+    m->command.heartbeat.count = 1 + input_u8(&t->in) % BATCH_MAX;
+    for (uint32_t i = 0; i < m->command.heartbeat.count; i++) {
+        m->ids[i] = take_id(t, m, i);
+    }
+    if (m->command.heartbeat.count == 1) {
+        m->command.heartbeat.incarnation = take_incarnation(t, &m->ids[0]);
+        m->command.heartbeat.status_given = input_u8(&t->in) % 2 == 0;
+        m->command.heartbeat.status = (enum health)(input_u8(&t->in) % HEALTH_MAINTENANCE);
+        m->command.heartbeat.note_given = input_u8(&t->in) % 2 == 0;
+        m->command.heartbeat.note = take_word(t);
+    }
+}
+
+static void make_renew(struct twins *t, struct made *m)
+{
+    m->command.kind = COMMAND_RENEW;
+    m->command.renew.refs = m->refs;
+    m->command.renew.count = 1 + input_u8(&t->in) % BATCH_MAX;
+    for (uint32_t i = 0; i < m->command.renew.count; i++) {
+        struct slice id = take_id(t, m, i);
+        struct lease_ref ref = {.slot = input_u8(&t->in), .stamp = 1};
+        view_lock();
+        (void)registry_find_lease(t->plain, id.data, id.len, &ref);
+        view_unlock();
+        store_u32(m->refs + (size_t)i * 8, ref.slot);
+        store_u32(m->refs + (size_t)i * 8 + 4, ref.stamp);
+    }
+}
+
+static void make_small(struct twins *t, struct made *m)
+{
+    struct slice id = take_id(t, m, 0);
+    switch (input_u8(&t->in) % 4) {
+    case 0:
+        m->command.kind = COMMAND_DEREGISTER;
+        m->command.deregister.id = id;
+        m->command.deregister.incarnation = take_incarnation(t, &id);
+        return;
+    case 1:
+        m->command.kind = COMMAND_MAINTENANCE;
+        m->command.maintenance.id = id;
+        m->command.maintenance.enabled = input_u8(&t->in) % 2 == 0;
+        m->command.maintenance.reason = take_word(t);
+        return;
+    default:
+        m->command.kind = COMMAND_EXPIRE;
+        m->command.expire.until_ms = t->stamp.now_ms + input_u8(&t->in) % 3;
+        m->command.expire.limit = input_u8(&t->in) % 8 == 0 ? input_u8(&t->in) : UINT32_MAX;
+        return;
+    }
+}
+
+/* --- entries --- */
+
+static void check_same(struct twins *t)
+{
+    CHECK(registry_hash(t->plain) == registry_hash(t->restored));
+    CHECK(registry_count(t->plain) == registry_count(t->restored));
+    CHECK(registry_due(t->restored, t->stamp.now_ms) == registry_due(t->plain, t->stamp.now_ms));
+}
+
+static void close_entry(struct twins *t)
+{
+    if (t->position > 0) {
+        registry_end(t->plain);
+        registry_end(t->restored);
+        t->position = 0;
+        fuzz_registry_check(t->plain);
+        fuzz_registry_check(t->restored);
+        check_same(t);
+    }
+}
+
+static void apply(struct twins *t, const struct command *command)
+{
+    struct result a, b;
+    if (t->position == 0) {
+        t->index++;
+        registry_begin(t->plain, t->index, &t->stamp);
+        registry_begin(t->restored, t->index, &t->stamp);
+    }
+    registry_apply(t->plain, t->position, command, &a);
+    registry_apply(t->restored, t->position, command, &b);
+    t->position++;
+    CHECK(a.status == b.status && a.index == b.index && a.incarnation == b.incarnation);
+    CHECK(a.ttl_ms == b.ttl_ms && a.created == b.created && a.renewed == b.renewed);
+    CHECK(a.expired == b.expired && a.missed_count == b.missed_count);
+    CHECK(a.missed_count == 0 ||
+          memcmp(a.missed, b.missed, a.missed_count * sizeof *a.missed) == 0);
+    free(a.missed);
+    free(b.missed);
+    if (t->position == ENTRY_OPS) {
+        close_entry(t);
+    }
+}
+
+static void apply_made(struct twins *t, void (*make)(struct twins *t, struct made *m))
+{
+    struct made m = {.command = {.kind = COMMAND_EXPIRE}};
+    make(t, &m);
+    apply(t, &m.command);
+}
+
+/* Any bytes that the decoder takes for a command. */
+static void apply_foreign(struct twins *t)
+{
+    struct wire_command command;
+    size_t len = input_u8(&t->in);
+    if (len > t->in.left) {
+        len = t->in.left;
+    }
+    uint8_t *bytes = fuzz_copy(t->in.at, len);
+    t->in.at += len;
+    t->in.left -= len;
+    if (wire_command_decode(bytes, len, &command) == ST_OK) {
+        apply(t, &command.command);
+        wire_command_done(&command);
+    }
+    free(bytes);
+}
+
+/* --- snapshots --- */
+
+static void restore(struct twins *t)
+{
+    close_entry(t);
+    if (t->restored_index == t->index) {
+        return;
+    }
+    t->restored_index = t->index;
+    struct registry *copy = fuzz_registry_copy(t->restored);
+    registry_destroy(t->restored);
+    t->restored = copy;
+    check_same(t);
+}
+
+static void let_go(struct twins *t)
+{
+    struct buffer now;
+    if (t->held == NULL) {
+        return;
+    }
+    fuzz_snapshot_encode(t->held, &now);
+    CHECK(now.len == t->held_bytes.len && memcmp(now.data, t->held_bytes.data, now.len) == 0);
+    registry_snapshot_release(t->held);
+    t->held = NULL;
+    buffer_done(&now);
+    buffer_done(&t->held_bytes);
+}
+
+static void hold(struct twins *t)
+{
+    close_entry(t);
+    let_go(t);
+    t->held = registry_snapshot_take(t->plain);
+    fuzz_snapshot_encode(t->held, &t->held_bytes);
+}
+
+static void step(struct twins *t)
+{
+    switch (input_u8(&t->in) % 12) {
+    case 0:
+        restore(t);
+        return;
+    case 1:
+        hold(t);
+        return;
+    case 2:
+        let_go(t);
+        return;
+    case 3:
+        close_entry(t);
+        t->stamp.now_ms += (uint64_t)input_u8(&t->in) * 16;
+        return;
+    case 4:
+        close_entry(t);
+        t->stamp.now_ms += input_u32(&t->in) % TIME_STEP_MAX;
+        t->stamp.wall_ms = (int64_t)input_u64(&t->in);
+        return;
+    case 5:
+        apply_foreign(t);
+        return;
+    case 6:
+        apply_made(t, make_heartbeat);
+        return;
+    case 7:
+        apply_made(t, make_renew);
+        return;
+    case 8:
+    case 9:
+        apply_made(t, make_small);
+        return;
+    default:
+        apply_made(t, make_register);
+        return;
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+    struct twins t = {
+        .in = {.at = data, .left = len},
+        .plain = fuzz_registry_create(),
+        .restored = fuzz_registry_create(),
+        .stamp = {.now_ms = 1000, .wall_ms = 1790000000000},
+    };
+    for (unsigned i = 0; i < STEPS_MAX && t.in.left > 0; i++) {
+        step(&t);
+    }
+    restore(&t);
+    let_go(&t);
+    registry_destroy(t.plain);
+    registry_destroy(t.restored);
+    return 0;
+}

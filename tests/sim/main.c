@@ -1,0 +1,315 @@
+/* The simulator: see README.md. */
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "server/base/text.h"
+#include "tests/sim/checks.h"
+#include "tests/sim/consensus_sim.h"
+#include "tests/sim/faults.h"
+#include "tests/sim/member.h"
+#include "tests/sim/net.h"
+#include "tests/sim/plant.h"
+#include "tests/sim/rng.h"
+#include "tests/sim/workload.h"
+#include "tests/sim/world.h"
+
+#define STEPS_DEFAULT  30000
+#define FAULTS_NS      (40 * SECOND)
+#define ELECTIONS_MOST 10 /* election timeouts until it must serve */
+#define SILENT_NS      (16 * SECOND)
+#define SETTLE_NS      (9 * SECOND)
+#define JOBS_MAX       64
+
+/* --- one run --- */
+
+static void begin_run(void)
+{
+    rng_seed(options.seed);
+    if (options.replicas == 0) {
+        options.replicas = rng_chance(700000) ? 3 : 5;
+    }
+    members_count = options.replicas;
+    member_install_clocks();
+    for (size_t i = 0; i < members_count; i++) {
+        member_init(&members[i], i + 1);
+    }
+    faults_draw();
+    net_init();
+    for (size_t i = 0; i < members_count; i++) {
+        member_start(&members[i]);
+    }
+}
+
+static void heal(void)
+{
+    faults_heal();
+    uint64_t healed_ns = world_now_ns();
+    workload_probe();
+    world_run(healed_ns + ELECTIONS_MOST * ELECTION_TIMEOUT_MS * MS * 10 / 9, 0);
+    if (!workload_probed()) {
+        world_violation("serves_after_healing",
+                        "not every member took a write within %d election "
+                        "timeouts",
+                        ELECTIONS_MOST);
+    }
+    faults_rejoin();
+    workload_probe();
+    world_run(world_now_ns() + SILENT_NS, 0);
+    if (!workload_probed()) {
+        world_violation("serves_after_healing", "not every member takes writes");
+    }
+    workload_check_silent(healed_ns);
+}
+
+static void end_run(void)
+{
+    workload_end();
+    world_run(world_now_ns() + SETTLE_NS, 0);
+    checks_converged();
+    for (size_t i = 0; i < members_count; i++) {
+        member_stop(&members[i]);
+        world_run(world_now_ns() + rng_below(SECOND), 0);
+    }
+    world_run(world_now_ns() + (tuning.write_timeout_ms + 4000) * MS, 0);
+    for (size_t i = 0; i < members_count; i++) {
+        if (members[i].up) {
+            world_violation("stops_in_time", "member %" PRIu64, members[i].id);
+        }
+    }
+}
+
+static void crashed(int signal_number)
+{
+    world_violation("does_not_crash", "signal %d", signal_number);
+}
+
+static int run(void)
+{
+    printf("seed %" PRIu64 "\n", options.seed);
+    signal(SIGABRT, crashed);
+    signal(SIGSEGV, crashed);
+    begin_run();
+    workload_start();
+    faults_start();
+    world_run(FAULTS_NS, options.steps);
+    heal();
+    end_run();
+    world_verdict("clean");
+    return 0;
+}
+
+/* --- many runs, each in a process of its own --- */
+
+struct job {
+    pid_t pid;
+    int out;
+    int figures;
+    uint64_t seed;
+};
+
+static struct figures total;
+static uint64_t runs_done, runs_broken;
+
+static void start_job(struct job *job, uint64_t seed)
+{
+    int out[2];
+    int numbers[2];
+    if (pipe(out) != 0 || pipe(numbers) != 0) {
+        perror("pipe");
+        exit(2);
+    }
+    fflush(stdout);
+    pid_t pid = fork();
+    if (pid < 0) {
+        perror("fork");
+        exit(2);
+    }
+    if (pid == 0) {
+        dup2(out[1], STDOUT_FILENO);
+        close(out[0]);
+        close(numbers[0]);
+        figures_fd = numbers[1];
+        options.seed = seed;
+        exit(run());
+    }
+    close(out[1]);
+    close(numbers[1]);
+    *job = (struct job){.pid = pid, .out = out[0], .figures = numbers[0], .seed = seed};
+}
+
+static void add_figures(int fd)
+{
+    struct figures one;
+    if (read(fd, &one, sizeof one) == (ssize_t)sizeof one) {
+#define X(name) total.name += one.name;
+        FIGURES(X)
+#undef X
+    }
+}
+
+/* Prints what a broken run said; the last line is its verdict. */
+static void finish_job(struct job *job)
+{
+    char text[16384];
+    size_t len = 0;
+    ssize_t got;
+    int status = 0;
+    while (len < sizeof text - 1 && (got = read(job->out, text + len, sizeof text - 1 - len)) > 0) {
+        len += (size_t)got;
+    }
+    text[len] = '\0';
+    add_figures(job->figures);
+    close(job->out);
+    close(job->figures);
+    while (waitpid(job->pid, &status, 0) < 0 && errno == EINTR) {
+    }
+    runs_done++;
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
+        runs_broken++;
+        printf("%s", text);
+        if (WIFSIGNALED(status)) {
+            printf("VIOLATION does_not_crash: signal %d seed=%" PRIu64 "\n", WTERMSIG(status),
+                   job->seed);
+        }
+    }
+    job->pid = 0;
+}
+
+static void print_totals(void)
+{
+#define X(name) printf("  %-20s %" PRIu64 "\n", #name, total.name);
+    FIGURES(X)
+#undef X
+}
+
+static int run_many(uint64_t from, uint64_t to, unsigned jobs_count, bool stop_at_first)
+{
+    struct job jobs[JOBS_MAX] = {{0}};
+    time_t begun = time(NULL);
+    uint64_t next = from;
+    unsigned slot = 0;
+    printf("seeds %" PRIu64 "-%" PRIu64 "\n", from, to);
+    for (uint64_t finished = 0; finished <= to - from; slot = (slot + 1) % jobs_count) {
+        if (jobs[slot].pid != 0) {
+            finish_job(&jobs[slot]);
+            finished++;
+            if (runs_done % 200 == 0) {
+                printf("%" PRIu64 " runs, %" PRIu64 " broken, %" PRIu64
+                       " simulated hours, %lld s\n",
+                       runs_done, runs_broken, total.simulated_ms / 3600000,
+                       (long long)(time(NULL) - begun));
+                fflush(stdout);
+            }
+            if (stop_at_first && runs_broken > 0) {
+                break;
+            }
+        }
+        if (next <= to) {
+            start_job(&jobs[slot], next++);
+        }
+    }
+    print_totals();
+    printf("%s runs=%" PRIu64 " broken=%" PRIu64 " seconds=%lld\n",
+           runs_broken == 0 ? "clean" : "VIOLATION", runs_done, runs_broken,
+           (long long)(time(NULL) - begun));
+    return runs_broken > 0;
+}
+
+/* --- command line --- */
+
+static NORETURN void usage(void)
+{
+    fprintf(stderr,
+            "usage: muster_sim --seed N [--steps N] [--replicas 3|5] [--trace] [--plant NAME]\n"
+            "       muster_sim --seeds FROM-TO [--jobs N] [--stop-at-first] ...\n"
+            "       muster_sim --list-plants\n");
+    exit(2);
+}
+
+static uint64_t number(const char *text)
+{
+    uint64_t value;
+    if (!text_parse_u64(text, UINT64_MAX, &value)) {
+        usage();
+    }
+    return value;
+}
+
+static void parse_range(const char *text, uint64_t *ret_from, uint64_t *ret_to)
+{
+    char from[24];
+    const char *dash = strchr(text, '-');
+    if (dash == NULL || (size_t)(dash - text) >= sizeof from) {
+        usage();
+    }
+    memcpy(from, text, (size_t)(dash - text));
+    from[dash - text] = '\0';
+    *ret_from = number(from);
+    *ret_to = number(dash + 1);
+    if (*ret_to < *ret_from) {
+        usage();
+    }
+}
+
+int main(int argc, char *argv[])
+{
+    enum { SEED = 1, SEEDS, STEPS, REPLICAS, JOBS, TRACE, PLANT, LIST_PLANTS, STOP };
+    static const struct option list[] = {
+        {"seed", required_argument, NULL, SEED},    {"seeds", required_argument, NULL, SEEDS},
+        {"steps", required_argument, NULL, STEPS},  {"replicas", required_argument, NULL, REPLICAS},
+        {"jobs", required_argument, NULL, JOBS},    {"trace", no_argument, NULL, TRACE},
+        {"plant", required_argument, NULL, PLANT},  {"list-plants", no_argument, NULL, LIST_PLANTS},
+        {"stop-at-first", no_argument, NULL, STOP}, {0}};
+    uint64_t from = 0;
+    uint64_t to = 0;
+    uint64_t jobs = 1;
+    bool stop_at_first = false;
+    options.steps = STEPS_DEFAULT;
+    for (int option; (option = getopt_long(argc, argv, "", list, NULL)) != -1;) {
+        switch (option) {
+        case SEED:
+            options.seed = number(optarg);
+            break;
+        case SEEDS:
+            parse_range(optarg, &from, &to);
+            break;
+        case STEPS:
+            options.steps = number(optarg);
+            break;
+        case REPLICAS:
+            options.replicas = (unsigned)number(optarg);
+            break;
+        case JOBS:
+            jobs = number(optarg);
+            break;
+        case TRACE:
+            options.trace = true;
+            break;
+        case PLANT:
+            options.plant = optarg;
+            break;
+        case LIST_PLANTS:
+            plant_list();
+            return 0;
+        case STOP:
+            stop_at_first = true;
+            break;
+        default:
+            usage();
+        }
+    }
+    if (optind != argc || jobs == 0 || jobs > JOBS_MAX ||
+        (options.replicas != 0 && options.replicas != 3 && options.replicas != 5) ||
+        (options.plant != NULL && !plant_choose(options.plant))) {
+        usage();
+    }
+    return to > 0 ? run_many(from, to, (unsigned)jobs, stop_at_first) : run();
+}

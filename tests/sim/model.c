@@ -1,0 +1,153 @@
+/* Instances as the events tell of them, and the promise of leases: by no means before its time. */
+#include <inttypes.h>
+
+#include "tests/sim/truth.h"
+#include "tests/sim/workload.h"
+#include "tests/sim/world.h"
+
+#define RENEWALS_KEPT 64
+#define LAPSES_KEPT   8
+/* No clock of a member runs faster than this; a lease may end by as much earlier. */
+#define RATE_MOST 1.1
+#define SLACK_NS  (3 * MS)
+/* Between becoming leader and letting leases lapse: an election timeout and a client's retry. */
+#define GRACE_NS (1400.0 * MS)
+
+struct lapse {
+    uint64_t index;
+    struct truth_proposal proposal;
+};
+
+static struct {
+    struct model model;
+    bool lives;
+    struct truth_renewal renewals[RENEWALS_KEPT];
+    uint64_t renewals_count;
+    struct lapse lapses[LAPSES_KEPT];
+    uint64_t lapses_count;
+} instances[INSTANCES];
+
+const struct model *model_of(unsigned instance)
+{
+    return &instances[instance].model;
+}
+
+void model_lives(unsigned instance, bool lives)
+{
+    instances[instance].lives = lives;
+}
+
+/* --- leases --- */
+
+static void check_lease(unsigned instance, const struct truth_renewal *r, const struct lapse *l)
+{
+    const struct truth_proposal *p = &l->proposal;
+    figures.checks++;
+    if (r->index < l->index &&
+        (double)(p->at_ns + SLACK_NS) < (double)r->invoked_ns + (double)r->ttl_ns / RATE_MOST) {
+        world_violation("no_lapse_before_its_time",
+                        "i%u was renewed in entry %" PRIu64 " and lapsed in %" PRIu64 ", %" PRIu64
+                        " ms after the renewal was asked for; its ttl is %" PRIu64,
+                        instance, r->index, l->index, (p->at_ns - r->invoked_ns) / MS,
+                        r->ttl_ns / MS);
+    }
+    if (r->index > l->index && r->at == p->by && r->invoked_ns < p->asked_ns) {
+        world_violation("renewals_received_go_first",
+                        "i%u lapsed in entry %" PRIu64 ", though member %" PRIu64
+                        ", which proposed that, had received its renewal (entry %" PRIu64
+                        ") before",
+                        instance, l->index, p->by, r->index);
+    }
+}
+
+void model_renewed(unsigned instance, const struct truth_renewal *renewal)
+{
+    uint64_t at = instances[instance].renewals_count++ % RENEWALS_KEPT;
+    instances[instance].renewals[at] = *renewal;
+    for (unsigned i = 0; i < LAPSES_KEPT && i < instances[instance].lapses_count; i++) {
+        check_lease(instance, renewal, &instances[instance].lapses[i]);
+    }
+}
+
+static void lapsed(unsigned instance, uint64_t index, const struct truth_proposal *proposal)
+{
+    struct lapse *l = &instances[instance].lapses[instances[instance].lapses_count++ % LAPSES_KEPT];
+    *l = (struct lapse){.index = index, .proposal = *proposal};
+    figures.lapses++;
+    if (instances[instance].lives && !proposal->by_stopping) {
+        world_violation("the_living_never_lapse",
+                        "i%u, which is heard from at all members all the time, lapsed in entry "
+                        "%" PRIu64,
+                        instance, index);
+    }
+    if ((double)(proposal->leads_ns + SLACK_NS) < GRACE_NS / RATE_MOST) {
+        world_violation("no_lapse_within_grace",
+                        "i%u lapsed in entry %" PRIu64 ", proposed %" PRIu64
+                        " ms after member %" PRIu64 " became leader",
+                        instance, index, proposal->leads_ns / MS, proposal->by);
+    }
+    for (unsigned i = 0; i < RENEWALS_KEPT && i < instances[instance].renewals_count; i++) {
+        check_lease(instance, &instances[instance].renewals[i], l);
+    }
+}
+
+/* --- events --- */
+
+static bool fits(const struct model *m, const struct truth_event *e)
+{
+    bool same = m->present && e->incarnation == m->incarnation;
+    switch (e->type) {
+    case EVENT_REGISTERED:
+        return !m->present && e->incarnation > m->incarnation;
+    case EVENT_UPDATED:
+        return m->present && e->incarnation >= m->incarnation;
+    case EVENT_EXPIRED:
+        return same && !m->lapsed;
+    case EVENT_RECOVERED:
+    case EVENT_REAPED:
+        return same && m->lapsed;
+    case EVENT_DEREGISTERED:
+    case EVENT_MAINTENANCE:
+        return same;
+    case EVENT_HEALTH:
+        return same && !m->lapsed;
+    case EVENT_TYPES:
+        break;
+    }
+    return false;
+}
+
+void model_event(const struct truth_event *e, const struct truth_proposal *proposal)
+{
+    struct model *m = &instances[e->instance].model;
+    world_trace("entry %" PRIu64 ": i%u %s", e->index, e->instance, event_type_name(e->type));
+    if (!fits(m, e)) {
+        world_violation(m->present ? "events_make_sense" : "deregister_is_final",
+                        "%s of i%u, incarnation %" PRIu64 ", in entry %" PRIu64
+                        "; it was %s, incarnation %" PRIu64,
+                        event_type_name(e->type), e->instance, e->incarnation, e->index,
+                        m->present ? m->lapsed ? "lapsed" : "there" : "not there", m->incarnation);
+    }
+    m->incarnation = e->incarnation;
+    switch (e->type) {
+    case EVENT_REGISTERED:
+    case EVENT_UPDATED:
+        m->present = true;
+        m->lapsed = false;
+        break;
+    case EVENT_EXPIRED:
+        m->lapsed = true;
+        m->lapsed_ns = world_now_ns();
+        lapsed(e->instance, e->index, proposal);
+        break;
+    case EVENT_RECOVERED:
+        m->lapsed = false;
+        break;
+    case EVENT_DEREGISTERED:
+    case EVENT_REAPED:
+        m->present = m->lapsed = false;
+        break;
+    default:
+        break;
+    }
+}

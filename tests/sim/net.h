@@ -1,0 +1,59 @@
+/* The links between members: one directed connection for each pair, as TCP gives it: in order, and
+ * when it breaks, what is on its way arrives up to some point and not beyond. A run may also lose,
+ * repeat and reorder frames, which TCP does not do within a connection but which libraft must bear.
+ *
+ * Thread: the only one. Owns: the frames on their way. */
+#ifndef MUSTER_SIM_NET_H
+#define MUSTER_SIM_NET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "server/base/status.h"
+
+struct member;
+
+struct net_frame {
+    uint8_t type;
+    bool bulk;
+    const void *head;
+    size_t head_len;
+    const void *payload;
+    size_t payload_len;
+};
+
+enum cut {
+    CUT_NONE,
+    CUT_HOLE,  /* nothing arrives; the connection stays until it times out */
+    CUT_RESET, /* the connection breaks and cannot be made again */
+};
+
+/* How the network fares; all pairs alike. */
+struct net_weather {
+    uint64_t delay_ns; /* at most, most of the time */
+    uint32_t loss_millionths;
+    uint32_t repeat_millionths;
+    bool reorders;
+    uint32_t busy_millionths;          /* sends refused because a queue is full */
+    uint32_t wrong_refusal_millionths; /* of a reconnect */
+};
+extern struct net_weather net_weather;
+
+void net_init(void);
+enum status net_send(struct member *from, uint64_t to, const struct net_frame *frame,
+                     void (*sent)(void *data, enum status status), void *data);
+bool net_is_up(uint64_t from, uint64_t to);
+/* Calls back what is owed to a member that closes its links. */
+void net_close(struct member *m);
+void net_member_up(struct member *m);
+/* `refuses`: its kernel is there and tells. */
+void net_member_down(struct member *m, bool refuses);
+
+void net_cut(uint64_t from, uint64_t to, enum cut cut);
+void net_break(uint64_t from, uint64_t to);
+void net_heal(void);
+/* Wrongly: that nobody listens at `to` any more. */
+void net_tell_refused(uint64_t from, uint64_t to);
+
+#endif

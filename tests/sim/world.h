@@ -1,0 +1,94 @@
+/* Virtual time: a heap of events, run one after the other. An event of a member is a call into that
+ * member; it is put off while the member is paused and dropped when its process has ended.
+ *
+ * Also what a run leaves behind: its trace hash, its figures, its verdict.
+ *
+ * Thread: the only one. Owns: the events given to it. */
+#ifndef MUSTER_SIM_WORLD_H
+#define MUSTER_SIM_WORLD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "server/base/compiler.h"
+
+#define US     UINT64_C(1000)
+#define MS     UINT64_C(1000000)
+#define SECOND UINT64_C(1000000000)
+
+struct member;
+
+/* First in a structure from malloc. */
+struct happening {
+    uint64_t at_ns;
+    uint64_t order; /* among those of the same moment */
+    struct member *member;
+    uint32_t life;                        /* of the member */
+    void (*run)(struct happening *event); /* takes the event */
+    void (*drop)(
+        struct happening *event); /* instead of run, when that life is over; NULL: free() */
+};
+
+struct options {
+    uint64_t seed;
+    uint64_t steps; /* events in the phase of faults */
+    unsigned replicas;
+    bool trace;
+    const char *plant; /* NULL: none */
+};
+extern struct options options;
+
+/* What a run has seen. */
+#define FIGURES(X)                                                                                 \
+    X(steps)                                                                                       \
+    X(simulated_ms)                                                                                \
+    X(faults)                                                                                      \
+    X(crashes)                                                                                     \
+    X(power_losses)                                                                                \
+    X(pauses)                                                                                      \
+    X(cuts)                                                                                        \
+    X(disk_faults)                                                                                 \
+    X(clock_faults)                                                                                \
+    X(elections)                                                                                   \
+    X(entries)                                                                                     \
+    X(snapshots_stored)                                                                            \
+    X(snapshots_installed)                                                                         \
+    X(writes)                                                                                      \
+    X(writes_acknowledged)                                                                         \
+    X(writes_refused)                                                                              \
+    X(writes_unknown)                                                                              \
+    X(reads)                                                                                       \
+    X(events_streamed)                                                                             \
+    X(lapses)                                                                                      \
+    X(checks)
+struct figures {
+#define X(name) uint64_t name;
+    FIGURES(X)
+#undef X
+};
+extern struct figures figures;
+
+uint64_t world_now_ns(void);
+/* The event runs `delay_ns` from now as a call into `member` (NULL: into nobody). */
+void world_at(struct happening *event, uint64_t delay_ns, struct member *member);
+/* A plain event without content. */
+void world_call(void (*run)(struct happening *event), uint64_t delay_ns, struct member *member);
+/* Runs events until `until_ns`, or `steps` of them (0: no limit). */
+void world_run(uint64_t until_ns, uint64_t steps);
+
+/* One line of the history: hashed, and with --trace also printed. */
+void world_trace(const char *format, ...) PRINTF_LIKE(1, 2);
+/* Into the hash only. */
+void world_hash(uint64_t value);
+uint64_t world_trace_hash(void);
+uint64_t world_hash_bytes(const void *data, size_t len);
+
+/* An invariant is broken: says which, prints the verdict and ends the process. */
+NORETURN void world_violation(const char *invariant, const char *format, ...) PRINTF_LIKE(2, 3);
+/* The last line of a run. */
+void world_verdict(const char *verdict);
+/* Where figures go for the process that counts them all; -1: nowhere. */
+extern int figures_fd;
+
+#endif
