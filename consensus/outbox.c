@@ -270,8 +270,9 @@ static void bundle_again(struct engine *e)
 {
     struct outbox *o = &e->outbox;
     struct buffer old = o->bytes;
+    renumber(e);
     struct bundle_header header = {
-        .origin = e->options.id, .boot = e->options.boot, .sequence = ++o->sequence};
+        .origin = e->options.id, .boot = o->boot, .sequence = o->sequence};
     uint32_t kept = 0;
     size_t at = 0;
     buffer_init(&o->bytes, BUNDLE_BYTES_MAX);
