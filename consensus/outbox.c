@@ -203,7 +203,9 @@ static void hand_over(struct engine *e)
 void outbox_pump(struct engine *e)
 {
     struct outbox *o = &e->outbox;
-    if (!o->active && o->waiting > 0 && e->known_leader != 0) {
+    /* Not before all numbers of an earlier life are known: with its files lost, this one would take
+     * that one's bundles for its own when it applies them. */
+    if (!o->active && o->waiting > 0 && e->known_leader != 0 && e->caught_up) {
         build(e);
         hand_over(e);
     }
