@@ -52,7 +52,10 @@ static uint64_t clock_at(const struct node *node, uint64_t now_ms)
     } else if (step_ms > STEP_MS_MAX) {
         step_ms = STEP_MS_MAX;
     }
-    return x->clock_ms + step_ms;
+    /* A leader that has just been started learns the committed time only as it applies its log. */
+    uint64_t committed_ms = registry_now_ms(node->registry);
+    uint64_t clock_ms = x->clock_ms + step_ms;
+    return committed_ms > clock_ms ? committed_ms : clock_ms;
 }
 
 uint64_t expiry_stamp_ms(struct node *node)
