@@ -36,8 +36,11 @@
 /* --- the registry --- */
 /* An incarnation is index * 65536 + position: below 2^53, so that JSON numbers hold it. */
 #define INCARNATION_POSITION_BITS 16
-#define EVENTS_KEPT               8192
-#define EVENTS_BYTES_MAX          (8 * 1024 * 1024)
+/* Events that are kept for those who resume a stream: so many, and so many times 1 KiB. */
+#define EVENTS_KEPT_DEFAULT 8192
+#define EVENTS_KEPT_MIN     16
+#define EVENTS_KEPT_MAX     (256 * 1024)
+#define EVENT_BYTES_MEAN    1024
 
 /* --- replication --- */
 #define MEMBERS_MAX 9

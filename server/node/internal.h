@@ -39,7 +39,10 @@ struct node {
     struct registry *registry; /* read with rcu_dereference */
     struct watch watch;
     struct expiry expiry;
-    uint32_t grace_ms;
+    uint32_t grace_ms;    /* immutable after start */
+    uint32_t events_kept; /* immutable after start */
+    _Atomic(struct node_listener *) listeners;
+    _Atomic uint64_t changed_ns;
 };
 
 /* replica.c */
@@ -58,8 +61,9 @@ void watch_fail_all(struct node *node, enum status status);
 void expiry_leadership(struct node *node, bool leader);
 void expiry_tick(struct node *node, uint64_t now_ms);
 uint64_t expiry_stamp_ms(struct node *node);
-/* The expire command to propose now; false: nothing is due. */
+/* What the leader has to propose now; false: nothing any more. */
 bool expiry_command(struct node *node, struct command *ret_command);
+/* One of those was applied. */
 void expiry_applied(struct node *node, uint32_t lapsed);
 
 #endif
