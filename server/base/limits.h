@@ -32,6 +32,10 @@
 #define HTTP_CONNECTIONS_MAX   16384 /* for all workers together */
 #define HTTP_THREADS_MAX       64
 #define HTTP_IDLE_SECONDS      120
+/* An event as text: the largest record twice (each byte may be escaped) and its keys. */
+#define EVENT_TEXT_BYTES_MAX (160 * 1024)
+/* What the kernel holds for a client that follows events and does not read. */
+#define STREAM_SOCKET_BYTES (64 * 1024)
 
 /* --- the registry --- */
 /* An incarnation is index * 65536 + position: below 2^53, so that JSON numbers hold it. */
@@ -79,6 +83,11 @@
 #define SNAPSHOT_LOG_BYTES_MIN     (64 * 1024)
 
 static_assert(OP_BYTES_MAX < BUNDLE_BYTES_MAX, "a bundle holds any op");
+static_assert(EVENT_TEXT_BYTES_MAX >
+                  2 * (5 * NAME_BYTES_MAX + TAGS_MAX * (TAG_BYTES_MAX + 2) +
+                       METADATA_MAX * (METADATA_KEY_BYTES_MAX + METADATA_VALUE_BYTES_MAX + 3) +
+                       2 * NOTE_BYTES_MAX + 1024),
+              "any event fits");
 static_assert(BUNDLE_BYTES_MAX < ENTRY_BYTES_MAX, "an entry holds any bundle");
 static_assert(ENTRY_BYTES_MAX < 8 * 1024 * 1024 - 65536, "an entry fits into a log segment");
 static_assert(APPEND_ENTRIES_MAX * (ENTRY_BYTES_MAX + 64) < PEER_FRAME_BYTES_MAX,

@@ -183,6 +183,11 @@ struct feed_item feed_next(struct feed *feed, const struct view *view)
     return (struct feed_item){.kind = FEED_NOTHING};
 }
 
+bool feed_awaits(const struct feed *feed, const struct event *event)
+{
+    return event->sequence >= feed->next && feed_filter_takes(&feed->filter, event);
+}
+
 void feed_pass(struct feed *feed, uint64_t sequence)
 {
     if (!feed->presenting && !feed->lost && feed->next <= sequence) {
@@ -192,8 +197,12 @@ void feed_pass(struct feed *feed, uint64_t sequence)
 
 bool feed_position(const struct feed *feed, const struct view *view, struct position *ret_position)
 {
-    if (feed->presenting || feed->lost || feed->next <= 1) {
+    if (feed->presenting || feed->lost) {
         return false;
+    }
+    if (feed->next <= 1) {
+        *ret_position = (struct position){.index = 0}; /* before all that will ever happen */
+        return true;
     }
     const struct event *event = view_event(view, feed->next - 1);
     if (event == NULL) {

@@ -74,10 +74,12 @@ void feed_done(struct feed *feed);
 
 /* The next item. What it points to is the view's. */
 struct feed_item feed_next(struct feed *feed, const struct view *view);
+/* Whether the event is one that the feed has still to tell; not while it presents instances. */
+bool feed_awaits(const struct feed *feed, const struct event *event);
 /* The caller has looked at all events up to this one for the feed, and none passes. */
 void feed_pass(struct feed *feed, uint64_t sequence);
-/* The last event looked at: to resume behind it gives what comes next here. False when there has
- * never been one, or while instances are presented. */
+/* The last event looked at, 0.0 before the first ever: to resume behind it gives what comes next
+ * here. False while instances are presented. */
 MUST_USE bool feed_position(const struct feed *feed, const struct view *view,
                             struct position *ret_position);
 

@@ -53,8 +53,10 @@ struct registry *replica_create_registry(struct node *node);
 void watch_add(struct node *node, struct node_wait *wait);
 /* After an entry: wakes those whose answer can have changed. */
 void watch_entry(struct node *node);
-/* After a restore, and now and then: looks at all; times out those that are late. */
-void watch_all(struct node *node, uint64_t now_ms);
+/* Now and then: times out those that are late. */
+void watch_tick(struct node *node, uint64_t now_ms);
+/* After a restore, which may have changed anything. */
+void watch_restored(struct node *node);
 void watch_fail_all(struct node *node, enum status status);
 
 /* expiry.c */

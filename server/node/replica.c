@@ -145,7 +145,7 @@ static enum status app_restore(void *ctx, const uint8_t *data, size_t len)
     synchronize_rcu(); /* readers of the old one are gone */
     registry_destroy(old);
     tell_listeners(node);
-    watch_all(node, 0);
+    watch_restored(node);
     return ST_OK;
 }
 
@@ -155,7 +155,7 @@ static void app_tick(void *ctx, uint64_t now_ms)
 {
     struct node *node = ctx;
     expiry_tick(node, now_ms);
-    watch_all(node, now_ms);
+    watch_tick(node, now_ms);
 }
 
 static void app_leadership(void *ctx, bool leader)

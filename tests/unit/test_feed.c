@@ -228,8 +228,12 @@ static void an_empty_service_is_presented_as_such(void **state)
     struct position position;
     feed_begin(&feed, &filter, true, fixture_view(f));
     assert_kind(f, &feed, FEED_PRESENTED);
-    assert_false(feed_position(&feed, fixture_view(f), &position)); /* nothing ever happened */
+    assert_true(feed_position(&feed, fixture_view(f), &position)); /* nothing ever happened */
+    assert_int_equal(position.index, 0);
+    feed_done(&feed);
     fixture_register(f, "web-1", "web");
+    filter = of_service("web");
+    feed_resume(&feed, &filter, false, position, fixture_view(f));
     assert_next(f, &feed, EVENT_REGISTERED, "web-1");
     feed_done(&feed);
 }
