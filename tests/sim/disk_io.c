@@ -79,7 +79,7 @@ static int io_load(struct raft_io *io, raft_term *term, raft_id *voted_for,
     }
     if (*n_entries == 0 && d->snapshot.index >= *start_index) {
         *start_index = d->snapshot.index + 1;
-        d->damaged &= disk_last_index(d) > d->snapshot.index; /* what was lost is in there */
+        d->damaged &= d->mark_index > d->snapshot.index; /* what was lost is in there */
     }
     if (*n_entries > 0 && *start_index + *n_entries - 1 < d->snapshot.index) {
         (void)snprintf(io->errmsg, sizeof io->errmsg, "%s", "the log is behind the last snapshot");
