@@ -1,0 +1,171 @@
+#include "client/bench/report.h"
+
+#include <inttypes.h>
+
+#include "server/base/check.h"
+#include "server/base/compiler.h"
+
+static const struct {
+    const char *name;
+    uint32_t per_million;
+} percentiles[] = {
+    {"p50", 500000}, {"p90", 900000}, {"p99", 990000}, {"p99.9", 999000}, {"max", 1000000},
+};
+
+const char *report_kind_name(enum bench_kind kind)
+{
+    static const char *const names[] = {
+        [BENCH_REGISTER] = "register",
+        [BENCH_HEARTBEAT] = "heartbeat",
+        [BENCH_DISCOVER] = "discover",
+    };
+    return names[kind];
+}
+
+static double ms_of(uint64_t ns)
+{
+    return (double)ns / 1e6;
+}
+
+static double per_second(uint64_t count, const struct load_result *load)
+{
+    return load->elapsed_ns > 0 ? (double)count * 1e9 / (double)load->elapsed_ns : 0;
+}
+
+/* The threads' time covers the warm-up, so its requests count here as well. */
+static double cpu_us(const struct load_result *load)
+{
+    return load->numbers > 0 ? (double)load->cpu_ns / 1e3 / (double)load->numbers : 0;
+}
+
+static void print_count(FILE *file, const char *name, uint64_t count)
+{
+    if (count > 0) {
+        fprintf(file, "  %-16s %" PRIu64 "\n", name, count);
+    }
+}
+
+static void print_errors(FILE *file, const struct load_result *load)
+{
+    fprintf(file, "errors             %" PRIu64 "\n", load_failures(load));
+    for (int status = 100; status <= LOAD_STATUS_MAX; status++) {
+        char name[32];
+        (void)snprintf(name, sizeof name, "status %d", status);
+        if (status < 200 || status > 299) {
+            print_count(file, name, load->statuses[status]);
+        }
+    }
+    print_count(file, "broken off", load->broken);
+    print_count(file, "timed out", load->timed_out);
+    print_count(file, "malformed", load->malformed);
+    if (load->connect_failures > 0) {
+        fprintf(file, "failed connects    %" PRIu64 "\n", load->connect_failures);
+    }
+    if (load->reconnects > 0) {
+        fprintf(file, "reconnects         %" PRIu64 "\n", load->reconnects);
+    }
+}
+
+void report_table(FILE *file, const struct bench_options *options,
+                  const struct bench_result *result)
+{
+    const struct load_result *load = &result->load;
+    fprintf(file, "%s, %u connections, %u threads, %u replicas, %s loop\n",
+            report_kind_name(options->kind), options->connections, options->threads,
+            options->urls_count, options->rate > 0 ? "open" : "closed");
+    fprintf(file, "requests           %" PRIu64 " in %.2f s\n", load->sent,
+            (double)load->elapsed_ns / 1e9);
+    fprintf(file, "succeeded          %" PRIu64 ", %.0f a second\n", load->succeeded,
+            per_second(load->succeeded, load));
+    if (options->kind == BENCH_HEARTBEAT) {
+        fprintf(file, "leases renewed     %" PRIu64 ", %.0f a second\n", load->renewed,
+                per_second(load->renewed, load));
+    }
+    print_errors(file, load);
+    if (options->rate > 0) {
+        fprintf(file, "late               %" PRIu64 "\nnever sent         %" PRIu64 "\n",
+                load->late, load->unsent);
+    }
+    fprintf(file, "longest gap        %.1f ms\n", ms_of(load->gap_ns));
+    fprintf(file, "client CPU         %.2f us a request\n", cpu_us(load));
+    fprintf(file, "latency, ms       ");
+    for (size_t i = 0; i < ARRAY_LENGTH(percentiles); i++) {
+        fprintf(file, " %s %.3f", percentiles[i].name,
+                ms_of(latency_percentile_ns(&load->latency, percentiles[i].per_million)));
+    }
+    fputc('\n', file);
+    if (result->left > 0) {
+        fprintf(file, "not removed        %" PRIu64 " instances of %s\n", result->left,
+                result->prefix);
+    }
+}
+
+static void set(json_t *object, const char *name, json_t *value)
+{
+    CHECK(json_object_set_new(object, name, value) == 0);
+}
+
+static void set_count(json_t *object, const char *name, uint64_t value)
+{
+    set(object, name, json_integer((json_int_t)value));
+}
+
+static json_t *errors_json(const struct load_result *load)
+{
+    json_t *errors = json_object();
+    for (int status = 100; status <= LOAD_STATUS_MAX; status++) {
+        char name[8];
+        (void)snprintf(name, sizeof name, "%d", status);
+        if ((status < 200 || status > 299) && load->statuses[status] > 0) {
+            set_count(errors, name, load->statuses[status]);
+        }
+    }
+    set_count(errors, "broken", load->broken);
+    set_count(errors, "timed_out", load->timed_out);
+    set_count(errors, "malformed", load->malformed);
+    return errors;
+}
+
+static json_t *latency_json(const struct latency *latency)
+{
+    json_t *object = json_object();
+    for (size_t i = 0; i < ARRAY_LENGTH(percentiles); i++) {
+        set(object, percentiles[i].name,
+            json_real(ms_of(latency_percentile_ns(latency, percentiles[i].per_million))));
+    }
+    set(object, "mean", json_real(ms_of(latency_mean_ns(latency))));
+    set_count(object, "count", latency->total);
+    return object;
+}
+
+json_t *report_json(const struct bench_options *options, const struct bench_result *result)
+{
+    const struct load_result *load = &result->load;
+    json_t *report = json_object();
+    set(report, "kind", json_string(report_kind_name(options->kind)));
+    set(report, "loop", json_string(options->rate > 0 ? "open" : "closed"));
+    set(report, "prefix", json_string(result->prefix));
+    set_count(report, "replicas", options->urls_count);
+    set_count(report, "connections", options->connections);
+    set_count(report, "threads", options->threads);
+    set_count(report, "batch", options->batch);
+    set_count(report, "rate", options->rate);
+    set(report, "elapsed_ms", json_real(ms_of(load->elapsed_ns)));
+    set_count(report, "requests", load->sent);
+    set_count(report, "succeeded", load->succeeded);
+    set(report, "per_second", json_real(per_second(load->succeeded, load)));
+    set_count(report, "failed", load_failures(load));
+    set(report, "errors", errors_json(load));
+    set_count(report, "connect_failures", load->connect_failures);
+    set_count(report, "reconnects", load->reconnects);
+    set_count(report, "renewed", load->renewed);
+    set(report, "renewed_per_second", json_real(per_second(load->renewed, load)));
+    set_count(report, "late", load->late);
+    set_count(report, "unsent", load->unsent);
+    set(report, "longest_gap_ms", json_real(ms_of(load->gap_ns)));
+    set(report, "client_cpu_us", json_real(cpu_us(load)));
+    set_count(report, "body_bytes", load->body_bytes);
+    set(report, "latency_ms", latency_json(&load->latency));
+    set_count(report, "not_removed", result->left);
+    return report;
+}
