@@ -110,20 +110,17 @@ static void set_count(json_t *object, const char *name, uint64_t value)
     set(object, name, json_integer((json_int_t)value));
 }
 
-static json_t *errors_json(const struct load_result *load)
+static json_t *statuses_json(const struct load_result *load)
 {
-    json_t *errors = json_object();
+    json_t *statuses = json_object();
     for (int status = 100; status <= LOAD_STATUS_MAX; status++) {
         char name[8];
         (void)snprintf(name, sizeof name, "%d", status);
-        if ((status < 200 || status > 299) && load->statuses[status] > 0) {
-            set_count(errors, name, load->statuses[status]);
+        if (load->statuses[status] > 0) {
+            set_count(statuses, name, load->statuses[status]);
         }
     }
-    set_count(errors, "broken", load->broken);
-    set_count(errors, "timed_out", load->timed_out);
-    set_count(errors, "malformed", load->malformed);
-    return errors;
+    return statuses;
 }
 
 static json_t *latency_json(const struct latency *latency)
@@ -155,7 +152,10 @@ json_t *report_json(const struct bench_options *options, const struct bench_resu
     set_count(report, "succeeded", load->succeeded);
     set(report, "per_second", json_real(per_second(load->succeeded, load)));
     set_count(report, "failed", load_failures(load));
-    set(report, "errors", errors_json(load));
+    set(report, "statuses", statuses_json(load));
+    set_count(report, "broken", load->broken);
+    set_count(report, "timed_out", load->timed_out);
+    set_count(report, "malformed", load->malformed);
     set_count(report, "connect_failures", load->connect_failures);
     set_count(report, "reconnects", load->reconnects);
     set_count(report, "renewed", load->renewed);
