@@ -19,6 +19,7 @@ static void set_up_worker(struct load *load, struct worker *w, uint32_t number)
 {
     const struct load_options *options = load->options;
     w->load = load;
+    w->idle_end = &w->idle;
     w->epoll = epoll_create1(EPOLL_CLOEXEC);
     CHECK(w->epoll >= 0);
     w->scratch = mem_alloc(CHANNEL_SCRATCH_BYTES);

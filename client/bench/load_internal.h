@@ -28,7 +28,9 @@ struct worker {
     struct channel *channels;
     uint32_t channels_count;
     uint32_t busy;
+    /* First in, first out: the replicas are asked in turn, also by an open loop at a low rate. */
     struct channel *idle;
+    struct channel **idle_end;
     struct schedule schedule;
     bool ended; /* nothing more is sent */
     uint64_t sweep_ns;

@@ -1,0 +1,118 @@
+"""The systems under load: three replicas of Muster, and the bare HTTP server that is the ceiling."""
+import json
+import os
+import subprocess
+
+import measure
+from cluster import MUSTER, Cluster, clean_environment
+
+BUILD = os.path.dirname(MUSTER)
+LOAD_TIMEOUT_S = 1800
+
+
+class Muster(Cluster):
+    """Three replicas, with their data below the folder of the benchmark."""
+
+    def __init__(self, folder, *options):
+        data = os.path.join(folder, "muster-%d" % os.getpid())
+        subprocess.run(["rm", "-rf", data], check=True)
+        os.makedirs(data)
+        super().__init__(3, ["--ttl", "1h", *options], data_root=data)
+        self.data_root = data
+
+    def __exit__(self, kind, *rest):
+        try:
+            super().__exit__(kind, *rest)
+        finally:
+            subprocess.run(["rm", "-rf", self.data_root], check=True)
+
+    @property
+    def urls(self):
+        return [r.url for r in self]
+
+    @property
+    def pids(self):
+        return [r.process.pid for r in self if r.alive()]
+
+    def load(self, *arguments, urls=None):
+        """A run of `muster bench`, its figures with the replicas' CPU time."""
+        return measure.with_cpu(self.pids, lambda: bench(urls or self.urls, *arguments))
+
+    def fill(self, prefix, instances, services, ttl="1h"):
+        """Registers `instances` in all, and waits until every replica has them."""
+        got = bench(self.urls, "register", "--prefix", prefix, "--requests", str(instances),
+                    "--services", str(services), "--ttl", ttl, "--keep")
+        if got["failed"]:
+            raise RuntimeError("%d registrations failed: %s" % (got["failed"], got["statuses"]))
+        self.wait_same_state(60)
+        return got
+
+
+def bench_command(urls, *arguments):
+    return [MUSTER, "--server", ",".join(urls), "--output", "json", "bench", *arguments]
+
+
+def bench(urls, *arguments):
+    done = subprocess.run(bench_command(urls, *arguments), capture_output=True, text=True,
+                          timeout=LOAD_TIMEOUT_S, check=False, env=clean_environment())
+    if not done.stdout:
+        raise RuntimeError("muster bench %s: %s" % (" ".join(arguments), done.stderr))
+    return flat(json.loads(done.stdout))
+
+
+def start_bench(urls, *arguments):
+    """One that runs beside others; `finish_bench` has its figures."""
+    return subprocess.Popen(bench_command(urls, *arguments), stdout=subprocess.PIPE, text=True,
+                            env=clean_environment())
+
+
+def finish_bench(process):
+    out, _ = process.communicate(timeout=LOAD_TIMEOUT_S)
+    return flat(json.loads(out))
+
+
+def flat(report):
+    """Latencies beside the other figures."""
+    for name, value in report.pop("latency_ms", {}).items():
+        report[name] = value
+    for name, value in report.pop("last_ms", {}).items():
+        report["last " + name] = value
+    return report
+
+
+class Ceiling:
+    """libmicrohttpd with a constant answer."""
+
+    def __init__(self, threads):
+        self.process = subprocess.Popen([os.path.join(BUILD, "bench_ceiling"), str(threads)],
+                                        stdout=subprocess.PIPE, text=True)
+        self.url = "http://127.0.0.1:%d" % int(self.process.stdout.readline())
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait(10)
+
+    def load(self, *arguments):
+        return measure.with_cpu([self.process.pid], lambda: bench([self.url], *arguments))
+
+
+def wrk(url, connections, seconds, pids, script=None, threads=1):
+    """The second opinion. Its figures under the names that ours have."""
+    here = os.path.dirname(os.path.abspath(__file__))
+    command = ["wrk", "-t%d" % threads, "-c%d" % connections, "-d%ds" % seconds, "--latency",
+               "-s", os.path.join(here, script or "wrk.lua"), url]
+
+    def run():
+        before = os.times()
+        done = subprocess.run(command, capture_output=True, text=True, check=True,
+                              timeout=seconds + 60)
+        after = os.times()
+        figures = json.loads(done.stdout.rsplit("FIGURES ", 1)[1])
+        spent = (after.children_user + after.children_system -
+                 before.children_user - before.children_system)
+        figures["client_cpu_us"] = spent * 1e6 / max(figures["requests"], 1)
+        return figures
+    return measure.with_cpu(pids, run)
