@@ -86,8 +86,8 @@ static const char *find_fault(const struct bench_options *o)
          strspn(o->prefix, "abcdefghijklmnopqrstuvwxyz0123456789-") != strlen(o->prefix))) {
         return "--prefix must be up to 64 of a-z, 0-9 and -";
     }
-    if (!allow_files(o->connections)) {
-        return "so many --connections are more files than the process may open (ulimit -n)";
+    if (!allow_files(o->kind == BENCH_WATCH ? o->watchers + o->urls_count : o->connections)) {
+        return "so many connections are more files than the process may open (ulimit -n)";
     }
     return NULL;
 }
@@ -108,6 +108,7 @@ static void make_work(struct run *run)
         [BENCH_REGISTER] = WORK_REGISTER,
         [BENCH_HEARTBEAT] = WORK_HEARTBEAT,
         [BENCH_DISCOVER] = WORK_DISCOVER,
+        [BENCH_WATCH] = WORK_REGISTER,
     };
     run->work = (struct work){
         .kind = kinds[o->kind],
@@ -189,6 +190,31 @@ static enum bench_outcome measure(const struct run *run, struct bench_result *re
     return BENCH_DONE;
 }
 
+static enum bench_outcome measure_watch(const struct run *run, struct bench_result *result,
+                                        char *error, size_t error_size)
+{
+    const struct bench_options *o = run->options;
+    const struct watch_options watch = {
+        .work = &run->work,
+        .targets = run->targets,
+        .targets_count = o->urls_count,
+        .watchers = o->watchers,
+        .stream = o->stream,
+        .requests = o->requests,
+        .duration_ms = o->duration_ms,
+        .rate = o->rate,
+        .timeout_ms = o->timeout_ms,
+        .stop = &interrupted,
+        .progress = o->progress,
+    };
+    watch_run(&watch, &result->watch);
+    if (result->watch.told == 0) {
+        (void)snprintf(error, error_size, "no watcher was told of anything");
+        return BENCH_REFUSED;
+    }
+    return BENCH_DONE;
+}
+
 static enum bench_outcome resolve(struct run *run, char *error, size_t error_size)
 {
     const struct bench_options *o = run->options;
@@ -235,6 +261,8 @@ enum bench_outcome bench_run(const struct bench_options *options, struct bench_r
                        " instances could not be registered before the measurement",
                        failed, made);
         outcome = BENCH_REFUSED;
+    } else if (options->kind == BENCH_WATCH) {
+        outcome = measure_watch(&run, ret_result, error, error_size);
     } else {
         outcome = measure(&run, ret_result, error, error_size);
     }

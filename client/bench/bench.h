@@ -10,8 +10,9 @@
 #include <stdint.h>
 
 #include "client/bench/load.h"
+#include "client/bench/watch.h"
 
-enum bench_kind { BENCH_REGISTER, BENCH_HEARTBEAT, BENCH_DISCOVER };
+enum bench_kind { BENCH_REGISTER, BENCH_HEARTBEAT, BENCH_DISCOVER, BENCH_WATCH };
 
 struct bench_options {
     enum bench_kind kind;
@@ -30,6 +31,8 @@ struct bench_options {
     uint32_t batch;
     uint32_t limit;
     bool linearizable;
+    uint32_t watchers;
+    bool stream;        /* watchers have event streams, not long-polls */
     const char *prefix; /* of all names; NULL: a random one */
     bool reuse;         /* the data is there already: none is prepared */
     bool keep;          /* the data stays */
@@ -45,8 +48,9 @@ enum bench_outcome {
 
 struct bench_result {
     char prefix[WORK_PREFIX_BYTES_MAX + 1];
-    struct load_result load;
-    uint64_t left; /* instances that could not be removed */
+    struct load_result load;   /* of all kinds but watch */
+    struct watch_result watch; /* of watch */
+    uint64_t left;             /* instances that could not be removed */
 };
 
 /* Anything but BENCH_DONE leaves a sentence in `error`; BENCH_REFUSED because nothing succeeded

@@ -18,6 +18,7 @@ const char *report_kind_name(enum bench_kind kind)
         [BENCH_REGISTER] = "register",
         [BENCH_HEARTBEAT] = "heartbeat",
         [BENCH_DISCOVER] = "discover",
+        [BENCH_WATCH] = "watch",
     };
     return names[kind];
 }
@@ -66,10 +67,35 @@ static void print_errors(FILE *file, const struct load_result *load)
     }
 }
 
-void report_table(FILE *file, const struct bench_options *options,
-                  const struct bench_result *result)
+static void print_latency(FILE *file, const char *name, const struct latency *latency)
 {
-    const struct load_result *load = &result->load;
+    fprintf(file, "%-18s", name);
+    for (size_t i = 0; i < ARRAY_LENGTH(percentiles); i++) {
+        fprintf(file, " %s %.3f", percentiles[i].name,
+                ms_of(latency_percentile_ns(latency, percentiles[i].per_million)));
+    }
+    fputc('\n', file);
+}
+
+static void print_watch(FILE *file, const struct bench_options *options,
+                        const struct watch_result *watch)
+{
+    fprintf(file, "watch, %u watchers by %s, %u replicas\n", options->watchers,
+            options->stream ? "event streams" : "long-polls", options->urls_count);
+    fprintf(file, "in place           %u\n", watch->ready);
+    fprintf(file, "writes             %" PRIu64 " done, %" PRIu64 " failed\n", watch->writes,
+            watch->failed);
+    fprintf(file, "told               %" PRIu64 "\nmissed             %" PRIu64 "\n", watch->told,
+            watch->missed);
+    fprintf(file, "refused            %" PRIu64 "\nreconnects         %" PRIu64 "\n",
+            watch->refused, watch->reconnects);
+    print_latency(file, "each watcher, ms", &watch->each);
+    print_latency(file, "the last, ms", &watch->last);
+}
+
+static void print_load(FILE *file, const struct bench_options *options,
+                       const struct load_result *load)
+{
     fprintf(file, "%s, %u connections, %u threads, %u replicas, %s loop\n",
             report_kind_name(options->kind), options->connections, options->threads,
             options->urls_count, options->rate > 0 ? "open" : "closed");
@@ -88,12 +114,17 @@ void report_table(FILE *file, const struct bench_options *options,
     }
     fprintf(file, "longest gap        %.1f ms\n", ms_of(load->gap_ns));
     fprintf(file, "client CPU         %.2f us a request\n", cpu_us(load));
-    fprintf(file, "latency, ms       ");
-    for (size_t i = 0; i < ARRAY_LENGTH(percentiles); i++) {
-        fprintf(file, " %s %.3f", percentiles[i].name,
-                ms_of(latency_percentile_ns(&load->latency, percentiles[i].per_million)));
+    print_latency(file, "latency, ms", &load->latency);
+}
+
+void report_table(FILE *file, const struct bench_options *options,
+                  const struct bench_result *result)
+{
+    if (options->kind == BENCH_WATCH) {
+        print_watch(file, options, &result->watch);
+    } else {
+        print_load(file, options, &result->load);
     }
-    fputc('\n', file);
     if (result->left > 0) {
         fprintf(file, "not removed        %" PRIu64 " instances of %s\n", result->left,
                 result->prefix);
@@ -135,14 +166,30 @@ static json_t *latency_json(const struct latency *latency)
     return object;
 }
 
-json_t *report_json(const struct bench_options *options, const struct bench_result *result)
+static json_t *watch_json(const struct bench_options *options, const struct watch_result *watch)
 {
-    const struct load_result *load = &result->load;
     json_t *report = json_object();
-    set(report, "kind", json_string(report_kind_name(options->kind)));
+    set(report, "via", json_string(options->stream ? "stream" : "poll"));
+    set_count(report, "watchers", options->watchers);
+    set_count(report, "ready", watch->ready);
+    set(report, "elapsed_ms", json_real(ms_of(watch->elapsed_ns)));
+    set_count(report, "writes", watch->writes);
+    set_count(report, "failed", watch->failed);
+    set_count(report, "told", watch->told);
+    set_count(report, "missed", watch->missed);
+    set_count(report, "refused", watch->refused);
+    set_count(report, "reconnects", watch->reconnects);
+    set(report, "client_cpu_us",
+        json_real(watch->told > 0 ? (double)watch->cpu_ns / 1e3 / (double)watch->told : 0));
+    set(report, "latency_ms", latency_json(&watch->each));
+    set(report, "last_ms", latency_json(&watch->last));
+    return report;
+}
+
+static json_t *load_json(const struct bench_options *options, const struct load_result *load)
+{
+    json_t *report = json_object();
     set(report, "loop", json_string(options->rate > 0 ? "open" : "closed"));
-    set(report, "prefix", json_string(result->prefix));
-    set_count(report, "replicas", options->urls_count);
     set_count(report, "connections", options->connections);
     set_count(report, "threads", options->threads);
     set_count(report, "batch", options->batch);
@@ -166,6 +213,16 @@ json_t *report_json(const struct bench_options *options, const struct bench_resu
     set(report, "client_cpu_us", json_real(cpu_us(load)));
     set_count(report, "body_bytes", load->body_bytes);
     set(report, "latency_ms", latency_json(&load->latency));
+    return report;
+}
+
+json_t *report_json(const struct bench_options *options, const struct bench_result *result)
+{
+    json_t *report = options->kind == BENCH_WATCH ? watch_json(options, &result->watch)
+                                                  : load_json(options, &result->load);
+    set(report, "kind", json_string(report_kind_name(options->kind)));
+    set(report, "prefix", json_string(result->prefix));
+    set_count(report, "replicas", options->urls_count);
     set_count(report, "not_removed", result->left);
     return report;
 }

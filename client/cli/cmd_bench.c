@@ -15,12 +15,14 @@
 #include "server/base/text.h"
 
 #define DURATION_MS_MAX (24ull * 3600 * 1000)
+#define WATCH_RATE      5
 
 const char cmd_bench_help[] =
     "KIND is what the requests are:\n"
     "  register       new instances; with --instances N, N of them changed in turn\n"
     "  heartbeat      leases renewed, --batch of them in one request\n"
     "  discover       listings of services, each of --instances instances\n"
+    "  watch          how long after a write its --watchers know of it\n"
     "\n"
     "The instances that heartbeat and discover need are registered first, and all are removed at\n"
     "the end. Ctrl-C ends the load early, with its figures. Benchmarks share the replicas with\n"
@@ -38,6 +40,8 @@ const char cmd_bench_help[] =
     "  --batch N        ids in one heartbeat, up to 10000 [1]\n"
     "  --limit N        instances in one listing at most\n"
     "  --consistency C  of discover: stale (default) or linearizable\n"
+    "  --watchers N     of one service, over all replicas in turn [100]\n"
+    "  --via V          of watch: stream (default, GET /events) or poll (index and wait)\n"
     "  --prefix P       of all ids and service names [bench- and a random part]\n"
     "  --keep           leave the instances there\n"
     "  --reuse          take those that an earlier run with this --prefix has left there\n"
@@ -59,12 +63,16 @@ const char cmd_bench_help[] =
     "  longest gap      the longest time in which no request succeeded\n"
     "  client CPU       what the load generator itself took; it shares the machine\n"
     "\n"
+    "watch makes one write at a time, --rate a second [5] at most, and waits until all watchers\n"
+    "were told. Times run from the write's acknowledgement; who knows before has waited for 0.\n"
+    "\n"
     "Examples:\n"
     "  muster bench discover\n"
     "  muster bench register --connections 256 --duration 30s --warmup 5s\n"
     "  muster bench heartbeat --instances 100000 --batch 1000 --rate 50\n"
     "  muster --server http://a:9000,http://b:9000 bench discover --consistency linearizable \\\n"
-    "      --rate 2000 --output json\n";
+    "      --rate 2000 --output json\n"
+    "  muster bench watch --watchers 1000 --requests 50\n";
 
 /* Sets *value if the option is there. False after having complained. */
 static bool take_number(const struct cli *cli, const char *name, uint64_t min, uint64_t max,
@@ -101,7 +109,8 @@ static bool take_duration(const struct cli *cli, const char *name, uint64_t *val
 
 static bool take_kind(const struct cli *cli, struct bench_options *options)
 {
-    static const enum bench_kind kinds[] = {BENCH_REGISTER, BENCH_HEARTBEAT, BENCH_DISCOVER};
+    static const enum bench_kind kinds[] = {BENCH_REGISTER, BENCH_HEARTBEAT, BENCH_DISCOVER,
+                                            BENCH_WATCH};
     const char *word = cli->args.words_count == 1 ? cli->args.words[0] : "";
     for (size_t i = 0; i < ARRAY_LENGTH(kinds); i++) {
         if (strcmp(word, report_kind_name(kinds[i])) == 0) {
@@ -109,7 +118,7 @@ static bool take_kind(const struct cli *cli, struct bench_options *options)
             return true;
         }
     }
-    cli_usage(cli, "bench needs one kind of load: register, heartbeat or discover");
+    cli_usage(cli, "bench needs one kind of load: register, heartbeat, discover or watch");
     return false;
 }
 
@@ -121,11 +130,13 @@ static void set_defaults(const struct cli *cli, struct bench_options *options)
         [BENCH_REGISTER] = {0, 100},
         [BENCH_HEARTBEAT] = {1000, 1},
         [BENCH_DISCOVER] = {10, 10},
+        [BENCH_WATCH] = {1, 1},
     };
     options->instances = data[options->kind].instances;
     options->services = data[options->kind].services;
     options->timeout_ms = cli->failover.timeout_ms;
     options->ttl_ms = 3600 * 1000;
+    options->rate = options->kind == BENCH_WATCH ? WATCH_RATE : 0;
     options->duration_ms = args_get(&cli->args, "requests") != NULL ? 0 : 10000;
 }
 
@@ -140,6 +151,17 @@ static bool take_consistency(const struct cli *cli, struct bench_options *option
     return true;
 }
 
+static bool take_via(const struct cli *cli, struct bench_options *options)
+{
+    const char *text = args_get(&cli->args, "via");
+    options->stream = text == NULL || strcmp(text, "stream") == 0;
+    if (!options->stream && strcmp(text, "poll") != 0) {
+        cli_usage(cli, "--via %s is neither stream nor poll", text);
+        return false;
+    }
+    return true;
+}
+
 /* An option that would change nothing is a mistake. */
 static bool check_kind(const struct cli *cli, const struct bench_options *options)
 {
@@ -147,10 +169,17 @@ static bool check_kind(const struct cli *cli, const struct bench_options *option
         const char *name;
         enum bench_kind kind;
     } only[] = {
-        {"batch", BENCH_HEARTBEAT},
-        {"limit", BENCH_DISCOVER},
-        {"consistency", BENCH_DISCOVER},
+        {"batch", BENCH_HEARTBEAT}, {"limit", BENCH_DISCOVER}, {"consistency", BENCH_DISCOVER},
+        {"watchers", BENCH_WATCH},  {"via", BENCH_WATCH},
     };
+    static const char *const not_of_watch[] = {"connections", "threads", "warmup", "instances",
+                                               "services"};
+    for (size_t i = 0; i < ARRAY_LENGTH(not_of_watch); i++) {
+        if (args_get(&cli->args, not_of_watch[i]) != NULL && options->kind == BENCH_WATCH) {
+            cli_usage(cli, "--%s is not for bench watch", not_of_watch[i]);
+            return false;
+        }
+    }
     for (size_t i = 0; i < ARRAY_LENGTH(only); i++) {
         if (args_get(&cli->args, only[i].name) != NULL && options->kind != only[i].kind) {
             cli_usage(cli, "--%s is for bench %s", only[i].name, report_kind_name(only[i].kind));
@@ -167,6 +196,7 @@ static bool take_options(const struct cli *cli, struct bench_options *options)
     uint64_t threads = 1;
     uint64_t batch = 1;
     uint64_t limit = 0;
+    uint64_t watchers = 100;
     if (!take_kind(cli, options) || !check_kind(cli, options)) {
         return false;
     }
@@ -179,15 +209,18 @@ static bool take_options(const struct cli *cli, struct bench_options *options)
         !take_number(cli, "services", 1, WORK_INSTANCES_MAX, &options->services) ||
         !take_number(cli, "batch", 1, HEARTBEAT_IDS_MAX, &batch) ||
         !take_number(cli, "limit", 1, PAGE_LIMIT_MAX, &limit) ||
+        !take_number(cli, "watchers", 1, LOAD_CONNECTIONS_MAX, &watchers) ||
         !take_duration(cli, "duration", &options->duration_ms) ||
         !take_duration(cli, "warmup", &options->warmup_ms) ||
-        !take_duration(cli, "ttl", &options->ttl_ms) || !take_consistency(cli, options)) {
+        !take_duration(cli, "ttl", &options->ttl_ms) || !take_consistency(cli, options) ||
+        !take_via(cli, options)) {
         return false;
     }
     options->connections = (uint32_t)connections;
     options->threads = (uint32_t)threads;
     options->batch = (uint32_t)batch;
     options->limit = (uint32_t)limit;
+    options->watchers = (uint32_t)watchers;
     options->prefix = args_get(&cli->args, "prefix");
     options->reuse = args_get(&cli->args, "reuse") != NULL;
     options->keep = args_get(&cli->args, "keep") != NULL;
@@ -237,7 +270,7 @@ enum cli_exit cmd_bench(struct cli *cli)
         cli_complain("%s", error);
         break;
     }
-    if (exit_status == CLI_DONE || result->load.sent > 0) {
+    if (exit_status == CLI_DONE || result->load.sent > 0 || result->watch.writes > 0) {
         print_report(cli, &options, result);
     }
     if (result->left > 0) {

@@ -68,6 +68,8 @@ static const struct args_option bench_options[] = {
     {.name = "batch"},
     {.name = "limit"},
     {.name = "consistency"},
+    {.name = "watchers"},
+    {.name = "via"},
     {.name = "prefix"},
     {.name = "reuse", .bare = true},
     {.name = "keep", .bare = true},

@@ -13,6 +13,7 @@ sys.path[:0] = [HERE, os.path.join(ROOT, "tests", "integration")]
 
 import cases  # noqa: E402
 import cases_life  # noqa: E402
+import cases_watch  # noqa: E402
 import measure  # noqa: E402
 
 
@@ -78,12 +79,13 @@ def parse(names):
 
 
 def main():
-    known = {case.__name__: case for case in cases.CASES + cases_life.CASES}
+    known = {case.__name__: case for case in cases.CASES + cases_life.CASES +
+             cases_watch.CASES}
     options, chosen = parse(list(known))
     bench = Bench(options)
     os.makedirs(bench.folder, exist_ok=True)
-    print("## %(cores)d x %(cpu)s, Linux %(kernel)s, commit %(commit)s, load before %(load_before).2f"
-          % bench.result["machine"])
+    print("## %(cores)d x %(cpu)s, Linux %(kernel)s, commit %(commit)s,"
+          " load before %(load_before).2f" % bench.result["machine"])
     failed = []
     with contextlib.ExitStack() as stack:
         if options.with_peers:

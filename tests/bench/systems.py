@@ -73,10 +73,11 @@ def finish_bench(process):
 
 def flat(report):
     """Latencies beside the other figures."""
-    for name, value in report.pop("latency_ms", {}).items():
-        report[name] = value
-    for name, value in report.pop("last_ms", {}).items():
-        report["last " + name] = value
+    for kind, before in (("latency_ms", ""), ("last_ms", "last ")):
+        latency = report.pop(kind, {})
+        for name, value in latency.items():
+            # Of nothing there is no percentile.
+            report[before + name] = value if latency["count"] else None
     return report
 
 

@@ -258,6 +258,43 @@ def test_figures_are_consistent_and_complete(shared):
     assert (got["kind"], got["loop"], got["replicas"]) == ("discover", "closed", 3)
 
 
+@pytest.mark.parametrize("via", ["stream", "poll"])
+def test_every_watcher_is_told_of_every_write(shared, name, via):
+    got = report([r.url for r in shared], "watch", "--via", via, "--watchers", "30", "--requests",
+                 "5", "--rate", "50", "--prefix", name)
+    assert (got["ready"], got["writes"], got["told"]) == (30, 5, 150), got
+    assert (got["failed"], got["missed"], got["refused"]) == (0, 0, 0)
+    assert (got["latency_ms"]["count"], got["last_ms"]["count"]) == (150, 5)
+    assert got["last_ms"]["max"] >= got["latency_ms"]["p50"]
+    shared.wait_same_state()
+    assert instances_of(shared, name) == []
+
+
+@pytest.mark.parametrize("via", ["stream", "poll"])
+def test_watchers_that_are_refused_are_counted(fake, via):
+    server = fake(lambda number: answer(503))
+    done = bench([server.url], "watch", "--via", via, "--reuse", "--prefix", "x", "--watchers",
+                 "2", "--requests", "1", "--timeout", "300ms", "--output", "json")
+    assert done.returncode == REFUSED and "told" in done.stderr, done
+    assert server.requests > 2
+
+
+def stream_of(*blocks):
+    body = "".join(blocks).encode()
+    return (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n"
+            % (len(body), body))
+
+
+def test_a_watcher_that_is_never_told_is_counted_as_missed(fake):
+    """Three streams that begin and then say nothing."""
+    server = fake(lambda number: stream_of("id: 1.0\n\n") if number < 3 else answer(200))
+    done = bench([server.url], "watch", "--reuse", "--prefix", "x", "--watchers", "3",
+                 "--requests", "1", "--timeout", "500ms", "--output", "json")
+    assert done.returncode == REFUSED and "told" in done.stderr, done
+    got = json.loads(done.stdout)
+    assert (got["ready"], got["writes"], got["told"], got["missed"]) == (3, 1, 0, 3), got
+
+
 def test_help_explains_both_loops():
     done = subprocess.run([MUSTER, "bench", "--help"], capture_output=True, text=True, check=False)
     assert done.returncode == DONE
@@ -276,7 +313,9 @@ def test_help_explains_both_loops():
     ["heartbeat", "--batch", "10001"], ["heartbeat", "--ttl", "500ms"],
     ["heartbeat", "--ttl", "25h"], ["heartbeat", "--reuse"], ["discover", "--prefix", "A b"],
     ["discover", "--prefix", ""], ["discover", "--instances", "100000", "--services", "100000"],
-    ["discover", "--colour", "red"],
+    ["discover", "--colour", "red"], ["discover", "--watchers", "3"], ["register", "--via", "poll"],
+    ["watch", "--via", "mail"], ["watch", "--watchers", "0"], ["watch", "--instances", "5"],
+    ["watch", "--connections", "5"], ["watch", "--threads", "1"],
 ], ids=" ".join)
 def test_bad_options_exit_2_and_send_nothing(fake, arguments):
     server = fake(lambda number: answer(200))
