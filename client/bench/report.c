@@ -91,6 +91,8 @@ static void print_watch(FILE *file, const struct bench_options *options,
             watch->refused, watch->reconnects);
     print_latency(file, "each watcher, ms", &watch->each);
     print_latency(file, "the last, ms", &watch->last);
+    print_latency(file, "write, ms", &watch->write);
+    print_latency(file, "write to last, ms", &watch->whole);
 }
 
 static void print_load(FILE *file, const struct bench_options *options,
@@ -183,6 +185,8 @@ static json_t *watch_json(const struct bench_options *options, const struct watc
         json_real(watch->told > 0 ? (double)watch->cpu_ns / 1e3 / (double)watch->told : 0));
     set(report, "latency_ms", latency_json(&watch->each));
     set(report, "last_ms", latency_json(&watch->last));
+    set(report, "write_ms", latency_json(&watch->write));
+    set(report, "whole_ms", latency_json(&watch->whole));
     return report;
 }
 

@@ -52,6 +52,7 @@ struct watch {
     uint64_t write; /* its number from 1; 0: none so far */
     bool writing;
     bool acknowledged;
+    uint64_t sent_ns;
     uint64_t acknowledged_ns;
     uint64_t last_told_ns;
     uint32_t told;
@@ -216,6 +217,7 @@ static void handle_writer(struct watch *w, struct channel *channel, enum channel
         w->acknowledged = true;
         w->acknowledged_ns = clock_monotonic_ns();
         w->result->writes++;
+        latency_add(&w->result->write, w->acknowledged_ns - w->sent_ns);
     } else {
         w->writing = false;
         w->result->failed++;
@@ -289,6 +291,8 @@ static bool start_write(struct watch *w)
         w->writing = true;
         w->acknowledged = false;
         w->told = 0;
+        w->sent_ns = clock_monotonic_ns();
+        w->last_told_ns = w->sent_ns;
         handle_writer(w, writer, channel_send(writer));
         return true;
     }
@@ -318,6 +322,7 @@ static void write_once(struct watch *w)
     } else if (w->writing && w->told >= listening) {
         bool after = w->last_told_ns > w->acknowledged_ns;
         latency_add(&w->result->last, after ? w->last_told_ns - w->acknowledged_ns : 0);
+        latency_add(&w->result->whole, w->last_told_ns - w->sent_ns);
     } else if (w->writing) {
         w->result->missed += listening - w->told;
     }
@@ -376,18 +381,20 @@ static void measure(struct watch *w)
 static void set_up(struct watch *w)
 {
     const struct watch_options *options = w->options;
+    const uint32_t targets = options->targets_count;
+    CHECK(targets > 0);
     w->epoll = epoll_create1(EPOLL_CLOEXEC);
     CHECK(w->epoll >= 0);
     w->scratch = mem_alloc(CHANNEL_SCRATCH_BYTES);
     buffer_init(&w->body, REGISTER_BODY_BYTES_MAX);
-    w->writers = mem_zalloc(options->targets_count, sizeof *w->writers);
-    for (uint32_t i = 0; i < options->targets_count; i++) {
+    w->writers = mem_zalloc(targets, sizeof *w->writers);
+    for (uint32_t i = 0; i < targets; i++) {
         channel_init(&w->writers[i], &options->targets[i], w->epoll);
     }
     w->watchers = mem_zalloc(options->watchers, sizeof *w->watchers);
     for (uint32_t i = 0; i < options->watchers; i++) {
         struct watcher *watcher = &w->watchers[i];
-        channel_init(&watcher->channel, &options->targets[i % options->targets_count], w->epoll);
+        channel_init(&watcher->channel, &options->targets[i % targets], w->epoll);
         watcher->watch = w;
         if (options->stream) {
             watcher->channel.answer.body_cb = take_events;

@@ -38,8 +38,10 @@ struct watch_result {
     uint64_t reconnects;
     uint64_t elapsed_ns;
     uint64_t cpu_ns;
-    struct latency each; /* of every watcher told */
-    struct latency last; /* of the last watcher of a write, where all were told */
+    struct latency each;  /* of every watcher told */
+    struct latency write; /* from sending a write to its acknowledgement */
+    struct latency whole; /* from sending it until the last watcher was told */
+    struct latency last;  /* of the last watcher of a write, where all were told */
 };
 
 void watch_run(const struct watch_options *options, struct watch_result *ret_result);

@@ -3,7 +3,8 @@ import systems
 from systems import Muster
 
 COLUMNS = [("last p50", "last told, p50 ms"), ("last p99", "last told, p99 ms"),
-           ("p50", "each, p50 ms"), ("p99", "each, p99 ms"), ("writes", "writes"),
+           ("p50", "each, p50 ms"), ("p99", "each, p99 ms"), ("write p50", "write, p50 ms"),
+           ("whole p50", "write to last, p50 ms"), ("writes", "writes"),
            ("told", "told"), ("missed", "missed"), ("failed", "failed writes"),
            ("server_cpu_us", "server CPU us a watcher told"),
            ("client_cpu_us", "client CPU us a watcher told")]

@@ -73,7 +73,8 @@ def finish_bench(process):
 
 def flat(report):
     """Latencies beside the other figures."""
-    for kind, before in (("latency_ms", ""), ("last_ms", "last ")):
+    for kind, before in (("latency_ms", ""), ("last_ms", "last "), ("write_ms", "write "),
+                         ("whole_ms", "whole ")):
         latency = report.pop(kind, {})
         for name, value in latency.items():
             # Of nothing there is no percentile.
