@@ -3,6 +3,8 @@
 import argparse
 import contextlib
 import os
+import signal
+import subprocess
 import sys
 import time
 
@@ -83,6 +85,8 @@ def main():
              cases_watch.CASES}
     options, chosen = parse(list(known))
     bench = Bench(options)
+    # As Ctrl-C: what runs is ended and removed on the way out.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     os.makedirs(bench.folder, exist_ok=True)
     print("## %(cores)d x %(cpu)s, Linux %(kernel)s, commit %(commit)s,"
           " load before %(load_before).2f" % bench.result["machine"])
@@ -95,7 +99,8 @@ def main():
             bench.say("%s %s" % (time.strftime("%H:%M:%S"), name))
             try:
                 known[name](bench)
-            except (RuntimeError, AssertionError, OSError, ValueError, KeyError) as error:
+            except (RuntimeError, AssertionError, OSError, ValueError, KeyError,
+                    subprocess.SubprocessError) as error:
                 bench.say("  FAILED: %s" % error)
                 failed.append(name)
     bench.say("figures in %s" % bench.path)

@@ -48,16 +48,17 @@ def gap_rounds(bench, cluster, trials, break_leader, mend):
         break_leader(leader)
         figures = systems.finish_bench(probe)
         mend(leader)
-        rounds.append({"gap_ms": figures["longest_gap_ms"], "failed": figures["failed"],
-                       "requests": figures["requests"], "unsent": figures["unsent"]})
+        rounds.append({"gap_ms": figures["longest_gap_ms"], "requests": figures["requests"],
+                       "refused": figures["statuses"].get("503", 0), "broken": figures["broken"],
+                       "timed_out": figures["timed_out"], "unsent": figures["unsent"]})
         bench.say("  gap %.0f ms, %d of %d failed" % (
             figures["longest_gap_ms"], figures["failed"], figures["requests"]))
     return rounds
 
 
 def failover(bench):
-    columns = [("gap_ms", "gap ms"), ("failed", "failed"), ("requests", "requests"),
-               ("unsent", "never sent")]
+    columns = [("gap_ms", "gap ms"), ("requests", "requests"), ("refused", "503"),
+               ("broken", "broken off"), ("timed_out", "timed out"), ("unsent", "never sent")]
     rows = {}
     with Muster(bench.folder) as cluster:
         cluster.start()

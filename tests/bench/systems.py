@@ -1,4 +1,4 @@
-"""The systems under load: three replicas of Muster, and the bare HTTP server that is the ceiling."""
+"""The systems under load: three replicas of Muster, and the bare HTTP server as the ceiling."""
 import json
 import os
 import subprocess
