@@ -178,6 +178,8 @@ def growth(bench):
                     ("growth_change", ["register", "--connections", "64"]),
                     ("growth_heartbeat", ["heartbeat", "--connections", "12", "--batch", "500"])):
                 rows[case][name] = [cluster.load(*load, *data) for _ in range(bench.rounds)]
+                bench.say("  %s, %s: %s" % (name, case, measure.short(
+                    rows[case][name][-1]["per_second"])))
     bench.add("growth_discover", "list 10 instances, 64 clients, as the registry grows",
               rows["growth_discover"], COLUMNS)
     bench.add("growth_change", "change an instance, 64 clients, as the registry grows",

@@ -15,7 +15,6 @@ def memory(bench):
     """Resident memory and disk of each replica for each instance."""
     columns = [("rss_mib", "RSS of a replica MiB"), ("rss_each", "bytes an instance"),
                ("disk_each", "disk bytes an instance"), ("fill_per_second", "registered a second")]
-    rows = {}
     for size in [100000] + ([] if bench.quick else [1000000]):
         measured = []
         for _ in range(1 if size > 100000 else bench.rounds):
@@ -30,8 +29,8 @@ def memory(bench):
                     "disk_each": measure.folder_bytes(cluster.data_root) / 3 / size,
                     "fill_per_second": filled["per_second"],
                 })
-        rows["{:,} instances".format(size)] = measured
-    bench.add("memory", "memory and disk", rows, columns, "rss_each")
+        bench.add("memory_%d" % size, "memory and disk with {:,} instances".format(size),
+                  {"muster": measured}, columns, "rss_each")
 
 
 def gap_rounds(bench, cluster, trials, break_leader, mend):
@@ -118,7 +117,7 @@ def metric(replica, name):
 def million(bench):
     """A million leases of 30 s, renewed every 10 s, beside a few readers; none may lapse."""
     size = 100000 if bench.quick else 1000000
-    seconds = 30 if bench.quick else 600
+    seconds = 30 if bench.quick else 120 * bench.seconds  # 10 minutes, if not told otherwise
     # Every lease each 10 seconds.
     beats = ["heartbeat", "--prefix", "m", "--instances", str(size), "--batch", "1000", "--reuse",
              "--connections", "12", "--rate", str(size // 10000)]
