@@ -145,7 +145,7 @@ def million(bench):
                ("failed", "failed"), ("late", "late"), ("unsent", "never sent"),
                ("rss_mib", "RSS of a replica MiB"), ("disk_mib", "disk of a replica MiB")]
     bench.add("million", "{:,} leases of 30 s for {} s, by batches of 1,000".format(size, seconds),
-              {"heartbeats": [beating], "500 reads a second beside": [reading]}, columns)
+              {"heartbeats": [beating], "500 reads a second beside": [reading]}, columns, None)
 
 
 CASES = [memory, failover, restart, million]

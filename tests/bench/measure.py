@@ -119,16 +119,18 @@ def ratio(row, base, name):
 
 
 def table(title, variants, columns, compared):
-    """Markdown: a line a variant, a column a figure, and the ratio of `compared` to the first."""
+    """Markdown: a line a variant, a column a figure, and the ratio of `compared` to the first;
+    without `compared` the variants are not of a kind."""
     heads = ["variant"] + ["%s" % heading for _, heading in columns]
-    if len(variants) > 1:
+    with_ratio = compared is not None and len(variants) > 1
+    if with_ratio:
         heads.append("ratio")
     lines = ["", "### %s" % title, "", "| " + " | ".join(heads) + " |",
              "|" + " --- |" * len(heads)]
     base = next(iter(variants.values()))
     for name, row in variants.items():
         cells = [name] + [cell(row.get(figure)) for figure, _ in columns]
-        if len(variants) > 1:
+        if with_ratio:
             cells.append(ratio(row, base, compared))
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
