@@ -17,6 +17,7 @@ import cases  # noqa: E402
 import cases_life  # noqa: E402
 import cases_watch  # noqa: E402
 import measure  # noqa: E402
+import systems  # noqa: E402
 
 
 class Bench:
@@ -85,8 +86,9 @@ def main():
              cases_watch.CASES}
     options, chosen = parse(list(known))
     bench = Bench(options)
-    # As Ctrl-C: what runs is ended and removed on the way out.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    # What runs is ended and removed on the way out.
+    signal.signal(signal.SIGINT, systems.Interrupts.handle)
+    signal.signal(signal.SIGTERM, systems.Interrupts.handle)
     os.makedirs(bench.folder, exist_ok=True)
     print("## %(cores)d x %(cpu)s, Linux %(kernel)s, commit %(commit)s,"
           " load before %(load_before).2f" % bench.result["machine"])

@@ -46,7 +46,8 @@ def gap_rounds(bench, cluster, trials, break_leader, mend):
         time.sleep(1.5)
         break_leader(leader)
         figures = systems.finish_bench(probe)
-        mend(leader)
+        with systems.Interrupts.hold():
+            mend(leader)
         rounds.append({"gap_ms": figures["longest_gap_ms"], "requests": figures["requests"],
                        "refused": figures["statuses"].get("503", 0), "broken": figures["broken"],
                        "timed_out": figures["timed_out"], "unsent": figures["unsent"]})
@@ -87,7 +88,8 @@ def restart(bench):
                               ("one follower, killed", lambda r: r.kill())):
                 follower = cluster.followers()[0]
                 end(follower)
-                follower.start()
+                with systems.Interrupts.hold():
+                    follower.start()
                 rows[name].append({"ready_s": measure.await_ready("ready", follower.is_ready)})
             for replica in cluster:
                 replica.stop()

@@ -41,7 +41,8 @@ class Peer:
         os.makedirs(self.folder)
         try:
             for number in range(3):
-                with open(os.path.join(self.folder, "log-%d" % number), "wb") as log:
+                with systems.Interrupts.hold(), open(
+                        os.path.join(self.folder, "log-%d" % number), "wb") as log:
                     self.processes.append(subprocess.Popen(
                         self.command(number), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                         cwd=self.folder))

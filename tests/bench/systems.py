@@ -1,7 +1,9 @@
 """The systems under load: three replicas of Muster, and the bare HTTP server as the ceiling."""
+import contextlib
 import json
 import os
 import subprocess
+import sys
 
 import cluster as replicas
 import measure
@@ -11,6 +13,31 @@ BUILD = os.path.dirname(MUSTER)
 LOAD_TIMEOUT_S = 1800
 # A replica with a million instances on a busy machine stops slower than one of the tests.
 replicas.STOP_WITHIN_S = 180
+
+
+class Interrupts:
+    """SIGINT and SIGTERM end the run, but never between the start of a process and the moment when
+    somebody knows that it has to be ended."""
+    held = False
+    pending = None
+
+    @classmethod
+    def handle(cls, number, _):
+        if cls.held:
+            cls.pending = number
+        else:
+            sys.exit(128 + number)
+
+    @classmethod
+    @contextlib.contextmanager
+    def hold(cls):
+        cls.held = True
+        try:
+            yield
+        finally:
+            cls.held = False
+        if cls.pending:
+            sys.exit(128 + cls.pending)
 
 
 class Muster(Cluster):
@@ -28,6 +55,13 @@ class Muster(Cluster):
             super().__exit__(kind, *rest)
         finally:
             subprocess.run(["rm", "-rf", self.data_root], check=True)
+
+    def start(self, wait=True):
+        with Interrupts.hold():
+            super().start(wait=False)
+        if wait:
+            self.wait_ready()
+        return self
 
     @property
     def urls(self):
@@ -92,16 +126,26 @@ class Ceiling:
     """libmicrohttpd with a constant answer."""
 
     def __init__(self, threads):
-        self.process = subprocess.Popen([os.path.join(BUILD, "bench_ceiling"), str(threads)],
-                                        stdout=subprocess.PIPE, text=True)
-        self.url = "http://127.0.0.1:%d" % int(self.process.stdout.readline())
+        self.threads = threads
+        self.process = None
+        self.url = ""
 
     def __enter__(self):
+        try:
+            with Interrupts.hold():
+                self.process = subprocess.Popen(
+                    [os.path.join(BUILD, "bench_ceiling"), str(self.threads)],
+                    stdout=subprocess.PIPE, text=True)
+            self.url = "http://127.0.0.1:%d" % int(self.process.stdout.readline())
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_):
-        self.process.kill()
-        self.process.wait(10)
+        if self.process:
+            self.process.kill()
+            self.process.wait(10)
 
     def load(self, *arguments):
         return measure.with_cpu([self.process.pid], lambda: bench([self.url], *arguments))
