@@ -16,8 +16,8 @@
 
 #define REACHABLE_MS 3000
 /* Preparing and removing: enough to keep the replicas busy, each step tried this often. */
-#define HELPER_CONNECTIONS 64
-#define ATTEMPTS           3
+#define PREPARE_CONNECTIONS 64
+#define ATTEMPTS            3
 /* Files that the process needs besides its connections. */
 #define OTHER_FILES 64
 
@@ -153,7 +153,7 @@ static uint64_t do_all(const struct run *run, enum work_kind kind, uint64_t coun
     work.kind = kind;
     for (int attempt = 0; attempt < ATTEMPTS && failed > 0 && count > 0; attempt++) {
         struct load_options load = load_options_of(run, &work);
-        load.connections = count < HELPER_CONNECTIONS ? (uint32_t)count : HELPER_CONNECTIONS;
+        load.connections = count < PREPARE_CONNECTIONS ? (uint32_t)count : PREPARE_CONNECTIONS;
         load.threads = 1;
         load.requests = count;
         load.stop = stop;
