@@ -68,5 +68,7 @@ enum cli_exit cmd_list(struct cli *cli);
 enum cli_exit cmd_discover(struct cli *cli);
 enum cli_exit cmd_status(struct cli *cli);
 enum cli_exit cmd_members(struct cli *cli);
+enum cli_exit cmd_bench(struct cli *cli);
+extern const char cmd_bench_help[];
 
 #endif
