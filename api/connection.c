@@ -21,7 +21,8 @@
 #define STREAM_BLOCK_BYTES 1024
 /* How many finished calls go on in one turn: ten thousand long-polls may be answered at once, and
  * others want their turn, too. */
-#define RESUMES_MAX 512
+#define WRITES_RESUMED_MAX 4096
+#define READS_RESUMED_MAX  512
 
 enum call_state {
     CALL_NEW,       /* target seen */
@@ -49,8 +50,10 @@ static void wake(struct exchange *x)
 {
     struct call *call = CONTAINER_OF(x, struct call, exchange);
     struct worker *worker = call->worker;
+    struct call_queue *queue =
+        x->stage == STAGE_WRITE ? &worker->finished_writes : &worker->finished_reads;
     TSAN_RELEASE(call);
-    if (!cds_wfcq_enqueue(&worker->finished_head, &worker->finished_tail, &call->finished)) {
+    if (!cds_wfcq_enqueue(&queue->head, &queue->tail, &call->finished)) {
         worker_wake(worker);
     }
 }
@@ -365,24 +368,34 @@ enum MHD_Result connection_handle(void *cls, struct MHD_Connection *connection, 
     return MHD_NO;
 }
 
-bool connection_resume_finished(struct worker *worker)
+static void go_on(struct call *call)
 {
-    for (unsigned i = 0; i < RESUMES_MAX; i++) {
-        struct cds_wfcq_node *node =
-            __cds_wfcq_dequeue_blocking(&worker->finished_head, &worker->finished_tail);
+    TSAN_ACQUIRE(call);
+    cds_wfcq_node_init(&call->finished);
+    if (call->state == CALL_GONE) {
+        call_free(call);
+    } else if (exchange_resume(&call->exchange)) {
+        resume(call, CALL_READY);
+    }
+}
+
+/* `most` of them. True when there are more. */
+static bool resume_some(struct call_queue *queue, unsigned most)
+{
+    for (unsigned i = 0; i < most; i++) {
+        struct cds_wfcq_node *node = __cds_wfcq_dequeue_blocking(&queue->head, &queue->tail);
         if (node == NULL) {
             return false;
         }
-        struct call *call = CONTAINER_OF(node, struct call, finished);
-        TSAN_ACQUIRE(call);
-        cds_wfcq_node_init(node);
-        if (call->state == CALL_GONE) {
-            call_free(call);
-        } else if (exchange_resume(&call->exchange)) {
-            resume(call, CALL_READY);
-        }
+        go_on(CONTAINER_OF(node, struct call, finished));
     }
-    return !cds_wfcq_empty(&worker->finished_head, &worker->finished_tail);
+    return !cds_wfcq_empty(&queue->head, &queue->tail);
+}
+
+bool connection_resume_finished(struct worker *worker)
+{
+    bool writes = resume_some(&worker->finished_writes, WRITES_RESUMED_MAX);
+    return resume_some(&worker->finished_reads, READS_RESUMED_MAX) || writes;
 }
 
 void connection_drop_gone(struct worker *worker)

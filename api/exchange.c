@@ -212,6 +212,7 @@ static bool follow(struct exchange *x, enum next next)
         return false;
     }
     x->write = (struct node_write){.data = x, .done = write_done};
+    x->stage = STAGE_WRITE; /* `wake` may come before node_write returns */
     enum status status = node_write(x->context->node, &x->write, x->command);
     if (status != ST_OK) {
         if (status == ST_BUSY) {
@@ -222,7 +223,6 @@ static bool follow(struct exchange *x, enum next next)
         x->stage = STAGE_DONE;
         return false;
     }
-    x->stage = STAGE_WRITE;
     return true;
 }
 

@@ -164,7 +164,8 @@ static void close_all(struct worker *worker)
             (void)close(fds[i]);
         }
     }
-    cds_wfcq_destroy(&worker->finished_head, &worker->finished_tail);
+    cds_wfcq_destroy(&worker->finished_writes.head, &worker->finished_writes.tail);
+    cds_wfcq_destroy(&worker->finished_reads.head, &worker->finished_reads.tail);
 }
 
 bool worker_start(struct worker *worker, unsigned number, int listen_fd, unsigned connections,
@@ -172,7 +173,8 @@ bool worker_start(struct worker *worker, unsigned number, int listen_fd, unsigne
 {
     *worker = (struct worker){.context = context, .number = number, .accepting = true};
     CHECK(getrandom(&worker->random, sizeof worker->random, 0) == (ssize_t)sizeof worker->random);
-    cds_wfcq_init(&worker->finished_head, &worker->finished_tail);
+    cds_wfcq_init(&worker->finished_writes.head, &worker->finished_writes.tail);
+    cds_wfcq_init(&worker->finished_reads.head, &worker->finished_reads.tail);
     worker->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     worker->watch_fd = epoll_create1(EPOLL_CLOEXEC);
     worker->listen_fd = fcntl(listen_fd, F_DUPFD_CLOEXEC, 0);

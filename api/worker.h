@@ -22,6 +22,11 @@
 #include "api/hub.h"
 #include "server/base/log.h"
 
+struct call_queue {
+    struct cds_wfcq_head head;
+    struct cds_wfcq_tail tail;
+};
+
 struct worker {
     /* immutable after start */
     struct api_context *context;
@@ -34,9 +39,9 @@ struct worker {
     unsigned number;
     /* atomic */
     _Atomic uint64_t stop_ms; /* monotonic: when to stop at the latest; 0: not to */
-    /* calls that the node is done with; any thread -> this one */
-    struct cds_wfcq_head finished_head;
-    struct cds_wfcq_tail finished_tail;
+    /* calls that the node is done with; any thread -> this one. Writes pass the reads, of which
+     * ten thousand may have waited for one of them. */
+    struct call_queue finished_writes, finished_reads;
     /* worker only */
     uint64_t random;
     bool accepting;

@@ -34,7 +34,8 @@ enum status consensus_submit(struct consensus *c, struct consensus_op *op)
     } else if (is_full(c, len)) {
         status = ST_BUSY;
     } else {
-        op->deadline_ms = clock_monotonic_ms() + c->facts.write_timeout_ms;
+        op->taken_ns = clock_monotonic_ns();
+        op->deadline_ms = op->taken_ns / 1000000 + c->facts.write_timeout_ms;
         atomic_fetch_add_explicit(&c->queued_ops, 1, memory_order_relaxed);
         atomic_fetch_add_explicit(&c->queued_bytes, len, memory_order_relaxed);
         cds_wfcq_node_init(&op->node);

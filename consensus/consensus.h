@@ -99,6 +99,7 @@ struct consensus_op {
     struct cds_wfcq_node node;
     struct consensus_op *next;
     uint64_t deadline_ms;
+    uint64_t taken_ns;
 };
 /* ST_BUSY: the queue is full; ST_STOPPING. Then `done` is not called and data stays the caller's.
  */

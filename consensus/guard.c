@@ -11,6 +11,7 @@
 #include "consensus/guard_snapshot.h"
 #include "consensus/message.h"
 #include "server/base/check.h"
+#include "server/base/clock.h"
 #include "server/base/log.h"
 #include "server/base/mem.h"
 #include "server/base/metric.h"
@@ -130,6 +131,7 @@ struct guard_append {
     raft_io_append_cb cb;
     raft_index last;
     uint64_t cuts; /* of the log, when this was submitted */
+    uint64_t begun_ns;
 };
 
 static void append_done(struct raft_io_append *inner, int status)
@@ -139,6 +141,7 @@ static void append_done(struct raft_io_append *inner, int status)
     if (status != 0 && !g->closing) {
         fatal(g, "a log entry could not be written");
     }
+    metric_observe_us(HISTOGRAM_fsync_seconds, (clock_monotonic_ns() - a->begun_ns) / 1000);
     if (status == 0 && a->cuts == g->cuts && a->last > g->durable_index) {
         g->durable_index = a->last;
         mark(g); /* before anybody is told that it is durable */
@@ -160,6 +163,7 @@ static int guarded_append(struct raft_io *io, struct raft_io_append *req,
         .cb = cb,
         .last = g->next_index + n - 1,
         .cuts = g->cuts,
+        .begun_ns = clock_monotonic_ns(),
     };
     g->next_index += n;
     g->last_term = entries[n - 1].term;

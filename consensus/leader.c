@@ -168,6 +168,7 @@ static void build_entry(struct engine *e, struct buffer *out)
     }
     entry_seal(out, bundles);
     CHECK(!out->overflowed);
+    metric_observe(HISTOGRAM_entry_operations, ops);
 }
 
 static void free_request(struct raft_apply *req, int status, void *result)

@@ -7,6 +7,7 @@
 #include "consensus/entry.h"
 #include "server/base/buffer.h"
 #include "server/base/check.h"
+#include "server/base/clock.h"
 #include "server/base/metric.h"
 
 /* Silence of the leader after which a bundle is sent again, besides the election timeout twice. */
@@ -108,6 +109,7 @@ void outbox_add(struct engine *e, struct consensus_op *op)
 static void fill(struct outbox *o, struct op_list *list, uint32_t most)
 {
     struct consensus_op *op;
+    uint64_t oldest_ns = UINT64_MAX;
     while ((op = list->first) != NULL && o->ops_count < most &&
            o->bytes.len + 4 + op->len <= BUNDLE_BYTES_MAX) {
         (void)op_list_take(list);
@@ -121,6 +123,10 @@ static void fill(struct outbox *o, struct op_list *list, uint32_t most)
         if (op->deadline_ms < o->first_deadline_ms) {
             o->first_deadline_ms = op->deadline_ms;
         }
+        oldest_ns = op->taken_ns < oldest_ns ? op->taken_ns : oldest_ns;
+    }
+    if (oldest_ns != UINT64_MAX) {
+        metric_observe_us(HISTOGRAM_queue_seconds, (clock_monotonic_ns() - oldest_ns) / 1000);
     }
 }
 

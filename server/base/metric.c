@@ -2,9 +2,12 @@
 
 #include <inttypes.h>
 #include <stdatomic.h>
+#include <stdbool.h>
+#include <string.h>
 
 #define BUCKETS         20
 #define FIRST_BUCKET_US 32u
+#define US_A_SECOND     1e6
 
 static const struct {
     const char *name, *help, *type;
@@ -33,7 +36,7 @@ static const struct {
 static _Atomic int64_t values[METRICS];
 static struct {
     _Atomic uint64_t buckets[BUCKETS + 1]; /* the last: above all bounds */
-    _Atomic uint64_t sum_us;
+    _Atomic uint64_t sum;                  /* of microseconds or numbers */
 } observed[HISTOGRAMS];
 
 void metric_add(enum metric metric, int64_t amount)
@@ -51,32 +54,53 @@ int64_t metric_get(enum metric metric)
     return atomic_load_explicit(&values[metric], memory_order_relaxed);
 }
 
-void metric_observe_us(enum histogram histogram, uint64_t microseconds)
+static void observe(enum histogram histogram, uint64_t value, uint64_t first)
 {
     unsigned bucket = 0;
-    while (bucket < BUCKETS && microseconds > (uint64_t)FIRST_BUCKET_US << bucket) {
+    while (bucket < BUCKETS && value > first << bucket) {
         bucket++;
     }
     atomic_fetch_add_explicit(&observed[histogram].buckets[bucket], 1, memory_order_relaxed);
-    atomic_fetch_add_explicit(&observed[histogram].sum_us, microseconds, memory_order_relaxed);
+    atomic_fetch_add_explicit(&observed[histogram].sum, value, memory_order_relaxed);
+}
+
+void metric_observe_us(enum histogram histogram, uint64_t microseconds)
+{
+    observe(histogram, microseconds, FIRST_BUCKET_US);
+}
+
+void metric_observe(enum histogram histogram, uint64_t number)
+{
+    observe(histogram, number, 1);
+}
+
+static bool is_of_seconds(const char *name)
+{
+    static const char suffix[] = "_seconds";
+    size_t len = strlen(name);
+    return len >= sizeof suffix - 1 && strcmp(name + len - (sizeof suffix - 1), suffix) == 0;
 }
 
 static void render_histogram(struct buffer *out, enum histogram h)
 {
     const char *name = histograms[h].name;
+    bool seconds = is_of_seconds(name);
+    uint64_t first = seconds ? FIRST_BUCKET_US : 1;
+    double unit = seconds ? US_A_SECOND : 1;
+    int digits = seconds ? 6 : 0;
     buffer_printf(out, "# HELP muster_%s %s\n# TYPE muster_%s histogram\n", name,
                   histograms[h].help, name);
     uint64_t count = 0;
     for (unsigned i = 0; i < BUCKETS; i++) {
         count += atomic_load_explicit(&observed[h].buckets[i], memory_order_relaxed);
-        buffer_printf(out, "muster_%s_bucket{le=\"%.6f\"} %" PRIu64 "\n", name,
-                      (double)((uint64_t)FIRST_BUCKET_US << i) / 1e6, count);
+        buffer_printf(out, "muster_%s_bucket{le=\"%.*f\"} %" PRIu64 "\n", name, digits,
+                      (double)(first << i) / unit, count);
     }
     count += atomic_load_explicit(&observed[h].buckets[BUCKETS], memory_order_relaxed);
-    uint64_t sum_us = atomic_load_explicit(&observed[h].sum_us, memory_order_relaxed);
+    uint64_t sum = atomic_load_explicit(&observed[h].sum, memory_order_relaxed);
     buffer_printf(out, "muster_%s_bucket{le=\"+Inf\"} %" PRIu64 "\n", name, count);
-    buffer_printf(out, "muster_%s_sum %.6f\nmuster_%s_count %" PRIu64 "\n", name,
-                  (double)sum_us / 1e6, name, count);
+    buffer_printf(out, "muster_%s_sum %.*f\nmuster_%s_count %" PRIu64 "\n", name, digits,
+                  (double)sum / unit, name, count);
 }
 
 void metric_render(struct buffer *out)

@@ -33,8 +33,10 @@ enum histogram {
 void metric_add(enum metric metric, int64_t amount);
 void metric_set(enum metric metric, int64_t value);
 int64_t metric_get(enum metric metric);
-/* Buckets are powers of two from 32 microseconds to about 17 seconds. */
+/* Buckets are powers of two: from 32 microseconds to about 17 seconds, or from 1 to half a million.
+ */
 void metric_observe_us(enum histogram histogram, uint64_t microseconds);
+void metric_observe(enum histogram histogram, uint64_t number);
 /* All of them in Prometheus' text format, version 0.0.4. */
 void metric_render(struct buffer *out);
 

@@ -43,6 +43,7 @@ struct node {
     uint32_t events_kept; /* immutable after start */
     _Atomic(struct node_listener *) listeners;
     _Atomic uint64_t changed_ns;
+    uint64_t entry_ns; /* when the entry being applied was begun */
 };
 
 /* replica.c */

@@ -37,9 +37,33 @@ static void retire(void *ctx, void **memory, size_t count)
     call_rcu(&r->head, free_retired);
 }
 
+struct growth {
+    struct rcu_head head;
+    void *table;
+    size_t buckets;
+};
+
+static void grow_table(struct rcu_head *head)
+{
+    struct growth *g = CONTAINER_OF(head, struct growth, head);
+    TSAN_ACQUIRE(g);
+    registry_grow(g->table, g->buckets);
+    free(g);
+}
+
+/* liburcu's thread has time for it. */
+static void grow(void *ctx, void *table, size_t buckets)
+{
+    (void)ctx;
+    struct growth *g = mem_alloc(sizeof *g);
+    *g = (struct growth){.table = table, .buckets = buckets};
+    TSAN_RELEASE(g);
+    call_rcu(&g->head, grow_table);
+}
+
 struct registry *replica_create_registry(struct node *node)
 {
-    const struct registry_options options = {.retire = retire, .ctx = node};
+    const struct registry_options options = {.retire = retire, .grow = grow, .ctx = node};
     return registry_create(&options);
 }
 
@@ -59,6 +83,7 @@ static void app_begin(void *ctx, uint64_t index, const uint8_t *data, size_t len
     struct stamp stamp;
     enum status status = wire_stamp_decode(data, len, &stamp);
     CHECK(status == ST_OK);
+    node->entry_ns = clock_monotonic_ns();
     registry_begin(node->registry, index, &stamp);
 }
 
@@ -103,12 +128,16 @@ static void tell_listeners(struct node *node)
 static void app_end(void *ctx)
 {
     struct node *node = ctx;
+    uint64_t begun_ns = clock_monotonic_ns();
     uint64_t events_before = registry_view(node->registry)->events_last;
     registry_end(node->registry);
     if (registry_view(node->registry)->events_last != events_before) {
         tell_listeners(node);
     }
     watch_entry(node);
+    uint64_t done_ns = clock_monotonic_ns();
+    metric_observe_us(HISTOGRAM_view_seconds, (done_ns - begun_ns) / 1000);
+    metric_observe_us(HISTOGRAM_apply_seconds, (done_ns - node->entry_ns) / 1000);
 }
 
 /* --- snapshots --- */
@@ -137,12 +166,14 @@ static enum status app_restore(void *ctx, const uint8_t *data, size_t len)
     struct registry *new = replica_create_registry(node);
     enum status status = wire_snapshot_decode(data, len, new);
     if (status != ST_OK) {
+        rcu_barrier();
         registry_destroy(new);
         return status;
     }
     TSAN_RELEASE(node);
     rcu_assign_pointer(node->registry, new);
-    synchronize_rcu(); /* readers of the old one are gone */
+    synchronize_rcu(); /* readers of the old one are gone, */
+    rcu_barrier();     /* and nothing is done to its table any more */
     registry_destroy(old);
     tell_listeners(node);
     watch_restored(node);

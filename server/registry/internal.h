@@ -69,6 +69,7 @@ struct registry {
     struct registry_options options;
     struct ptree_kind services_kind, records_kind, tallies_kind;
     struct cds_lfht *by_id;
+    size_t buckets; /* of by_id, once it has grown */
     struct leases leases;
     struct view work;       /* what the next view will say */
     struct view *view;      /* published */

@@ -55,11 +55,12 @@ struct registry *registry_create(const struct registry_options *options)
     r->services_kind = kind_of(r, service_key);
     r->records_kind = kind_of(r, record_key);
     r->tallies_kind = kind_of(r, tally_key);
-    /* Without accounting it grows by the longest chain it meets: to gigabytes, with luck so bad as
-     * hundreds of thousands of ids have by nature. */
-    r->by_id = cds_lfht_new(TABLE_BUCKETS_MIN, TABLE_BUCKETS_MIN, 0,
-                            CDS_LFHT_AUTO_RESIZE | CDS_LFHT_ACCOUNTING, NULL);
+    /* We let it grow ourselves. By itself it would grow by the longest chain that it meets: to
+     * gigabytes, with luck so bad as hundreds of thousands of ids have by nature; or, counting,
+     * only when chains are eight long. */
+    r->by_id = cds_lfht_new(TABLE_BUCKETS_MIN, TABLE_BUCKETS_MIN, 0, 0, NULL);
     CHECK(r->by_id != NULL);
+    r->buckets = TABLE_BUCKETS_MIN;
     leases_init(&r->leases);
     r->work.registry = r;
     r->work.events_first = 1;
@@ -319,6 +320,28 @@ void registry_apply(struct registry *r, uint32_t position, const struct command 
     }
 }
 
+void registry_grow(void *table, size_t buckets)
+{
+    cds_lfht_resize(table, buckets);
+}
+
+/* One bucket an instance. It stays as large as it was. */
+static void grow_table(struct registry *r)
+{
+    size_t count = ptree_count(&r->work.instances);
+    if (count <= r->buckets) {
+        return;
+    }
+    while (r->buckets < count) {
+        r->buckets *= 2;
+    }
+    if (r->options.grow != NULL) {
+        r->options.grow(r->options.ctx, r->by_id, r->buckets);
+    } else {
+        registry_grow(r->by_id, r->buckets);
+    }
+}
+
 void registry_end(struct registry *r)
 {
     CHECK(r->in_entry);
@@ -331,6 +354,7 @@ void registry_end(struct registry *r)
     ptree_publish(&r->records_kind);
     ptree_publish(&r->tallies_kind);
     give_retired(r);
+    grow_table(r);
 }
 
 struct touched registry_touched(const struct registry *r)

@@ -22,9 +22,13 @@ struct registry_options {
      * go to registry_free_retired() after a grace period. NULL: at once (without reader threads).
      */
     void (*retire)(void *ctx, void **memory, size_t count);
+    /* Calls registry_grow(table, buckets) soon, on a thread of its own that is registered with
+     * liburcu. It must have returned when the registry is destroyed. NULL: at once. */
+    void (*grow)(void *ctx, void *table, size_t buckets);
     void *ctx;
 };
 void registry_free_retired(void **memory, size_t count);
+void registry_grow(void *table, size_t buckets);
 
 struct registry *registry_create(const struct registry_options *options);
 /* No reader may be left. NULL is accepted. */

@@ -323,7 +323,8 @@ enum status consensus_submit(struct consensus *c, struct consensus_op *op)
     if (is_write(op)) {
         truth_submitted(op->data, op->len);
     }
-    op->deadline_ms = clock_monotonic_ms() + c->facts.write_timeout_ms;
+    op->taken_ns = clock_monotonic_ns();
+    op->deadline_ms = op->taken_ns / 1000000 + c->facts.write_timeout_ms;
     if (c->queue.first == NULL) {
         world_call(on_wake, rng_below(200 * US), c->member);
     }
