@@ -221,15 +221,15 @@ enum cli_exit cmd_heartbeat(struct cli *cli)
 static enum cli_exit change_instance(struct cli *cli, const char *method, const char *suffix,
                                      const json_t *body, const char *done)
 {
-    struct buffer path;
+    struct bytes path;
     struct http_answer answer;
     enum cli_exit exit_status = CLI_USAGE;
-    buffer_init(&path, CLI_PATH_BYTES_MAX);
-    buffer_append_text(&path, "/instances/");
-    cli_path_encode(&path, cli->args.words[0]);
-    buffer_append_text(&path, suffix);
+    bytes_init(&path, PATH_BYTES_MAX);
+    bytes_append_text(&path, "/instances/");
+    bytes_append_encoded(&path, cli->args.words[0]);
+    bytes_append_text(&path, suffix);
     struct http_request request = {
-        .method = method, .path = cli_path_text(&path), .body = body, .repeatable = true};
+        .method = method, .path = bytes_text(&path), .body = body, .repeatable = true};
     if (request.path == NULL) {
         cli_usage(cli, "the ID is too long");
     } else {
@@ -243,7 +243,7 @@ static enum cli_exit change_instance(struct cli *cli, const char *method, const 
         }
         http_answer_done(&answer);
     }
-    buffer_done(&path);
+    bytes_done(&path);
     return exit_status;
 }
 

@@ -7,6 +7,7 @@
 
 #include "client/cli/cli.h"
 #include "client/cli/output.h"
+#include "server/base/check.h"
 #include "server/base/limits.h"
 #include "server/base/text.h"
 
@@ -54,6 +55,15 @@ static const struct args_option list_options[] = {
     {.name = "service"}, FILTER_OPTIONS, {.name = NULL}};
 static const struct args_option discover_options[] = {
     {.name = "strategy"}, {.name = "near"}, FILTER_OPTIONS, {.name = NULL}};
+
+static const struct args_option watch_options[] = {
+    {.name = "type"},
+    {.name = "id"},
+    {.name = "event", .repeated = true},
+    {.name = "after"},
+    {.name = "snapshot", .bare = true},
+    {.name = NULL},
+};
 
 static const struct command commands[] = {
     {"register", cmd_register, register_options, "NAME --port P [OPTION]...",
@@ -109,6 +119,23 @@ static const struct command commands[] = {
      "Examples:\n"
      "  curl http://$(muster discover web)/\n"
      "  muster discover web --strategy weighted --tag blue --output json\n"},
+    {"watch", cmd_watch, watch_options, "[SERVICE] [OPTION]...", "print events as they happen",
+     "One line an event: registered, updated, deregistered, expired, recovered, reaped, health,\n"
+     "maintenance. When a replica goes away the next one is followed from the same place: no "
+     "event\n"
+     "comes twice and none is missed, or a line on stderr says `reset`. Ends with ctrl-C, status "
+     "0.\n"
+     "\n"
+     "  --snapshot     first what is there (`present`), then `synced`, then events\n"
+     "  --event E      only this kind; repeatable\n"
+     "  --type T       --id I\n"
+     "  --after ID     from after the event with this id, such as 17.0\n"
+     "  --output json  one JSON object a line\n"
+     "\n"
+     "Examples:\n"
+     "  muster watch\n"
+     "  muster watch web --event expired --event recovered\n"
+     "  muster watch web --snapshot --output json | jq -r '.event + \" \" + .instance.id'\n"},
     {"status", cmd_status, NULL, "", "ask every replica how it is",
      "Asks the replicas of --server and those that they know of. Exit status 3 when none answers.\n"
      "\n"
@@ -145,6 +172,7 @@ static void print_help(void)
          "  muster register web --id web-1 --port 8080 --ttl 30s\n"
          "  muster heartbeat web-1\n"
          "  curl http://$(muster discover web)/\n"
+         "  muster watch web\n"
          "  muster --server http://a:9000,http://b:9000,http://c:9000 status\n"
          "\n"
          "Exit status:\n"
@@ -187,9 +215,8 @@ static bool take_globals(struct cli *cli)
         return false;
     }
     cli->json = output != NULL && strcmp(output, "json") == 0;
-    if (!text_parse_duration_ms(timeout != NULL ? timeout : DEFAULT_TIMEOUT,
-                                &cli->failover.timeout_ms) ||
-        cli->failover.timeout_ms == 0 || cli->failover.timeout_ms > WAIT_MS_MAX) {
+    if (!text_parse_duration_ms(timeout != NULL ? timeout : DEFAULT_TIMEOUT, &cli->timeout_ms) ||
+        cli->timeout_ms == 0 || cli->timeout_ms > WAIT_MS_MAX) {
         cli_usage(cli, "--timeout %s is not a duration up to 10m such as 500ms or 30s", timeout);
         return false;
     }
@@ -218,9 +245,9 @@ static enum cli_exit run(struct cli *cli)
         return CLI_USAGE;
     }
     cli->failover.servers = &cli->servers;
-    cli->failover.http = http_open();
+    CHECK(loop_init(&cli->loop));
     enum cli_exit exit_status = command->run(cli);
-    http_close(cli->failover.http);
+    loop_done(&cli->loop);
     return exit_status;
 }
 

@@ -1,4 +1,4 @@
-#include "client/cli/servers.h"
+#include "client/lib/servers.h"
 
 #include <stdio.h>
 #include <string.h>

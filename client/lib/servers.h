@@ -1,8 +1,8 @@
 /* The replicas' addresses: "http://a:9000,b:9000" as a list of URLs without a slash at the end.
  *
  * Owns: nothing but its own memory. */
-#ifndef MUSTER_CLI_SERVERS_H
-#define MUSTER_CLI_SERVERS_H
+#ifndef MUSTER_LIB_SERVERS_H
+#define MUSTER_LIB_SERVERS_H
 
 #include <stdbool.h>
 #include <stddef.h>
