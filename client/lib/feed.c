@@ -341,6 +341,12 @@ bool feed_start(struct feed *feed, struct loop *loop, const struct servers *serv
     return true;
 }
 
+void feed_fail(struct feed *feed, const char *why)
+{
+    feed->fault = why;
+    feed->synced = !feed->snapshot;
+}
+
 void feed_stop(struct feed *feed)
 {
     if (feed->loop == NULL) {

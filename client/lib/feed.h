@@ -84,6 +84,9 @@ struct feed {
  * first replica asked is `server`. */
 MUST_USE bool feed_start(struct feed *feed, struct loop *loop, const struct servers *servers,
                          size_t server, const struct feed_options *options);
+/* From on_item: what came cannot be used. The stream is left, and begins anew, with a snapshot if
+ * that was asked for. */
+void feed_fail(struct feed *feed, const char *why);
 /* No item comes any more. Harmless on a feed that is zeroed or stopped. */
 void feed_stop(struct feed *feed);
 

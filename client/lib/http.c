@@ -42,6 +42,16 @@ static int close_socket(void *ctx, curl_socket_t fd)
     return close(fd);
 }
 
+void http_close_sockets(struct http_sockets *sockets)
+{
+    for (size_t i = 0; i < HTTP_SOCKETS_MAX; i++) {
+        int held = atomic_exchange(&sockets->fds[i], 0);
+        if (held != 0) {
+            close(held - 1);
+        }
+    }
+}
+
 bool http_prepare(CURL *curl, const char *server, const char *path, struct http_sockets *sockets)
 {
     size_t size = strlen(server) + strlen(path) + 1;

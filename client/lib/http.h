@@ -47,6 +47,9 @@ struct http_sockets {
     _Atomic int fds[HTTP_SOCKETS_MAX]; /* descriptor + 1; 0: free */
 };
 
+/* In the child of a fork: closes its copies, and tells nobody. */
+void http_close_sockets(struct http_sockets *sockets);
+
 /* What every handle of Muster has in common. False without memory. */
 MUST_USE bool http_prepare(CURL *curl, const char *server, const char *path,
                            struct http_sockets *sockets);
