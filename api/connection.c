@@ -7,6 +7,7 @@
 #include <sys/epoll.h>
 
 #include "api/router.h"
+#include "api/stream.h"
 #include "server/base/check.h"
 #include "server/base/limits.h"
 #include "server/base/mem.h"
@@ -17,12 +18,18 @@
  * the answer and the connection stays usable. */
 #define DISCARD_BYTES_MAX (16u * 1024 * 1024)
 
+#define STREAM_BLOCK_BYTES 1024
+/* How many finished calls go on in one turn: ten thousand long-polls may be answered at once, and
+ * others want their turn, too. */
+#define RESUMES_MAX 512
+
 enum call_state {
     CALL_NEW,       /* target seen */
     CALL_BODY,      /* headers seen */
     CALL_SUSPENDED, /* with the node */
     CALL_READY,     /* the reply is complete */
     CALL_GONE,      /* still with the node, but the client has gone away */
+    CALL_STREAM,    /* events are sent as they come, until the client has gone away */
 };
 
 struct call {
@@ -31,7 +38,8 @@ struct call {
     struct MHD_Connection *connection;
     struct cds_wfcq_node finished; /* in worker's queue */
     enum call_state state;
-    bool watched; /* is in worker's watch_fd */
+    bool watched;  /* is in worker's watch_fd */
+    bool deserted; /* a stream without a client */
     char *target;
     uint64_t received; /* bytes of body */
 };
@@ -47,6 +55,11 @@ static void wake(struct exchange *x)
     }
 }
 
+static void wake_worker(void *ctx)
+{
+    worker_wake(ctx);
+}
+
 void *connection_target(void *cls, const char *target, struct MHD_Connection *connection)
 {
     struct worker *worker = cls;
@@ -57,6 +70,25 @@ void *connection_target(void *cls, const char *target, struct MHD_Connection *co
     cds_wfcq_node_init(&call->finished);
     exchange_init(&call->exchange, worker->context, &worker->random, wake);
     return call;
+}
+
+static int socket_of(const struct call *call)
+{
+    return MHD_get_connection_info(call->connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+}
+
+static void watch_client(struct call *call)
+{
+    struct epoll_event event = {.events = EPOLLRDHUP | EPOLLONESHOT, .data.ptr = call};
+    call->watched = epoll_ctl(call->worker->watch_fd, EPOLL_CTL_ADD, socket_of(call), &event) == 0;
+}
+
+static void unwatch_client(struct call *call)
+{
+    if (call->watched) {
+        (void)epoll_ctl(call->worker->watch_fd, EPOLL_CTL_DEL, socket_of(call), NULL);
+        call->watched = false;
+    }
 }
 
 static void call_free(struct call *call)
@@ -76,6 +108,10 @@ void connection_completed(void *cls, struct MHD_Connection *connection, void **r
         return; /* freed when the node is done with it */
     }
     CHECK(call->state != CALL_SUSPENDED);
+    if (call->state == CALL_STREAM) {
+        unwatch_client(call);
+        hub_remove(&call->worker->hub, call->exchange.stream);
+    }
     call_free(call);
 }
 
@@ -118,20 +154,90 @@ static void add_headers(struct MHD_Response *response, const struct exchange *x)
     if (x->reply.status == 503) {
         (void)MHD_add_response_header(response, "Retry-After", "1");
     }
-    if (atomic_load_explicit(&x->context->draining, memory_order_relaxed)) {
+    if (x->stream != NULL) {
+        (void)MHD_add_response_header(response, "X-Accel-Buffering", "no"); /* nginx */
+    } else if (atomic_load_explicit(&x->context->draining, memory_order_relaxed)) {
         (void)MHD_add_response_header(response, "Connection", "close");
     }
 }
 
-static enum MHD_Result answer(struct call *call)
+/* libmicrohttpd asks for the next piece of a stream. */
+static ssize_t read_stream(void *cls, uint64_t at, char *out, size_t max)
 {
-    struct reply *reply = &call->exchange.reply;
+    struct call *call = cls;
+    struct stream *stream = call->exchange.stream;
+    struct hub *hub = &call->worker->hub;
+    (void)at;
+    size_t len = call->deserted ? 0 : stream_read(stream, out, max);
+    if (len > 0) {
+        hub_moved(hub, stream);
+        return (ssize_t)len;
+    }
+    if (stream->closed || call->deserted) {
+        return MHD_CONTENT_READER_END_OF_STREAM;
+    }
+    hub_is_idle(hub, stream);
+    MHD_suspend_connection(call->connection);
+    return 0;
+}
+
+static void resume_stream(struct stream *stream)
+{
+    const struct call *call = stream->owner;
+    MHD_resume_connection(call->connection);
+}
+
+static void cut_stream(struct stream *stream)
+{
+    const struct call *call = stream->owner;
+    char position[64];
+    stream_describe(stream, position, sizeof position);
+    log_write(LOG_INFO, "http", "the reader of an event stream has stopped reading; cut off",
+              "resumes_at=\"%s\"", position);
+    (void)shutdown(socket_of(call), SHUT_RDWR);
+}
+
+void connection_hub_start(struct worker *worker)
+{
+    const struct hub_actions actions = {
+        .wake = wake_worker, .resume = resume_stream, .cut = cut_stream, .ctx = worker};
+    hub_start(&worker->hub, worker->context->node, &actions);
+}
+
+static struct MHD_Response *stream_response(struct call *call)
+{
+    /* Pieces go into the connection's own memory; the block is for clients of HTTP/1.0. */
+    struct MHD_Response *response = MHD_create_response_from_callback(
+        MHD_SIZE_UNKNOWN, STREAM_BLOCK_BYTES, read_stream, call, NULL);
+    int bytes = STREAM_SOCKET_BYTES;
+    (void)setsockopt(socket_of(call), SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
+    call->state = CALL_STREAM;
+    call->exchange.stream->owner = call;
+    view_lock();
+    hub_add(&call->worker->hub, call->exchange.stream);
+    view_unlock();
+    watch_client(call);
+    return response;
+}
+
+static struct MHD_Response *plain_response(struct call *call)
+{
     size_t len;
-    uint8_t *body = buffer_take(&reply->body, &len);
+    uint8_t *body = buffer_take(&call->exchange.reply.body, &len);
     struct MHD_Response *response =
         MHD_create_response_from_buffer(len, body, MHD_RESPMEM_MUST_FREE);
     if (response == NULL) {
         free(body);
+    }
+    return response;
+}
+
+static enum MHD_Result answer(struct call *call)
+{
+    const struct reply *reply = &call->exchange.reply;
+    struct MHD_Response *response =
+        call->exchange.stream != NULL ? stream_response(call) : plain_response(call);
+    if (response == NULL) {
         return MHD_NO;
     }
     add_headers(response, &call->exchange);
@@ -188,6 +294,7 @@ static enum MHD_Result begin(struct call *call, const char *method)
     request->method = request_method(method);
     request->accept = header(call, MHD_HTTP_HEADER_ACCEPT);
     request->content_type = header(call, MHD_HTTP_HEADER_CONTENT_TYPE);
+    request->last_event_id = header(call, "Last-Event-ID");
     request->peer = info->client_addr;
     exchange_route(&call->exchange, call->target);
     call->state = CALL_BODY;
@@ -209,11 +316,6 @@ static enum MHD_Result take_body(struct call *call, const char *piece, size_t *l
     return call->received <= body->limit + DISCARD_BYTES_MAX ? MHD_YES : MHD_NO;
 }
 
-static int socket_of(const struct call *call)
-{
-    return MHD_get_connection_info(call->connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
-}
-
 /* A read may wait for minutes, so its client is watched. A write is over soon, and its client is
  * answered even if it has closed its half of the connection. */
 static void suspend(struct call *call)
@@ -221,18 +323,13 @@ static void suspend(struct call *call)
     call->state = CALL_SUSPENDED;
     MHD_suspend_connection(call->connection);
     if (call->exchange.stage != STAGE_WRITE) {
-        struct epoll_event event = {.events = EPOLLRDHUP | EPOLLONESHOT, .data.ptr = call};
-        call->watched =
-            epoll_ctl(call->worker->watch_fd, EPOLL_CTL_ADD, socket_of(call), &event) == 0;
+        watch_client(call);
     }
 }
 
 static void resume(struct call *call, enum call_state state)
 {
-    if (call->watched) {
-        (void)epoll_ctl(call->worker->watch_fd, EPOLL_CTL_DEL, socket_of(call), NULL);
-        call->watched = false;
-    }
+    unwatch_client(call);
     call->state = state;
     MHD_resume_connection(call->connection);
 }
@@ -262,19 +359,20 @@ enum MHD_Result connection_handle(void *cls, struct MHD_Connection *connection, 
         return MHD_YES;
     case CALL_GONE:
         return answer_nobody(call);
+    case CALL_STREAM:
+        break; /* libmicrohttpd has its response */
     }
     return MHD_NO;
 }
 
-void connection_resume_finished(struct worker *worker)
+bool connection_resume_finished(struct worker *worker)
 {
-    struct cds_wfcq_head head;
-    struct cds_wfcq_tail tail;
-    struct cds_wfcq_node *node, *next;
-    cds_wfcq_init(&head, &tail);
-    (void)__cds_wfcq_splice_blocking(&head, &tail, &worker->finished_head, &worker->finished_tail);
-    __cds_wfcq_for_each_blocking_safe(&head, &tail, node, next)
-    {
+    for (unsigned i = 0; i < RESUMES_MAX; i++) {
+        struct cds_wfcq_node *node =
+            __cds_wfcq_dequeue_blocking(&worker->finished_head, &worker->finished_tail);
+        if (node == NULL) {
+            return false;
+        }
         struct call *call = CONTAINER_OF(node, struct call, finished);
         TSAN_ACQUIRE(call);
         cds_wfcq_node_init(node);
@@ -284,7 +382,7 @@ void connection_resume_finished(struct worker *worker)
             resume(call, CALL_READY);
         }
     }
-    cds_wfcq_destroy(&head, &tail);
+    return !cds_wfcq_empty(&worker->finished_head, &worker->finished_tail);
 }
 
 void connection_drop_gone(struct worker *worker)
@@ -292,6 +390,12 @@ void connection_drop_gone(struct worker *worker)
     struct epoll_event events[64];
     int count = epoll_wait(worker->watch_fd, events, (int)ARRAY_LENGTH(events), 0);
     for (int i = 0; i < count; i++) {
-        resume(events[i].data.ptr, CALL_GONE);
+        struct call *call = events[i].data.ptr;
+        if (call->state == CALL_STREAM) {
+            call->deserted = true;
+            hub_wake(&worker->hub, call->exchange.stream);
+        } else {
+            resume(call, CALL_GONE);
+        }
     }
 }

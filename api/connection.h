@@ -25,8 +25,10 @@ void connection_completed(void *cls, struct MHD_Connection *connection, void **r
 void connection_counted(void *cls, struct MHD_Connection *connection, void **socket_context,
                         enum MHD_ConnectionNotificationCode code);
 
-/* Goes on with all calls that the node is done with. */
-void connection_resume_finished(struct worker *worker);
+/* Sets up the worker's hub. */
+void connection_hub_start(struct worker *worker);
+/* Goes on with calls that the node is done with. True when there are more of them. */
+bool connection_resume_finished(struct worker *worker);
 /* Closes suspended connections whose clients have gone away. */
 void connection_drop_gone(struct worker *worker);
 

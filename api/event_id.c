@@ -6,35 +6,26 @@
 
 #include "server/base/text.h"
 
-bool event_id_parse(const char *text, struct event_id *ret_id)
+bool event_id_parse(const char *text, struct position *ret_position)
 {
     char index[EVENT_ID_SIZE];
     size_t len = strcspn(text, ".");
-    struct event_id id;
-    uint64_t position;
+    uint64_t log_index;
+    uint64_t place;
     if (text[len] == '\0' || len >= sizeof index) {
         return false;
     }
     memcpy(index, text, len);
     index[len] = '\0';
-    if (!text_parse_u64(index, UINT64_MAX, &id.index) ||
-        !text_parse_u64(text + len + 1, UINT32_MAX, &position)) {
+    if (!text_parse_u64(index, UINT64_MAX, &log_index) ||
+        !text_parse_u64(text + len + 1, UINT32_MAX, &place)) {
         return false;
     }
-    id.position = (uint32_t)position;
-    *ret_id = id;
+    *ret_position = (struct position){.index = log_index, .place = (uint32_t)place};
     return true;
 }
 
-void event_id_format(struct event_id id, char out[EVENT_ID_SIZE])
+void event_id_format(struct position position, char out[EVENT_ID_SIZE])
 {
-    (void)snprintf(out, EVENT_ID_SIZE, "%" PRIu64 ".%" PRIu32, id.index, id.position);
-}
-
-int event_id_compare(struct event_id a, struct event_id b)
-{
-    if (a.index != b.index) {
-        return a.index < b.index ? -1 : 1;
-    }
-    return (a.position > b.position) - (a.position < b.position);
+    (void)snprintf(out, EVENT_ID_SIZE, "%" PRIu64 ".%" PRIu32, position.index, position.place);
 }

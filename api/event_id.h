@@ -5,20 +5,13 @@
 #define MUSTER_API_EVENT_ID_H
 
 #include <stdbool.h>
-#include <stdint.h>
 
 #include "server/base/compiler.h"
-
-struct event_id {
-    uint64_t index;
-    uint32_t position;
-};
+#include "server/node/feed.h"
 
 #define EVENT_ID_SIZE 32
 
-MUST_USE bool event_id_parse(const char *text, struct event_id *ret_id);
-void event_id_format(struct event_id id, char out[EVENT_ID_SIZE]);
-/* Below, at or above 0 as a is before, at or behind b. */
-int event_id_compare(struct event_id a, struct event_id b);
+MUST_USE bool event_id_parse(const char *text, struct position *ret_position);
+void event_id_format(struct position position, char out[EVENT_ID_SIZE]);
 
 #endif

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "api/router.h"
+#include "api/stream.h"
 #include "server/base/clock.h"
 #include "server/base/limits.h"
 #include "server/base/mem.h"
@@ -25,6 +26,9 @@ void exchange_done(struct exchange *x)
 {
     if (x->state != NULL) {
         x->state_free(x->state);
+    }
+    if (x->stream != NULL) {
+        stream_free(x->stream);
     }
     free(x->watched);
     request_done(&x->request);
@@ -203,6 +207,10 @@ static bool follow(struct exchange *x, enum next next)
         x->stage = STAGE_DONE;
         return false;
     }
+    if (next == NEXT_PROOF) {
+        x->stage = STAGE_LINEAR;
+        return false;
+    }
     x->write = (struct node_write){.data = x, .done = write_done};
     enum status status = node_write(x->context->node, &x->write, x->command);
     if (status != ST_OK) {
@@ -297,6 +305,7 @@ bool exchange_resume(struct exchange *x)
     switch (x->stage) {
     case STAGE_LINEAR:
         if (outcome == ST_OK) {
+            x->proven = true;
             x->stage = STAGE_APPLIED;
         } else {
             refuse(x, outcome == ST_TIMEOUT ? ST_NO_LEADER : outcome);

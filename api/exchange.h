@@ -28,7 +28,7 @@ struct api_context {
     uint32_t ttl_ms;
     uint32_t reap_after_ms;
     uint64_t started_ms;
-    atomic_bool draining;
+    atomic_bool draining; /* streams end, no more are begun */
     /* For strategy=round_robin, by hash of the service's name. */
     _Atomic uint32_t turns[TURNS_SLOTS];
 };
@@ -37,11 +37,13 @@ struct api_context {
 enum next {
     NEXT_REPLY, /* the reply is complete */
     NEXT_WRITE, /* `command` is to be submitted, then `finish` called */
+    NEXT_PROOF, /* a leader proof, then the handler once more */
 };
 
 enum stage { STAGE_LINEAR, STAGE_APPLIED, STAGE_WATCH, STAGE_HANDLE, STAGE_WRITE, STAGE_DONE };
 
 struct route;
+struct stream;
 
 struct exchange {
     struct api_context *context;
@@ -53,9 +55,11 @@ struct exchange {
 
     enum stage stage;
     uint64_t min_index;
-    uint64_t after_index; /* index=N */
-    uint64_t deadline_ms; /* of the wait for a change, monotonic */
-    char *watched;        /* name of the service waited for */
+    uint64_t after_index;  /* index=N */
+    uint64_t deadline_ms;  /* of the wait for a change, monotonic */
+    char *watched;         /* name of the service waited for */
+    bool proven;           /* the leader proof was there */
+    struct stream *stream; /* the body is this, in place of the reply's */
 
     /* Of the handlers of writes. */
     void *state;

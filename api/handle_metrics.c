@@ -74,6 +74,11 @@ static void render_registry(struct exchange *x, struct buffer *out)
         buffer_printf(out, "muster_instances{health=\"%s\"} %u\n", health_name((enum health)h),
                       view->counts[h]);
     }
+    const struct event *oldest = view_event(view, view->events_first);
+    gauge(out, "events_kept", "Events that streams can be resumed behind",
+          view->events_last + 1 - view->events_first);
+    gauge(out, "events_oldest_index", "Log index of the oldest event kept; 0: there is none",
+          oldest != NULL ? oldest->index : 0);
     view_unlock();
 }
 

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "api/event_id.h"
+
 static void render_tags(struct json_out *json, const struct record *record)
 {
     const char *tag = record_tags(record);
@@ -64,4 +66,18 @@ void render_counts(struct json_out *json, const uint32_t counts[HEALTH_COUNT])
     for (unsigned h = 0; h < HEALTH_COUNT; h++) {
         json_out_member_u64(json, health_name((enum health)h), counts[h]);
     }
+}
+
+void render_event(struct json_out *json, const struct event *event)
+{
+    char id[EVENT_ID_SIZE];
+    event_id_format(position_of(event), id);
+    json_out_begin(json, '{');
+    json_out_member_text(json, "id", id);
+    json_out_member_text(json, "event", event_type_name(event->type));
+    json_out_key(json, "time");
+    json_out_time(json, event->wall_ms);
+    json_out_key(json, "instance");
+    render_instance(json, event->record);
+    json_out_end(json, '}');
 }

@@ -35,6 +35,7 @@ struct request {
     /* NULL when the header is not there. */
     const char *accept;
     const char *content_type;
+    const char *last_event_id;
     const struct sockaddr *peer;
 };
 

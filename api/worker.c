@@ -65,12 +65,14 @@ static void stop_accepting(struct worker *worker)
 }
 
 /* Until there is something to do, for as long as the daemon allows. */
-static void sleep_until_ready(struct worker *worker)
+static void sleep_until_ready(struct worker *worker, bool busy)
 {
     struct pollfd fds[] = {{.fd = worker->epoll_fd, .events = POLLIN},
                            {.fd = worker->wake_fd, .events = POLLIN},
                            {.fd = worker->watch_fd, .events = POLLIN}};
-    unsigned most_ms = atomic_load(&worker->stop_ms) == 0 ? SLEEP_MS_MAX : LINGER_SLEEP_MS;
+    unsigned most_ms = busy                                 ? 0
+                       : atomic_load(&worker->stop_ms) == 0 ? SLEEP_MS_MAX
+                                                            : LINGER_SLEEP_MS;
     MHD_UNSIGNED_LONG_LONG timeout_ms;
     if (MHD_get_timeout(worker->daemon, &timeout_ms) != MHD_YES || timeout_ms > most_ms) {
         timeout_ms = most_ms;
@@ -104,17 +106,23 @@ static void *run(void *arg)
     (void)snprintf(name, sizeof name, "http-%u", worker->number);
     (void)pthread_setname_np(pthread_self(), name);
     rcu_register_thread();
+    bool busy = false;
     while (!is_over(worker)) {
-        sleep_until_ready(worker);
-        connection_resume_finished(worker);
+        sleep_until_ready(worker, busy);
+        busy = connection_resume_finished(worker);
         connection_drop_gone(worker);
         if (worker->accepting && atomic_load(&worker->context->draining)) {
             stop_accepting(worker);
+            hub_close(&worker->hub);
         }
+        busy |= hub_run(&worker->hub);
         (void)MHD_run(worker->daemon);
+        hub_measure(&worker->hub);
     }
     /* The node answered all before, and takes nothing since: nothing is suspended any more. */
-    connection_resume_finished(worker);
+    hub_close(&worker->hub);
+    while (connection_resume_finished(worker) || hub_run(&worker->hub)) {
+    }
     (void)MHD_run(worker->daemon);
     MHD_stop_daemon(worker->daemon);
     rcu_unregister_thread();
@@ -178,6 +186,7 @@ bool worker_start(struct worker *worker, unsigned number, int listen_fd, unsigne
         goto no_daemon;
     }
     worker->epoll_fd = MHD_get_daemon_info(worker->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
+    connection_hub_start(worker);
     if (!start_thread(worker)) {
         (void)snprintf(error, error_size, "cannot start a thread for HTTP");
         MHD_stop_daemon(worker->daemon); /* closes listen_fd */

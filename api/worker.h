@@ -19,6 +19,7 @@
 #include <urcu/wfcqueue.h>
 
 #include "api/exchange.h"
+#include "api/hub.h"
 #include "server/base/log.h"
 
 struct worker {
@@ -39,6 +40,7 @@ struct worker {
     /* worker only */
     uint64_t random;
     bool accepting;
+    struct hub hub; /* event streams */
     struct log_gate gate;
 };
 

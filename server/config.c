@@ -19,6 +19,8 @@
 
 static_assert(SNAPSHOT_LOG_BYTES_DEFAULT == 32 << 20, "config.def says 32MiB");
 static_assert(HTTP_THREADS_MAX == 64, "config.def says 64");
+static_assert(EVENTS_KEPT_DEFAULT == 8192 && EVENTS_KEPT_MIN == 16 && EVENTS_KEPT_MAX == 262144,
+              "config.def says so");
 static_assert(LOG_ERROR == 0 && LOG_WARN == 1 && LOG_INFO == 2 && LOG_DEBUG == 3 && LOG_TEXT == 0 &&
                   LOG_JSON == 1 && sizeof(enum log_level) == sizeof(unsigned),
               "config.def lists the choices in this order");
@@ -110,6 +112,16 @@ static bool set_size(const struct key *key, struct config *c, const char *text, 
         }
     }
     return refuse_range(key, text, why);
+}
+
+static bool set_count(const struct key *key, struct config *c, const char *text, struct why *why)
+{
+    uint64_t count;
+    if (!text_parse_u64(text, key->max, &count) || count < key->min) {
+        return refuse_range(key, text, why);
+    }
+    *(uint64_t *)(void *)((char *)c + key->field) = count;
+    return true;
 }
 
 static bool set_text(const struct key *key, struct config *c, const char *text, struct why *why)

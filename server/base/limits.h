@@ -32,12 +32,19 @@
 #define HTTP_CONNECTIONS_MAX   16384 /* for all workers together */
 #define HTTP_THREADS_MAX       64
 #define HTTP_IDLE_SECONDS      120
+/* An event as text: the largest record twice (each byte may be escaped) and its keys. */
+#define EVENT_TEXT_BYTES_MAX (160 * 1024)
+/* What the kernel holds for a client that follows events and does not read. */
+#define STREAM_SOCKET_BYTES (64 * 1024)
 
 /* --- the registry --- */
 /* An incarnation is index * 65536 + position: below 2^53, so that JSON numbers hold it. */
 #define INCARNATION_POSITION_BITS 16
-#define EVENTS_KEPT               8192
-#define EVENTS_BYTES_MAX          (8 * 1024 * 1024)
+/* Events that are kept for those who resume a stream: so many, and so many times 1 KiB. */
+#define EVENTS_KEPT_DEFAULT 8192
+#define EVENTS_KEPT_MIN     16
+#define EVENTS_KEPT_MAX     (256 * 1024)
+#define EVENT_BYTES_MEAN    1024
 
 /* --- replication --- */
 #define MEMBERS_MAX 9
@@ -76,6 +83,11 @@
 #define SNAPSHOT_LOG_BYTES_MIN     (64 * 1024)
 
 static_assert(OP_BYTES_MAX < BUNDLE_BYTES_MAX, "a bundle holds any op");
+static_assert(EVENT_TEXT_BYTES_MAX >
+                  2 * (5 * NAME_BYTES_MAX + TAGS_MAX * (TAG_BYTES_MAX + 2) +
+                       METADATA_MAX * (METADATA_KEY_BYTES_MAX + METADATA_VALUE_BYTES_MAX + 3) +
+                       2 * NOTE_BYTES_MAX + 1024),
+              "any event fits");
 static_assert(BUNDLE_BYTES_MAX < ENTRY_BYTES_MAX, "an entry holds any bundle");
 static_assert(ENTRY_BYTES_MAX < 8 * 1024 * 1024 - 65536, "an entry fits into a log segment");
 static_assert(APPEND_ENTRIES_MAX * (ENTRY_BYTES_MAX + 64) < PEER_FRAME_BYTES_MAX,

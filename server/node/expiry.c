@@ -26,6 +26,10 @@
 #define BRAKE_SHARE     4
 #define BRAKE_COUNT_MIN 256
 
+/* The next entry comes a tick later: so neither the loop nor those who follow the events are
+ * flooded. */
+#define LAPSES_AN_ENTRY 4096
+
 void expiry_leadership(struct node *node, bool leader)
 {
     struct expiry *x = &node->expiry;
@@ -106,7 +110,15 @@ void expiry_tick(struct node *node, uint64_t now_ms)
     }
     x->clock_ms = clock_at(node, now_ms);
     x->seen_ms = now_ms;
-    if (x->proposed || now_ms < x->grace_until_ms) {
+    if (x->proposed) {
+        return;
+    }
+    if (registry_events_kept(node->registry) != node->events_kept) {
+        x->proposed = true;
+        consensus_propose(node->consensus);
+        return;
+    }
+    if (now_ms < x->grace_until_ms) {
         return;
     }
     uint32_t due = registry_due(node->registry, x->clock_ms);
@@ -122,13 +134,22 @@ bool expiry_command(struct node *node, struct command *ret_command)
 {
     struct expiry *x = &node->expiry;
     uint64_t until_ms = expiry_stamp_ms(node);
-    if (registry_due(node->registry, until_ms) == 0) {
+    if (registry_events_kept(node->registry) != node->events_kept) {
+        *ret_command = (struct command){
+            .kind = COMMAND_KEEP_EVENTS,
+            .keep_events = {.count = node->events_kept},
+        };
+        return true;
+    }
+    if (clock_monotonic_ms() < x->grace_until_ms || registry_due(node->registry, until_ms) == 0) {
         x->proposed = false;
         return false;
     }
+    uint32_t allowed = allowance(node, clock_monotonic_ms());
     *ret_command = (struct command){
         .kind = COMMAND_EXPIRE,
-        .expire = {.until_ms = until_ms, .limit = allowance(node, clock_monotonic_ms())},
+        .expire = {.until_ms = until_ms,
+                   .limit = allowed < LAPSES_AN_ENTRY ? allowed : LAPSES_AN_ENTRY},
     };
     return true;
 }

@@ -39,7 +39,10 @@ struct node {
     struct registry *registry; /* read with rcu_dereference */
     struct watch watch;
     struct expiry expiry;
-    uint32_t grace_ms;
+    uint32_t grace_ms;    /* immutable after start */
+    uint32_t events_kept; /* immutable after start */
+    _Atomic(struct node_listener *) listeners;
+    _Atomic uint64_t changed_ns;
 };
 
 /* replica.c */
@@ -50,16 +53,19 @@ struct registry *replica_create_registry(struct node *node);
 void watch_add(struct node *node, struct node_wait *wait);
 /* After an entry: wakes those whose answer can have changed. */
 void watch_entry(struct node *node);
-/* After a restore, and now and then: looks at all; times out those that are late. */
-void watch_all(struct node *node, uint64_t now_ms);
+/* Now and then: times out those that are late. */
+void watch_tick(struct node *node, uint64_t now_ms);
+/* After a restore, which may have changed anything. */
+void watch_restored(struct node *node);
 void watch_fail_all(struct node *node, enum status status);
 
 /* expiry.c */
 void expiry_leadership(struct node *node, bool leader);
 void expiry_tick(struct node *node, uint64_t now_ms);
 uint64_t expiry_stamp_ms(struct node *node);
-/* The expire command to propose now; false: nothing is due. */
+/* What the leader has to propose now; false: nothing any more. */
 bool expiry_command(struct node *node, struct command *ret_command);
+/* One of those was applied. */
 void expiry_applied(struct node *node, uint32_t lapsed);
 
 #endif

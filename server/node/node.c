@@ -12,11 +12,13 @@
 /* What a client needs to try another replica after an election. */
 #define RETRY_MS 1000
 
-struct node *node_start(const struct consensus_options *options, char *error, size_t error_size)
+struct node *node_start(const struct consensus_options *options, uint32_t events_kept, char *error,
+                        size_t error_size)
 {
     struct node *node = mem_zalloc(1, sizeof *node);
     rcu_register_thread();
     node->registry = replica_create_registry(node);
+    node->events_kept = events_kept;
     node->grace_ms = options->election_timeout_ms + RETRY_MS;
     const struct consensus_app app = replica_app(node);
     node->consensus = consensus_create(options, &app);
@@ -115,6 +117,20 @@ enum status node_wait(struct node *node, struct node_wait *wait)
         metric_add(METRIC_waiters, -1);
     }
     return status;
+}
+
+/* --- events --- */
+
+void node_listen(struct node *node, struct node_listener *listener)
+{
+    listener->next = atomic_load(&node->listeners);
+    while (!atomic_compare_exchange_weak(&node->listeners, &listener->next, listener)) {
+    }
+}
+
+uint64_t node_changed_ns(const struct node *node)
+{
+    return atomic_load_explicit(&node->changed_ns, memory_order_relaxed);
 }
 
 /* --- how it stands --- */

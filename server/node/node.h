@@ -18,8 +18,10 @@
 struct node;
 
 /* Opens the data directory, joins the cluster, starts the loop thread. On failure writes a sentence
- * that says what to do to `error` and returns NULL. `options` is read only during the call. */
-struct node *node_start(const struct consensus_options *options, char *error, size_t error_size);
+ * that says what to do to `error` and returns NULL. `options` is read only during the call. While
+ * this replica leads, it has the cluster keep so many events (EVENTS_KEPT_MIN..MAX). */
+struct node *node_start(const struct consensus_options *options, uint32_t events_kept, char *error,
+                        size_t error_size);
 /* Refuses what is waiting (ST_STOPPING), hands leadership over, finishes what is in flight within
  * the write timeout, closes. Blocks. All callbacks have come when it returns. */
 void node_stop(struct node *node);
@@ -65,6 +67,18 @@ struct node_wait {
 };
 /* ST_OK: `done` will be called, also when it is reached already. ST_BUSY, ST_STOPPING: it won't. */
 MUST_USE enum status node_wait(struct node *node, struct node_wait *wait);
+
+/* Told on the loop thread after each entry that made events, before anybody who waits is woken, and
+ * when the history was replaced by a snapshot's. `told` must not block. Stays until the node is
+ * destroyed: add it before node_stop, free it after. */
+struct node_listener {
+    void (*told)(struct node_listener *listener);
+    /* private */
+    struct node_listener *next;
+};
+void node_listen(struct node *node, struct node_listener *listener);
+/* Monotonic time at which this replica last applied an entry that made events; 0: never. */
+uint64_t node_changed_ns(const struct node *node);
 
 /* For reading; see view.h. Ask for it inside of each read-side critical section, and keep it no
  * longer: a snapshot that came from the leader replaces the whole registry. */

@@ -64,7 +64,7 @@ static void app_begin(void *ctx, uint64_t index, const uint8_t *data, size_t len
 
 static void count(struct node *node, const struct command *command, const struct result *result)
 {
-    if (command->kind == COMMAND_EXPIRE) {
+    if (command->kind == COMMAND_EXPIRE || command->kind == COMMAND_KEEP_EVENTS) {
         expiry_applied(node, result->expired);
         metric_add(METRIC_expired_total, result->expired);
     } else {
@@ -90,10 +90,24 @@ static void app_apply(void *ctx, uint32_t position, const uint8_t *data, size_t 
     }
 }
 
+/* When there is something new in the history. */
+static void tell_listeners(struct node *node)
+{
+    atomic_store_explicit(&node->changed_ns, clock_monotonic_ns(), memory_order_relaxed);
+    struct node_listener *listener = atomic_load(&node->listeners);
+    for (; listener != NULL; listener = listener->next) {
+        listener->told(listener);
+    }
+}
+
 static void app_end(void *ctx)
 {
     struct node *node = ctx;
+    uint64_t events_before = registry_view(node->registry)->events_last;
     registry_end(node->registry);
+    if (registry_view(node->registry)->events_last != events_before) {
+        tell_listeners(node);
+    }
     watch_entry(node);
 }
 
@@ -130,7 +144,8 @@ static enum status app_restore(void *ctx, const uint8_t *data, size_t len)
     rcu_assign_pointer(node->registry, new);
     synchronize_rcu(); /* readers of the old one are gone */
     registry_destroy(old);
-    watch_all(node, 0);
+    tell_listeners(node);
+    watch_restored(node);
     return ST_OK;
 }
 
@@ -140,7 +155,7 @@ static void app_tick(void *ctx, uint64_t now_ms)
 {
     struct node *node = ctx;
     expiry_tick(node, now_ms);
-    watch_all(node, now_ms);
+    watch_tick(node, now_ms);
 }
 
 static void app_leadership(void *ctx, bool leader)

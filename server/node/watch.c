@@ -56,16 +56,44 @@ static void finish(struct node *node, struct node_wait *wait, enum status status
     wait->done(wait, status);
 }
 
-/* Looks at all of a list; `now_ms` 0: without regard to time. */
-static void look_at(struct node *node, struct node_wait **list, uint64_t now_ms)
+/* Ten thousand may wait for one service, which is looked up once for all. */
+static void look_at_service(struct node *node, const char *service)
+{
+    uint64_t index = view_service_index(registry_view(node->registry), service);
+    struct node_wait **link = bucket_of(node, service);
+    while (*link != NULL) {
+        struct node_wait *wait = *link;
+        if (index > wait->index && strcmp(wait->name, service) == 0) {
+            *link = wait->next;
+            finish(node, wait, ST_OK);
+        } else {
+            link = &wait->next;
+        }
+    }
+}
+
+static void look_at(struct node *node, struct node_wait **list)
 {
     struct node_wait **link = list;
     while (*link != NULL) {
         struct node_wait *wait = *link;
-        bool reached = is_reached(node, wait);
-        if (reached || (now_ms > 0 && now_ms >= wait->deadline_ms)) {
+        if (is_reached(node, wait)) {
             *link = wait->next;
-            finish(node, wait, reached ? ST_OK : ST_TIMEOUT);
+            finish(node, wait, ST_OK);
+        } else {
+            link = &wait->next;
+        }
+    }
+}
+
+static void time_out(struct node *node, struct node_wait **list, uint64_t now_ms)
+{
+    struct node_wait **link = list;
+    while (*link != NULL) {
+        struct node_wait *wait = *link;
+        if (now_ms >= wait->deadline_ms) {
+            *link = wait->next;
+            finish(node, wait, is_reached(node, wait) ? ST_OK : ST_TIMEOUT);
         } else {
             link = &wait->next;
         }
@@ -89,27 +117,37 @@ void watch_add(struct node *node, struct node_wait *wait)
 void watch_entry(struct node *node)
 {
     struct touched touched = registry_touched(node->registry);
-    look_at(node, &node->watch.applied, 0);
+    look_at(node, &node->watch.applied);
     if (touched.count == 0) {
         return; /* heartbeats wake nobody */
     }
-    look_at(node, &node->watch.services, 0);
-    look_at(node, &node->watch.changed, 0);
+    look_at(node, &node->watch.services);
+    look_at(node, &node->watch.changed);
     for (size_t i = 0; i < touched.count; i++) {
-        look_at(node, bucket_of(node, touched.services[i]), 0);
+        look_at_service(node, touched.services[i]);
     }
 }
 
-void watch_all(struct node *node, uint64_t now_ms)
+void watch_tick(struct node *node, uint64_t now_ms)
 {
     struct watch *w = &node->watch;
-    look_at(node, &w->applied, now_ms);
-    look_at(node, &w->services, now_ms);
-    look_at(node, &w->changed, now_ms);
+    look_at(node, &w->applied); /* entries without operations wake nobody else */
+    time_out(node, &w->applied, now_ms);
+    time_out(node, &w->services, now_ms);
+    time_out(node, &w->changed, now_ms);
     for (size_t i = 0; i < WATCH_BUCKETS; i++) {
-        if (w->by_service[i] != NULL) {
-            look_at(node, &w->by_service[i], now_ms);
-        }
+        time_out(node, &w->by_service[i], now_ms);
+    }
+}
+
+void watch_restored(struct node *node)
+{
+    struct watch *w = &node->watch;
+    look_at(node, &w->applied);
+    look_at(node, &w->services);
+    look_at(node, &w->changed);
+    for (size_t i = 0; i < WATCH_BUCKETS; i++) {
+        look_at(node, &w->by_service[i]);
     }
 }
 

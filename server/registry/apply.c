@@ -89,9 +89,15 @@ static void register_other(struct registry *r, struct instance *instance,
     new->maintenance = old->maintenance;
     new->declared = owner && !command->register_.health_given ? old->declared
                                                               : (uint8_t)command->register_.health;
+    /* Those who follow its old service or type alone must learn that it is gone from there. */
+    bool moved = strcmp(record_name(old), record_name(new)) != 0 ||
+                 strcmp(record_type(old), record_type(new)) != 0;
+    if (moved) {
+        events_add(r, EVENT_DEREGISTERED, instance->record);
+    }
     registry_replace(r, instance, new);
     renew_and_relink(r, instance);
-    events_add(r, EVENT_UPDATED, new);
+    events_add(r, moved ? EVENT_REGISTERED : EVENT_UPDATED, new);
 }
 
 static void apply_register(struct registry *r, const struct command *command,
@@ -311,6 +317,9 @@ void apply_command(struct registry *r, const struct command *command, struct res
         return;
     case COMMAND_EXPIRE:
         apply_expire(r, command, ret_result);
+        return;
+    case COMMAND_KEEP_EVENTS:
+        events_keep(r, command->keep_events.count);
         return;
     }
     CHECK(false); /* the decoder lets no other kind through */

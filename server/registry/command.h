@@ -4,6 +4,7 @@
 #ifndef MUSTER_REGISTRY_COMMAND_H
 #define MUSTER_REGISTRY_COMMAND_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -16,7 +17,8 @@ enum command_kind {
     COMMAND_HEARTBEAT, /* heartbeats by id: one with details, or ids the replica did not know */
     COMMAND_DEREGISTER,
     COMMAND_MAINTENANCE,
-    COMMAND_EXPIRE, /* the leader's own: leases due until a moment lapse or are reaped */
+    COMMAND_EXPIRE,      /* the leader's own: leases due until a moment lapse or are reaped */
+    COMMAND_KEEP_EVENTS, /* the leader's own: how many events are kept */
 };
 
 /* Names a lease for as long as its id is in the registry: the stamp changes when the slot is given
@@ -62,6 +64,9 @@ struct command {
             uint64_t until_ms; /* cluster time */
             uint32_t limit;    /* at most so many leases, the earliest due first */
         } expire;
+        struct {
+            uint32_t count; /* EVENTS_KEPT_MIN..EVENTS_KEPT_MAX */
+        } keep_events;
     };
 };
 
@@ -94,6 +99,8 @@ const char *event_type_name(enum event_type type);
 /* False when the text is none of them. */
 bool event_type_parse(const char *text, enum event_type *ret_type);
 
+struct rendered;
+
 struct event {
     uint64_t sequence; /* 1 for the first ever */
     uint64_t index;    /* log index of the entry */
@@ -101,6 +108,8 @@ struct event {
     enum event_type type;
     int64_t wall_ms;       /* of the leader, for people */
     struct record *record; /* as it stood after the change, or last stood */
+    /* Made by the first reader that wants it (view_keep_event). */
+    _Atomic(struct rendered *) rendered;
 };
 
 #endif

@@ -18,35 +18,48 @@ static size_t event_bytes(const struct event *e)
     return sizeof *e + record_size(e->record);
 }
 
+static struct event_ring *ring_of(const struct registry *r)
+{
+    return (struct event_ring *)(uintptr_t)r->work.events;
+}
+
 static struct event *at(const struct registry *r, uint64_t sequence)
 {
-    return atomic_load_explicit(&r->events[sequence % EVENTS_KEPT], memory_order_relaxed);
+    struct event_ring *ring = ring_of(r);
+    return atomic_load_explicit(&ring->slots[sequence % ring->capacity], memory_order_relaxed);
 }
 
 static void drop_oldest(struct registry *r)
 {
+    struct event_ring *ring = ring_of(r);
     struct event *e = at(r, r->work.events_first);
-    atomic_store_explicit(&r->events[e->sequence % EVENTS_KEPT], NULL, memory_order_relaxed);
+    atomic_store_explicit(&ring->slots[e->sequence % ring->capacity], NULL, memory_order_relaxed);
     r->events_sum -= event_hash(e);
     r->events_bytes -= event_bytes(e);
     r->work.events_first++;
     registry_record_unref(r, e->record);
-    registry_retire(r, e);
+    registry_retire_as(r, e, RETIRED_EVENT);
+}
+
+static size_t bytes_max(const struct registry *r)
+{
+    return (size_t)r->work.events_kept * EVENT_BYTES_MEAN;
 }
 
 /* Takes the event, whose sequence follows the last. */
 static void append(struct registry *r, struct event *e)
 {
     r->work.events_last = e->sequence;
-    while (e->sequence - r->work.events_first >= EVENTS_KEPT ||
-           (r->events_bytes + event_bytes(e) > EVENTS_BYTES_MAX &&
-            r->work.events_first < e->sequence)) {
+    struct event_ring *ring = ring_of(r);
+    while (
+        e->sequence - r->work.events_first >= ring->capacity ||
+        (r->events_bytes + event_bytes(e) > bytes_max(r) && r->work.events_first < e->sequence)) {
         drop_oldest(r);
     }
     r->events_sum += event_hash(e);
     r->events_bytes += event_bytes(e);
     /* Readers find it only through a view, which is published with release. */
-    atomic_store_explicit(&r->events[e->sequence % EVENTS_KEPT], e, memory_order_release);
+    atomic_store_explicit(&ring->slots[e->sequence % ring->capacity], e, memory_order_release);
 }
 
 void events_add(struct registry *r, enum event_type type, struct record *record)
@@ -69,6 +82,33 @@ void events_restore(struct registry *r, const struct event *event)
     struct event *e = mem_alloc(sizeof *e);
     *e = *event;
     append(r, e);
+}
+
+void events_keep(struct registry *r, uint32_t count)
+{
+    struct event_ring *old = ring_of(r);
+    if (old != NULL && old->capacity == count) {
+        return;
+    }
+    struct event_ring *ring = mem_zalloc(1, sizeof *ring + count * sizeof ring->slots[0]);
+    ring->capacity = r->work.events_kept = count;
+    while (r->work.events_last + 1 - r->work.events_first > count ||
+           (r->events_bytes > bytes_max(r) && r->work.events_first < r->work.events_last)) {
+        drop_oldest(r);
+    }
+    for (uint64_t i = r->work.events_first; i <= r->work.events_last; i++) {
+        atomic_store_explicit(&ring->slots[i % count], at(r, i), memory_order_relaxed);
+    }
+    r->work.events = ring;
+    if (old != NULL) {
+        registry_retire(r, old); /* readers of older views look there */
+    }
+}
+
+void events_free(struct event *event)
+{
+    free(atomic_load_explicit(&event->rendered, memory_order_relaxed));
+    free(event);
 }
 
 void events_clear(struct registry *r)

@@ -56,6 +56,15 @@ struct leases {
     uint32_t due_count, due_capacity;
 };
 
+/* An event's place is its sequence modulo the capacity. */
+struct event_ring {
+    uint32_t capacity;
+    _Atomic(struct event *) slots[];
+};
+
+/* What the lowest bits of a retired address say of it. */
+enum retired_kind { RETIRED_PLAIN, RETIRED_SERVICE, RETIRED_EVENT, RETIRED_KINDS };
+
 struct registry {
     struct registry_options options;
     struct ptree_kind services_kind, records_kind, tallies_kind;
@@ -66,11 +75,10 @@ struct registry {
     uint64_t instances_sum; /* of the hashes of all instances, wraps around */
     uint64_t services_sum;  /* of the hashes of names and indexes of all services */
     uint64_t events_sum;    /* likewise of the events kept */
-    size_t events_bytes;
-    _Atomic(struct event *) events[EVENTS_KEPT];
-    uint32_t entry_events; /* made in this entry */
-    uint64_t incarnation;  /* of the command being applied */
-    char **touched;        /* names of services */
+    size_t events_bytes;    /* of the events kept */
+    uint32_t entry_events;  /* made in this entry */
+    uint64_t incarnation;   /* of the command being applied */
+    char **touched;         /* names of services */
     size_t touched_count, touched_capacity;
     void **retired;
     size_t retired_count, retired_capacity;
@@ -85,6 +93,7 @@ extern char registry_readers;
 /* registry.c */
 struct instance *registry_find(const struct registry *r, const char *id, size_t len);
 void registry_retire(struct registry *r, void *memory);
+void registry_retire_as(struct registry *r, void *memory, enum retired_kind kind);
 void registry_record_unref(struct registry *r, struct record *record);
 /* Puts an instance into the tables; its record's slot and all else is set. */
 void registry_insert(struct registry *r, struct record *record, uint32_t slot, uint32_t stamp,
@@ -111,6 +120,9 @@ void services_free_view(struct service_view *view);
 void events_add(struct registry *r, enum event_type type, struct record *record);
 void events_restore(struct registry *r, const struct event *event);
 void events_clear(struct registry *r);
+/* How many are kept from now on. */
+void events_keep(struct registry *r, uint32_t count);
+void events_free(struct event *event);
 
 /* leases.c */
 void leases_init(struct leases *leases);

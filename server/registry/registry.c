@@ -9,6 +9,9 @@
 #include "server/registry/mix.h"
 
 #define TABLE_BUCKETS_MIN 1024
+#define RETIRED_MASK      3u
+
+static_assert(RETIRED_KINDS <= RETIRED_MASK, "what malloc gives is aligned well enough");
 
 char registry_readers;
 
@@ -60,6 +63,7 @@ struct registry *registry_create(const struct registry_options *options)
     leases_init(&r->leases);
     r->work.registry = r;
     r->work.events_first = 1;
+    events_keep(r, EVENTS_KEPT_DEFAULT);
     r->view = view_copy(r);
     return r;
 }
@@ -82,6 +86,7 @@ void registry_destroy(struct registry *r)
     }
     rcu_read_unlock();
     events_clear(r);
+    registry_retire(r, (void *)(uintptr_t)r->work.events);
     ptree_iterate(&it, &r->work.services, 0);
     for (struct service_view *s; (s = ptree_next(&it)) != NULL;) {
         struct ptree_iterator tallies;
@@ -95,7 +100,7 @@ void registry_destroy(struct registry *r)
         ptree_clear(&s->instances, &r->records_kind);
         ptree_clear(&s->tags, &r->tallies_kind);
         ptree_clear(&s->types, &r->tallies_kind);
-        registry_retire(r, (void *)((uintptr_t)s | 1u));
+        registry_retire_as(r, s, RETIRED_SERVICE);
     }
     ptree_clear(&r->work.services, &r->services_kind);
     ptree_clear(&r->work.instances, &r->records_kind);
@@ -117,10 +122,18 @@ void registry_free_retired(void **memory, size_t count)
     TSAN_ACQUIRE(&registry_readers);
     for (size_t i = 0; i < count; i++) {
         uintptr_t address = (uintptr_t)memory[i];
-        if ((address & 1u) != 0) {
-            services_free_view((struct service_view *)(address & ~(uintptr_t)1));
-        } else {
-            free(memory[i]);
+        void *object = (void *)(address & ~(uintptr_t)RETIRED_MASK);
+        switch ((enum retired_kind)(address & RETIRED_MASK)) {
+        case RETIRED_SERVICE:
+            services_free_view(object);
+            break;
+        case RETIRED_EVENT:
+            events_free(object);
+            break;
+        case RETIRED_PLAIN:
+        case RETIRED_KINDS:
+            free(object);
+            break;
         }
     }
     free(memory);
@@ -133,6 +146,11 @@ void registry_retire(struct registry *r, void *memory)
         r->retired = mem_realloc(r->retired, r->retired_capacity * sizeof *r->retired);
     }
     r->retired[r->retired_count++] = memory;
+}
+
+void registry_retire_as(struct registry *r, void *memory, enum retired_kind kind)
+{
+    registry_retire(r, (void *)((uintptr_t)memory | (uintptr_t)kind));
 }
 
 static void give_retired(struct registry *r)
@@ -331,6 +349,11 @@ uint32_t registry_count(const struct registry *r)
     return (uint32_t)ptree_count(&r->work.instances);
 }
 
+uint32_t registry_events_kept(const struct registry *r)
+{
+    return r->work.events_kept;
+}
+
 uint64_t registry_index(const struct registry *r)
 {
     return r->work.index;
@@ -352,5 +375,6 @@ uint64_t registry_hash(const struct registry *r)
     h = mix64(h ^ r->work.changed_index);
     h = mix64(h ^ r->work.services_index);
     h = mix64(h ^ r->work.extinct_index);
-    return mix64(h ^ r->work.events_last);
+    h = mix64(h ^ r->work.events_last);
+    return mix64(h ^ r->work.events_kept);
 }

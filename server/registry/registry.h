@@ -57,6 +57,8 @@ struct touched registry_touched(const struct registry *registry);
 /* Leases due at `now_ms`, of all that there are. Looks, changes nothing that is replicated. */
 uint32_t registry_due(struct registry *registry, uint64_t now_ms);
 uint32_t registry_count(const struct registry *registry);
+/* How many events are kept at most (COMMAND_KEEP_EVENTS). */
+uint32_t registry_events_kept(const struct registry *registry);
 
 /* Log index of the last entry, cluster time, wall clock of the last entry. */
 uint64_t registry_index(const struct registry *registry);

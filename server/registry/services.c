@@ -18,7 +18,7 @@ static void touch_name(struct registry *r, const char *name)
 static void retire_view(struct registry *r, struct service_view *view)
 {
     /* The mark tells registry_free_retired() that there may be text with it. */
-    registry_retire(r, (void *)((uintptr_t)view | 1u));
+    registry_retire_as(r, view, RETIRED_SERVICE);
 }
 
 void services_free_view(struct service_view *view)

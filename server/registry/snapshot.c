@@ -63,6 +63,7 @@ void registry_snapshot_head(const struct registry_snapshot *s, struct snapshot_h
         .services_index = s->view.services_index,
         .extinct_index = s->view.extinct_index,
         .events_last = s->view.events_last,
+        .events_kept = s->view.events_kept,
         .instances = ptree_count(&s->view.instances),
         .services = s->view.services_count,
         .events = s->view.events_last + 1 - s->view.events_first,
@@ -96,7 +97,8 @@ void registry_snapshot_walk(const struct registry_snapshot *s,
 
 enum status registry_restore_head(struct registry *r, const struct snapshot_head *head)
 {
-    if (head->events > EVENTS_KEPT || head->events > head->events_last ||
+    if (head->events_kept < EVENTS_KEPT_MIN || head->events_kept > EVENTS_KEPT_MAX ||
+        head->events > head->events_kept || head->events > head->events_last ||
         head->events_last == UINT64_MAX || head->instances > INSTANCES_MAX) {
         return ST_CORRUPT;
     }
@@ -109,6 +111,7 @@ enum status registry_restore_head(struct registry *r, const struct snapshot_head
     r->work.extinct_index = head->extinct_index;
     r->work.events_first = head->events_last + 1 - head->events;
     r->work.events_last = r->work.events_first - 1;
+    events_keep(r, head->events_kept);
     leases_start_at(&r->leases, head->now_ms);
     return ST_OK;
 }

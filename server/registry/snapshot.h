@@ -28,6 +28,7 @@ struct snapshot_head {
     uint64_t services_index;
     uint64_t extinct_index;
     uint64_t events_last; /* sequence of the last event ever */
+    uint32_t events_kept; /* at most so many */
     uint64_t instances;
     uint64_t services;
     uint64_t events;

@@ -51,9 +51,9 @@ size_t view_rank_after(const struct view *view, const struct ptree *instances, c
 
 const struct event *view_event(const struct view *view, uint64_t sequence)
 {
-    struct registry *r = (struct registry *)(uintptr_t)view->registry;
+    struct event_ring *ring = (struct event_ring *)(uintptr_t)view->events;
     const struct event *event =
-        atomic_load_explicit(&r->events[sequence % EVENTS_KEPT], memory_order_acquire);
+        atomic_load_explicit(&ring->slots[sequence % ring->capacity], memory_order_acquire);
     return event != NULL && event->sequence == sequence ? event : NULL;
 }
 
@@ -76,14 +76,25 @@ void registry_lease_times(const struct registry *r, const struct record *record,
     *ret_deadline_ms = atomic_load_explicit(&lease->deadline_ms, memory_order_relaxed);
 }
 
-const struct rendered *view_keep_rendered(const struct service_view *service, struct rendered *text)
+static const struct rendered *keep_first(_Atomic(struct rendered *) *place, struct rendered *text)
 {
-    struct service_view *shared = (struct service_view *)(uintptr_t)service;
     struct rendered *first = NULL;
-    if (atomic_compare_exchange_strong_explicit(&shared->rendered, &first, text,
-                                                memory_order_acq_rel, memory_order_acquire)) {
+    if (atomic_compare_exchange_strong_explicit(place, &first, text, memory_order_acq_rel,
+                                                memory_order_acquire)) {
         return text;
     }
     free(text);
     return first;
+}
+
+const struct rendered *view_keep_rendered(const struct service_view *service, struct rendered *text)
+{
+    struct service_view *shared = (struct service_view *)(uintptr_t)service;
+    return keep_first(&shared->rendered, text);
+}
+
+const struct rendered *view_keep_event(const struct event *event, struct rendered *text)
+{
+    struct event *shared = (struct event *)(uintptr_t)event;
+    return keep_first(&shared->rendered, text);
 }

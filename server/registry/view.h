@@ -20,7 +20,7 @@
 #include "server/registry/record.h"
 #include "server/registry/registry.h"
 
-/* Text made by a reader from a service_view and kept with it for the next reader. */
+/* Text made by a reader from a service_view or an event, and kept with it for the next reader. */
 struct rendered {
     size_t len;
     char data[];
@@ -43,6 +43,8 @@ struct tally {
     char text[];
 };
 
+struct event_ring;
+
 struct view {
     uint64_t index;          /* log index of the last entry applied */
     uint64_t changed_index;  /* last change of any instance */
@@ -57,6 +59,8 @@ struct view {
     struct ptree instances; /* of struct record, by id */
     uint64_t events_first;  /* sequences kept: first..last; none when first > last */
     uint64_t events_last;
+    uint32_t events_kept; /* at most so many */
+    const struct event_ring *events;
     const struct registry *registry;
 };
 
@@ -89,9 +93,10 @@ bool registry_find_lease(const struct registry *registry, const char *id, size_t
 void registry_lease_times(const struct registry *registry, const struct record *record,
                           uint64_t *ret_renewed_ms, uint64_t *ret_deadline_ms);
 
-/* Keeps `text` (from malloc) with the service for later readers; if another reader was first, frees
- * it. Returns the one kept. */
+/* Keeps `text` (from malloc) with the service or event for later readers; if another reader was
+ * first, frees it. Returns the one kept. */
 const struct rendered *view_keep_rendered(const struct service_view *service,
                                           struct rendered *text);
+const struct rendered *view_keep_event(const struct event *event, struct rendered *text);
 
 #endif

@@ -56,6 +56,9 @@ void wire_command_encode(const struct command *c, struct buffer *out)
         pack_uint(out, c->expire.until_ms);
         pack_uint(out, c->expire.limit);
         return;
+    case COMMAND_KEEP_EVENTS:
+        pack_uint(out, c->keep_events.count);
+        return;
     }
 }
 
@@ -129,6 +132,10 @@ static void decode_fields(struct unpack *in, struct wire_command *w)
         c->expire.until_ms = unpack_uint(in, UINT64_MAX);
         c->expire.limit = (uint32_t)unpack_uint(in, UINT32_MAX);
         return;
+    case COMMAND_KEEP_EVENTS:
+        c->keep_events.count = (uint32_t)unpack_uint(in, EVENTS_KEPT_MAX);
+        in->bad |= c->keep_events.count < EVENTS_KEPT_MIN;
+        return;
     }
     in->bad = true;
 }
@@ -137,7 +144,7 @@ enum status wire_command_decode(const uint8_t *data, size_t len, struct wire_com
 {
     struct unpack in = unpack_begin(data, len);
     ret_command->ids = NULL;
-    ret_command->command.kind = (enum command_kind)unpack_uint(&in, COMMAND_EXPIRE);
+    ret_command->command.kind = (enum command_kind)unpack_uint(&in, COMMAND_KEEP_EVENTS);
     decode_fields(&in, ret_command);
     if (!unpack_finished(&in)) {
         wire_command_done(ret_command);

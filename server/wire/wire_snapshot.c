@@ -7,7 +7,9 @@
 #include "server/wire/wire_registration.h"
 
 #define MAGIC   "MUSR"
-#define VERSION 1
+#define VERSION 2
+/* Did not say how many events are kept. */
+#define VERSION_WITHOUT_KEPT 1
 
 /* --- writing --- */
 
@@ -65,6 +67,7 @@ void wire_snapshot_encode(const struct registry_snapshot *snapshot, struct buffe
     pack_uint(out, head.services_index);
     pack_uint(out, head.extinct_index);
     pack_uint(out, head.events_last);
+    pack_uint(out, head.events_kept);
     pack_uint(out, head.instances);
     pack_uint(out, head.services);
     pack_uint(out, head.events);
@@ -151,8 +154,9 @@ static enum status decode_event(struct unpack *in, struct registry *registry, ui
 static bool decode_head(struct unpack *in, struct snapshot_head *ret_head)
 {
     struct slice magic = unpack_text(in, strlen(MAGIC));
+    uint64_t version = unpack_uint(in, VERSION);
     if (magic.len != strlen(MAGIC) || memcmp(magic.data, MAGIC, magic.len) != 0 ||
-        unpack_uint(in, VERSION) != VERSION) {
+        version < VERSION_WITHOUT_KEPT) {
         return false;
     }
     ret_head->index = unpack_uint(in, UINT64_MAX);
@@ -162,6 +166,9 @@ static bool decode_head(struct unpack *in, struct snapshot_head *ret_head)
     ret_head->services_index = unpack_uint(in, UINT64_MAX);
     ret_head->extinct_index = unpack_uint(in, UINT64_MAX);
     ret_head->events_last = unpack_uint(in, UINT64_MAX);
+    ret_head->events_kept = version == VERSION_WITHOUT_KEPT
+                                ? EVENTS_KEPT_DEFAULT
+                                : (uint32_t)unpack_uint(in, EVENTS_KEPT_MAX);
     ret_head->instances = unpack_uint(in, UINT64_MAX);
     ret_head->services = unpack_uint(in, UINT64_MAX);
     ret_head->events = unpack_uint(in, UINT64_MAX);

@@ -1,6 +1,6 @@
 /* The whole registry as bytes, and back. Checksums are the consensus layer's.
  *
- *   magic "MUSR", version 1; head; instances by id; services by name; events from the oldest on
+ *   magic "MUSR", version 2; head; instances by id; services by name; events from the oldest on
  *
  * Thread: encode: the one thread that may walk the snapshot; decode: loop. */
 #ifndef MUSTER_WIRE_SNAPSHOT_H

@@ -42,6 +42,9 @@ void consensus_sim_link_refused(struct consensus *c, uint64_t id);
 struct tuning {
     uint64_t snapshot_log_bytes;
     uint32_t write_timeout_ms;
+    uint32_t
+        events_kept; /* by members of even ids; the others keep twice as many, if they differ */
+    bool events_differ;
     uint32_t busy_millionths;      /* writes refused at the door */
     uint32_t lazy_pump_millionths; /* several events in one turn of the loop */
 };

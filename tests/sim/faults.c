@@ -316,9 +316,12 @@ void faults_draw(void)
 {
     static const uint64_t sizes[] = {2 * 1024, 8 * 1024, 64 * 1024, 1024 * 1024};
     static const uint64_t intervals_ns[] = {300 * MS, SECOND, 3 * SECOND};
+    static const uint32_t kept[] = {256, 1024, EVENTS_KEPT_DEFAULT};
     static const uint32_t timeouts_ms[] = {1000, 2500, 5000};
     tuning.snapshot_log_bytes = sizes[rng_below(ARRAY_LENGTH(sizes))];
     tuning.write_timeout_ms = timeouts_ms[rng_below(ARRAY_LENGTH(timeouts_ms))];
+    tuning.events_kept = kept[rng_below(ARRAY_LENGTH(kept))];
+    tuning.events_differ = rng_chance(300000);
     tuning.busy_millionths = rng_chance(300000) ? 5000 : 0;
     tuning.lazy_pump_millionths = rng_chance(500000) ? (uint32_t)rng_below(300000) : 0;
     net_weather = (struct net_weather){.delay_ns = rng_between(200 * US, 10 * MS)};

@@ -228,7 +228,8 @@ static struct node *start_node(struct member *m, char *error, size_t error_size)
         .snapshot_log_bytes = tuning.snapshot_log_bytes,
         .version = "sim",
     };
-    return node_start(&node_options, error, error_size);
+    return node_start(&node_options, tuning.events_kept << (tuning.events_differ ? m->id % 2 : 0),
+                      error, error_size);
 }
 
 void member_start(struct member *m)

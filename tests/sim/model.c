@@ -98,7 +98,9 @@ static bool fits(const struct model *m, const struct truth_event *e)
     bool same = m->present && e->incarnation == m->incarnation;
     switch (e->type) {
     case EVENT_REGISTERED:
-        return !m->present && e->incarnation > m->incarnation;
+        /* One that moved to another service was taken out of the first just before. */
+        return !m->present && (e->incarnation > m->incarnation ||
+                               (m->left_index == e->index && e->incarnation == m->incarnation));
     case EVENT_UPDATED:
         return m->present && e->incarnation >= m->incarnation;
     case EVENT_EXPIRED:
@@ -144,6 +146,9 @@ void model_event(const struct truth_event *e, const struct truth_proposal *propo
         m->lapsed = false;
         break;
     case EVENT_DEREGISTERED:
+        m->left_index = e->index;
+        m->present = m->lapsed = false;
+        break;
     case EVENT_REAPED:
         m->present = m->lapsed = false;
         break;

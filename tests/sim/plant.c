@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "consensus/engine.h"
+#include "server/node/feed.h"
 #include "server/node/internal.h"
 #include "server/registry/internal.h"
 #include "server/registry/snapshot.h"
@@ -77,7 +78,7 @@ bool __real_expiry_command(struct node *node, struct command *ret_command);
 bool __wrap_expiry_command(struct node *node, struct command *ret_command)
 {
     bool due = __real_expiry_command(node, ret_command);
-    if (due && plant_is(PLANT_expire_early)) {
+    if (due && ret_command->kind == COMMAND_EXPIRE && plant_is(PLANT_expire_early)) {
         ret_command->expire.until_ms += 2000;
     }
     return due;
@@ -101,6 +102,15 @@ void __wrap_expiry_tick(struct node *node, uint64_t now_ms)
         x->seen_ms = now_ms;
     }
     __real_expiry_tick(node, now_ms);
+}
+
+struct feed_item __real_feed_next(struct feed *feed, const struct view *view);
+struct feed_item __wrap_feed_next(struct feed *feed, const struct view *view)
+{
+    if (plant_is(PLANT_present_gap) && feed->presenting) {
+        feed->next = view->events_last + 1;
+    }
+    return __real_feed_next(feed, view);
 }
 
 void __real_readgate_pump(struct engine *e);

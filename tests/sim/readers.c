@@ -1,19 +1,16 @@
-/* Readers: linearizable reads, reads behind an index, long-polls, and streams of events that are
- * resumed at other members. What each must see is known from truth.c. */
+/* Readers: linearizable reads, reads behind an index, long-polls. What each must see is known from
+ * truth.c. */
 #include <inttypes.h>
 #include <stdlib.h>
 
 #include "server/base/mem.h"
 #include "tests/sim/member.h"
-#include "tests/sim/plant.h"
 #include "tests/sim/rng.h"
 #include "tests/sim/truth.h"
 #include "tests/sim/workload.h"
 #include "tests/sim/world.h"
 
-#define STREAMS  3
-#define POLL_MS  3000
-#define SERVICES 5
+#define POLL_MS 3000
 
 struct reader {
     struct node_wait wait;
@@ -23,17 +20,10 @@ struct reader {
     uint64_t floor;    /* what it must see at least */
     uint64_t asked_ms; /* by its clock, whatever the product takes for it */
     bool abandoned;
-    bool stream;
-    uint64_t last;     /* stream: sequence of the last event seen */
-    uint64_t expected; /* ... and of the one that must come next */
-    bool resumed;      /* ... at another member */
     char service[8];
 };
 
 static struct reader *waiting;
-
-static void ask(struct happening *event);
-static void stream_on(struct happening *event);
 
 static const struct view *view_at(const struct reader *r)
 {
@@ -84,31 +74,6 @@ static void check_read(const struct reader *r, enum status status)
     }
 }
 
-/* Reads the events behind the last one seen, as a stream that was resumed does. */
-static void read_events(struct reader *r)
-{
-    const struct view *view = view_at(r);
-    if (r->last + 1 < view->events_first) {
-        r->last = view->events_last; /* told to start over */
-        r->expected = r->last + 1;
-    }
-    if (plant_is(PLANT_event_lost) && r->last > 0 && r->resumed && r->last < view->events_last) {
-        r->last++;
-    }
-    while (r->last < view->events_last) {
-        const struct event *event = view_event(view, r->last + 1);
-        const struct truth_event *truth = truth_event(r->last + 1);
-        figures.checks++;
-        figures.events_streamed++;
-        if (event == NULL || truth == NULL || event->sequence != r->expected++ ||
-            truth_event_hash(event) != truth->hash) {
-            world_violation("streams_are_exact", "member %" PRIu64 " after event %" PRIu64,
-                            r->member->id, r->last);
-        }
-        r->last = event->sequence;
-    }
-}
-
 /* --- waiting --- */
 
 static void link_in(struct reader *r)
@@ -129,31 +94,13 @@ static void link_out(struct reader *r)
     }
 }
 
-static void stream_again(const struct reader *of, bool elsewhere)
-{
-    if (workload_ended()) {
-        return;
-    }
-    struct reader *r = mem_zalloc(1, sizeof *r);
-    r->stream = true;
-    r->last = of != NULL ? of->last : 0;
-    r->expected = r->last + 1;
-    r->resumed = elsewhere;
-    r->member = of == NULL || elsewhere ? &members[rng_below(members_count)] : of->member;
-    r->event.run = stream_on;
-    r->event.drop = stream_on;
-    world_at(&r->event, rng_between(100 * US, elsewhere ? 300 * MS : 2 * MS), r->member);
-}
-
 static void read_done(struct node_wait *wait, enum status status)
 {
     struct reader *r = CONTAINER_OF(wait, struct reader, wait);
     if (!r->abandoned) {
         link_out(r);
         world_hash((uint64_t)status << 8 | (uint64_t)wait->kind);
-        if (r->stream) {
-            stream_again(r, status != ST_OK || rng_chance(100000));
-        } else if (status == ST_OK || status == ST_TIMEOUT) {
+        if (status == ST_OK || status == ST_TIMEOUT) {
             check_read(r, status);
         }
     }
@@ -166,9 +113,6 @@ static void begin_wait(struct reader *r)
     r->asked_ms = member_mono_ns(r->member) / MS;
     r->wait.done = read_done;
     if (node_wait(r->member->node, &r->wait) != ST_OK) {
-        if (r->stream) {
-            stream_again(r, true);
-        }
         free(r);
         return;
     }
@@ -182,9 +126,6 @@ void readers_member_died(struct member *m)
         if (r->member == m) {
             link_out(r);
             r->abandoned = true;
-            if (r->stream) {
-                stream_again(r, true);
-            }
         }
         r = next;
     }
@@ -222,21 +163,6 @@ static void ask(struct happening *event)
     begin_wait(r);
 }
 
-static void stream_on(struct happening *event)
-{
-    struct reader *r = CONTAINER_OF(event, struct reader, event);
-    if (member_current == NULL || !r->member->up) {
-        stream_again(r, true);
-        free(r);
-        return;
-    }
-    read_events(r);
-    r->wait.kind = NODE_WAIT_CHANGED;
-    r->wait.index = view_at(r)->changed_index;
-    r->wait.timeout_ms = POLL_MS;
-    begin_wait(r);
-}
-
 static void ask_again(struct happening *event)
 {
     if (workload_ended()) {
@@ -254,7 +180,4 @@ static void ask_again(struct happening *event)
 void readers_start(void)
 {
     world_call(ask_again, SECOND / 2, NULL);
-    for (unsigned i = 0; i < STREAMS; i++) {
-        stream_again(NULL, true);
-    }
 }

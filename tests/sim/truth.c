@@ -1,6 +1,7 @@
 #include "tests/sim/truth.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -228,6 +229,7 @@ static void add_event(const struct event *event)
         .incarnation = event->record->incarnation,
         .hash = truth_event_hash(event),
     };
+    (void)snprintf(e->service, sizeof e->service, "%s", record_name(event->record));
     model_event(e, &truth.proposal);
 }
 

@@ -48,6 +48,7 @@ struct truth_event {
     enum event_type type;
     unsigned instance;
     uint64_t incarnation;
+    char service[8];
     uint64_t hash; /* of all of it */
 };
 uint64_t truth_event_hash(const struct event *event);
@@ -63,7 +64,8 @@ bool truth_has_event(uint64_t index, unsigned instance, enum event_type type);
 struct model {
     bool present, lapsed;
     uint64_t incarnation;
-    uint64_t lapsed_ns; /* true time of the last lapse seen */
+    uint64_t lapsed_ns;  /* true time of the last lapse seen */
+    uint64_t left_index; /* last taken out by a client, in this entry */
 };
 const struct model *model_of(unsigned instance);
 /* An event that was not seen before, and how its entry came about. */

@@ -267,6 +267,7 @@ void workload_member_died(struct member *m)
         op = next;
     }
     readers_member_died(m);
+    streams_member_died(m);
 }
 
 /* --- calls --- */
@@ -344,6 +345,11 @@ static void beat_everywhere(struct instance *i)
     }
 }
 
+static void name_service(struct instance *i, unsigned service)
+{
+    (void)snprintf(i->service, sizeof i->service, "s%u", service % 10);
+}
+
 static void come_and_go(struct instance *i)
 {
     if (i->incarnation == 0) {
@@ -352,6 +358,9 @@ static void come_and_go(struct instance *i)
         make_call(i, i->home, CALL_DEREGISTER);
     } else if (rng_chance(200000)) {
         i->content = ++tags; /* other content: an update */
+        if (rng_chance(300000)) {
+            name_service(i, (unsigned)rng_below(SERVICES)); /* a move */
+        }
         make_call(i, i->home, CALL_REGISTER);
     } else {
         make_call(i, i->home, rng_chance(200000) ? CALL_REGISTER : CALL_BEAT);
@@ -429,7 +438,7 @@ static void begin(unsigned number, enum kind kind, uint32_t ttl_ms)
     i->reap_after_ms = rng_chance(500000) ? (uint32_t)rng_between(500, 4000) : 0;
     i->content = ++tags;
     (void)snprintf(i->id, sizeof i->id, "i%u", number % 1000);
-    (void)snprintf(i->service, sizeof i->service, "s%u", number % 5);
+    name_service(i, number % SERVICES);
     t->event.run = turn;
     t->instance = i;
     world_at(&t->event, rng_below(2 * SECOND), NULL);
@@ -453,6 +462,7 @@ void workload_start(void)
     }
     world_call(operate, SECOND, NULL);
     readers_start();
+    streams_start();
 }
 
 void workload_end(void)

@@ -10,6 +10,8 @@
 
 struct member;
 
+#define SERVICES 5 /* s0, s1, ... */
+
 void workload_start(void);
 /* Nothing new is begun. */
 void workload_end(void);
@@ -25,5 +27,9 @@ void workload_check_silent(uint64_t healed_ns);
 /* readers.c */
 void readers_start(void);
 void readers_member_died(struct member *m);
+
+/* streams.c */
+void streams_start(void);
+void streams_member_died(struct member *m);
 
 #endif

@@ -290,16 +290,33 @@ static void other_magic_or_version_is_refused(void **state)
 {
     struct buffer b;
     (void)state;
-    for (uint64_t version = 0; version < 3; version++) {
+    for (uint64_t version = 0; version < 4; version++) {
         buffer_init(&b, 1000);
-        pack_text(&b, version == 1 ? "MUST" : "MUSR", 4);
+        pack_text(&b, version == 1 || version == 2 ? "MUST" : "MUSR", 4);
         pack_uint(&b, version);
-        for (int i = 0; i < 10; i++) {
-            pack_uint(&b, 0);
+        for (int i = 0; i < 11; i++) {
+            pack_uint(&b, i == 7 ? EVENTS_KEPT_DEFAULT : 0);
         }
         assert_null(decode(b.data, b.len));
         buffer_done(&b);
     }
+}
+
+static void a_snapshot_that_says_nothing_of_events_kept_is_read(void **state)
+{
+    struct buffer b;
+    (void)state;
+    buffer_init(&b, 1000);
+    pack_text(&b, "MUSR", 4);
+    pack_uint(&b, 1);
+    for (int i = 0; i < 10; i++) {
+        pack_uint(&b, 0);
+    }
+    struct registry *r = decode(b.data, b.len);
+    assert_non_null(r);
+    assert_int_equal(registry_events_kept(r), EVENTS_KEPT_DEFAULT);
+    registry_destroy(r);
+    buffer_done(&b);
 }
 
 static struct record *record_at(const char *id, uint64_t index, uint32_t slot)
@@ -324,7 +341,8 @@ static void instances_that_contradict_each_other_are_refused(void **state)
         {"b", 5, UINT32_MAX}, /* beyond the table */
         {"b", 5, (1u << 24)}, /* just beyond it */
     };
-    const struct snapshot_head head = {.index = 10, .instances = 2, .services = 1};
+    const struct snapshot_head head = {
+        .index = 10, .events_kept = EVENTS_KEPT_DEFAULT, .instances = 2, .services = 1};
     struct registry *r = create();
     (void)state;
     assert_int_equal(registry_restore_head(r, &head), ST_OK);
@@ -343,7 +361,8 @@ static void instances_that_contradict_each_other_are_refused(void **state)
 
 static void events_that_do_not_follow_each_other_are_refused(void **state)
 {
-    const struct snapshot_head head = {.index = 10, .events_last = 7, .events = 2};
+    const struct snapshot_head head = {
+        .index = 10, .events_kept = EVENTS_KEPT_DEFAULT, .events_last = 7, .events = 2};
     struct event event = {.sequence = 6, .index = 10, .record = record_at("a", 10, 1)};
     struct registry *r = create();
     (void)state;
@@ -362,11 +381,13 @@ static void events_that_do_not_follow_each_other_are_refused(void **state)
 static void heads_that_cannot_be_are_refused(void **state)
 {
     static const struct snapshot_head heads[] = {
-        {.events = 1},
-        {.events = EVENTS_KEPT + 1, .events_last = UINT32_MAX},
-        {.instances = (1u << 24) + 1},
-        {.events_last = UINT64_MAX},
-        {.events_last = UINT64_MAX, .events = 1},
+        {.events_kept = 100, .events = 1},
+        {.events_kept = 100, .events = 101, .events_last = UINT32_MAX},
+        {.events_kept = EVENTS_KEPT_MIN - 1},
+        {.events_kept = EVENTS_KEPT_MAX + 1},
+        {.events_kept = 100, .instances = (1u << 24) + 1},
+        {.events_kept = 100, .events_last = UINT64_MAX},
+        {.events_kept = 100, .events_last = UINT64_MAX, .events = 1},
     };
     (void)state;
     for (size_t i = 0; i < ARRAY_LENGTH(heads); i++) {
@@ -391,6 +412,7 @@ int main(void)
         CASE(every_truncation_is_refused),
         CASE(no_flipped_byte_breaks_more_than_what_it_says),
         CASE(other_magic_or_version_is_refused),
+        CASE(a_snapshot_that_says_nothing_of_events_kept_is_read),
         CASE(instances_that_contradict_each_other_are_refused),
         CASE(events_that_do_not_follow_each_other_are_refused),
         CASE(heads_that_cannot_be_are_refused),

@@ -245,7 +245,7 @@ static void noise_does_not_crash(void **state)
         for (size_t k = 0; k < len; k++) {
             data[k] = (uint8_t)rand_r(&seed);
         }
-        data[0] = (uint8_t)random_below(&seed, COMMAND_EXPIRE + 2);
+        data[0] = (uint8_t)random_below(&seed, COMMAND_KEEP_EVENTS + 2);
         (void)decode_only(data, len);
         free(data);
     }
@@ -391,7 +391,7 @@ static void other_commands_are_limited(void **state)
     command = sample(3);
     command.heartbeat.status = HEALTH_MAINTENANCE;
     assert_int_equal(through_the_wire(&command), ST_CORRUPT);
-    const uint8_t kinds[] = {0, COMMAND_EXPIRE + 1, 0x7f};
+    const uint8_t kinds[] = {0, COMMAND_KEEP_EVENTS + 1, 0x7f};
     for (size_t i = 0; i < sizeof kinds; i++) {
         assert_int_equal(decode_only(&kinds[i], 1), ST_CORRUPT);
     }

@@ -1,0 +1,328 @@
+/* Streams of events, as clients keep them: through filters, with and without the instances that are
+ * there at first, a few items at a time, resumed at other members from the last position heard of.
+ * What each must be told is known from truth.c; what it was told makes a copy of the registry,
+ * which must be the registry. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "server/base/mem.h"
+#include "server/node/feed.h"
+#include "tests/sim/member.h"
+#include "tests/sim/plant.h"
+#include "tests/sim/rng.h"
+#include "tests/sim/truth.h"
+#include "tests/sim/workload.h"
+#include "tests/sim/world.h"
+
+#define STREAMS   6
+#define TURN_MOST 12 /* items told in one turn */
+
+/* What the client knows; outlives its connections. */
+struct client {
+    char service[8]; /* "": of all */
+    bool present;
+    bool has_position;
+    struct position position;
+    uint64_t last;            /* sequence of the event at that position */
+    bool whole;               /* `copy` is all there is */
+    uint64_t copy[INSTANCES]; /* hash of each record; 0: not there */
+};
+
+/* One connection to one member; in the loop of which it takes turns. */
+struct stream {
+    struct happening event;
+    struct node_wait wait;
+    struct stream *next, **link; /* of those that wait for the member */
+    struct member *member;
+    struct client *client;
+    struct feed feed;
+    bool begun, proven;
+    bool abandoned;
+    uint64_t told; /* all matching events up to this one have been told by the feed */
+};
+
+static struct stream *waiting;
+
+static void take_turn(struct happening *event);
+
+static const struct view *view_of(const struct stream *s)
+{
+    return registry_view(node_registry(s->member->node));
+}
+
+/* --- connections --- */
+
+static void connect_again(struct client *c)
+{
+    if (workload_ended()) {
+        free(c);
+        return;
+    }
+    struct stream *s = mem_zalloc(1, sizeof *s);
+    s->client = c;
+    s->member = &members[rng_below(members_count)];
+    s->event.run = take_turn;
+    s->event.drop = take_turn;
+    world_at(&s->event, rng_between(100 * US, 300 * MS), s->member);
+}
+
+static void disconnect(struct stream *s)
+{
+    struct client *c = s->client;
+    feed_done(&s->feed);
+    free(s);
+    connect_again(c);
+}
+
+static void turn_later(struct stream *s, uint64_t least_ns, uint64_t most_ns)
+{
+    s->event.run = take_turn;
+    s->event.drop = take_turn;
+    world_at(&s->event, rng_between(least_ns, most_ns), s->member);
+}
+
+static void wait_done(struct node_wait *wait, enum status status)
+{
+    struct stream *s = CONTAINER_OF(wait, struct stream, wait);
+    if (s->abandoned) {
+        feed_done(&s->feed);
+        free(s);
+        return;
+    }
+    *s->link = s->next;
+    if (s->next != NULL) {
+        s->next->link = s->link;
+    }
+    world_hash((uint64_t)status << 8 | (uint64_t)wait->kind);
+    if ((status != ST_OK && status != ST_TIMEOUT) || rng_chance(100000)) {
+        disconnect(s);
+    } else {
+        turn_later(s, 100 * US, 2 * MS);
+    }
+}
+
+static void wait_for(struct stream *s, enum node_wait_kind kind, uint64_t index)
+{
+    s->wait = (struct node_wait){.done = wait_done, .kind = kind, .index = index};
+    s->wait.timeout_ms = 3000;
+    if (node_wait(s->member->node, &s->wait) != ST_OK) {
+        disconnect(s);
+        return;
+    }
+    s->next = waiting;
+    s->link = &waiting;
+    if (waiting != NULL) {
+        waiting->link = &s->next;
+    }
+    waiting = s;
+}
+
+void streams_member_died(struct member *m)
+{
+    for (struct stream *s = waiting; s != NULL;) {
+        struct stream *next = s->next;
+        if (s->member == m) {
+            *s->link = s->next;
+            if (s->next != NULL) {
+                s->next->link = s->link;
+            }
+            s->abandoned = true; /* freed when the member's memory is walked */
+            connect_again(s->client);
+        }
+        s = next;
+    }
+}
+
+/* --- what is told --- */
+
+static bool wants(const struct client *c, const struct truth_event *e)
+{
+    return c->service[0] == '\0' || strcmp(c->service, e->service) == 0;
+}
+
+/* Nothing that matches was left out before `sequence`. */
+static void check_no_gap(struct stream *s, uint64_t sequence)
+{
+    for (uint64_t i = s->told + 1; i < sequence; i++) {
+        const struct truth_event *truth = truth_event(i);
+        if (truth == NULL || wants(s->client, truth)) {
+            world_violation("streams_are_exact", "member %" PRIu64 " leaves event %" PRIu64 " out",
+                            s->member->id, i);
+        }
+    }
+}
+
+static unsigned number_of(const struct record *record)
+{
+    return (unsigned)strtoul(record_id(record) + 1, NULL, 10) % INSTANCES;
+}
+
+static uint64_t copy_hash(const struct record *record)
+{
+    return record_hash(record) | 1;
+}
+
+static void hear_event(struct stream *s, const struct event *event)
+{
+    struct client *c = s->client;
+    const struct truth_event *truth = truth_event(event->sequence);
+    figures.events_streamed++;
+    if (truth == NULL || event->sequence <= s->told || !wants(c, truth) ||
+        truth_event_hash(event) != truth->hash) {
+        world_violation("streams_are_exact",
+                        "member %" PRIu64 " tells event %" PRIu64 " after %" PRIu64, s->member->id,
+                        event->sequence, s->told);
+    }
+    bool gone = event->type == EVENT_DEREGISTERED || event->type == EVENT_REAPED;
+    c->copy[number_of(event->record)] = gone ? 0 : copy_hash(event->record);
+    if (!s->feed.presenting) {
+        check_no_gap(s, event->sequence);
+        c->position = position_of(event);
+        c->has_position = true;
+        c->last = event->sequence;
+    }
+    s->told = event->sequence;
+}
+
+/* The copy is what a listing would be. */
+static void check_copy(const struct stream *s, const struct view *view)
+{
+    const struct client *c = s->client;
+    uint64_t listed[INSTANCES] = {0};
+    struct ptree_iterator it;
+    ptree_iterate(&it, &view->instances, 0);
+    for (const struct record *record; (record = ptree_next(&it)) != NULL;) {
+        if (c->service[0] == '\0' || strcmp(c->service, record_name(record)) == 0) {
+            listed[number_of(record)] = copy_hash(record);
+        }
+    }
+    figures.checks++;
+    for (unsigned i = 0; i < INSTANCES; i++) {
+        if (listed[i] != c->copy[i]) {
+            world_violation("copies_equal_listings",
+                            "i%u is %s at member %" PRIu64 " in entry %" PRIu64, i,
+                            listed[i] == 0    ? "gone"
+                            : c->copy[i] == 0 ? "there"
+                                              : "another",
+                            s->member->id, view->index);
+        }
+    }
+}
+
+/* Everything up to this view was told. */
+static void hear_all(struct stream *s, const struct view *view)
+{
+    struct client *c = s->client;
+    check_no_gap(s, view->events_last + 1);
+    s->told = c->last = view->events_last;
+    c->has_position = feed_position(&s->feed, view, &c->position);
+    if (c->whole) {
+        check_copy(s, view);
+    }
+}
+
+static void hear_reset(struct stream *s, const struct view *view)
+{
+    struct client *c = s->client;
+    if (s->told > 0 && view->events_first <= s->told) {
+        world_violation("streams_are_exact",
+                        "member %" PRIu64 " starts over, though it has event %" PRIu64,
+                        s->member->id, s->told);
+    }
+    s->told = c->last = view->events_last;
+    c->whole = c->has_position = false;
+    memset(c->copy, 0, sizeof c->copy);
+}
+
+/* False when there is nothing more for now. */
+static bool hear_next(struct stream *s, const struct view *view)
+{
+    struct feed_item item = feed_next(&s->feed, view);
+    figures.checks++;
+    switch (item.kind) {
+    case FEED_EVENT:
+        hear_event(s, item.event);
+        return true;
+    case FEED_PRESENT:
+        s->client->copy[number_of(item.record)] = copy_hash(item.record);
+        return true;
+    case FEED_PRESENTED:
+        s->client->whole = true;
+        s->told = view->events_last;
+        hear_all(s, view);
+        return true;
+    case FEED_RESET:
+        hear_reset(s, view);
+        return true;
+    case FEED_NOTHING:
+        hear_all(s, view);
+        break;
+    }
+    return false;
+}
+
+/* --- turns --- */
+
+static void begin(struct stream *s, const struct view *view)
+{
+    struct client *c = s->client;
+    struct feed_filter filter = {.events = FEED_EVENTS_ALL};
+    if (c->service[0] != '\0') {
+        filter.service = mem_strdup(c->service);
+    }
+    s->begun = true;
+    if (!c->has_position) {
+        memset(c->copy, 0, sizeof c->copy);
+        c->whole = false;
+        s->told = view->events_last;
+        feed_begin(&s->feed, &filter, c->present, view);
+        return;
+    }
+    const struct truth_event *next = truth_event(c->last + 1);
+    if (plant_is(PLANT_event_lost) && next != NULL) {
+        c->position = (struct position){.index = next->index, .place = next->position};
+    }
+    s->told = c->last;
+    feed_resume(&s->feed, &filter, c->present, c->position, view);
+}
+
+static void take_turn(struct happening *event)
+{
+    struct stream *s = CONTAINER_OF(event, struct stream, event);
+    if (member_current == NULL || !s->member->up || workload_ended()) {
+        disconnect(s);
+        return;
+    }
+    const struct view *view = view_of(s);
+    const struct client *c = s->client;
+    if (!s->begun && c->has_position && c->position.index > view->index && !s->proven) {
+        s->proven = true;
+        wait_for(s, NODE_WAIT_LINEAR, 0); /* lags, as far as it knows */
+        return;
+    }
+    if (!s->begun) {
+        begin(s, view);
+    }
+    for (uint64_t left = rng_between(1, TURN_MOST); hear_next(s, view); left--) {
+        if (left == 0) {
+            turn_later(s, 100 * US, 50 * MS);
+            return;
+        }
+    }
+    wait_for(s, NODE_WAIT_CHANGED, view->changed_index);
+}
+
+void streams_start(void)
+{
+    for (unsigned i = 0; i < STREAMS; i++) {
+        struct client *c = mem_zalloc(1, sizeof *c);
+        if (rng_chance(500000)) {
+            (void)snprintf(c->service, sizeof c->service, "s%u",
+                           (unsigned)rng_below(SERVICES) % 10);
+        }
+        c->present = rng_chance(500000);
+        connect_again(c);
+    }
+}
