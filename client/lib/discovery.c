@@ -193,6 +193,7 @@ static void take_synced(struct service *service)
         service->staging = (struct roll){.count = 0};
     }
     service->synced = service->current = true;
+    atomic_store(&service->fresh_ms, clock_monotonic_ms());
     pthread_cond_broadcast(&service->muster->changed);
     pthread_mutex_unlock(&service->muster->mutex);
     if (service->is_staging) {

@@ -65,6 +65,8 @@ bool http_prepare(CURL *curl, const char *server, const char *path, struct http_
     curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(curl, CURLOPT_USERAGENT, "muster/" MUSTER_VERSION);
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    /* An id may be ".." and still is not the folder above. */
+    curl_easy_setopt(curl, CURLOPT_PATH_AS_IS, 1L);
     /* A proxy between would answer for a replica, and nobody could tell what was done. */
     curl_easy_setopt(curl, CURLOPT_NOPROXY, "*");
     curl_easy_setopt(curl, CURLOPT_OPENSOCKETFUNCTION, open_socket);

@@ -206,6 +206,15 @@ static enum muster_error overdue(const struct muster_registration *registration)
     return registration->error != MUSTER_OK ? registration->error : MUSTER_TIMED_OUT;
 }
 
+/* With the mutex. Of what went wrong before, only that nobody answers says something of what is asked
+ * for now. */
+static void forget_error(struct muster_registration *registration)
+{
+    if (registration->error != MUSTER_UNREACHABLE) {
+        registration->error = MUSTER_OK;
+    }
+}
+
 /* With the mutex. */
 static enum muster_error await_settled(struct muster_registration *registration,
                                        uint32_t timeout_ms)
@@ -258,6 +267,7 @@ static enum muster_error await_set(struct muster_registration *registration,
 {
     uint64_t version = setting->version;
     uint64_t deadline_ms = clock_monotonic_ms() + timeout_ms;
+    forget_error(registration);
     keeper_queue(&registration->muster->keeper, registration);
     loop_wake(&registration->muster->loop);
     while (timeout_ms > 0 && setting->sent < version && registration->state != MUSTER_DENIED) {
@@ -323,7 +333,7 @@ enum muster_error muster_deregister(struct muster_registration *registration, ui
     uint64_t deadline_ms = clock_monotonic_ms() + timeout_ms;
     pthread_mutex_lock(&muster->mutex);
     registration->removing = true;
-    registration->error = MUSTER_OK;
+    forget_error(registration);
     keeper_queue(&muster->keeper, registration);
     loop_wake(&muster->loop);
     while (!registration->removed && client_await(muster, deadline_ms)) {
