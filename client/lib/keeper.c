@@ -104,6 +104,7 @@ static void finish_removal(struct keeper *keeper, struct muster_registration *re
     }
     keeper->count--;
     registration->removed = true;
+    pthread_cond_broadcast(&registration->muster->changed);
     if (registration->abandoned) {
         registration_free(registration);
     }
@@ -361,6 +362,7 @@ static void take_refusal(struct keeper *keeper, struct job *job, const struct ht
             set_state(each, MUSTER_DOUBTFUL, MUSTER_REFUSED, message);
         }
     } else if (job->kind == JOB_REGISTER) {
+        one->tried = false; /* it is surely not there */
         set_state(one, MUSTER_DENIED, MUSTER_REFUSED, message);
     } else if (answer->status == 404) {
         note_lost(keeper, one);

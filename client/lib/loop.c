@@ -69,10 +69,10 @@ void loop_turn(struct loop *loop, uint64_t wait_ms, struct curl_waitfd *extra, u
     uint64_t longest_ms = wait_ms < 60000 ? wait_ms : 60000;
     (void)curl_multi_poll(loop->multi, extra, extra_count, (int)until_due(loop, longest_ms), NULL);
     (void)curl_multi_perform(loop->multi, &running);
+    /* Nothing may be performed behind this: what is done then would wait for another turn. What is
+     * started by these makes the next wait end at once. */
     finish_transfers(loop);
     run_timers(loop);
-    /* What was started by these goes out now and not after a wait. */
-    (void)curl_multi_perform(loop->multi, &running);
 }
 
 void loop_wake(struct loop *loop)

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import tempfile
+import time
 
 import pytest
 
@@ -181,6 +182,61 @@ def test_nobody_there_exits_3():
                            "300ms", "watch"], capture_output=True, timeout=30, check=False,
                           env=clean_environment())
     assert done.returncode == UNREACHABLE and b"no replica reachable" in done.stderr
+
+
+# --- against real replicas ---
+
+def test_what_happens_is_printed_for_people(shared, watch, name):
+    w = watch(name, servers=[r.url for r in shared], json_lines=False)
+    shared[1].register(name, id=name + "-x", host="2001:db8::1")
+
+    def line():
+        shared[1].post("/heartbeat", {"id": name + "-x", "status": "warning", "note": str(time.monotonic())})
+        return [x.split() for x in w.read(w.out).splitlines()]
+    words = await_true("a line", line)[-1]
+    assert words[1] in ("registered", "health") and words[2:5] == [name + "-x", name,
+                                                                  "[2001:db8::1]:8080"]
+
+
+def test_a_snapshot_then_events_of_a_real_replica(shared, watch, name):
+    for letter in "abc":
+        shared[0].register(name, id="%s-%s" % (name, letter))
+    shared.wait_same_state()
+    w = watch(name, "--snapshot", servers=[r.url for r in shared])
+    await_true("the snapshot", lambda: len(w.lines()) >= 4)
+    shared[0].request("DELETE", "/instances/%s-b" % name)
+    await_true("the event", lambda: len(w.lines()) >= 5)
+    assert [(k, str(v)[-1]) for k, v in w.seen()][:3] == [("present", c) for c in "abc"]
+    assert w.seen()[3][0] == "synced" and w.seen()[4] == ("deregistered", name + "-b")
+
+
+def test_no_event_is_missed_or_repeated_while_replicas_are_killed(make_cluster, watch):
+    with make_cluster(3) as cluster:
+        cluster.start()
+        w = watch(servers=[r.url for r in cluster])
+        cluster[0].register("web", id="first")
+
+        def told():
+            cluster[0].post("/heartbeat", {"id": "first", "status": "warning",
+                                           "note": str(time.monotonic())})
+            return w.lines()
+        await_true("it to follow", told)
+        for turn in range(3):
+            victim, other = cluster[turn], cluster[(turn + 1) % 3]
+            for i in range(40):
+                if i == 20:
+                    victim.kill()
+                assert other.post("/register", {"name": "web", "id": "w-%d-%d" % (turn, i),
+                                                "host": "h", "port": 1}, timeout=30).status == 201
+            victim.start().wait_ready()
+        cluster[0].register("web", id="last")
+        await_true("the last event", lambda: w.seen()[-1] == ("registered", "last"), 30)
+        truth = cluster[0].get("/events?limit=1000").json["events"]
+        ids = [line["id"] for line in w.lines()]
+        every = [e["id"] for e in truth]
+        assert ids == every[every.index(ids[0]):]
+        assert "reset" not in w.errors()
+        assert w.interrupt() == DONE
 
 
 @pytest.mark.parametrize("arguments", [["a", "b"], [""], ["--after", "x"], ["--after", "5"],
