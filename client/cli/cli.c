@@ -14,9 +14,12 @@ static void complain(const char *format, va_list args)
 {
     char line[WHY_SIZE + 512];
     (void)vsnprintf(line, sizeof line, format, args);
+    /* `run` hears from libmuster on another thread. */
+    flockfile(stderr);
     fputs("muster: ", stderr);
     output_text(stderr, line);
     fputc('\n', stderr);
+    funlockfile(stderr);
 }
 
 void cli_complain(const char *format, ...)

@@ -59,6 +59,10 @@ MUST_USE bool cli_ask(struct cli *cli, const char *url, const struct http_reques
  * complained, when one of them is malformed. */
 bool cli_path_filters(const struct cli *cli, struct bytes *path);
 
+/* The options of a registration as the body of POST /register. False, after having complained, when
+ * one of them is malformed. */
+bool cli_registration(const struct cli *cli, const char *name, json_t *body);
+
 /* The commands. */
 enum cli_exit cmd_register(struct cli *cli);
 enum cli_exit cmd_heartbeat(struct cli *cli);
@@ -68,6 +72,7 @@ enum cli_exit cmd_services(struct cli *cli);
 enum cli_exit cmd_list(struct cli *cli);
 enum cli_exit cmd_discover(struct cli *cli);
 enum cli_exit cmd_watch(struct cli *cli);
+enum cli_exit cmd_run(struct cli *cli);
 enum cli_exit cmd_status(struct cli *cli);
 enum cli_exit cmd_members(struct cli *cli);
 

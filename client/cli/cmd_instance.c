@@ -94,10 +94,10 @@ static bool set_metadata(const struct cli *cli, json_t *body)
     return true;
 }
 
-static bool make_registration(const struct cli *cli, json_t *body)
+bool cli_registration(const struct cli *cli, const char *name, json_t *body)
 {
     static const char *const texts[] = {"host", "id", "type", "zone"};
-    if (!set_text(cli, body, "name", cli->args.words[0])) {
+    if (!set_text(cli, body, "name", name)) {
         return false;
     }
     for (size_t i = 0; i < ARRAY_LENGTH(texts); i++) {
@@ -139,7 +139,7 @@ enum cli_exit cmd_register(struct cli *cli)
     };
     struct http_answer answer;
     enum cli_exit exit_status = CLI_USAGE;
-    if (make_registration(cli, body)) {
+    if (cli_registration(cli, cli->args.words[0], body)) {
         exit_status = send_body(cli, &request, &answer);
     }
     json_decref(body);

@@ -36,17 +36,31 @@ static const struct args_option global_options[] = {
     "  --tag T        repeatable; all must match\n"                                                \
     "  --meta K=V     repeatable; all must match\n"
 
-static const struct args_option register_options[] = {
-    {.name = "port"},
-    {.name = "host"},
-    {.name = "id"},
-    {.name = "type"},
-    {.name = "tag", .repeated = true},
-    {.name = "meta", .repeated = true},
-    {.name = "ttl"},
-    {.name = "zone"},
-    {.name = "weight"},
-    {.name = NULL},
+#define REGISTER_OPTIONS                                                                           \
+    {.name = "port"}, {.name = "host"}, {.name = "id"}, {.name = "type"},                          \
+        {.name = "tag", .repeated = true}, {.name = "meta", .repeated = true}, {.name = "ttl"},    \
+        {.name = "zone"},                                                                          \
+    {                                                                                              \
+        .name = "weight"                                                                           \
+    }
+
+#define REGISTER_HELP                                                                              \
+    "  --port P       where it listens\n"                                                          \
+    "  --host H       default: the address that this machine calls from\n"                         \
+    "  --id I         default: NAME and a random part. With an id the command may be repeated\n"   \
+    "  --type T       --zone Z\n"                                                                  \
+    "  --tag T        repeatable\n"                                                                \
+    "  --meta K=V     repeatable\n"                                                                \
+    "  --ttl D        such as 30s, 5m; default: what the server says\n"                            \
+    "  --weight N     for the strategy `weighted`\n"
+
+static const struct args_option register_options[] = {REGISTER_OPTIONS, {.name = NULL}};
+static const struct args_option run_options[] = {
+    {.name = "name"},          REGISTER_OPTIONS,
+    {.name = "check"},         {.name = "check-interval"},
+    {.name = "check-timeout"}, {.name = "unhealthy-after"},
+    {.name = "healthy-after"}, {.name = "drain"},
+    {.name = "stop-timeout"},  {.name = NULL},
 };
 static const struct args_option heartbeat_options[] = {
     {.name = "status"}, {.name = "note"}, {.name = NULL}};
@@ -69,16 +83,7 @@ static const struct command commands[] = {
     {"register", cmd_register, register_options, "NAME --port P [OPTION]...",
      "add an instance of a service",
      "Prints the instance's id and incarnation. Its lease ends --ttl after the last heartbeat.\n"
-     "\n"
-     "  --port P       where it listens\n"
-     "  --host H       default: the address that this machine calls from\n"
-     "  --id I         default: NAME and a random part. With an id the command may be repeated\n"
-     "  --type T       --zone Z\n"
-     "  --tag T        repeatable\n"
-     "  --meta K=V     repeatable\n"
-     "  --ttl D        such as 30s, 5m; default: what the server says\n"
-     "  --weight N     for the strategy `weighted`\n"
-     "\n"
+     "\n" REGISTER_HELP "\n"
      "Examples:\n"
      "  muster register web --port 8080\n"
      "  muster register web --id web-1 --host 10.0.0.5 --port 8080 --tag blue --meta rack=7\n"},
@@ -136,6 +141,31 @@ static const struct command commands[] = {
      "  muster watch\n"
      "  muster watch web --event expired --event recovered\n"
      "  muster watch web --snapshot --output json | jq -r '.event + \" \" + .instance.id'\n"},
+    {"run", cmd_run, run_options, "--name NAME --port P [OPTION]... -- PROGRAM [ARG]...",
+     "run a program, registered as long as it runs",
+     "Registers when the program starts, renews its lease, registers it again when that was lost,\n"
+     "passes signals on, deregisters when it ends, and exits with its status (128 and the "
+     "signal's\n"
+     "number when one killed it; 127 when there is no such program). Restarts nothing.\n"
+     "\n" REGISTER_HELP "\n"
+     "With --check it is registered as critical, so that nobody is sent to it, until a check "
+     "passes:\n"
+     "  --check http://H:P/PATH   passes with status 2xx or 3xx (also https://)\n"
+     "  --check tcp://H:P         passes when a connection can be made\n"
+     "  --check 'COMMAND'         passes with exit status 0; what it prints first is shown when "
+     "not\n"
+     "  --check-interval D [10s]  --check-timeout D [5s]\n"
+     "  --unhealthy-after N [3]   --healthy-after N [1]   in a row\n"
+     "\n"
+     "  --drain D         on SIGTERM: into maintenance, so that clients go elsewhere, and after D "
+     "the\n"
+     "                    program gets the signal. A second one is passed on at once\n"
+     "  --stop-timeout D  SIGKILL so long after SIGTERM, SIGINT or SIGQUIT; default: never\n"
+     "\n"
+     "Examples:\n"
+     "  muster run --name web --port 8080 -- python3 -m http.server 8080\n"
+     "  muster run --name web --port 8080 --check http://127.0.0.1:8080/ --drain 5s -- ./server\n"
+     "  muster run --name db --port 5432 --check 'pg_isready -q' --ttl 10s -- postgres -D data\n"},
     {"status", cmd_status, NULL, "", "ask every replica how it is",
      "Asks the replicas of --server and those that they know of. Exit status 3 when none answers.\n"
      "\n"
@@ -173,6 +203,7 @@ static void print_help(void)
          "  muster heartbeat web-1\n"
          "  curl http://$(muster discover web)/\n"
          "  muster watch web\n"
+         "  muster run --name web --port 8080 -- python3 -m http.server 8080\n"
          "  muster --server http://a:9000,http://b:9000,http://c:9000 status\n"
          "\n"
          "Exit status:\n"

@@ -167,6 +167,9 @@ enum muster_state {
 typedef void (*muster_state_cb)(void *ctx, struct muster_registration *registration,
                                 enum muster_state state, const char *why);
 
+/* A weight of 0: chosen by MUSTER_WEIGHTED only when there is no other. */
+#define MUSTER_WEIGHT_NONE (-1)
+
 struct muster_spec {
     size_t size;
     const char *name; /* of the service; required, 1 to 255 bytes */
@@ -177,7 +180,7 @@ struct muster_spec {
     const char *zone;
     const char *host;        /* NULL: the address that this machine calls the registry from */
     uint16_t port;           /* 0: SERVER_PORT of the environment */
-    uint16_t weight;         /* for MUSTER_WEIGHTED; 0: 1 */
+    int32_t weight;          /* for MUSTER_WEIGHTED, 1 to 65,535; 0: 1 */
     const char *const *tags; /* at most 64 of at most 255 bytes */
     size_t tags_count;
     const struct muster_pair *metadata; /* at most 64; keys at most 128, values at most 512 bytes */

@@ -38,6 +38,12 @@ static bool set_number(json_t *body, const char *member, uint64_t value)
     return value == 0 || json_object_set_new(body, member, json_integer((json_int_t)value)) == 0;
 }
 
+static bool set_weight(json_t *body, int32_t weight)
+{
+    int32_t value = weight == MUSTER_WEIGHT_NONE ? 0 : weight;
+    return weight == 0 || json_object_set_new(body, "weight", json_integer(value)) == 0;
+}
+
 static bool set_seconds(json_t *body, const char *member, uint32_t ms)
 {
     if (ms == 0) {
@@ -70,7 +76,7 @@ static json_t *make_body(const struct muster_spec *spec, const char *id, uint16_
     if (set_text(body, "id", id) && set_text(body, "name", spec->name) &&
         set_text(body, "type", spec->type) && set_text(body, "zone", spec->zone) &&
         set_text(body, "host", spec->host) && set_number(body, "port", port) &&
-        set_number(body, "weight", spec->weight) && set_seconds(body, "ttl", spec->ttl_ms) &&
+        set_weight(body, spec->weight) && set_seconds(body, "ttl", spec->ttl_ms) &&
         set_seconds(body, "reap_after", spec->reap_after_ms) && set_lists(body, spec)) {
         return body;
     }
@@ -104,6 +110,7 @@ static bool is_valid(const struct muster *muster, const struct muster_spec *spec
 {
     if (spec == NULL || spec->size < sizeof *spec || spec->name == NULL || *spec->name == '\0' ||
         (spec->port == 0 && muster->port == 0) || spec->health > MUSTER_CRITICAL ||
+        spec->weight < MUSTER_WEIGHT_NONE || spec->weight > WEIGHT_MAX ||
         spec->tags_count > TAGS_MAX || spec->metadata_count > METADATA_MAX ||
         (spec->ttl_ms > 0 && spec->ttl_ms < TTL_MS_MIN) || spec->ttl_ms > TTL_MS_MAX ||
         spec->reap_after_ms > REAP_AFTER_MS_MAX) {
@@ -206,8 +213,8 @@ static enum muster_error overdue(const struct muster_registration *registration)
     return registration->error != MUSTER_OK ? registration->error : MUSTER_TIMED_OUT;
 }
 
-/* With the mutex. Of what went wrong before, only that nobody answers says something of what is asked
- * for now. */
+/* With the mutex. Of what went wrong before, only that nobody answers says something of what is
+ * asked for now. */
 static void forget_error(struct muster_registration *registration)
 {
     if (registration->error != MUSTER_UNREACHABLE) {
