@@ -2,6 +2,7 @@
 """Keeps many instances registered and found while replicas are restarted one after the other."""
 import argparse
 import os
+import subprocess
 import sys
 import threading
 import time
@@ -9,13 +10,32 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir,
                                 "integration"))
 # pylint: disable=wrong-import-position
-from cluster import Cluster, await_true  # noqa: E402
+from cluster import MUSTER, Cluster, await_true, clean_environment  # noqa: E402
 from driver import OK, PASSING, PRESENT, SYNCED, Driver  # noqa: E402
 
 
 def resident_kib(process):
     with open("/proc/%d/status" % process.pid, encoding="ascii") as file:
         return next(int(line.split()[1]) for line in file if line.startswith("VmRSS:"))
+
+
+class Observer(threading.Thread):
+    """`muster watch`, for what it says of the streams: the story behind a failure."""
+
+    def __init__(self, urls):
+        super().__init__(daemon=True)
+        self.process = subprocess.Popen(
+            [MUSTER, "--server", ",".join(urls), "watch", "web"], stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=clean_environment())
+        self.lines = []
+
+    def run(self):
+        for line in self.process.stderr:
+            self.lines.append("%s %s" % (time.strftime("%H:%M:%S"), line.rstrip()))
+
+    def end(self):
+        self.process.terminate()
+        self.process.wait()
 
 
 class Finder(threading.Thread):
@@ -50,7 +70,8 @@ def soak(arguments, cluster):
     began = time.monotonic()
     cluster.start()
     urls = [r.url for r in cluster]
-    server, watcher = Driver(urls), Driver(urls)
+    server, watcher, observer = Driver(urls), Driver(urls), Observer(urls)
+    observer.start()
     try:
         count = arguments.instances
         assert server("register", "web", "w", 80, arguments.ttl * 1000, count)[0] == OK
@@ -74,7 +95,7 @@ def soak(arguments, cluster):
             time.sleep(1)
             replica.start().wait_ready(60)
             restarts += 1
-            print("%4d s: replica %d back after %s; asked %d times, oldest copy %d ms" % (
+            print(time.strftime("%H:%M:%S"), "%4d s: replica %d back after %s; asked %d times, oldest copy %d ms" % (
                 time.monotonic() - began, replica.id, how, finder.asked, finder.oldest_ms),
                 flush=True)
             time.sleep(max(0, began + restarts * arguments.every - time.monotonic()))
@@ -92,8 +113,9 @@ def soak(arguments, cluster):
                                         last_kib[0], first_kib[1], last_kib[1]))
         server.close()
         watcher.close()
-        return problems
+        return problems + (observer.lines if problems else [])
     finally:
+        observer.end()
         server.end()
         watcher.end()
 
