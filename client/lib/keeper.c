@@ -395,6 +395,16 @@ static void end_removal(struct keeper *keeper, struct muster_registration *one, 
     finish_removal(keeper, one);
 }
 
+/* An answer of the registry, and not of something that stands in its place for a while: only the
+ * former knows what is wrong with a registration. */
+static bool is_settled(enum job_kind kind, long status)
+{
+    if (kind == JOB_REGISTER && status >= 300) {
+        return status == 400 || status == 409 || status == 413;
+    }
+    return status >= 200 && status < 500 && status != 429;
+}
+
 static void on_job_done(struct call *call, enum failover_outcome outcome,
                         struct http_answer *answer)
 {
@@ -405,7 +415,7 @@ static void on_job_done(struct call *call, enum failover_outcome outcome,
     enum job_kind kind = job->kind;
     pthread_mutex_lock(&muster->mutex);
     long status = outcome == FAILOVER_ANSWERED ? answer->status : 0;
-    bool settled = status >= 200 && status < 500 && status != 429;
+    bool settled = is_settled(kind, status);
     if (!settled) {
         take_failure(muster, job, outcome);
     } else {
