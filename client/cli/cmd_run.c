@@ -234,7 +234,7 @@ static int start_program(struct run *run)
     sigset_t mine, before;
     posix_spawnattr_t attributes;
     char **argv = calloc(run->cli->args.words_count + 1, sizeof *argv);
-    CHECK(argv != NULL);
+    CHECK(argv != NULL && run->cli->args.words_count > 0);
     for (size_t i = 0; i < run->cli->args.words_count; i++) {
         argv[i] = (char *)(uintptr_t)run->cli->args.words[i];
     }

@@ -468,9 +468,7 @@ enum muster_error muster_list(struct muster *muster, const char *service, uint32
     struct service *found = find_service(muster, service, &error);
     if (found != NULL) {
         error = await_copy(found, timeout_ms);
-    }
-    if (error == MUSTER_OK) {
-        error = list(found, ret_list);
+        error = error == MUSTER_OK ? list(found, ret_list) : error;
     }
     pthread_mutex_unlock(&muster->mutex);
     return error;
@@ -505,7 +503,7 @@ enum muster_error muster_follow(struct muster *muster, const char *service,
     if (found != NULL && muster->discovery.follows == FOLLOWS_MAX) {
         error = MUSTER_TOO_MANY;
     }
-    if (error == MUSTER_OK) {
+    if (found != NULL && error == MUSTER_OK) {
         follow->service = found;
         follow->on_change = on_change;
         follow->ctx = ctx;

@@ -6,8 +6,6 @@
 
 #include "server/base/limits.h"
 
-#define TTL_SECONDS_MAX (TTL_MS_MAX / 1000)
-
 struct block {
     struct muster_instance instance; /* first: its address is the block's */
     _Atomic size_t references;
@@ -112,7 +110,7 @@ static void copy_all(struct writer *writer, const json_t *json, struct block *bl
     instance->index = read_number(writer, json, "index", INT64_MAX);
     instance->port = (uint16_t)read_number(writer, json, "port", UINT16_MAX);
     instance->weight = (uint16_t)read_number(writer, json, "weight", WEIGHT_MAX);
-    instance->ttl_ms = ttl >= 0 && ttl <= TTL_SECONDS_MAX ? (uint32_t)(ttl * 1000 + 0.5) : 0;
+    instance->ttl_ms = ttl >= 0 && ttl * 1000 <= TTL_MS_MAX ? (uint32_t)(ttl * 1000 + 0.5) : 0;
 }
 
 const struct muster_instance *instance_make(const json_t *json)
