@@ -261,8 +261,8 @@ enum muster_source {
 
 struct muster_found {
     const struct muster_instance *instance; /* yours: muster_instance_unref() */
-    /* How long ago the copy was last known to be current: 0 while the stream stands, more when no
-     * replica can be reached. */
+    /* How long ago the copy was last known to be current: 0 while the stream stands, else the time
+     * since it last said something (which it does every 15 s at least). */
     uint64_t age_ms;
     enum muster_source source;
 };

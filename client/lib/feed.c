@@ -76,12 +76,13 @@ static void take_json(struct feed *feed, const char *name, const json_t *json)
     } else if (strcmp(name, "present") == 0) {
         give(feed, (struct feed_item){.kind = FEED_PRESENT, .json = json});
         return; /* it has no place in the order of events */
-    } else if (!is_seen(feed, feed->sse.last_id)) {
+    } else if (!feed->synced || !is_seen(feed, feed->sse.last_id)) {
         give(feed, (struct feed_item){.kind = FEED_EVENT, .json = json});
     } else {
         return;
     }
-    if (feed->sse.last_id[0] != '\0') {
+    /* In the middle of a snapshot there is no place to go on from. */
+    if (feed->synced && feed->sse.last_id[0] != '\0') {
         memcpy(feed->position, feed->sse.last_id, sizeof feed->position);
     }
 }

@@ -127,6 +127,17 @@ def test_after_a_reset_to_an_earlier_index_events_are_not_taken_for_repeated(wat
     w.await_seen(("registered", "one"), ("reset", 3), ("registered", "two"))
 
 
+def test_a_snapshot_after_a_reset_is_not_measured_by_the_old_position(watch, streams):
+    a = streams([present("one"), synced("500.0")],
+                [reset("3.0").split("\n", 1)[1], present("one"), event("4.0", "two"), synced("4.0"),
+                 event("5.0", "three")], [STAY])
+    w = watch("--snapshot", servers=[a.url])
+    w.await_seen(("present", "one"), ("synced", 500), ("reset", 3), ("present", "one"),
+                 ("registered", "two"), ("synced", 4), ("registered", "three"))
+    await_true("a third request", lambda: len(a.requests) == 3)
+    assert [last for _, last in a.requests] == [None, "500.0", "5.0"]
+
+
 def test_half_a_snapshot_begins_again_without_a_position(watch, streams):
     a = streams([present("one"), event("7.0", "one", "updated")],
                 [present("one"), present("two"), synced("7.0"), event("8.0", "three"), STAY])

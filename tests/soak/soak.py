@@ -126,7 +126,8 @@ def main():
     parser.add_argument("--instances", type=int, default=1000)
     parser.add_argument("--every", type=int, default=20, help="seconds between restarts")
     parser.add_argument("--ttl", type=int, default=10, help="of each lease, in seconds")
-    parser.add_argument("--age-max", type=int, default=5, help="of an answer, in seconds")
+    parser.add_argument("--age-max", type=int, default=20,
+                        help="of an answer, in seconds: streams say something every 15 s")
     arguments = parser.parse_args()
     with Cluster(3) as cluster:
         problems = soak(arguments, cluster)
