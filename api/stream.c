@@ -40,17 +40,18 @@ void stream_free(struct stream *s)
 
 /* --- texts --- */
 
-static void add_bookmark(const struct stream *s, const struct view *view, struct buffer *out)
+static void add_bookmark(struct stream *s, const struct view *view, struct buffer *out)
 {
     struct position position;
     char text[EVENT_ID_SIZE];
     if (feed_position(&s->feed, view, &position)) {
         event_id_format(position, text);
         buffer_printf(out, "id: %s\n", text);
+        s->marked = s->feed.next;
     }
 }
 
-static void add_reset(const struct stream *s, const struct view *view, struct buffer *out)
+static void add_reset(struct stream *s, const struct view *view, struct buffer *out)
 {
     metric_add(METRIC_stream_resets_total, 1);
     add_bookmark(s, view, out); /* none while instances follow */
@@ -60,7 +61,7 @@ static void add_reset(const struct stream *s, const struct view *view, struct bu
                   view->index);
 }
 
-static void add_synced(const struct stream *s, const struct view *view, struct buffer *out)
+static void add_synced(struct stream *s, const struct view *view, struct buffer *out)
 {
     add_bookmark(s, view, out);
     buffer_printf(out, "event: synced\ndata: {\"event\":\"synced\",\"index\":%" PRIu64 "}\n\n",
@@ -164,6 +165,19 @@ static void add_side_texts(struct stream *s, const struct view *view, struct buf
     s->greet = s->remind = false;
 }
 
+/* The client has come past events that did not match: it must not look at them again elsewhere. */
+static bool put_end(struct stream *s, const struct view *view, struct buffer *scratch,
+                    struct piece *piece)
+{
+    if (s->marked != s->feed.next) {
+        s->marked = s->feed.next; /* also where there is no position */
+        add_bookmark(s, view, scratch);
+        buffer_append_text(scratch, "\n");
+        (void)put(s, piece, scratch->data, scratch->len);
+    }
+    return false;
+}
+
 /* One item. False when there is nothing more, or no more room. */
 static bool put_item(struct stream *s, const struct view *view, struct buffer *scratch,
                      struct piece *piece)
@@ -172,12 +186,14 @@ static bool put_item(struct stream *s, const struct view *view, struct buffer *s
     buffer_clear(scratch);
     switch (item.kind) {
     case FEED_NOTHING:
-        return false;
+        return put_end(s, view, scratch, piece);
     case FEED_EVENT: {
         const struct rendered *text = text_of(item.event);
         size_t skip = 0;
         if (s->feed.presenting) {
             skip = (size_t)((const char *)memchr(text->data, '\n', text->len) + 1 - text->data);
+        } else {
+            s->marked = s->feed.next;
         }
         metric_add(METRIC_stream_events_total, 1);
         return put(s, piece, text->data + skip, text->len - skip);

@@ -33,6 +33,7 @@ struct stream {
     bool greet;         /* where the stream begins */
     bool remind;        /* that it is still open */
     bool closed;        /* nothing more comes */
+    uint64_t marked;    /* feed.next when the client was last sent an id */
     struct buffer rest; /* of a text that was too long for the last piece */
     size_t rest_at;
     /* The hub's (hub.h). */

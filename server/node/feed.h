@@ -40,11 +40,12 @@ struct feed_filter {
 bool feed_filter_takes(const struct feed_filter *filter, const struct event *event);
 
 struct feed {
+    /* for all to read */
     struct feed_filter filter;
+    uint64_t next;   /* sequence of the first event not looked at */
+    bool presenting; /* instances */
     /* private */
-    uint64_t next; /* sequence of the first event not looked at */
-    bool present;  /* instances come first, after a reset again */
-    bool presenting;
+    bool present; /* instances come first, after a reset again */
     bool lost;    /* a reset is due */
     char *cursor; /* id of the last instance presented; NULL: of none yet */
 };

@@ -1,88 +1,149 @@
-"""A server of event streams that says exactly what a test tells it to, for what a healthy replica
-does not do on demand: break off, repeat itself, reset."""
-import http.server
+"""Event streams as a client reads them (Server-sent events), and clients that follow one wherever it
+can be had. Standard library only."""
+import http.client
 import json
+import random
+import socket
 import threading
+from urllib.parse import urlencode
+
+GONE = ("deregistered", "reaped")
 
 
-def instance(id, **fields):
-    return {"id": id, "name": "web", "type": "", "host": "10.0.0.1", "port": 80, "tags": [],
-            "metadata": {}, "weight": 1, "zone": "", "ttl": 30, "health": "passing", "note": "",
-            "registered_at": "2026-01-01T00:00:00.000Z", "incarnation": 1, "index": 1, **fields}
+class Ended(Exception):
+    """The replica ended the stream, or died."""
 
 
-def event(position, id, kind="registered", **fields):
-    data = {"id": position, "event": kind, "time": "2026-01-01T00:00:00.000Z",
-            "instance": instance(id, **fields)}
-    return "id: %s\nevent: %s\ndata: %s\n\n" % (position, kind, json.dumps(data))
+class Stream:
+    """One connection. Iterating gives (id or None, event, data); a bookmark has the event None."""
 
+    def __init__(self, port, query=None, last_id=None, timeout=5, receive_bytes=None):
+        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
+        if receive_bytes is not None:
+            self.connection.sock = socket.socket()
+            self.connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
+            self.connection.sock.settimeout(timeout)
+            self.connection.sock.connect(("127.0.0.1", port))
+        headers = {"Accept": "text/event-stream"}
+        if last_id is not None:
+            headers["Last-Event-ID"] = last_id
+        path = "/events" + ("?" + urlencode(query, doseq=True) if query else "")
+        self.connection.request("GET", path, headers=headers)
+        self.answer = self.connection.getresponse()
+        self.status = self.answer.status
+        self.comments = 0
 
-def present(id, **fields):
-    return "event: present\ndata: %s\n\n" % json.dumps(
-        {"event": "present", "instance": instance(id, **fields)})
+    def __enter__(self):
+        return self
 
-
-def synced(position):
-    return "id: %s\nevent: synced\ndata: %s\n\n" % (
-        position, json.dumps({"index": int(position.split(".")[0])}))
-
-
-def bookmark(position):
-    return "id: %s\n\n" % position
-
-
-def reset(position, reason="too long ago"):
-    return "id: %s\nevent: reset\ndata: %s\n\n" % (
-        position, json.dumps({"index": int(position.split(".")[0]), "reason": reason}))
-
-
-STAY = object()  # at the end of a script: the stream stays open
-
-
-class StreamServer:
-    """Answers each request in turn with the next script: a list of texts, or a status number."""
-
-    def __init__(self, *scripts):
-        self.scripts = list(scripts)
-        self.requests = []  # (path, Last-Event-ID)
-        self.ending = threading.Event()
-        outer = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self):
-                outer.requests.append((self.path, self.headers.get("Last-Event-ID")))
-                script = outer.scripts.pop(0) if outer.scripts else [STAY]
-                self.close_connection = True
-                if isinstance(script, int):
-                    body = json.dumps({"error": "told", "message": "as told"}).encode()
-                    self.send_response(script)
-                    self.send_header("Content-Type", "application/json")
-                    self.send_header("Content-Length", str(len(body)))
-                    self.end_headers()
-                    self.wfile.write(body)
-                    return
-                self.send_response(200)
-                self.send_header("Content-Type", "text/event-stream")
-                self.send_header("Connection", "close")
-                self.end_headers()
-                for piece in script:
-                    if piece is STAY:
-                        outer.ending.wait()
-                    else:
-                        self.wfile.write(piece.encode())
-                        self.wfile.flush()
-
-            def log_message(self, *_):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        self.url = "http://127.0.0.1:%d" % self.server.server_port
+    def __exit__(self, *_):
+        self.close()
 
     def close(self):
-        self.ending.set()
-        self.server.shutdown()
-        self.server.server_close()
+        self.answer.close()
+        self.connection.close()
+
+    def __iter__(self):
+        return self
+
+    def _line(self):
+        try:
+            line = self.answer.readline()
+        except (http.client.HTTPException, ConnectionError) as broken:
+            raise Ended(str(broken)) from None
+        if not line.endswith(b"\n"):
+            raise Ended("cut within a line" if line else "in order")
+        return line[:-1].decode("utf-8")
+
+    def __next__(self):
+        id = event = data = None
+        while True:
+            line = self._line()
+            field, _, value = line.partition(": ")
+            if line == "":
+                if data is not None:
+                    return id, event, json.loads(data)
+                if id is not None:
+                    return id, None, None
+            elif line.startswith(":"):
+                self.comments += 1
+            elif field == "id":
+                id = value
+            elif field == "event":
+                event = value
+            elif field == "data":
+                data = value
+
+    def until(self, wanted):
+        """What comes up to the first event of that kind, that one included."""
+        got = []
+        for id, event, data in self:
+            got.append((id, event, data))
+            if event == wanted:
+                return got
+
+
+class Follower(threading.Thread):
+    """Follows a stream through any of the replicas, hops among them at random, and remembers what it
+    was told: `events` as (id, kind), and with snapshot a `copy` of what is there."""
+
+    def __init__(self, replicas, seed, query, last_id=None):
+        super().__init__(daemon=True)
+        self.ports = [r.http_port for r in replicas]
+        self.random = random.Random(seed)
+        self.query = query
+        self.last_id = last_id
+        self.events = []
+        self.copy = {}
+        self.hops = 0
+        self.resets = 0
+        self.synced = False
+        self.quit = threading.Event()
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.quit.set()
+        self.join(10)
+
+    def run(self):
+        while not self.quit.is_set():
+            self.hops += 1
+            try:
+                with Stream(self.random.choice(self.ports), self.query, self.last_id, 2) as stream:
+                    if stream.status == 200:
+                        self._read(stream, self.random.expovariate(1 / 40))
+                    else:
+                        assert stream.status == 503, stream.status
+            except (Ended, OSError, http.client.HTTPException):
+                self.quit.wait(0.05)
+
+    def _read(self, stream, most):
+        """Some events, then somewhere else; a silent stream is left after the time-out."""
+        if self.last_id is None:
+            self.copy, self.synced = {}, False
+        for id, event, data in stream:
+            if event is not None:
+                self._take(id, event, data)
+                most -= 1
+            if id is not None:
+                self.last_id = id
+            if most < 0 or self.quit.is_set():
+                return
+
+    def _take(self, id, event, data):
+        if event == "reset":
+            self.resets += 1
+            self.copy, self.synced = {}, False
+        elif event == "synced":
+            self.synced = True
+        else:
+            instance = data["instance"]
+            if event in GONE:
+                self.copy.pop(instance["id"], None)
+            else:
+                self.copy[instance["id"]] = instance
+            if event != "present":
+                self.events.append((id, event))

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from cluster import MUSTER, await_true, clean_environment
-from streams import STAY, StreamServer, bookmark, event, present, reset, synced
+from stream_server import STAY, StreamServer, bookmark, event, present, reset, synced
 
 DONE, REFUSED, USAGE, UNREACHABLE = range(4)
 
