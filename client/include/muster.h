@@ -16,10 +16,10 @@
  *     muster_close(muster, 5000);
  *
  * Threads. A client (`struct muster`) has one background thread, which does all that goes over the
- * network: requests, heartbeats and event streams. Every function here may be called from any number
- * of threads at once, but for muster_close(): no other may be under way or follow. Callbacks come on
- * the background thread, one at a time and with no lock held; they must return soon, and whatever
- * would block (each function with a timeout_ms that is not 0, muster_deregister() and
+ * network: requests, heartbeats and event streams. Every function here may be called from any
+ * number of threads at once, but for muster_close(): no other may be under way or follow. Callbacks
+ * come on the background thread, one at a time and with no lock held; they must return soon, and
+ * whatever would block (each function with a timeout_ms that is not 0, muster_deregister() and
  * muster_unfollow()) answers MUSTER_INVALID there.
  *
  * Time. Each timeout_ms is in milliseconds, counted on a clock that nobody sets; 0 does not wait.
