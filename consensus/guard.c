@@ -142,6 +142,7 @@ static void append_done(struct raft_io_append *inner, int status)
     if (status == 0 && a->cuts == g->cuts && a->last > g->durable_index) {
         g->durable_index = a->last;
         mark(g); /* before anybody is told that it is durable */
+        guard_snapshot_pump(g);
     }
     a->cb(a->req, status);
     free(a);
@@ -427,6 +428,18 @@ static void check_lost_log(struct guard *g, const struct raft_message *message)
     }
 }
 
+/* A rejection of what the member has confirmed in this term is an old one, or one that came twice.
+ * libraft checks that in its pipeline only; in a probe it would take a step back behind what is
+ * confirmed, and from then on send nothing any more. */
+static bool is_old_rejection(struct guard *g, const struct raft_message *message)
+{
+    raft_index match;
+    return message->type == RAFT_APPEND_ENTRIES_RESULT &&
+           message->append_entries_result.rejected > 0 &&
+           raft_match_index(&g->engine->raft, message->server_id, &match) == 0 &&
+           message->append_entries_result.rejected <= match;
+}
+
 bool guard_receive(struct guard *g, uint64_t from, const char *address, const uint8_t *data,
                    size_t len)
 {
@@ -440,7 +453,9 @@ bool guard_receive(struct guard *g, uint64_t from, const char *address, const ui
     message.server_id = from;
     message.server_address = address;
     check_lost_log(g, &message);
-    if (message.type != RAFT_INSTALL_SNAPSHOT) {
+    if (is_old_rejection(g, &message)) {
+        message_done(&message);
+    } else if (message.type != RAFT_INSTALL_SNAPSHOT) {
         deliver(g, &message);
     } else if (g->installing) {
         message_done(&message); /* libraft would leak it; the leader sends it again if need be */
@@ -547,5 +562,6 @@ void guard_close(struct guard *g)
 {
     g->closing = true;
     guard_drop_held(g);
+    guard_snapshot_close(g);
     guard_pump(g);
 }

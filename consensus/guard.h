@@ -22,6 +22,7 @@
 
 struct engine;
 struct guard_send;
+struct guard_put;
 
 struct guard {
     struct engine *engine;
@@ -40,6 +41,7 @@ struct guard {
     uint64_t cuts;                        /* times that the log became shorter or was replaced */
     bool storing_snapshot;                /* our own, on its way to disk */
     bool encoding_snapshot;               /* ... and still on the pool thread */
+    struct guard_put *early_snapshot;     /* ... or waiting for the log to get so far on disk */
     bool installing;                      /* a leader's, on its way to disk */
     uint64_t confirmed_ms[MEMBERS_MAX];   /* leader: last good answer of a member, by place, */
     uint64_t confirmed_term[MEMBERS_MAX]; /* ... and the term that it was in */

@@ -58,6 +58,37 @@ static void encode(struct engine_work *work)
     machine_snapshot_encode(p->taken, &p->encoded);
 }
 
+static void store(struct guard_put *p)
+{
+    struct guard *g = p->guard;
+    p->bytes = (struct raft_buffer){.base = p->encoded.data, .len = p->encoded.len};
+    p->snapshot.bufs = &p->bytes;
+    p->snapshot.n_bufs = 1;
+    int rv = g->inner.snapshot_put(g->io, p->trailing, &p->inner, &p->snapshot, stored);
+    if (rv != 0) {
+        g->engine->env.fatal(g->engine->env.ctx, "a snapshot could not be submitted for writing");
+    }
+}
+
+void guard_snapshot_pump(struct guard *g)
+{
+    struct guard_put *p = g->early_snapshot;
+    if (p != NULL && g->durable_index >= p->snapshot.index) {
+        g->early_snapshot = NULL;
+        store(p);
+    }
+}
+
+void guard_snapshot_close(struct guard *g)
+{
+    struct guard_put *p = g->early_snapshot;
+    if (p != NULL) {
+        g->early_snapshot = NULL;
+        g->storing_snapshot = false;
+        finish(p, RAFT_CANCELED);
+    }
+}
+
 static void encoded(struct engine_work *work)
 {
     struct guard_put *p = CONTAINER_OF(work, struct guard_put, work);
@@ -67,12 +98,12 @@ static void encoded(struct engine_work *work)
     if (p->encoded.overflowed) {
         g->engine->env.fatal(g->engine->env.ctx, "the state is too large for a snapshot");
     }
-    p->bytes = (struct raft_buffer){.base = p->encoded.data, .len = p->encoded.len};
-    p->snapshot.bufs = &p->bytes;
-    p->snapshot.n_bufs = 1;
-    int rv = g->inner.snapshot_put(g->io, p->trailing, &p->inner, &p->snapshot, stored);
-    if (rv != 0) {
-        g->engine->env.fatal(g->engine->env.ctx, "a snapshot could not be submitted for writing");
+    /* A majority may have written what our own disk has not. With a snapshot that reaches beyond
+     * the log on disk the backend would not start again. */
+    g->early_snapshot = p;
+    guard_snapshot_pump(g);
+    if (g->closing) {
+        guard_snapshot_close(g);
     }
 }
 

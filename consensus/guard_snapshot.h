@@ -13,6 +13,10 @@ int guard_snapshot_put(struct raft_io *io, unsigned trailing, struct raft_io_sna
 /* In place of raft_io.snapshot_get. */
 int guard_snapshot_get(struct raft_io *io, struct raft_io_snapshot_get *req,
                        raft_io_snapshot_get_cb cb);
+/* Stores a snapshot that had to wait until the log on disk reaches as far. */
+void guard_snapshot_pump(struct guard *g);
+/* Gives such a snapshot up. */
+void guard_snapshot_close(struct guard *g);
 
 /* guard.c: the log now begins behind a snapshot received. */
 void guard_installed(struct guard *g, raft_index index, raft_term term);

@@ -77,6 +77,14 @@ static int io_load(struct raft_io *io, raft_term *term, raft_id *voted_for,
             return RAFT_CORRUPT;
         }
     }
+    if (*n_entries == 0 && d->snapshot.index >= *start_index) {
+        *start_index = d->snapshot.index + 1;
+        d->damaged &= d->mark_index > d->snapshot.index; /* what was lost is in there */
+    }
+    if (*n_entries > 0 && *start_index + *n_entries - 1 < d->snapshot.index) {
+        (void)snprintf(io->errmsg, sizeof io->errmsg, "%s", "the log is behind the last snapshot");
+        return RAFT_CORRUPT; /* what the real backend says */
+    }
     load_entries(d, *n_entries, entries);
     for (size_t i = 0; i < *n_entries; i++) {
         if (d->entries[i].type < 0) {

@@ -208,11 +208,12 @@ static void learn(struct op *op)
                                               .ttl_ns = i->ttl_ms * MS};
         model_renewed(i->number, &renewal);
         i->probed = true;
-    }
-    if (op->call == CALL_REGISTER && r->status == ST_OK) {
-        if (i->incarnation == 0 && i->kind == LIVER) {
+        /* The answer to its registration may have come late: from the first heartbeat on. */
+        if (op->call != CALL_REGISTER && i->kind == LIVER && i->incarnation != 0 && !ended) {
             model_lives(i->number, true);
         }
+    }
+    if (op->call == CALL_REGISTER && r->status == ST_OK) {
         i->incarnation = r->incarnation;
     } else if (op->call == CALL_DEREGISTER && (r->status == ST_OK || gone)) {
         i->past = i->incarnation;
@@ -220,6 +221,7 @@ static void learn(struct op *op)
     } else if (gone || r->status == ST_CONFLICT) {
         i->past = i->incarnation;
         i->incarnation = 0; /* it will register again */
+        model_lives(i->number, false);
     }
     if (op->call == CALL_BEAT && r->renewed == 0 && !ended) {
         make_call(i, op->member->id - 1, CALL_BEAT_BY_ID);
