@@ -240,8 +240,9 @@ MUSTER_API enum muster_error muster_deregister(struct muster_registration *regis
 enum muster_strategy {
     MUSTER_RANDOM = 0,
     MUSTER_FIRST = 1, /* always the first by id */
-    MUSTER_ROUND_ROBIN =
-        2,               /* one after the other, by id; the turn is the service's in this client */
+    /* One after the other, by id; the turn is the service's in this client. Of more than 64, those
+     * behind others that do not fit have theirs more often. */
+    MUSTER_ROUND_ROBIN = 2,
     MUSTER_WEIGHTED = 3, /* at random by weight; those of weight 0 only when there is no other */
 };
 

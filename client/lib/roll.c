@@ -7,7 +7,8 @@
 #include "client/lib/instance.h"
 
 #define FIRST_CAPACITY 16
-#define TRIES          16 /* at random, before all are looked at */
+#define TRIES          16 /* before all are looked at */
+#define FEW            64 /* so many are always all looked at, to take turns */
 #define PREFERENCES    4
 
 /* Where the id is, or would be. */
@@ -159,16 +160,37 @@ at_weight(const struct roll *roll, const struct muster_query *query, unsigned be
     return NULL;
 }
 
+/* A few tries that do not look at all of a large service. Taking turns is exact in a small one, and
+ * passes over the ill in a large one. */
+static const struct muster_instance *try_few(const struct roll *roll,
+                                             const struct muster_query *query, uint64_t *turn)
+{
+    bool turns = query->strategy == MUSTER_ROUND_ROBIN && roll->count > FEW;
+    uint64_t start = turns ? (*turn)++ : 0;
+    if (roll->count == 0 || query->strategy == MUSTER_WEIGHTED ||
+        (query->strategy == MUSTER_ROUND_ROBIN && !turns)) {
+        return NULL;
+    }
+    for (unsigned i = 0; i < TRIES; i++) {
+        uint64_t n = query->strategy == MUSTER_RANDOM ? chance_u64() : start + i;
+        if (query->strategy == MUSTER_FIRST && n >= roll->count) {
+            break;
+        }
+        const struct muster_instance *instance = roll->instances[n % roll->count];
+        if (fits(instance, query) && preference(instance, query) == 0) {
+            return instance;
+        }
+    }
+    return NULL;
+}
+
 const struct muster_instance *roll_pick(const struct roll *roll, const struct muster_query *query,
                                         uint64_t *turn)
 {
     uint64_t totals[PREFERENCES] = {0}, n = 0;
-    /* A few tries that do not look at all of a large service. */
-    for (unsigned i = 0; query->strategy == MUSTER_RANDOM && roll->count > 0 && i < TRIES; i++) {
-        const struct muster_instance *instance = roll->instances[chance_below(roll->count)];
-        if (fits(instance, query) && preference(instance, query) == 0) {
-            return instance;
-        }
+    const struct muster_instance *instance = try_few(roll, query, turn);
+    if (instance != NULL) {
+        return instance;
     }
     unsigned best = weigh(roll, query, totals);
     if (best == PREFERENCES) {

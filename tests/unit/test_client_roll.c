@@ -142,6 +142,29 @@ static void round_robin_takes_each_in_turn_and_first_the_first(void **state)
     roll_done(&roll);
 }
 
+static void large_services_are_taken_in_turn_without_the_ill(void **state)
+{
+    (void)state;
+    struct roll roll = {.count = 0};
+    uint64_t turn = 0;
+    for (int i = 0; i < 100; i++) {
+        char id[8];
+        snprintf(id, sizeof id, "%03d", i);
+        put(&roll, id, i < 30 ? "critical" : "passing", "", 1);
+    }
+    assert_string_equal(pick(&roll, MUSTER_FIRST, NULL, &turn), "030");
+    size_t seen[100] = {0};
+    for (int i = 0; i < 1000; i++) {
+        int id = (int)strtol(pick(&roll, MUSTER_ROUND_ROBIN, NULL, &turn), NULL, 10);
+        assert_true(id >= 30);
+        seen[id]++;
+    }
+    for (int i = 30; i < 100; i++) {
+        assert_true(seen[i] >= 10);
+    }
+    roll_done(&roll);
+}
+
 static void weights_are_shares_and_none_is_the_last_resort(void **state)
 {
     (void)state;
@@ -192,6 +215,7 @@ int main(void)
         cmocka_unit_test(a_roll_is_in_order_of_id),
         cmocka_unit_test(only_the_healthy_are_picked),
         cmocka_unit_test(round_robin_takes_each_in_turn_and_first_the_first),
+        cmocka_unit_test(large_services_are_taken_in_turn_without_the_ill),
         cmocka_unit_test(weights_are_shares_and_none_is_the_last_resort),
         cmocka_unit_test(the_near_are_preferred_and_tags_must_match),
     };
