@@ -120,7 +120,7 @@ static bool set_count(const struct key *key, struct config *c, const char *text,
     if (!text_parse_u64(text, key->max, &count) || count < key->min) {
         return refuse_range(key, text, why);
     }
-    *(uint64_t *)(void *)((char *)c + key->field) = count;
+    *(unsigned *)(void *)((char *)c + key->field) = (unsigned)count;
     return true;
 }
 
@@ -182,17 +182,6 @@ static bool set_id(const struct key *key, struct config *c, const char *text, st
     if (!text_parse_u64(text, INT64_MAX, &c->id) || c->id == 0) {
         return refuse_range(key, text, why);
     }
-    return true;
-}
-
-static bool set_http_threads(const struct key *key, struct config *c, const char *text,
-                             struct why *why)
-{
-    uint64_t threads;
-    if (!text_parse_u64(text, HTTP_THREADS_MAX, &threads) || threads == 0) {
-        return refuse_range(key, text, why);
-    }
-    c->http_threads = (unsigned)threads;
     return true;
 }
 

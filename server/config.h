@@ -32,7 +32,7 @@ struct config {
     uint32_t election_timeout_ms;
     uint32_t heartbeat_interval_ms;
     uint64_t snapshot_log_bytes;
-    uint64_t events_kept;
+    unsigned events_kept;
     unsigned http_threads;
     enum log_level log_level;
     enum log_format log_format;

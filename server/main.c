@@ -80,7 +80,7 @@ static struct node *start_node(const struct config *config, char *error, size_t 
         .snapshot_log_bytes = config->snapshot_log_bytes,
         .version = MUSTER_VERSION,
     };
-    return node_start(&options, (uint32_t)config->events_kept, error, error_size);
+    return node_start(&options, config->events_kept, error, error_size);
 }
 
 static int serve(const struct config *config, char *error, size_t error_size)

@@ -12,7 +12,7 @@ from cluster import MUSTERD, ROOT, await_true, clean_environment, has_ipv6, requ
 
 FLAGS = ["id", "name", "data", "http", "peer", "advertise-http", "advertise-peer", "cluster",
          "cluster-secret", "join", "ttl", "reap-after", "write-timeout", "election-timeout",
-         "heartbeat-interval", "snapshot-log-bytes", "http-threads", "log-level", "log-format",
+         "heartbeat-interval", "snapshot-log-bytes", "events-kept", "http-threads", "log-level", "log-format",
          "config"]
 
 
@@ -41,6 +41,7 @@ def test_help_lists_every_option_and_version_is_one_line():
     ["--election-timeout", "1ms"], ["--election-timeout", "100ms", "--heartbeat-interval", "100ms"],
     ["--http-threads", "0"], ["--http-threads", "65"], ["--log-level", "loud"],
     ["--log-format", "xml"], ["--snapshot-log-bytes", "65535"], ["--snapshot-log-bytes", "x"],
+    ["--events-kept", "15"], ["--events-kept", "262145"], ["--events-kept", "many"],
     ["--cluster", "1=a:1,1=b:2"], ["--cluster", "1=a:1,2=a:1"], ["--cluster", "2=a:1,3=b:1"],
     ["--cluster", "1"], ["--cluster", "1=a"], ["--cluster", "x=a:1"], ["--cluster", "1=a:0"],
     ["--cluster", ",".join("%d=h%d:1" % (n, n) for n in range(1, 11))],

@@ -101,7 +101,8 @@ def test_every_described_parameter_of_a_read_is_taken(shared, name, method, path
     values = {"consistency": "stale", "min_index": "1", "index": "0", "wait": "1s",
               "health": "any", "type": name, "zone": "z", "tag": "a", "strategy": "first",
               "near": "z", "limit": "1", "after": "0.0" if path == "/events" else "a",
-              "service": name, "id": name, "event": "registered", "incarnation": "1"}
+              "service": name, "id": name, "event": "registered", "incarnation": "1",
+              "snapshot": "false"}
     for parameter in parameters_of(method, path):
         if parameter["in"] != "query":
             continue

@@ -190,7 +190,9 @@ static void print_totals(void)
 #undef X
 }
 
-static int run_many(uint64_t from, uint64_t to, unsigned jobs_count, bool stop_at_first)
+/* No run is begun later than `most_s` (0: no limit). */
+static int run_many(uint64_t from, uint64_t to, unsigned jobs_count, bool stop_at_first,
+                    uint64_t most_s)
 {
     struct job jobs[JOBS_MAX] = {{0}};
     time_t begun = time(NULL);
@@ -198,6 +200,9 @@ static int run_many(uint64_t from, uint64_t to, unsigned jobs_count, bool stop_a
     unsigned slot = 0;
     printf("seeds %" PRIu64 "-%" PRIu64 "\n", from, to);
     for (uint64_t finished = 0; finished <= to - from; slot = (slot + 1) % jobs_count) {
+        if (most_s > 0 && (uint64_t)(time(NULL) - begun) >= most_s && next <= to) {
+            to = next - 1;
+        }
         if (jobs[slot].pid != 0) {
             finish_job(&jobs[slot]);
             finished++;
@@ -230,6 +235,7 @@ static NORETURN void usage(void)
     fprintf(stderr,
             "usage: muster_sim --seed N [--steps N] [--replicas 3|5] [--trace] [--plant NAME]\n"
             "       muster_sim --seeds FROM-TO [--jobs N] [--stop-at-first] ...\n"
+            "       muster_sim --fresh SECONDS [--jobs N] ...       seeds of this moment\n"
             "       muster_sim --list-plants\n");
     exit(2);
 }
@@ -261,16 +267,22 @@ static void parse_range(const char *text, uint64_t *ret_from, uint64_t *ret_to)
 
 int main(int argc, char *argv[])
 {
-    enum { SEED = 1, SEEDS, STEPS, REPLICAS, JOBS, TRACE, PLANT, LIST_PLANTS, STOP };
-    static const struct option list[] = {
-        {"seed", required_argument, NULL, SEED},    {"seeds", required_argument, NULL, SEEDS},
-        {"steps", required_argument, NULL, STEPS},  {"replicas", required_argument, NULL, REPLICAS},
-        {"jobs", required_argument, NULL, JOBS},    {"trace", no_argument, NULL, TRACE},
-        {"plant", required_argument, NULL, PLANT},  {"list-plants", no_argument, NULL, LIST_PLANTS},
-        {"stop-at-first", no_argument, NULL, STOP}, {0}};
+    enum { SEED = 1, SEEDS, STEPS, REPLICAS, JOBS, TRACE, PLANT, LIST_PLANTS, STOP, FRESH };
+    static const struct option list[] = {{"seed", required_argument, NULL, SEED},
+                                         {"seeds", required_argument, NULL, SEEDS},
+                                         {"steps", required_argument, NULL, STEPS},
+                                         {"replicas", required_argument, NULL, REPLICAS},
+                                         {"jobs", required_argument, NULL, JOBS},
+                                         {"trace", no_argument, NULL, TRACE},
+                                         {"plant", required_argument, NULL, PLANT},
+                                         {"list-plants", no_argument, NULL, LIST_PLANTS},
+                                         {"stop-at-first", no_argument, NULL, STOP},
+                                         {"fresh", required_argument, NULL, FRESH},
+                                         {0}};
     uint64_t from = 0;
     uint64_t to = 0;
     uint64_t jobs = 1;
+    uint64_t most_s = 0;
     bool stop_at_first = false;
     options.steps = STEPS_DEFAULT;
     for (int option; (option = getopt_long(argc, argv, "", list, NULL)) != -1;) {
@@ -302,6 +314,11 @@ int main(int argc, char *argv[])
         case STOP:
             stop_at_first = true;
             break;
+        case FRESH:
+            most_s = number(optarg);
+            from = (uint64_t)time(NULL) * 10000;
+            to = from + 1000000;
+            break;
         default:
             usage();
         }
@@ -311,5 +328,5 @@ int main(int argc, char *argv[])
         (options.plant != NULL && !plant_choose(options.plant))) {
         usage();
     }
-    return to > 0 ? run_many(from, to, (unsigned)jobs, stop_at_first) : run();
+    return to > 0 ? run_many(from, to, (unsigned)jobs, stop_at_first, most_s) : run();
 }

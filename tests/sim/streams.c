@@ -60,6 +60,9 @@ static void connect_again(struct client *c)
         free(c);
         return;
     }
+    if (c->present && rng_chance(300000)) {
+        c->has_position = false; /* a client that was started anew */
+    }
     struct stream *s = mem_zalloc(1, sizeof *s);
     s->client = c;
     s->member = &members[rng_below(members_count)];

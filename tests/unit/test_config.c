@@ -115,6 +115,7 @@ static void no_options_is_one_member_on_port_9000(void **state UNUSED)
     assert_int_equal(config.election_timeout_ms, 400);
     assert_int_equal(config.heartbeat_interval_ms, 40);
     assert_int_equal(config.snapshot_log_bytes, SNAPSHOT_LOG_BYTES_DEFAULT);
+    assert_int_equal(config.events_kept, EVENTS_KEPT_DEFAULT);
     assert_in_range(config.http_threads, 1, HTTP_THREADS_MAX);
     assert_int_equal(config.log_level, LOG_INFO);
     assert_int_equal(config.log_format, LOG_TEXT);
