@@ -73,7 +73,7 @@ def test_an_instance_without_an_id_gets_one(shared, client, name):
 
 def test_what_is_lost_is_registered_again_with_its_health_and_maintenance(shared, client, name):
     c = client(shared)
-    assert c("register", name, name, 80, 1500, 1)[0] == OK
+    assert c("register", name, name, 80, 3000, 1)[0] == OK
     assert c("health", name, WARNING, "hot", 5000) == [OK]
     assert c("maintenance", name, 1, 5000) == [OK]
     before = shared[0].get("/instances/%s?consistency=linearizable" % name).json
