@@ -7,7 +7,8 @@
 #include "client/lib/chance.h"
 #include "server/base/clock.h"
 
-#define TTL_MS_DEFAULT 30000 /* until the registry says another */
+#define TTL_MS_DEFAULT      30000 /* until the registry says another */
+#define NAME_PART_BYTES_MAX (NAME_BYTES_MAX - 37)
 
 void registration_free(struct muster_registration *registration)
 {
@@ -84,6 +85,17 @@ static json_t *make_body(const struct muster_spec *spec, const char *id, uint16_
     return NULL;
 }
 
+/* Of a name as the first part of an id: not more than leaves room for the other, and whole letters.
+ */
+static size_t cut_len(const char *name)
+{
+    size_t len = strnlen(name, NAME_PART_BYTES_MAX);
+    while (len > 0 && ((unsigned char)name[len] & 0xc0) == 0x80) {
+        len--;
+    }
+    return len;
+}
+
 /* With the mutex. The id of the environment is one, and for one instance. */
 static char *make_id(struct muster *muster, const struct muster_spec *spec)
 {
@@ -96,8 +108,12 @@ static char *make_id(struct muster *muster, const struct muster_spec *spec)
         muster->id = NULL;
         return id;
     }
-    int len = asprintf(&id, "%.200s-%016llx%016llx", spec->name, (unsigned long long)chance_u64(),
-                       (unsigned long long)chance_u64());
+    /* A UUID of random numbers (RFC 4122, section 4.4), as the registry would make one. */
+    uint64_t high = chance_u64(), low = chance_u64();
+    int len = asprintf(&id, "%.*s-%08x-%04x-4%03x-%04x-%012llx", (int)cut_len(spec->name),
+                       spec->name, (unsigned)(high >> 32), (unsigned)(high >> 16 & 0xffff),
+                       (unsigned)(high & 0xfff), (unsigned)(low >> 48 & 0x3fff) | 0x8000,
+                       (unsigned long long)(low & 0xffffffffffff));
     return len > 0 ? id : NULL;
 }
 
