@@ -4,6 +4,8 @@
 #   server/prepare.sh            what the build needs
 #   server/prepare.sh tests      and what the tests need
 #   server/prepare.sh ci         and formatting, clang-tidy and sanitizers
+#   server/prepare.sh bench      what the build and tests/bench need
+#   server/prepare.sh peers      and the systems that tests/bench compares with
 #
 # Does nothing when everything is there. Without root it prints the packages to install and exits 1.
 # libraft comes from the release's backports suite where the release itself has one older than
@@ -14,13 +16,17 @@ RAFT_MIN=0.22
 build_packages="gcc libc6-dev cmake ninja-build pkg-config libraft-dev libuv1-dev libmsgpack-dev
  libmicrohttpd-dev liburcu-dev libjansson-dev libgnutls28-dev libcurl4-gnutls-dev curl procps"
 test_packages="libcmocka-dev python3 python3-pytest python3-yaml util-linux e2fsprogs mount"
+bench_packages="python3 wrk util-linux git"
+peer_packages="etcd-server etcd-client zookeeper default-jre-headless libzookeeper-mt-dev"
 ci_packages="clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev git"
 
 case "${1:-build}" in
     build) packages=$build_packages ;;
     tests) packages="$build_packages $test_packages" ;;
     ci) packages="$build_packages $test_packages $ci_packages" ;;
-    *) sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 2 ;;
+    bench) packages="$build_packages $bench_packages" ;;
+    peers) packages="$build_packages $bench_packages $peer_packages" ;;
+    *) sed -n '2,13s/^# \{0,1\}//p' "$0"; exit 2 ;;
 esac
 
 say() { printf '%s\n' "$*" >&2; }

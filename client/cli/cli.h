@@ -75,5 +75,7 @@ enum cli_exit cmd_watch(struct cli *cli);
 enum cli_exit cmd_run(struct cli *cli);
 enum cli_exit cmd_status(struct cli *cli);
 enum cli_exit cmd_members(struct cli *cli);
+enum cli_exit cmd_bench(struct cli *cli);
+extern const char cmd_bench_help[];
 
 #endif

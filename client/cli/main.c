@@ -79,6 +79,27 @@ static const struct args_option watch_options[] = {
     {.name = NULL},
 };
 
+static const struct args_option bench_options[] = {
+    {.name = "connections"},
+    {.name = "threads"},
+    {.name = "duration"},
+    {.name = "requests"},
+    {.name = "warmup"},
+    {.name = "rate"},
+    {.name = "instances"},
+    {.name = "services"},
+    {.name = "ttl"},
+    {.name = "batch"},
+    {.name = "limit"},
+    {.name = "consistency"},
+    {.name = "watchers"},
+    {.name = "via"},
+    {.name = "prefix"},
+    {.name = "reuse", .bare = true},
+    {.name = "keep", .bare = true},
+    {.name = NULL},
+};
+
 static const struct command commands[] = {
     {"register", cmd_register, register_options, "NAME --port P [OPTION]...",
      "add an instance of a service",
@@ -175,6 +196,8 @@ static const struct command commands[] = {
     {"members", cmd_members, NULL, "", "list the cluster's members as one replica sees them",
      "Examples:\n"
      "  muster members\n"},
+    {"bench", cmd_bench, bench_options, "KIND [OPTION]...",
+     "put load of one kind on the replicas and measure", cmd_bench_help},
     {.name = NULL},
 };
 

@@ -14,6 +14,10 @@ _muster_options() {
     list) echo "--service $filters" ;;
     discover) echo "--strategy --near $filters" ;;
     watch) echo "--type --id --event --after --snapshot" ;;
+    bench)
+        echo "--connections --threads --duration --requests --warmup --rate --instances --services" \
+            "--ttl --batch --limit --consistency --watchers --via --prefix --reuse --keep"
+        ;;
     esac
 }
 
@@ -24,7 +28,7 @@ _muster_services() {
 
 _muster() {
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
-    local commands="register heartbeat deregister maintenance services list discover watch run status members"
+    local commands="register heartbeat deregister maintenance services list discover watch run status members bench"
     local globals="--server --output --timeout --help --version"
     local command="" words="" i
     for ((i = 1; i < COMP_CWORD; i++)); do
@@ -38,13 +42,15 @@ _muster() {
     done
     case $previous in
     --output) words="table json" ;;
+    --consistency) words="stale linearizable" ;;
+    --via) words="stream poll" ;;
     --strategy) words="random round_robin first weighted" ;;
     --status) words="passing warning critical" ;;
     --health) words="any passing warning critical maintenance" ;;
     --event) words="registered updated deregistered expired recovered reaped health maintenance" ;;
     --service) words=$(_muster_services) ;;
     --*)
-        if [[ " --snapshot --help --version " != *" $previous "* ]]; then
+        if [[ " --snapshot --reuse --keep --help --version " != *" $previous "* ]]; then
             return # its value is the user's
         fi
         ;;
@@ -56,6 +62,8 @@ _muster() {
             words=$commands
         elif [[ $command == discover || $command == watch ]]; then
             words=$(_muster_services)
+        elif [[ $command == bench ]]; then
+            words="register heartbeat discover watch"
         elif [[ $command == maintenance ]]; then
             words="on off"
         fi

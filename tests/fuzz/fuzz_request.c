@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "api/event_id.h"
+#include "api/event_query.h"
 #include "api/filter.h"
 #include "api/router.h"
 #include "server/base/limits.h"
@@ -62,17 +63,28 @@ static void try_filter(const struct request *request)
 static void try_numbers(const struct request *request)
 {
     struct fault fault = {.message = ""};
-    struct event_id id, again;
-    char text[EVENT_ID_SIZE];
     uint64_t number = 0;
-    const char *after = request_query(request, "after");
     if (!request_query_u64(request, "index", &number, &fault)) {
         check_fault(&fault);
     }
-    if (after != NULL && event_id_parse(after, &id)) {
-        event_id_format(id, text);
-        CHECK(event_id_parse(text, &again) && event_id_compare(id, again) == 0);
+}
+
+static void try_events(const struct request *request)
+{
+    struct fault fault = {.message = ""};
+    struct event_query query;
+    struct position again;
+    char text[EVENT_ID_SIZE];
+    if (!event_query_parse(&query, request, &fault)) {
+        check_fault(&fault);
+        return;
     }
+    CHECK(query.filter.events != 0 && query.limit >= 1 && query.limit <= PAGE_LIMIT_MAX);
+    if (query.has_after) {
+        event_id_format(query.after, text);
+        CHECK(event_id_parse(text, &again) && position_compare(query.after, again) == 0);
+    }
+    event_query_done(&query);
 }
 
 static void try_route(struct request *request)
@@ -110,6 +122,7 @@ static void try_request(enum method method, char *target, const char *accept, co
     request.method = method;
     request.accept = accept;
     request.content_type = type;
+    request.last_event_id = type;
     (void)request_has_json_type(&request);
     (void)request_wants_html(&request);
     (void)request_wants_stream(&request);
@@ -121,6 +134,7 @@ static void try_request(enum method method, char *target, const char *accept, co
         }
         try_filter(&request);
         try_numbers(&request);
+        try_events(&request);
         try_route(&request);
     } else {
         check_fault(&fault);

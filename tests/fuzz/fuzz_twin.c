@@ -134,7 +134,7 @@ static void make_renew(struct twins *t, struct made *m)
 static void make_small(struct twins *t, struct made *m)
 {
     struct slice id = take_id(t, m, 0);
-    switch (input_u8(&t->in) % 4) {
+    switch (input_u8(&t->in) % 5) {
     case 0:
         m->command.kind = COMMAND_DEREGISTER;
         m->command.deregister.id = id;
@@ -145,6 +145,10 @@ static void make_small(struct twins *t, struct made *m)
         m->command.maintenance.id = id;
         m->command.maintenance.enabled = input_u8(&t->in) % 2 == 0;
         m->command.maintenance.reason = take_word(t);
+        return;
+    case 2:
+        m->command.kind = COMMAND_KEEP_EVENTS;
+        m->command.keep_events.count = EVENTS_KEPT_MIN + input_u8(&t->in);
         return;
     default:
         m->command.kind = COMMAND_EXPIRE;

@@ -188,7 +188,19 @@ CONFIGS = [
     b"join = http://a:9000\n",
 ]
 
+ANSWERS = [step + answer for step in (b"\0", b"\5") for answer in (
+    b"HTTP/1.1 201 Created\r\nContent-Length: 14\r\n\r\n{\"index\":1234}",
+    b"HTTP/1.0 404 X\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
+    b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    b"2c\r\nid: 17.0\nevent: registered\ndata: {\"a\": 1}\n\n\r\n"
+    b"18\r\nevent: reset\ndata: {}\n\n:\r\n0\r\nA: b\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nX: " + b"x" * 1021 + b"\r\n",
+    b"HTTP/1.1 200 OK\r\n" + b"X: 1234\r\n" * 2000,
+)]
+
 SEEDS = {
+    "answer": ANSWERS,
     "command": COMMANDS + [struct.pack("<Qq", 5000, -1)],
     "snapshot": SNAPSHOTS,
     "bundle": [bundle([]), bundle(COMMANDS)],

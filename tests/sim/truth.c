@@ -124,6 +124,9 @@ void truth_outcome(uint64_t operation, enum status status, uint64_t index)
 
 static void count_applied(uint64_t hash, uint64_t index)
 {
+    if (truth.operations_count == 0) {
+        return; /* the first entry of all may be the leader's own */
+    }
     struct operation *o = find_operation(hash);
     if (o->hash == 0) {
         return; /* the leader's own: model.c judges what it does */

@@ -1,0 +1,115 @@
+#!/usr/bin/env python3
+"""Runs the benchmarks and prints their tables. Started by run.sh; see README.md."""
+import argparse
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+os.environ.setdefault("MUSTER_BIN", os.path.join(ROOT, "build", "release"))
+sys.path[:0] = [HERE, os.path.join(ROOT, "tests", "integration")]
+
+import cases  # noqa: E402
+import cases_life  # noqa: E402
+import cases_watch  # noqa: E402
+import measure  # noqa: E402
+import systems  # noqa: E402
+
+
+class Bench:
+    """Options, and the rows so far. Rows are saved after each case: what was measured is kept when
+    a later case fails."""
+
+    def __init__(self, options):
+        self.quick = options.quick
+        self.rounds = options.rounds or (1 if options.quick else 5)
+        self.seconds = options.seconds or (2 if options.quick else 5)
+        self.folder = os.path.abspath(options.folder)
+        self.peers = []
+        self.result = {"command": " ".join(sys.argv), "machine": measure.machine(ROOT),
+                       "rounds": self.rounds, "seconds": self.seconds, "cases": {}}
+        self.path = os.path.join(self.folder, "result-%s.json" % time.strftime("%Y%m%d-%H%M%S"))
+
+    @property
+    def duration(self):
+        return "%ds" % self.seconds
+
+    @staticmethod
+    def say(text):
+        print(text, file=sys.stderr, flush=True)
+
+    def alternate(self, case, title, variants, columns, compared="per_second"):
+        """Measures each variant in turn, round by round, so that what else the machine does falls
+        on all of them alike."""
+        rounds = {name: [] for name in variants}
+        for number in range(self.rounds):
+            for name, run in variants.items():
+                figures = run()
+                rounds[name].append(figures)
+                self.say("  round %d, %s: %s" % (number + 1, name,
+                                                 measure.short(figures.get(compared))))
+        self.add(case, title, rounds, columns, compared)
+
+    def add(self, case, title, rounds, columns, compared="per_second"):
+        joined = {name: measure.join(measured) for name, measured in rounds.items()}
+        self.result["cases"][case] = {"title": title, "variants": joined}
+        measure.save(self.path, self.result)
+        print(measure.table("%s (%s)" % (title, case), joined, columns, compared), flush=True)
+
+
+def parse(names):
+    parser = argparse.ArgumentParser(prog="tests/bench/run.sh", description=(
+        "Measures three replicas on this machine. It never passes or fails on speed."))
+    parser.add_argument("--quick", action="store_true", help="each case once, short and small")
+    parser.add_argument("--with-peers", action="store_true",
+                        help="etcd and ZooKeeper beside it (installs them)")
+    parser.add_argument("--only", metavar="CASE[,CASE]", help="of: " + ", ".join(names))
+    parser.add_argument("--rounds", type=int, help="how often each variant is measured [5]")
+    parser.add_argument("--seconds", type=int, help="how long each time [5]")
+    parser.add_argument("--folder", default=os.environ.get(
+        "BENCH_DIR", os.path.join(ROOT, "build", "bench")),
+        help="for data and results, on the disk to be measured [BENCH_DIR, build/bench]")
+    options = parser.parse_args()
+    chosen = options.only.split(",") if options.only else names
+    unknown = [name for name in chosen if name not in names]
+    if unknown:
+        parser.error("no such case: %s" % ", ".join(unknown))
+    return options, chosen
+
+
+def main():
+    known = {case.__name__: case for case in cases.CASES + cases_life.CASES +
+             cases_watch.CASES}
+    options, chosen = parse(list(known))
+    bench = Bench(options)
+    # What runs is ended and removed on the way out.
+    signal.signal(signal.SIGINT, systems.Interrupts.handle)
+    signal.signal(signal.SIGTERM, systems.Interrupts.handle)
+    os.makedirs(bench.folder, exist_ok=True)
+    print("## %(cores)d x %(cpu)s, Linux %(kernel)s, commit %(commit)s,"
+          " load before %(load_before).2f" % bench.result["machine"])
+    failed = []
+    with contextlib.ExitStack() as stack:
+        if options.with_peers:
+            import peers
+            bench.peers = [stack.enter_context(peer) for peer in peers.make(bench.folder)]
+        for name in chosen:
+            bench.say("%s %s" % (time.strftime("%H:%M:%S"), name))
+            try:
+                known[name](bench)
+            except (RuntimeError, AssertionError, OSError, ValueError, KeyError,
+                    subprocess.SubprocessError) as error:
+                bench.say("  FAILED: %s" % error)
+                failed.append(name)
+    bench.say("figures in %s" % bench.path)
+    if failed:
+        bench.say("not measured: %s" % ", ".join(failed))
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

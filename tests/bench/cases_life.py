@@ -1,0 +1,153 @@
+"""The cases about the life of a cluster: memory, leaders that die, restarts, a million leases."""
+import os
+import re
+import time
+
+import measure
+import systems
+from systems import Muster
+
+PROBE_RATE = "200"  # a write every 5 ms
+STOPPED_S = 4
+
+
+def memory(bench):
+    """Resident memory and disk of each replica for each instance."""
+    columns = [("rss_mib", "RSS of a replica MiB"), ("rss_each", "bytes an instance"),
+               ("disk_each", "disk bytes an instance"), ("fill_per_second", "registered a second")]
+    for size in [100000] + ([] if bench.quick else [1000000]):
+        measured = []
+        for _ in range(1 if size > 100000 else bench.rounds):
+            with Muster(bench.folder) as cluster:
+                cluster.start()
+                before = [measure.rss_bytes(pid) for pid in cluster.pids]
+                filled = cluster.fill("m", size, size // 10)
+                grown = [measure.rss_bytes(pid) - b for pid, b in zip(cluster.pids, before)]
+                measured.append({
+                    "rss_mib": max(measure.rss_bytes(pid) for pid in cluster.pids) / 2 ** 20,
+                    "rss_each": sum(grown) / len(grown) / size,
+                    "disk_each": measure.folder_bytes(cluster.data_root) / 3 / size,
+                    "fill_per_second": filled["per_second"],
+                })
+        bench.add("memory_%d" % size, "memory and disk with {:,} instances".format(size),
+                  {"muster": measured}, columns, "rss_each")
+
+
+def gap_rounds(bench, cluster, trials, break_leader, mend):
+    """The longest time without an acknowledged write, for each time the leader is broken."""
+    rounds = []
+    for _ in range(trials):
+        cluster.wait_ready()
+        cluster.wait_same_state(60)
+        leader = cluster.leader()
+        probe = systems.start_bench(
+            cluster.urls, "register", "--prefix", "gap", "--instances", "100", "--services", "10",
+            "--reuse", "--connections", "300", "--rate", PROBE_RATE, "--duration", "4s")
+        time.sleep(1.5)
+        break_leader(leader)
+        figures = systems.finish_bench(probe)
+        with systems.Interrupts.hold():
+            mend(leader)
+        rounds.append({"gap_ms": figures["longest_gap_ms"], "requests": figures["requests"],
+                       "refused": figures["statuses"].get("503", 0), "broken": figures["broken"],
+                       "timed_out": figures["timed_out"], "unsent": figures["unsent"]})
+        bench.say("  gap %.0f ms, %d of %d failed" % (
+            figures["longest_gap_ms"], figures["failed"], figures["requests"]))
+    return rounds
+
+
+def failover(bench):
+    columns = [("gap_ms", "gap ms"), ("requests", "requests"), ("refused", "503"),
+               ("broken", "broken off"), ("timed_out", "timed out"), ("unsent", "never sent")]
+    rows = {}
+    with Muster(bench.folder) as cluster:
+        cluster.start()
+        cluster.fill("gap", 100, 10)
+        rows["no failure"] = gap_rounds(bench, cluster, 2 if bench.quick else 5,
+                                        lambda _: None, lambda _: None)
+        rows["kill -9 of the leader"] = gap_rounds(
+            bench, cluster, 3 if bench.quick else 50, lambda r: r.kill(), lambda r: r.start())
+        rows["SIGSTOP of the leader"] = gap_rounds(
+            bench, cluster, 2 if bench.quick else 10, lambda r: r.pause(), lambda r: r.resume())
+        rows["SIGTERM of the leader"] = gap_rounds(
+            bench, cluster, 2 if bench.quick else 10, lambda r: r.stop(), lambda r: r.start())
+    bench.add("failover", "longest gap between acknowledged writes, one due every 5 ms", rows,
+              columns, "gap_ms")
+
+
+def restart(bench):
+    """From the start of the process until it serves, with 100,000 instances."""
+    size = 10000 if bench.quick else 100000
+    trials = 1 if bench.quick else max(bench.rounds, 5)
+    rows = {"one follower": [], "one follower, killed": [], "all three": []}
+    with Muster(bench.folder) as cluster:
+        cluster.start()
+        cluster.fill("m", size, size // 10)
+        for _ in range(trials):
+            for name, end in (("one follower", lambda r: r.stop()),
+                              ("one follower, killed", lambda r: r.kill())):
+                follower = cluster.followers()[0]
+                end(follower)
+                with systems.Interrupts.hold():
+                    follower.start()
+                rows[name].append({"ready_s": measure.await_ready("ready", follower.is_ready)})
+            for replica in cluster:
+                replica.stop()
+            began = time.monotonic()
+            cluster.start(wait=False)
+            measure.await_ready("all ready", lambda: all(r.is_ready() for r in cluster))
+            ready_s = time.monotonic() - began
+            measure.await_ready("a write", lambda: wrote(cluster[0]))
+            rows["all three"].append({"ready_s": ready_s, "write_s": time.monotonic() - began})
+            cluster.wait_same_state(60)
+    bench.add("restart", "restart with {:,} instances".format(size), rows,
+              [("ready_s", "until ready s"), ("write_s", "until a write is done s")], "ready_s")
+
+
+def wrote(replica):
+    try:
+        return replica.post("/heartbeat", {"id": "m-1"}).status == 200
+    except OSError:
+        return False
+
+
+def metric(replica, name):
+    text = replica.get("/metrics").body.decode()
+    return int(re.search(r"^muster_%s (\d+)$" % name, text, re.MULTILINE).group(1))
+
+
+def million(bench):
+    """A million leases of 30 s, renewed every 10 s, beside a few readers; none may lapse."""
+    size = 100000 if bench.quick else 1000000
+    seconds = 30 if bench.quick else 120 * bench.seconds  # 10 minutes, if not told otherwise
+    # Every lease each 10 seconds.
+    beats = ["heartbeat", "--prefix", "m", "--instances", str(size), "--batch", "1000", "--reuse",
+             "--connections", "12", "--rate", str(size // 10000)]
+    with Muster(bench.folder) as cluster:
+        cluster.start()
+        # The first leases must be renewed while the last ones are still being made.
+        early = systems.start_bench(cluster.urls, *beats, "--duration", "1h")
+        try:
+            filled = cluster.fill("m", size, size // 10, ttl="30s")
+        finally:
+            early.terminate()
+            systems.finish_bench(early)
+        lapsed = metric(cluster[0], "expired_total")
+        readers = systems.start_bench(cluster.urls, "discover", "--prefix", "m", "--services",
+                                      str(size // 10), "--reuse", "--rate", "500", "--duration",
+                                      "%ds" % seconds)
+        beating = cluster.load(*beats, "--duration", "%ds" % seconds)
+        reading = systems.finish_bench(readers)
+        beating["lapsed"] = metric(cluster[0], "expired_total") - lapsed
+        beating["rss_mib"] = max(measure.rss_bytes(pid) for pid in cluster.pids) / 2 ** 20
+        beating["disk_mib"] = measure.folder_bytes(cluster.data_root) / 3 / 2 ** 20
+        beating["fill_per_second"] = filled["per_second"]
+    columns = [("renewed_per_second", "leases a second"), ("per_second", "requests a second"),
+               ("p50", "p50 ms"), ("p99", "p99 ms"), ("max", "max ms"), ("lapsed", "lapsed"),
+               ("failed", "failed"), ("late", "late"), ("unsent", "never sent"),
+               ("rss_mib", "RSS of a replica MiB"), ("disk_mib", "disk of a replica MiB")]
+    bench.add("million", "{:,} leases of 30 s for {} s, by batches of 1,000".format(size, seconds),
+              {"heartbeats": [beating], "500 reads a second beside": [reading]}, columns, None)
+
+
+CASES = [memory, failover, restart, million]
