@@ -231,7 +231,7 @@ def test_many_threads_may_ask(shared, client, name):
 # --- when replicas go away ---
 
 def test_killing_replicas_one_by_one_makes_nobody_critical(make_cluster, client):
-    """25 s: each replica is killed while a client with short leases may be talking to it."""
+    """30 s: each replica is killed, for longer than a lease, while a client may be talking to it."""
     with make_cluster(3) as cluster:
         cluster.start()
         watcher, c = client(cluster), client(cluster)
@@ -255,6 +255,7 @@ def test_killing_replicas_one_by_one_makes_nobody_critical(make_cluster, client)
 
 
 def test_a_replica_that_hangs_makes_nobody_critical(make_cluster, client):
+    """30 s: each replica hangs for longer than a lease."""
     with make_cluster(3) as cluster:
         cluster.start()
         c = client(cluster)
