@@ -28,9 +28,15 @@ class Run:
         return self.process.returncode, out, err
 
     def kill(self):
+        """Politely first: only then does it end what it has started."""
         if self.process.poll() is None:
-            subprocess.run(["kill", "-9", *self.children()], check=False)
-            self.process.kill()
+            children = self.children()
+            self.process.terminate()
+            try:
+                self.process.wait(2)
+            except subprocess.TimeoutExpired:
+                subprocess.run(["kill", "-9", *children], check=False)
+                self.process.kill()
         self.process.communicate()
 
     def children(self):
