@@ -11,7 +11,7 @@
 
 #include "client/bench/channel.h"
 #include "client/bench/schedule.h"
-#include "client/bench/sse.h"
+#include "client/lib/sse.h"
 #include "server/base/check.h"
 #include "server/base/clock.h"
 #include "server/base/limits.h"
@@ -34,6 +34,7 @@ struct watcher {
     uint64_t index; /* of the service, as it was told; 0: not asked yet */
     uint64_t told;  /* number of the last write that it knows of */
     uint32_t heard; /* events of the stream that are to be counted */
+    bool broken;    /* the stream is none, or there was no memory: nothing of it is counted */
     bool ready;     /* listening */
 };
 
@@ -84,10 +85,23 @@ static void note_told(struct watch *w, struct watcher *watcher)
     latency_add(&w->result->each, w->acknowledged ? now_ns - w->acknowledged_ns : 0);
 }
 
+/* Marks of a listing are no events of the registry. */
+static void count_event(void *data, const struct sse_event *event)
+{
+    static const char *const marks[] = {"present", "synced", "reset"};
+    struct watcher *watcher = data;
+    for (size_t i = 0; i < ARRAY_LENGTH(marks); i++) {
+        if (strcmp(event->name, marks[i]) == 0) {
+            return;
+        }
+    }
+    watcher->heard++;
+}
+
 static void take_events(void *data, const char *bytes, size_t len)
 {
     struct watcher *watcher = data;
-    watcher->heard += sse_feed(&watcher->sse, bytes, len);
+    watcher->broken = watcher->broken || !sse_feed(&watcher->sse, bytes, len);
 }
 
 /* The watcher's next request: the stream, or the service as it is, or as it will be. */
@@ -99,7 +113,9 @@ static void ask(struct watcher *watcher)
     const char *host = channel->target->name;
     buffer_clear(&channel->out);
     if (w->options->stream) {
-        sse_begin(&watcher->sse);
+        sse_done(&watcher->sse);
+        sse_init(&watcher->sse, count_event, watcher);
+        watcher->broken = false;
         watcher->heard = 0;
         buffer_printf(&channel->out,
                       "GET /events?service=%s-s0 HTTP/1.1\r\nHost: %s\r\n"
@@ -410,6 +426,7 @@ static void tear_down(struct watch *w)
     }
     for (uint32_t i = 0; i < w->options->watchers; i++) {
         channel_done(&w->watchers[i].channel);
+        sse_done(&w->watchers[i].sse);
     }
     free(w->writers);
     free(w->watchers);

@@ -14,9 +14,12 @@ static void complain(const char *format, va_list args)
 {
     char line[WHY_SIZE + 512];
     (void)vsnprintf(line, sizeof line, format, args);
+    /* `run` hears from libmuster on another thread. */
+    flockfile(stderr);
     fputs("muster: ", stderr);
     output_text(stderr, line);
     fputc('\n', stderr);
+    funlockfile(stderr);
 }
 
 void cli_complain(const char *format, ...)
@@ -41,7 +44,7 @@ enum cli_exit cli_usage(const struct cli *cli, const char *format, ...)
 
 static enum cli_exit explain_refusal(const struct http_answer *answer)
 {
-    const char *message = json_string_value(json_object_get(answer->body, "message"));
+    const char *message = http_answer_message(answer);
     const char *code = http_answer_code(answer);
     if (message != NULL) {
         cli_complain("%s%s%s", message, *code != '\0' ? " - " : "", code);
@@ -51,12 +54,58 @@ static enum cli_exit explain_refusal(const struct http_answer *answer)
     return CLI_REFUSED;
 }
 
+/* What a call ended with. */
+struct ended {
+    struct call call;
+    enum failover_outcome outcome;
+    struct http_answer answer;
+    bool done;
+};
+
+static void on_done(struct call *call, enum failover_outcome outcome, struct http_answer *answer)
+{
+    struct ended *ended = CONTAINER_OF(call, struct ended, call);
+    ended->outcome = outcome;
+    ended->answer = *answer;
+    ended->done = true;
+}
+
+static void run_call(struct cli *cli, struct ended *ended, bool started)
+{
+    CHECK(started);
+    while (!ended->done) {
+        loop_turn(&cli->loop, LOOP_NEVER, NULL, 0);
+    }
+}
+
+bool cli_ask(struct cli *cli, const char *url, const struct http_request *request,
+             uint64_t timeout_ms, struct http_answer *ret_answer, char *why, size_t why_size)
+{
+    struct servers one = {.count = 0};
+    struct failover failover = {.servers = &one};
+    struct ended ended = {.call = {.on_done = on_done}};
+    if (!servers_add(&one, url, strlen(url), why, why_size)) {
+        return false;
+    }
+    run_call(cli, &ended, call_start_once(&ended.call, &cli->loop, &failover, request, timeout_ms));
+    if (ended.outcome != FAILOVER_ANSWERED) {
+        /* The URL is what the caller asked about. */
+        const char *colon = strstr(ended.call.failover.why, ": ");
+        (void)snprintf(why, why_size, "%s", colon != NULL ? colon + 2 : "no answer");
+        return false;
+    }
+    *ret_answer = ended.answer;
+    return true;
+}
+
 enum cli_exit cli_call(struct cli *cli, const struct http_request *request,
                        struct http_answer *ret_answer)
 {
-    char why[WHY_SIZE];
-    bool unsure;
-    switch (failover_call(&cli->failover, request, ret_answer, &unsure, why, sizeof why)) {
+    struct ended ended = {.call = {.on_done = on_done}};
+    run_call(cli, &ended,
+             call_start(&ended.call, &cli->loop, &cli->failover, request, cli->timeout_ms));
+    const char *why = ended.call.failover.why;
+    switch (ended.outcome) {
     case FAILOVER_UNREACHABLE:
         cli_complain("no replica reachable: %s", why);
         return CLI_UNREACHABLE;
@@ -66,11 +115,13 @@ enum cli_exit cli_call(struct cli *cli, const struct http_request *request,
     case FAILOVER_ANSWERED:
         break;
     }
+    *ret_answer = ended.answer;
     if (ret_answer->status >= 200 && ret_answer->status < 300) {
         return CLI_DONE;
     }
     /* The first attempt got through, and only its answer was lost. */
-    if (unsure && ret_answer->status == 404 && strcmp(request->method, "DELETE") == 0) {
+    if (ended.call.failover.unsure && ret_answer->status == 404 &&
+        strcmp(request->method, "DELETE") == 0) {
         cli_complain("note: it was gone at the second attempt; the answer to the first was lost");
         http_answer_done(ret_answer);
         return CLI_DONE;
@@ -80,41 +131,13 @@ enum cli_exit cli_call(struct cli *cli, const struct http_request *request,
     return exit_status;
 }
 
-void cli_path_encode(struct buffer *path, const char *text)
-{
-    static const char plain[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
-    for (; *text != '\0'; text++) {
-        if (strchr(plain, *text) != NULL) {
-            buffer_append_byte(path, (uint8_t)*text);
-        } else {
-            buffer_printf(path, "%%%02X", (unsigned char)*text);
-        }
-    }
-}
-
-void cli_path_query(struct buffer *path, const char *name, const char *value)
-{
-    bool first = path->len == 0 || memchr(path->data, '?', path->len) == NULL;
-    buffer_append_byte(path, first ? '?' : '&');
-    cli_path_encode(path, name);
-    buffer_append_byte(path, '=');
-    cli_path_encode(path, value);
-}
-
-const char *cli_path_text(struct buffer *path)
-{
-    buffer_append_byte(path, '\0');
-    return path->overflowed ? NULL : (const char *)path->data;
-}
-
-bool cli_path_filters(const struct cli *cli, struct buffer *path)
+bool cli_path_filters(const struct cli *cli, struct bytes *path)
 {
     static const char *const names[] = {"health", "type", "zone", "tag"};
     const char *value;
     for (size_t i = 0; i < ARRAY_LENGTH(names); i++) {
         for (size_t at = 0; (value = args_next(&cli->args, names[i], &at)) != NULL;) {
-            cli_path_query(path, names[i], value);
+            bytes_append_query(path, names[i], value);
         }
     }
     for (size_t at = 0; (value = args_next(&cli->args, "meta", &at)) != NULL;) {
@@ -125,7 +148,7 @@ bool cli_path_filters(const struct cli *cli, struct buffer *path)
             return false;
         }
         (void)snprintf(key, sizeof key, "meta.%.*s", (int)len, value);
-        cli_path_query(path, key, value + len + 1);
+        bytes_append_query(path, key, value + len + 1);
     }
     return true;
 }

@@ -9,8 +9,9 @@
 #include <stdint.h>
 
 #include "client/cli/args.h"
-#include "client/cli/failover.h"
-#include "server/base/buffer.h"
+#include "client/lib/bytes.h"
+#include "client/lib/call.h"
+#include "client/lib/servers.h"
 
 /* Exit statuses. */
 enum cli_exit {
@@ -24,8 +25,10 @@ enum cli_exit {
 struct cli {
     struct args args;
     struct servers servers;
+    struct loop loop;
     struct failover failover;
-    bool json; /* --output json */
+    uint64_t timeout_ms; /* of a request with all its attempts */
+    bool json;           /* --output json */
 };
 
 struct command {
@@ -46,17 +49,19 @@ enum cli_exit cli_usage(const struct cli *cli, const char *format, ...) PRINTF_L
 enum cli_exit cli_call(struct cli *cli, const struct http_request *request,
                        struct http_answer *ret_answer);
 
-/* A path with its query, built up in steps: "/services/", then a part that is percent-encoded. */
-#define CLI_PATH_BYTES_MAX (256 * 1024)
-void cli_path_encode(struct buffer *path, const char *text);
-/* Appends ?name=value, or &name=value when there is a query already. */
-void cli_path_query(struct buffer *path, const char *name, const char *value);
-/* The end of the path: gives it as a text that stays the buffer's. */
-const char *cli_path_text(struct buffer *path);
+/* One attempt at one replica, whose answer counts whatever it is. False with a few words in `why`
+ * when there is none. */
+MUST_USE bool cli_ask(struct cli *cli, const char *url, const struct http_request *request,
+                      uint64_t timeout_ms, struct http_answer *ret_answer, char *why,
+                      size_t why_size);
 
 /* The filters of a listing (health, type, zone, tag, meta) as a query. False, after having
  * complained, when one of them is malformed. */
-bool cli_path_filters(const struct cli *cli, struct buffer *path);
+bool cli_path_filters(const struct cli *cli, struct bytes *path);
+
+/* The options of a registration as the body of POST /register. False, after having complained, when
+ * one of them is malformed. */
+bool cli_registration(const struct cli *cli, const char *name, json_t *body);
 
 /* The commands. */
 enum cli_exit cmd_register(struct cli *cli);
@@ -66,6 +71,8 @@ enum cli_exit cmd_maintenance(struct cli *cli);
 enum cli_exit cmd_services(struct cli *cli);
 enum cli_exit cmd_list(struct cli *cli);
 enum cli_exit cmd_discover(struct cli *cli);
+enum cli_exit cmd_watch(struct cli *cli);
+enum cli_exit cmd_run(struct cli *cli);
 enum cli_exit cmd_status(struct cli *cli);
 enum cli_exit cmd_members(struct cli *cli);
 enum cli_exit cmd_bench(struct cli *cli);

@@ -135,7 +135,7 @@ static void set_defaults(const struct cli *cli, struct bench_options *options)
     };
     options->instances = data[options->kind].instances;
     options->services = data[options->kind].services;
-    options->timeout_ms = cli->failover.timeout_ms;
+    options->timeout_ms = cli->timeout_ms;
     options->ttl_ms = 3600 * 1000;
     options->rate = options->kind == BENCH_WATCH ? WATCH_RATE : 0;
     options->duration_ms = args_get(&cli->args, "requests") != NULL ? 0 : 10000;

@@ -41,12 +41,11 @@ static void copy_member(json_t *to, const json_t *from, const char *name)
 static json_t *probe(struct cli *cli, const char *url)
 {
     const struct http_request request = {.method = "GET", .path = "/health", .read = true};
-    uint64_t limit_ms = cli->failover.timeout_ms < PROBE_MS ? cli->failover.timeout_ms : PROBE_MS;
+    uint64_t limit_ms = cli->timeout_ms < PROBE_MS ? cli->timeout_ms : PROBE_MS;
     struct http_answer answer;
     char why[256];
     json_t *replica = json_pack("{s:s}", "address", url);
-    if (http_exchange(cli->failover.http, url, &request, limit_ms, limit_ms, &answer, why,
-                      sizeof why) != HTTP_ANSWERED) {
+    if (!cli_ask(cli, url, &request, limit_ms, &answer, why, sizeof why)) {
         json_object_set_new(replica, "state", json_string("unreachable"));
         json_object_set_new(replica, "error", json_string(why));
         return replica;
@@ -124,9 +123,7 @@ static void find_others(struct cli *cli, json_t *replicas)
         const char *url = json_string_value(json_object_get(replica, "address"));
         struct http_answer answer;
         char why[256];
-        if (answered(replica) &&
-            http_exchange(cli->failover.http, url, &request, PROBE_MS, PROBE_MS, &answer, why,
-                          sizeof why) == HTTP_ANSWERED) {
+        if (answered(replica) && cli_ask(cli, url, &request, PROBE_MS, &answer, why, sizeof why)) {
             json_t *members = json_object_get(answer.body, "members");
             bool told = answer.status == 200 && json_is_array(members);
             if (told) {

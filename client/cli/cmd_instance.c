@@ -94,10 +94,10 @@ static bool set_metadata(const struct cli *cli, json_t *body)
     return true;
 }
 
-static bool make_registration(const struct cli *cli, json_t *body)
+bool cli_registration(const struct cli *cli, const char *name, json_t *body)
 {
     static const char *const texts[] = {"host", "id", "type", "zone"};
-    if (!set_text(cli, body, "name", cli->args.words[0])) {
+    if (!set_text(cli, body, "name", name)) {
         return false;
     }
     for (size_t i = 0; i < ARRAY_LENGTH(texts); i++) {
@@ -139,7 +139,7 @@ enum cli_exit cmd_register(struct cli *cli)
     };
     struct http_answer answer;
     enum cli_exit exit_status = CLI_USAGE;
-    if (make_registration(cli, body)) {
+    if (cli_registration(cli, cli->args.words[0], body)) {
         exit_status = send_body(cli, &request, &answer);
     }
     json_decref(body);
@@ -221,15 +221,15 @@ enum cli_exit cmd_heartbeat(struct cli *cli)
 static enum cli_exit change_instance(struct cli *cli, const char *method, const char *suffix,
                                      const json_t *body, const char *done)
 {
-    struct buffer path;
+    struct bytes path;
     struct http_answer answer;
     enum cli_exit exit_status = CLI_USAGE;
-    buffer_init(&path, CLI_PATH_BYTES_MAX);
-    buffer_append_text(&path, "/instances/");
-    cli_path_encode(&path, cli->args.words[0]);
-    buffer_append_text(&path, suffix);
+    bytes_init(&path, PATH_BYTES_MAX);
+    bytes_append_text(&path, "/instances/");
+    bytes_append_encoded(&path, cli->args.words[0]);
+    bytes_append_text(&path, suffix);
     struct http_request request = {
-        .method = method, .path = cli_path_text(&path), .body = body, .repeatable = true};
+        .method = method, .path = bytes_text(&path), .body = body, .repeatable = true};
     if (request.path == NULL) {
         cli_usage(cli, "the ID is too long");
     } else {
@@ -243,7 +243,7 @@ static enum cli_exit change_instance(struct cli *cli, const char *method, const 
         }
         http_answer_done(&answer);
     }
-    buffer_done(&path);
+    bytes_done(&path);
     return exit_status;
 }
 

@@ -52,42 +52,42 @@ enum cli_exit cmd_services(struct cli *cli)
 }
 
 /* The path of a page without where it starts; false after having complained. */
-static bool make_list_path(const struct cli *cli, struct buffer *path)
+static bool make_list_path(const struct cli *cli, struct bytes *path)
 {
     const char *service = args_get(&cli->args, "service");
     if (service == NULL) {
-        buffer_append_text(path, "/instances");
+        bytes_append_text(path, "/instances");
     } else {
-        buffer_append_text(path, "/services/");
-        cli_path_encode(path, service);
+        bytes_append_text(path, "/services/");
+        bytes_append_encoded(path, service);
         /* A listing shows all; discovery alone leaves out what is not healthy. */
         if (args_get(&cli->args, "health") == NULL) {
-            cli_path_query(path, "health", "any");
+            bytes_append_query(path, "health", "any");
         }
     }
-    cli_path_query(path, "limit", PAGE);
+    bytes_append_query(path, "limit", PAGE);
     return cli_path_filters(cli, path);
 }
 
 /* Asks for the pages one after the other and gathers them in the first one's answer. */
-static enum cli_exit gather_pages(struct cli *cli, const struct buffer *base, json_t **ret_all)
+static enum cli_exit gather_pages(struct cli *cli, const struct bytes *base, json_t **ret_all)
 {
     json_t *all = NULL, *instances = NULL;
     char *after = NULL;
     enum cli_exit exit_status;
     do {
-        struct buffer path;
+        struct bytes path;
         struct http_answer answer = {.body = NULL};
-        buffer_init(&path, CLI_PATH_BYTES_MAX);
-        buffer_append(&path, base->data, base->len);
+        bytes_init(&path, PATH_BYTES_MAX);
+        bytes_append(&path, base->data, base->len);
         if (after != NULL) {
-            cli_path_query(&path, "after", after);
+            bytes_append_query(&path, "after", after);
         }
         const struct http_request request = {
-            .method = "GET", .path = cli_path_text(&path), .read = true};
+            .method = "GET", .path = bytes_text(&path), .read = true};
         exit_status = request.path != NULL ? cli_call(cli, &request, &answer)
                                            : cli_usage(cli, "the filters are too long");
-        buffer_done(&path);
+        bytes_done(&path);
         if (exit_status != CLI_DONE) {
             break;
         }
@@ -121,13 +121,13 @@ static enum cli_exit gather_pages(struct cli *cli, const struct buffer *base, js
 enum cli_exit cmd_list(struct cli *cli)
 {
     const char *service = args_get(&cli->args, "service");
-    struct buffer path;
+    struct bytes path;
     json_t *all = NULL;
     if (cli->args.words_count != 0 || (service != NULL && *service == '\0')) {
         return cli_usage(cli, "list takes options only; a service is --service NAME");
     }
     enum cli_exit exit_status = CLI_USAGE;
-    buffer_init(&path, CLI_PATH_BYTES_MAX);
+    bytes_init(&path, PATH_BYTES_MAX);
     if (make_list_path(cli, &path)) {
         exit_status = gather_pages(cli, &path, &all);
     }
@@ -139,20 +139,20 @@ enum cli_exit cmd_list(struct cli *cli)
         }
     }
     json_decref(all);
-    buffer_done(&path);
+    bytes_done(&path);
     return exit_status;
 }
 
-static bool make_discover_path(const struct cli *cli, struct buffer *path)
+static bool make_discover_path(const struct cli *cli, struct bytes *path)
 {
     static const char *const names[] = {"strategy", "near"};
-    buffer_append_text(path, "/services/");
-    cli_path_encode(path, cli->args.words[0]);
-    buffer_append_text(path, "/discover");
+    bytes_append_text(path, "/services/");
+    bytes_append_encoded(path, cli->args.words[0]);
+    bytes_append_text(path, "/discover");
     for (size_t i = 0; i < ARRAY_LENGTH(names); i++) {
         const char *value = args_get(&cli->args, names[i]);
         if (value != NULL) {
-            cli_path_query(path, names[i], value);
+            bytes_append_query(path, names[i], value);
         }
     }
     return cli_path_filters(cli, path);
@@ -180,16 +180,16 @@ static enum cli_exit print_found(const struct cli *cli, const json_t *instance)
 
 enum cli_exit cmd_discover(struct cli *cli)
 {
-    struct buffer path;
+    struct bytes path;
     struct http_answer answer = {.body = NULL};
     if (cli->args.words_count != 1 || cli->args.words[0][0] == '\0') {
         return cli_usage(cli, "discover takes the name of one SERVICE");
     }
     enum cli_exit exit_status = CLI_USAGE;
-    buffer_init(&path, CLI_PATH_BYTES_MAX);
+    bytes_init(&path, PATH_BYTES_MAX);
     if (make_discover_path(cli, &path)) {
         const struct http_request request = {
-            .method = "GET", .path = cli_path_text(&path), .read = true};
+            .method = "GET", .path = bytes_text(&path), .read = true};
         exit_status = request.path != NULL ? cli_call(cli, &request, &answer)
                                            : cli_usage(cli, "the filters are too long");
     }
@@ -197,6 +197,6 @@ enum cli_exit cmd_discover(struct cli *cli)
         exit_status = print_found(cli, answer.body);
         http_answer_done(&answer);
     }
-    buffer_done(&path);
+    bytes_done(&path);
     return exit_status;
 }

@@ -7,6 +7,7 @@
 
 #include "client/cli/cli.h"
 #include "client/cli/output.h"
+#include "server/base/check.h"
 #include "server/base/limits.h"
 #include "server/base/text.h"
 
@@ -35,17 +36,31 @@ static const struct args_option global_options[] = {
     "  --tag T        repeatable; all must match\n"                                                \
     "  --meta K=V     repeatable; all must match\n"
 
-static const struct args_option register_options[] = {
-    {.name = "port"},
-    {.name = "host"},
-    {.name = "id"},
-    {.name = "type"},
-    {.name = "tag", .repeated = true},
-    {.name = "meta", .repeated = true},
-    {.name = "ttl"},
-    {.name = "zone"},
-    {.name = "weight"},
-    {.name = NULL},
+#define REGISTER_OPTIONS                                                                           \
+    {.name = "port"}, {.name = "host"}, {.name = "id"}, {.name = "type"},                          \
+        {.name = "tag", .repeated = true}, {.name = "meta", .repeated = true}, {.name = "ttl"},    \
+        {.name = "zone"},                                                                          \
+    {                                                                                              \
+        .name = "weight"                                                                           \
+    }
+
+#define REGISTER_HELP                                                                              \
+    "  --port P       where it listens\n"                                                          \
+    "  --host H       default: the address that this machine calls from\n"                         \
+    "  --id I         default: NAME and a random part. With an id the command may be repeated\n"   \
+    "  --type T       --zone Z\n"                                                                  \
+    "  --tag T        repeatable\n"                                                                \
+    "  --meta K=V     repeatable\n"                                                                \
+    "  --ttl D        such as 30s, 5m; default: what the server says\n"                            \
+    "  --weight N     for the strategy `weighted`\n"
+
+static const struct args_option register_options[] = {REGISTER_OPTIONS, {.name = NULL}};
+static const struct args_option run_options[] = {
+    {.name = "name"},          REGISTER_OPTIONS,
+    {.name = "check"},         {.name = "check-interval"},
+    {.name = "check-timeout"}, {.name = "unhealthy-after"},
+    {.name = "healthy-after"}, {.name = "drain"},
+    {.name = "stop-timeout"},  {.name = NULL},
 };
 static const struct args_option heartbeat_options[] = {
     {.name = "status"}, {.name = "note"}, {.name = NULL}};
@@ -54,6 +69,15 @@ static const struct args_option list_options[] = {
     {.name = "service"}, FILTER_OPTIONS, {.name = NULL}};
 static const struct args_option discover_options[] = {
     {.name = "strategy"}, {.name = "near"}, FILTER_OPTIONS, {.name = NULL}};
+
+static const struct args_option watch_options[] = {
+    {.name = "type"},
+    {.name = "id"},
+    {.name = "event", .repeated = true},
+    {.name = "after"},
+    {.name = "snapshot", .bare = true},
+    {.name = NULL},
+};
 
 static const struct args_option bench_options[] = {
     {.name = "connections"},
@@ -80,16 +104,7 @@ static const struct command commands[] = {
     {"register", cmd_register, register_options, "NAME --port P [OPTION]...",
      "add an instance of a service",
      "Prints the instance's id and incarnation. Its lease ends --ttl after the last heartbeat.\n"
-     "\n"
-     "  --port P       where it listens\n"
-     "  --host H       default: the address that this machine calls from\n"
-     "  --id I         default: NAME and a random part. With an id the command may be repeated\n"
-     "  --type T       --zone Z\n"
-     "  --tag T        repeatable\n"
-     "  --meta K=V     repeatable\n"
-     "  --ttl D        such as 30s, 5m; default: what the server says\n"
-     "  --weight N     for the strategy `weighted`\n"
-     "\n"
+     "\n" REGISTER_HELP "\n"
      "Examples:\n"
      "  muster register web --port 8080\n"
      "  muster register web --id web-1 --host 10.0.0.5 --port 8080 --tag blue --meta rack=7\n"},
@@ -130,6 +145,48 @@ static const struct command commands[] = {
      "Examples:\n"
      "  curl http://$(muster discover web)/\n"
      "  muster discover web --strategy weighted --tag blue --output json\n"},
+    {"watch", cmd_watch, watch_options, "[SERVICE] [OPTION]...", "print events as they happen",
+     "One line an event: registered, updated, deregistered, expired, recovered, reaped, health,\n"
+     "maintenance. When a replica goes away the next one is followed from the same place: no "
+     "event\n"
+     "comes twice and none is missed, or a line on stderr says `reset`. Ends with ctrl-C, status "
+     "0.\n"
+     "\n"
+     "  --snapshot     first what is there (`present`), then `synced`, then events\n"
+     "  --event E      only this kind; repeatable\n"
+     "  --type T       --id I\n"
+     "  --after ID     from after the event with this id, such as 17.0\n"
+     "  --output json  one JSON object a line\n"
+     "\n"
+     "Examples:\n"
+     "  muster watch\n"
+     "  muster watch web --event expired --event recovered\n"
+     "  muster watch web --snapshot --output json | jq -r '.event + \" \" + .instance.id'\n"},
+    {"run", cmd_run, run_options, "--name NAME --port P [OPTION]... -- PROGRAM [ARG]...",
+     "run a program, registered as long as it runs",
+     "Registers when the program starts, renews its lease, registers it again when that was lost,\n"
+     "passes signals on, deregisters when it ends, and exits with its status (128 and the "
+     "signal's\n"
+     "number when one killed it; 127 when there is no such program). Restarts nothing.\n"
+     "\n" REGISTER_HELP "\n"
+     "With --check it is registered as critical, so that nobody is sent to it, until a check "
+     "passes:\n"
+     "  --check http://H:P/PATH   passes with status 2xx or 3xx (also https://)\n"
+     "  --check tcp://H:P         passes when a connection can be made\n"
+     "  --check 'COMMAND'         passes with exit status 0; what it prints first is shown when "
+     "not\n"
+     "  --check-interval D [10s]  --check-timeout D [5s]\n"
+     "  --unhealthy-after N [3]   --healthy-after N [1]   in a row\n"
+     "\n"
+     "  --drain D         on SIGTERM: into maintenance, so that clients go elsewhere, and after D "
+     "the\n"
+     "                    program gets the signal. A second one is passed on at once\n"
+     "  --stop-timeout D  SIGKILL so long after SIGTERM, SIGINT or SIGQUIT; default: never\n"
+     "\n"
+     "Examples:\n"
+     "  muster run --name web --port 8080 -- python3 -m http.server 8080\n"
+     "  muster run --name web --port 8080 --check http://127.0.0.1:8080/ --drain 5s -- ./server\n"
+     "  muster run --name db --port 5432 --check 'pg_isready -q' --ttl 10s -- postgres -D data\n"},
     {"status", cmd_status, NULL, "", "ask every replica how it is",
      "Asks the replicas of --server and those that they know of. Exit status 3 when none answers.\n"
      "\n"
@@ -168,6 +225,8 @@ static void print_help(void)
          "  muster register web --id web-1 --port 8080 --ttl 30s\n"
          "  muster heartbeat web-1\n"
          "  curl http://$(muster discover web)/\n"
+         "  muster watch web\n"
+         "  muster run --name web --port 8080 -- python3 -m http.server 8080\n"
          "  muster --server http://a:9000,http://b:9000,http://c:9000 status\n"
          "\n"
          "Exit status:\n"
@@ -210,9 +269,8 @@ static bool take_globals(struct cli *cli)
         return false;
     }
     cli->json = output != NULL && strcmp(output, "json") == 0;
-    if (!text_parse_duration_ms(timeout != NULL ? timeout : DEFAULT_TIMEOUT,
-                                &cli->failover.timeout_ms) ||
-        cli->failover.timeout_ms == 0 || cli->failover.timeout_ms > WAIT_MS_MAX) {
+    if (!text_parse_duration_ms(timeout != NULL ? timeout : DEFAULT_TIMEOUT, &cli->timeout_ms) ||
+        cli->timeout_ms == 0 || cli->timeout_ms > WAIT_MS_MAX) {
         cli_usage(cli, "--timeout %s is not a duration up to 10m such as 500ms or 30s", timeout);
         return false;
     }
@@ -241,9 +299,9 @@ static enum cli_exit run(struct cli *cli)
         return CLI_USAGE;
     }
     cli->failover.servers = &cli->servers;
-    cli->failover.http = http_open();
+    CHECK(loop_init(&cli->loop));
     enum cli_exit exit_status = command->run(cli);
-    http_close(cli->failover.http);
+    loop_done(&cli->loop);
     return exit_status;
 }
 

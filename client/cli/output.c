@@ -48,6 +48,15 @@ void output_json(const json_t *json)
     free(text);
 }
 
+void output_line(const json_t *json)
+{
+    char *text = json_dumps(json, JSON_COMPACT);
+    CHECK(text != NULL);
+    write_escaped(stdout, text, false);
+    putchar('\n');
+    free(text);
+}
+
 bool output_finish(void)
 {
     return fflush(stdout) == 0 && !ferror(stdout);

@@ -17,6 +17,8 @@
 void output_text(FILE *file, const char *text);
 /* Indented, with a line end. */
 void output_json(const json_t *json);
+/* On one line. */
+void output_line(const json_t *json);
 /* Flushes stdout. False when something could not be written. */
 bool output_finish(void);
 

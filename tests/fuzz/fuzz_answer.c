@@ -3,30 +3,38 @@
  *
  * Input: the size of the pieces, then the bytes. */
 #include "client/bench/answer.h"
-#include "client/bench/sse.h"
+#include "client/lib/sse.h"
 #include "tests/fuzz/fuzz.h"
 
 struct outcome {
     struct answer answer;
     struct sse sse;
     enum answer_verdict verdict;
+    bool broken; /* the stream */
     uint32_t events;
     uint64_t body_bytes;
     size_t used;
 };
 
+static void count_event(void *data, const struct sse_event *event)
+{
+    struct outcome *outcome = data;
+    (void)event;
+    outcome->events++;
+}
+
 static void take_body(void *data, const char *bytes, size_t len)
 {
     struct outcome *outcome = data;
     outcome->body_bytes += len;
-    outcome->events += sse_feed(&outcome->sse, bytes, len);
+    outcome->broken = outcome->broken || !sse_feed(&outcome->sse, bytes, len);
 }
 
 static void feed(struct outcome *outcome, const uint8_t *data, size_t len, size_t step)
 {
     outcome->answer.body_cb = take_body;
     outcome->answer.data = outcome;
-    sse_begin(&outcome->sse);
+    sse_init(&outcome->sse, count_event, outcome);
     answer_begin(&outcome->answer);
     outcome->verdict = ANSWER_MORE;
     while (outcome->verdict == ANSWER_MORE && outcome->used < len) {
@@ -44,6 +52,7 @@ static void feed(struct outcome *outcome, const uint8_t *data, size_t len, size_
     }
     CHECK(outcome->answer.kept_len <= ANSWER_KEPT_BYTES);
     CHECK(strlen(outcome->answer.kept) <= outcome->answer.kept_len);
+    sse_done(&outcome->sse);
     (void)answer_number(&outcome->answer, "index");
 }
 
@@ -63,7 +72,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     }
     if (whole.verdict != ANSWER_MALFORMED) {
         CHECK(whole.body_bytes == torn.body_bytes);
-        CHECK(whole.events == torn.events);
+        CHECK(whole.events == torn.events && whole.broken == torn.broken);
         CHECK(whole.body_bytes == whole.answer.body_bytes);
     }
     return 0;

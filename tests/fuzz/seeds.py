@@ -221,6 +221,16 @@ SEEDS = {
              b'\2{"enabled": false, "reason": "' + b"r" * 512 + b'"}', CROWDED],
     "request": TARGETS,
     "config": CONFIGS,
+    "instance": [b'{"id": "i", "name": "n", "health": "warning", "port": 80, "tags": ["a"], "metadata": '
+                 b'{"k": "v"}, "ttl": 1.5, "weight": 7, "incarnation": 9, "index": 9, "note": "x"}',
+                 b'{"id": "i", "health": "maintenance", "reason": "kernel", "ttl": 86400}',
+                 b'{"id": "i", "health": "passing", "tags": [' + b",".join([b'"t"'] * 64) + b"]}",
+                 b'{"id": "i", "health": "passing", "tags": [' + b",".join([b'"t"'] * 65) + b"]}",
+                 b'{"id": "' + b"i" * 255 + b'", "health": "critical", "note": "' + b"n" * 512 + b'"}'],
+    "sse": [b"\x00id: 17.0\nevent: registered\ndata: {}\n\n", b"\x02data: a\r\n\r\ndata: b\r\rdata\n\n",
+            b"\x00\xef\xbb\xbfevent: present\ndata: 1\ndata:  2\n\nid: 9.65535\n\n: hello\n\nid: 1\0\n\n",
+            b"\x06id:" + b"9" * 63 + b"\n\nid:" + b"9" * 64 + b"\n\n",
+            b"\x06event:" + b"e" * 63 + b"\ndata:\n\nevent:" + b"e" * 64 + b"\n\n"],
     "text": [b"18446744073709551615", b"1.25h", b"250ms", b"30s", b"5m", b"[2001:db8::1]:9000",
                   b"host.example:65535", b" \t gr\xc3\xbcn \xe2\x82\xac \xf0\x9f\x90\xa6 \r\n"],
     "twin": [bytes(range(256)), b"\x0b" * 40 + b"\x00" + b"\x04" * 9 + b"\x08\x00\x02" * 9] +

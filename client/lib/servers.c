@@ -1,4 +1,4 @@
-#include "client/cli/servers.h"
+#include "client/lib/servers.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -70,4 +70,33 @@ bool servers_parse(const char *list, struct servers *ret_servers, char *error, s
         }
         list += len + 1;
     }
+}
+
+/* A part of a URL as a text for curl_free(), NULL when it is not there. */
+static char *part_of(CURLU *url, CURLUPart part)
+{
+    char *text = NULL;
+    return curl_url_get(url, part, &text, CURLU_DEFAULT_PORT) == CURLUE_OK ? text : NULL;
+}
+
+bool servers_parse_host(const char *url, char *host, size_t host_size, uint16_t *ret_port)
+{
+    CURLU *parsed = curl_url();
+    bool valid = parsed != NULL && curl_url_set(parsed, CURLUPART_URL, url, 0) == CURLUE_OK;
+    char *name = valid ? part_of(parsed, CURLUPART_HOST) : NULL;
+    char *port = valid ? part_of(parsed, CURLUPART_PORT) : NULL;
+    uint64_t number;
+    size_t len = name != NULL ? strlen(name) : 0;
+    valid = len > 0 && port != NULL && text_parse_u64(port, UINT16_MAX, &number) && number > 0;
+    if (valid) {
+        bool bracketed = name[0] == '[' && name[len - 1] == ']';
+        int printed = bracketed ? snprintf(host, host_size, "%.*s", (int)len - 2, name + 1)
+                                : snprintf(host, host_size, "%s", name);
+        valid = printed > 0 && (size_t)printed < host_size;
+        *ret_port = (uint16_t)number;
+    }
+    curl_free(name);
+    curl_free(port);
+    curl_url_cleanup(parsed);
+    return valid;
 }

@@ -1,11 +1,12 @@
 /* The replicas' addresses: "http://a:9000,b:9000" as a list of URLs without a slash at the end.
  *
  * Owns: nothing but its own memory. */
-#ifndef MUSTER_CLI_SERVERS_H
-#define MUSTER_CLI_SERVERS_H
+#ifndef MUSTER_LIB_SERVERS_H
+#define MUSTER_LIB_SERVERS_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "server/base/compiler.h"
 
@@ -24,5 +25,8 @@ MUST_USE bool servers_add(struct servers *servers, const char *url, size_t len, 
 /* A list between commas, at least one. */
 MUST_USE bool servers_parse(const char *list, struct servers *ret_servers, char *error,
                             size_t error_size);
+/* The host and port of any http or https URL; a path is left out, an IPv6 address comes without
+ * brackets. */
+MUST_USE bool servers_parse_host(const char *url, char *host, size_t host_size, uint16_t *ret_port);
 
 #endif

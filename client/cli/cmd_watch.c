@@ -1,0 +1,228 @@
+/* Events as they happen: watch. */
+#include "client/cli/cli.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <sys/signalfd.h>
+
+#include "client/cli/output.h"
+#include "client/lib/feed.h"
+#include "server/base/check.h"
+#include "server/base/clock.h"
+
+#define EVENTS_MAX 32
+
+struct watch {
+    struct cli *cli;
+    struct feed feed;
+    const char *events[EVENTS_MAX];
+    bool was_up;  /* a replica has answered, ever */
+    bool is_up;   /* one answers now */
+    bool told;    /* that none does */
+    bool refused; /* the feed has ended */
+};
+
+static const char *text_of(const json_t *object, const char *member)
+{
+    const char *text = json_string_value(json_object_get(object, member));
+    return text != NULL ? text : "";
+}
+
+static void print_field(const char *text, int width)
+{
+    output_text(stdout, *text != '\0' ? text : "-");
+    for (int i = (int)strlen(text); i < width; i++) {
+        putchar(' ');
+    }
+    putchar(' ');
+}
+
+/* One line: time, event, id, service, address, health, and why. */
+static void print_event(const json_t *event)
+{
+    const json_t *instance = json_object_get(event, "instance");
+    char address[512];
+    const char *host = text_of(instance, "host");
+    bool ipv6 = strchr(host, ':') != NULL;
+    const char *health = text_of(instance, "health");
+    const char *why = text_of(instance, strcmp(health, "maintenance") == 0 ? "reason" : "note");
+    (void)snprintf(address, sizeof address, "%s%s%s:%" JSON_INTEGER_FORMAT, ipv6 ? "[" : "", host,
+                   ipv6 ? "]" : "", json_integer_value(json_object_get(instance, "port")));
+    print_field(text_of(event, "time"), 24);
+    print_field(text_of(event, "event"), 12);
+    print_field(text_of(instance, "id"), 20);
+    print_field(text_of(instance, "name"), 12);
+    print_field(address, 21);
+    output_text(stdout, health);
+    if (*why != '\0') {
+        fputs("  ", stdout);
+        output_text(stdout, why);
+    }
+    putchar('\n');
+}
+
+/* The server's own object; `event` is added where the kind stood beside it. */
+static void print_line(const json_t *json, const char *kind)
+{
+    json_t *line = json_copy((json_t *)json);
+    CHECK(line != NULL);
+    if (json_object_get(line, "event") == NULL) {
+        json_object_set_new(line, "event", json_string(kind));
+    }
+    output_line(line);
+    json_decref(line);
+}
+
+static void tell_reset(const struct watch *watch, const struct feed_item *item)
+{
+    if (watch->cli->json) {
+        print_line(item->json, "reset");
+    }
+    if (watch->feed.snapshot) {
+        cli_complain("reset: events were missed (%s); what is registered follows anew", item->text);
+    } else {
+        cli_complain(
+            "reset: events were missed (%s); see `muster list`. What follows here happened "
+            "after index %" JSON_INTEGER_FORMAT,
+            item->text, (json_int_t)item->index);
+    }
+}
+
+static void tell_down(struct watch *watch, const struct feed_item *item)
+{
+    if (watch->is_up) {
+        cli_complain("%s: %s; going on with %s", item->server, item->text, item->next);
+        /* Without a place to go on from, what happens until then is lost. */
+        if (watch->feed.position[0] == '\0' && !watch->feed.snapshot) {
+            cli_complain("events that happen meanwhile are missed");
+        }
+    } else if (!watch->told) {
+        cli_complain("%s: %s", item->server, item->text);
+    }
+    if (item->again && !watch->told && watch->was_up) {
+        cli_complain("no replica answers; trying on");
+    }
+    watch->told = watch->told || item->again;
+    watch->is_up = false;
+}
+
+static void on_item(void *ctx, const struct feed_item *item)
+{
+    struct watch *watch = ctx;
+    switch (item->kind) {
+    case FEED_EVENT:
+    case FEED_PRESENT:
+        if (watch->cli->json) {
+            print_line(item->json, "present");
+        } else {
+            print_event(item->json);
+        }
+        break;
+    case FEED_SYNCED:
+        if (watch->cli->json) {
+            print_line(item->json, "synced");
+        } else {
+            printf("%-24s %-12s at index %" JSON_INTEGER_FORMAT "\n", "-", "synced",
+                   (json_int_t)item->index);
+        }
+        break;
+    case FEED_RESET:
+        tell_reset(watch, item);
+        break;
+    case FEED_UP:
+        if (watch->was_up) {
+            cli_complain("following %s", item->server);
+        }
+        watch->was_up = watch->is_up = true;
+        watch->told = false;
+        break;
+    case FEED_DOWN:
+        tell_down(watch, item);
+        break;
+    case FEED_REFUSED:
+        cli_complain("%s", item->text);
+        watch->refused = true;
+        break;
+    case FEED_BEGIN:
+        break;
+    }
+    fflush(stdout);
+}
+
+/* SIGINT and SIGTERM as a descriptor, so that they end a wait and nothing else. */
+static int open_signals(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    CHECK(sigprocmask(SIG_BLOCK, &set, NULL) == 0);
+    int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    CHECK(fd >= 0);
+    return fd;
+}
+
+static enum cli_exit follow(struct watch *watch)
+{
+    uint64_t give_up_ms = clock_monotonic_ms() + watch->cli->timeout_ms;
+    int signals = open_signals();
+    enum cli_exit exit_status = CLI_DONE;
+    for (;;) {
+        struct curl_waitfd extra = {.fd = signals, .events = CURL_WAIT_POLLIN};
+        struct signalfd_siginfo info;
+        loop_turn(&watch->cli->loop, watch->was_up ? LOOP_NEVER : 100, &extra, 1);
+        if (read(signals, &info, sizeof info) > 0) {
+            break;
+        }
+        if (watch->refused || ferror(stdout)) {
+            exit_status = CLI_REFUSED;
+            break;
+        }
+        if (!watch->was_up && clock_monotonic_ms() >= give_up_ms) {
+            cli_complain("no replica reachable");
+            exit_status = CLI_UNREACHABLE;
+            break;
+        }
+    }
+    close(signals);
+    return exit_status;
+}
+
+enum cli_exit cmd_watch(struct cli *cli)
+{
+    const struct args *args = &cli->args;
+    struct watch watch = {.cli = cli, .feed = {.on_item = on_item}};
+    struct feed_options options = {
+        .type = args_get(args, "type"),
+        .id = args_get(args, "id"),
+        .after = args_get(args, "after"),
+        .snapshot = args_get(args, "snapshot") != NULL,
+        .events = watch.events,
+    };
+    const char *event;
+    uint64_t index, place;
+    watch.feed.ctx = &watch;
+    if (args->words_count > 1 || (args->words_count == 1 && args->words[0][0] == '\0')) {
+        return cli_usage(cli, "watch takes the name of one SERVICE, or none for all");
+    }
+    options.service = args->words_count == 1 ? args->words[0] : NULL;
+    for (size_t at = 0; (event = args_next(args, "event", &at)) != NULL;) {
+        if (options.events_count == EVENTS_MAX) {
+            return cli_usage(cli, "--event is given more than %d times", EVENTS_MAX);
+        }
+        watch.events[options.events_count++] = event;
+    }
+    if (options.after != NULL && !feed_parse_position(options.after, &index, &place)) {
+        return cli_usage(cli, "--after %s is not the id of an event such as 17.0", options.after);
+    }
+    if (!feed_start(&watch.feed, &cli->loop, &cli->servers, 0, &options)) {
+        return cli_usage(cli, "the options are too long");
+    }
+    enum cli_exit exit_status = follow(&watch);
+    feed_stop(&watch.feed);
+    return exit_status;
+}

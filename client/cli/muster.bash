@@ -1,0 +1,74 @@
+# Completion of muster(1) for bash: commands, their options, and the services that there are.
+
+_muster_options() {
+    local register="--port --host --id --type --tag --meta --ttl --zone --weight"
+    local filters="--health --type --zone --tag --meta"
+    case $1 in
+    register) echo "$register" ;;
+    run)
+        echo "--name $register --check --check-interval --check-timeout --unhealthy-after" \
+            "--healthy-after --drain --stop-timeout --"
+        ;;
+    heartbeat) echo "--status --note" ;;
+    maintenance) echo "--reason" ;;
+    list) echo "--service $filters" ;;
+    discover) echo "--strategy --near $filters" ;;
+    watch) echo "--type --id --event --after --snapshot" ;;
+    bench)
+        echo "--connections --threads --duration --requests --warmup --rate --instances --services" \
+            "--ttl --batch --limit --consistency --watchers --via --prefix --reuse --keep"
+        ;;
+    esac
+}
+
+# Asks the registry, and gives up soon: nobody waits for a completion.
+_muster_services() {
+    muster --timeout 1s services 2>/dev/null | sed '1d; s/  .*//'
+}
+
+_muster() {
+    local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
+    local commands="register heartbeat deregister maintenance services list discover watch run status members bench"
+    local globals="--server --output --timeout --help --version"
+    local command="" words="" i
+    for ((i = 1; i < COMP_CWORD; i++)); do
+        if [[ ${COMP_WORDS[i]} == -- ]]; then
+            COMPREPLY=($(compgen -c -f -- "$current"))
+            return
+        fi
+        if [[ -z $command && " $commands " == *" ${COMP_WORDS[i]} "* ]]; then
+            command=${COMP_WORDS[i]}
+        fi
+    done
+    case $previous in
+    --output) words="table json" ;;
+    --consistency) words="stale linearizable" ;;
+    --via) words="stream poll" ;;
+    --strategy) words="random round_robin first weighted" ;;
+    --status) words="passing warning critical" ;;
+    --health) words="any passing warning critical maintenance" ;;
+    --event) words="registered updated deregistered expired recovered reaped health maintenance" ;;
+    --service) words=$(_muster_services) ;;
+    --*)
+        if [[ " --snapshot --reuse --keep --help --version " != *" $previous "* ]]; then
+            return # its value is the user's
+        fi
+        ;;
+    esac
+    if [[ -z $words ]]; then
+        if [[ $current == -* ]]; then
+            words="$(_muster_options "$command") $globals"
+        elif [[ -z $command ]]; then
+            words=$commands
+        elif [[ $command == discover || $command == watch ]]; then
+            words=$(_muster_services)
+        elif [[ $command == bench ]]; then
+            words="register heartbeat discover watch"
+        elif [[ $command == maintenance ]]; then
+            words="on off"
+        fi
+    fi
+    COMPREPLY=($(compgen -W "$words" -- "$current"))
+}
+
+complete -F _muster muster

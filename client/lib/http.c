@@ -1,0 +1,245 @@
+#include "client/lib/http.h"
+
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "server/base/text.h"
+
+#define RETRY_AFTER_SECONDS_MAX 3600
+
+/* Programs that the process starts must not hold its connections open. */
+static curl_socket_t open_socket(void *ctx, curlsocktype purpose, struct curl_sockaddr *address)
+{
+    struct http_sockets *sockets = ctx;
+    (void)purpose;
+    int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+    for (size_t i = 0; fd >= 0 && i < HTTP_SOCKETS_MAX; i++) {
+        int none = 0;
+        if (atomic_compare_exchange_strong(&sockets->fds[i], &none, fd + 1)) {
+            return fd;
+        }
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+    return CURL_SOCKET_BAD;
+}
+
+static int close_socket(void *ctx, curl_socket_t fd)
+{
+    struct http_sockets *sockets = ctx;
+    for (size_t i = 0; i < HTTP_SOCKETS_MAX; i++) {
+        int held = fd + 1;
+        if (atomic_compare_exchange_strong(&sockets->fds[i], &held, 0)) {
+            break;
+        }
+    }
+    return close(fd);
+}
+
+void http_close_sockets(struct http_sockets *sockets)
+{
+    for (size_t i = 0; i < HTTP_SOCKETS_MAX; i++) {
+        int held = atomic_exchange(&sockets->fds[i], 0);
+        if (held != 0) {
+            close(held - 1);
+        }
+    }
+}
+
+bool http_prepare(CURL *curl, const char *server, const char *path, struct http_sockets *sockets)
+{
+    size_t size = strlen(server) + strlen(path) + 1;
+    char *url = malloc(size);
+    if (url == NULL) {
+        return false;
+    }
+    (void)snprintf(url, size, "%s%s", server, path);
+    bool taken = curl_easy_setopt(curl, CURLOPT_URL, url) == CURLE_OK;
+    free(url);
+    curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(curl, CURLOPT_USERAGENT, "muster/" MUSTER_VERSION);
+    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    /* An id may be ".." and still is not the folder above. */
+    curl_easy_setopt(curl, CURLOPT_PATH_AS_IS, 1L);
+    /* A proxy between would answer for a replica, and nobody could tell what was done. */
+    curl_easy_setopt(curl, CURLOPT_NOPROXY, "*");
+    curl_easy_setopt(curl, CURLOPT_OPENSOCKETFUNCTION, open_socket);
+    curl_easy_setopt(curl, CURLOPT_OPENSOCKETDATA, sockets);
+    curl_easy_setopt(curl, CURLOPT_CLOSESOCKETFUNCTION, close_socket);
+    curl_easy_setopt(curl, CURLOPT_CLOSESOCKETDATA, sockets);
+    return taken;
+}
+
+const char *http_header(CURL *curl, const char *name)
+{
+    struct curl_header *header;
+    return curl_easy_header(curl, name, 0, CURLH_HEADER, -1, &header) == CURLHE_OK ? header->value
+                                                                                   : NULL;
+}
+
+static int64_t number_header(CURL *curl, const char *name, uint64_t max)
+{
+    const char *text = http_header(curl, name);
+    uint64_t value;
+    return text != NULL && text_parse_u64(text, max, &value) ? (int64_t)value : -1;
+}
+
+int64_t http_retry_after_ms(CURL *curl)
+{
+    int64_t seconds = number_header(curl, "Retry-After", RETRY_AFTER_SECONDS_MAX);
+    return seconds < 0 ? -1 : seconds * 1000;
+}
+
+static size_t collect(char *data, size_t size, size_t count, void *ctx)
+{
+    struct bytes *answer = ctx;
+    bytes_append(answer, data, size * count);
+    return answer->failed ? 0 : size * count;
+}
+
+static struct curl_slist *make_headers(void)
+{
+    /* Without the last two curl would ask for permission to send, and mark a body as a form. */
+    static const char *const lines[] = {"Accept: application/json",
+                                        "Expect:", "Content-Type: application/json"};
+    struct curl_slist *headers = NULL;
+    for (size_t i = 0; i < ARRAY_LENGTH(lines); i++) {
+        struct curl_slist *longer = curl_slist_append(headers, lines[i]);
+        if (longer == NULL) {
+            curl_slist_free_all(headers);
+            return NULL;
+        }
+        headers = longer;
+    }
+    return headers;
+}
+
+bool http_begin(struct http_exchange *exchange, const char *server,
+                const struct http_request *request, const char *body, struct http_sockets *sockets)
+{
+    *exchange = (struct http_exchange){
+        .curl = curl_easy_init(), .headers = make_headers(), .request = request};
+    bytes_init(&exchange->answer, HTTP_ANSWER_BYTES_MAX);
+    CURL *curl = exchange->curl;
+    if (curl == NULL || exchange->headers == NULL ||
+        !http_prepare(curl, server, request->path, sockets)) {
+        http_done(exchange);
+        return false;
+    }
+    curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, request->method);
+    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, exchange->headers);
+    /* curl repeats by itself a request whose reused connection turns out closed. */
+    bool harmless = request->read || request->repeatable;
+    curl_easy_setopt(curl, CURLOPT_FRESH_CONNECT, harmless ? 0L : 1L);
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, collect);
+    curl_easy_setopt(curl, CURLOPT_WRITEDATA, &exchange->answer);
+    if (body != NULL) {
+        curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body);
+        curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)strlen(body));
+    }
+    return true;
+}
+
+void http_limit(struct http_exchange *exchange, uint64_t connect_ms, uint64_t timeout_ms)
+{
+    curl_easy_setopt(exchange->curl, CURLOPT_CONNECTTIMEOUT_MS, (long)connect_ms);
+    curl_easy_setopt(exchange->curl, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
+}
+
+/* After a failure: could the request have left? */
+static bool may_be_sent(CURL *curl, CURLcode code)
+{
+    curl_off_t connected_us = 0;
+    switch ((int)code) {
+    case CURLE_COULDNT_RESOLVE_HOST:
+    case CURLE_COULDNT_CONNECT:
+    case CURLE_SSL_CONNECT_ERROR:
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_URL_MALFORMAT:
+    case CURLE_UNSUPPORTED_PROTOCOL:
+        return false;
+    case CURLE_OPERATION_TIMEDOUT:
+        /* With TLS the handshake comes between; it is counted as sent to be safe. */
+        curl_easy_getinfo(curl, CURLINFO_CONNECT_TIME_T, &connected_us);
+        return connected_us > 0;
+    default:
+        return true;
+    }
+}
+
+static void read_headers(CURL *curl, struct http_answer *answer)
+{
+    const char *leader = http_header(curl, "X-Muster-Leader");
+    (void)snprintf(answer->leader, sizeof answer->leader, "%s", leader != NULL ? leader : "");
+    answer->index = number_header(curl, "X-Muster-Index", INT64_MAX);
+    answer->staleness_ms = number_header(curl, "X-Muster-Staleness-Ms", INT64_MAX);
+    answer->retry_after_ms = http_retry_after_ms(curl);
+}
+
+/* False when it is none that a replica would give: what was read must be there, and be JSON. */
+static bool read_answer(const struct http_exchange *exchange, struct http_answer *ret_answer,
+                        char why[HTTP_WHY_SIZE])
+{
+    const struct bytes *body = &exchange->answer;
+    struct http_answer answer = {.body = NULL};
+    curl_easy_getinfo(exchange->curl, CURLINFO_RESPONSE_CODE, &answer.status);
+    if (body->len > 0) {
+        answer.body = json_loadb(body->data, body->len, 0, NULL);
+    }
+    if (answer.body == NULL && answer.status < 300 && (exchange->request->read || body->len > 0)) {
+        (void)snprintf(why, HTTP_WHY_SIZE, "status %ld, but not the JSON of a replica",
+                       answer.status);
+        return false;
+    }
+    read_headers(exchange->curl, &answer);
+    *ret_answer = answer;
+    return true;
+}
+
+enum http_outcome http_end(struct http_exchange *exchange, CURLcode code,
+                           struct http_answer *ret_answer, char why[HTTP_WHY_SIZE])
+{
+    if (code != CURLE_OK) {
+        (void)snprintf(why, HTTP_WHY_SIZE, "%s",
+                       exchange->answer.failed ? "the answer is too long"
+                                               : curl_easy_strerror(code));
+        return may_be_sent(exchange->curl, code) ? HTTP_BROKEN : HTTP_NOT_SENT;
+    }
+    return read_answer(exchange, ret_answer, why) ? HTTP_ANSWERED : HTTP_BROKEN;
+}
+
+void http_done(struct http_exchange *exchange)
+{
+    curl_easy_cleanup(exchange->curl);
+    curl_slist_free_all(exchange->headers);
+    bytes_done(&exchange->answer);
+    *exchange = (struct http_exchange){.curl = NULL};
+}
+
+void http_answer_done(struct http_answer *answer)
+{
+    json_decref(answer->body);
+    answer->body = NULL;
+}
+
+static const char *member_text(const struct http_answer *answer, const char *name)
+{
+    return json_string_value(json_object_get(answer->body, name));
+}
+
+const char *http_answer_code(const struct http_answer *answer)
+{
+    const char *code = member_text(answer, "error");
+    return code != NULL ? code : "";
+}
+
+const char *http_answer_message(const struct http_answer *answer)
+{
+    return member_text(answer, "message");
+}

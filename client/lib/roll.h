@@ -1,0 +1,36 @@
+/* The instances of one service by id, and one of them chosen.
+ *
+ * Thread: one owner at a time. Owns: a reference to each. */
+#ifndef MUSTER_LIB_ROLL_H
+#define MUSTER_LIB_ROLL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "client/include/muster.h"
+#include "server/base/compiler.h"
+
+/* More instances of one service than a client wants to hold. */
+#define ROLL_MAX 1000000
+
+struct roll {
+    const struct muster_instance **instances;
+    size_t count;
+    size_t capacity;
+};
+
+/* NULL when it is not there. Borrowed. */
+const struct muster_instance *roll_find(const struct roll *roll, const char *id);
+/* Takes the reference on success; what had this id goes. False without memory or over the limit. */
+MUST_USE bool roll_put(struct roll *roll, const struct muster_instance *instance);
+void roll_remove(struct roll *roll, const char *id);
+/* Empties it, and frees its memory. */
+void roll_done(struct roll *roll);
+
+/* One that is healthy and fits, NULL when there is none. Borrowed. `turn` is for round robin and
+ * moves on. */
+const struct muster_instance *roll_pick(const struct roll *roll, const struct muster_query *query,
+                                        uint64_t *turn);
+
+#endif

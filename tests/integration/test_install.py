@@ -1,0 +1,131 @@
+"""What `cmake --install` puts there: a library that others can build on, and pages that tell the truth."""
+import os
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from cluster import BIN, MUSTER, MUSTERD, ROOT, clean_environment
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    prefix = tmp_path_factory.mktemp("prefix")
+    subprocess.run(["cmake", "--install", BIN, "--prefix", str(prefix)], check=True,
+                   stdout=subprocess.DEVNULL)
+    return prefix
+
+
+def sanitized():
+    with open(os.path.join(BIN, "CMakeCache.txt"), encoding="utf-8") as file:
+        return bool(re.search(r"^MUSTER_SANITIZE:STRING=.+", file.read(), re.MULTILINE))
+
+
+@pytest.mark.skipif(sanitized(), reason="a program without the sanitizer cannot link what has one")
+@pytest.mark.parametrize("static", [False, True])
+@pytest.mark.parametrize("example", ["serve", "find", "follow"])
+def test_an_example_builds_with_pkg_config_alone(installed, tmp_path, example, static):
+    folder = next(p.parent for p in installed.rglob("muster.pc"))
+    pc = (folder / "muster.pc").read_text(encoding="utf-8")
+    (tmp_path / "muster.pc").write_text(re.sub("^prefix=.*", "prefix=%s" % installed, pc, flags=re.M),
+                                        encoding="utf-8")
+    environment = clean_environment({"PKG_CONFIG_PATH": str(tmp_path)})
+    flags = subprocess.run(["pkg-config", "--cflags", "--libs", "muster"], check=True, env=environment,
+                           capture_output=True, text=True).stdout.split()
+    if static:
+        library = next(installed.rglob("libmuster.a"))
+        flags = [str(library) if f == "-lmuster" else f for f in flags]
+        flags += ["-lcurl", "-ljansson", "-pthread"]
+    program = tmp_path / example
+    subprocess.run(["cc", "-std=c11", "-D_POSIX_C_SOURCE=200809L", "-Wall", "-Wextra", "-Werror",
+                    "-o", str(program), os.path.join(ROOT, "client", "examples", example + ".c"), *flags],
+                   check=True, env=environment)
+    libraries = next(installed.rglob("libmuster.so")).parent
+    done = subprocess.run([program], capture_output=True, text=True, check=False, timeout=30,
+                          env={"LD_LIBRARY_PATH": str(libraries)})
+    assert done.returncode == 2 and done.stderr.startswith("usage: " + example)
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler here")
+def test_the_header_is_cplusplus_too(installed, tmp_path):
+    source = tmp_path / "a.cc"
+    source.write_text("#include <muster.h>\nint main() { return muster_version() == nullptr; }\n",
+                      encoding="utf-8")
+    subprocess.run(["g++", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", "-I",
+                    str(installed / "include"), str(source)], check=True)
+
+
+def test_only_what_the_header_names_is_seen_of_the_libraries(installed):
+    with open(os.path.join(ROOT, "client", "include", "muster.h"), encoding="utf-8") as file:
+        header = set(re.findall(r"\b(muster_\w+)\(", re.sub(r"/\*.*?\*/", "", file.read(),
+                                                           flags=re.DOTALL)))
+    header = {name for name in header if not name.endswith("_cb")}
+    library = next(p for p in installed.rglob("libmuster.so"))
+    shown = subprocess.run(["nm", "-D", "--defined-only", str(library)], check=True,
+                           capture_output=True, text=True).stdout
+    assert {w.split("@")[0] for w in re.findall(r" T (\S+)", shown)} == header
+    assert "muster_open@@MUSTER_0.1" in shown
+    dynamic = subprocess.run(["readelf", "-d", str(library)], check=True, capture_output=True,
+                             text=True).stdout
+    assert "[libmuster.so.0]" in dynamic
+
+
+def page(installed, name):
+    return next(installed.rglob(name)).read_text(encoding="utf-8").replace("\\-", "-")
+
+
+def test_the_page_of_muster_names_every_command(installed):
+    text = subprocess.run([MUSTER, "--help"], check=True, capture_output=True, text=True).stdout
+    commands = re.findall(r"^  (\w+) ", text.split("Commands:")[1].split("\n\n")[0], re.MULTILINE)
+    assert len(commands) >= 11
+    shown = page(installed, "muster.1")
+    for command in commands:
+        assert re.search(r"^\.It Cm %s\b" % command, shown, re.MULTILINE), command
+
+
+def test_the_page_of_musterd_names_every_option(installed):
+    text = subprocess.run([MUSTERD, "--help"], check=True, capture_output=True, text=True).stdout
+    options = set(re.findall(r"^  --([\w-]+)", text, re.MULTILINE))
+    named = set(re.findall(r"Fl -([\w-]+)", page(installed, "musterd.8")))
+    assert len(options) > 15 and named == options
+
+
+def test_the_page_of_the_library_names_every_function(installed):
+    with open(os.path.join(ROOT, "client", "lib", "muster.map"), encoding="utf-8") as file:
+        functions = set(re.findall(r"(muster_\w+);", file.read()))
+    assert functions == set(re.findall(r"^\.Fn (muster_\w+)", page(installed, "libmuster.3"),
+                                       re.MULTILINE))
+
+
+def complete(installed, *words, servers=""):
+    script = ('source "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _muster; '
+              'printf "%s\\n" "${COMPREPLY[@]}"')
+    path = os.path.dirname(MUSTER) + os.pathsep + os.environ["PATH"]
+    done = subprocess.run(
+        ["bash", "-c", script, str(next(installed.rglob("completions/muster"))), "muster", *words],
+        capture_output=True, text=True, check=True, timeout=30,
+        env=clean_environment({"MUSTER_SERVER": servers, "PATH": path}))
+    return done.stdout.split()
+
+
+def test_completion_knows_commands_options_values_and_services(installed, shared, name):
+    text = subprocess.run([MUSTER, "--help"], check=True, capture_output=True, text=True).stdout
+    commands = re.findall(r"^  (\w+) ", text.split("Commands:")[1].split("\n\n")[0], re.MULTILINE)
+    assert set(commands) <= set(complete(installed, ""))
+    assert complete(installed, "--output", "list", "he") == []
+    assert complete(installed, "heartbeat", "web", "--status", "w") == ["warning"]
+    assert "--snapshot" in complete(installed, "watch", "--s")
+    shared[0].register(name, id=name)
+    shared.wait_same_state()
+    assert complete(installed, "discover", name[:-2], servers=shared[0].url) == [name]
+
+
+@pytest.mark.parametrize("command", ["register", "run", "heartbeat", "maintenance", "list", "discover",
+                                     "watch", "bench"])
+def test_completion_knows_the_options_of_each_command(installed, command):
+    text = subprocess.run([MUSTER, command, "--help"], check=True, capture_output=True,
+                          text=True).stdout
+    options = set(re.findall(r"(?<!\S)(--[a-z][a-z-]+)", text.split("Examples:")[0]))
+    options -= {"--output"}
+    assert options <= set(complete(installed, command, "--")), command

@@ -1,0 +1,148 @@
+/* Without memory the library says so, or tries again: it never ends the process, and leaks nothing
+ * (which the run under ASan sees). Allocations are counted, and one of them fails. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "client/include/muster.h"
+#include "client/lib/failover.h"
+#include "client/lib/instance.h"
+#include "client/lib/roll.h"
+#include "client/lib/sse.h"
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__real_realloc(void *memory, size_t size);
+char *__real_strdup(const char *text);
+
+static _Atomic long left; /* allocations that succeed before the one that fails */
+
+static bool is_refused(void)
+{
+    return atomic_fetch_sub(&left, 1) == 0;
+}
+
+void *__wrap_malloc(size_t size)
+{
+    return is_refused() ? NULL : __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+    return is_refused() ? NULL : __real_calloc(count, size);
+}
+
+void *__wrap_realloc(void *memory, size_t size)
+{
+    return is_refused() ? NULL : __real_realloc(memory, size);
+}
+
+char *__wrap_strdup(const char *text)
+{
+    return is_refused() ? NULL : __real_strdup(text);
+}
+
+static const char *const nobody = "http://127.0.0.1:1,http://127.0.0.1:2";
+
+/* Everything once, with nobody to talk to. True when it got to the end. */
+static bool run_all(void)
+{
+    const struct muster_options options = {
+        .size = sizeof options, .servers = nobody, .fallback = "http://10.0.0.1:80"};
+    const char *const tags[] = {"a"};
+    const struct muster_pair pairs[] = {{"k", "v"}};
+    const struct muster_spec spec = {.size = sizeof spec,
+                                     .name = "web",
+                                     .port = 80,
+                                     .tags = tags,
+                                     .tags_count = 1,
+                                     .metadata = pairs,
+                                     .metadata_count = 1};
+    const struct muster_query query = {.size = sizeof query, .service = "web"};
+    struct muster *muster;
+    struct muster_registration *registration;
+    struct muster_found found;
+    enum muster_error error = muster_open(&options, &muster, NULL, 0);
+    if (error != MUSTER_OK) {
+        assert_true(error == MUSTER_NO_MEMORY || error == MUSTER_SYSTEM || error == MUSTER_INVALID);
+        return false;
+    }
+    error = muster_register(muster, &spec, &registration);
+    bool whole = error == MUSTER_OK;
+    assert_true(whole || error == MUSTER_NO_MEMORY || error == MUSTER_INVALID);
+    if (whole) {
+        error = muster_wait(registration, 30);
+        assert_true(error == MUSTER_UNREACHABLE || error == MUSTER_TIMED_OUT ||
+                    error == MUSTER_NO_MEMORY);
+    }
+    error = muster_discover(muster, &query, 30, &found);
+    assert_true(error == MUSTER_OK || error == MUSTER_NO_MEMORY);
+    if (error == MUSTER_OK) {
+        assert_int_equal(found.source, MUSTER_FROM_FALLBACK);
+        muster_instance_unref(found.instance);
+    }
+    muster_close(muster, 0);
+    return whole && error == MUSTER_OK;
+}
+
+static void no_allocation_that_fails_ends_the_process(void **state)
+{
+    (void)state;
+    bool done = false;
+    for (long n = 0; n < 60; n++) {
+        left = n;
+        done = run_all();
+    }
+    left = -1;
+    done = run_all();
+    assert_true(done);
+}
+
+static void a_stream_without_memory_is_given_up(void **state)
+{
+    (void)state;
+    struct sse sse;
+    char line[600];
+    memset(line, 'x', sizeof line);
+    memcpy(line, "data:", 5);
+    line[sizeof line - 1] = '\n';
+    left = 0;
+    sse_init(&sse, NULL, NULL);
+    assert_false(sse_feed(&sse, line, sizeof line));
+    left = -1;
+    sse_done(&sse);
+}
+
+static void a_roll_without_memory_stays_as_it_was(void **state)
+{
+    (void)state;
+    struct roll roll = {.count = 0};
+    left = -1;
+    json_t *json = json_pack("{s:s, s:s}", "id", "a", "health", "passing");
+    const struct muster_instance *made = instance_make(json);
+    left = 0;
+    assert_null(instance_make(json));
+    left = 0;
+    assert_false(roll_put(&roll, made));
+    left = -1;
+    assert_int_equal(roll.count, 0);
+    assert_true(roll_put(&roll, made));
+    roll_done(&roll);
+    json_decref(json);
+}
+
+int main(void)
+{
+    left = -1;
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(no_allocation_that_fails_ends_the_process),
+        cmocka_unit_test(a_stream_without_memory_is_given_up),
+        cmocka_unit_test(a_roll_without_memory_stays_as_it_was),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
