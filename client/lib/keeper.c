@@ -68,7 +68,8 @@ static void set_state(struct muster_registration *registration, enum muster_stat
         registration->state_told = false;
     }
     registration->error = error;
-    (void)snprintf(registration->why, sizeof registration->why, "%s", why);
+    (void)snprintf(registration->why, sizeof registration->why, "%.*s",
+                   (int)sizeof registration->why - 1, why);
 }
 
 static void unqueue(struct keeper *keeper, struct muster_registration *registration)
