@@ -1,5 +1,6 @@
 """How long after a write its watchers know of it: event streams and long-polls."""
 import systems
+import watchers
 from systems import Muster
 
 COLUMNS = [("last p50", "last told, p50 ms"), ("last p99", "last told, p99 ms"),
@@ -32,4 +33,46 @@ def watch(bench):
                         }, COLUMNS, "last p50")
 
 
-CASES = [watch]
+PEER_COLUMNS = [("last p50", "last told after the answer, p50 ms"), ("last p99", "worst ms"),
+                ("whole p50", "write to last, p50 ms"), ("writes", "writes")]
+
+
+def muster_watchers(cluster, count, seconds):
+    ports = iter(range(1, 1 << 30))
+
+    def write():
+        watchers.post(cluster[0].url + "/register", {
+            "name": "watched", "id": "watched-1", "host": "h", "port": 1 + next(ports) % 60000})
+    request = (b"GET /events?service=watched HTTP/1.1\r\nHost: muster\r\n"
+               b"Accept: text/event-stream\r\n\r\n")
+    addresses = [("127.0.0.1", r.http_port) for r in cluster]
+    return watchers.measured(addresses, request, count, write, seconds)
+
+
+def peer_watchers(bench, peer, count):
+    """Nothing where it does not come so far."""
+    try:
+        return peer.watchers(count, bench.seconds)
+    except (RuntimeError, OSError) as error:
+        bench.say("  %s with %d watchers: %s" % (peer.name, count, error))
+        return {}
+
+
+def watch_peers(bench):
+    """By the same plain watchers, which cost more than those of `watch`."""
+    counts = [1, 100, 1000] + ([] if bench.quick else [10000])
+    with Muster(bench.folder) as cluster:
+        cluster.start()
+        for count in counts:
+            variants = {"Muster": lambda count=count: muster_watchers(cluster, count,
+                                                                      bench.seconds)}
+            for peer in bench.peers:
+                if peer.can("watch"):
+                    variants[peer.label("watch")] = (
+                        lambda peer=peer, count=count: peer_watchers(bench, peer, count))
+            bench.alternate("watch_peers_%d" % count,
+                            "from a write to the last of {:,} watchers".format(count), variants,
+                            PEER_COLUMNS, "last p50")
+
+
+CASES = [watch, watch_peers]

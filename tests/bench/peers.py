@@ -14,6 +14,7 @@ import urllib.request
 
 import measure
 import systems
+import watchers
 from cluster import free_ports
 
 ZOOKEEPER_JAR = "/usr/share/java/zookeeper.jar"
@@ -86,6 +87,7 @@ class Etcd(Peer):
         "heartbeat": "put of 5 B, by the gateway (wrk)",
         "list": "serializable range of 10 on all members, by the gateway (wrk)",
         "list_linearizable": "linearizable range of 10 on all members, by the gateway (wrk)",
+        "watch": "watches of a key on all members, by the gateway",
     }
     runs = 0
 
@@ -117,6 +119,14 @@ class Etcd(Peer):
         def encoded(data):
             return base64.b64encode(data).decode()
         self.call("/v3/kv/put", {"key": encoded(key.encode()), "value": encoded(b"v" * 200)})
+
+    def watchers(self, count, seconds):
+        key = base64.b64encode(b"watched").decode()
+        body = json.dumps({"create_request": {"key": key}}).encode()
+        request = (b"POST /v3/watch HTTP/1.1\r\nHost: etcd\r\nContent-Type: application/json\r\n"
+                   b"Content-Length: %d\r\n\r\n" % len(body)) + body
+        addresses = [("127.0.0.1", port) for port in self.ports[:3]]
+        return watchers.measured(addresses, request, count, lambda: self.put("watched"), seconds)
 
     def runner(self, operation, clients, seconds):
         for number in range(10):
