@@ -1,0 +1,3 @@
+module muster/jepsen
+
+go 1.19
