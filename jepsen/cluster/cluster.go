@@ -23,6 +23,7 @@ type Options struct {
 	Plant    string // a planted bug, or nothing
 	Image    string // of containers
 	History  *history.History
+	Clocks   bool // wall clocks are to jump: costs a library in between
 }
 
 // Cluster is what faults are done to. Replicas are numbered from 1.
@@ -56,8 +57,10 @@ type Cluster interface {
 
 	// Trouble sets what is wrong on the way from one replica to another.
 	Trouble(from, to int, trouble Trouble)
-	// Touched counts frames that trouble has dropped or held back.
-	Touched() int64
+	// Touched counts what trouble has done so far.
+	Touched() Counts
+	// Pid of a replica's process; 0 when there is none.
+	Pid(n int) int
 
 	Disk(n int) *Disk
 	SetClock(n int, offset time.Duration) error

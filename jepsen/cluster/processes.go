@@ -47,6 +47,8 @@ func NewProcesses(options Options) (*Processes, error) {
 		prefix: fmt.Sprintf("mj%d", os.Getpid()%100000), subnet: 64 + os.Getpid()%128}
 	if _, err := os.Stat(fakeTime); err != nil {
 		p.noClock = "libfaketime is missing"
+	} else if !options.Clocks {
+		p.noClock = "not asked for"
 	}
 	ports := map[int]*os.File{}
 	if err := p.makeBridge(); err != nil {
@@ -175,7 +177,7 @@ func (p *Processes) environment(n int) []string {
 		"ASAN_OPTIONS=detect_leaks=0:abort_on_error=0:verify_asan_link_order=0", "UBSAN_OPTIONS=print_stacktrace=1")
 	if p.noClock == "" {
 		kept = append(kept, "LD_PRELOAD="+fakeTime, "FAKETIME_TIMESTAMP_FILE="+p.clockFile(n),
-			"FAKETIME_DONT_FAKE_MONOTONIC=1", "DONT_FAKE_MONOTONIC=1", "FAKETIME_NO_CACHE=1")
+			"FAKETIME_DONT_FAKE_MONOTONIC=1", "DONT_FAKE_MONOTONIC=1", "FAKETIME_CACHE_DURATION=1")
 	}
 	if p.options.Plant != "" {
 		kept = append(kept, "CHAOS_PLANT="+p.options.Plant)
@@ -355,8 +357,18 @@ func (p *Processes) Wipe(n int) error { return os.RemoveAll(p.DataDir(n)) }
 // Trouble sets what is wrong on the way from one replica to another.
 func (p *Processes) Trouble(from, to int, trouble Trouble) { p.wire.set(from, to, trouble) }
 
-// Touched counts frames that trouble has dropped or held back.
-func (p *Processes) Touched() int64 { return p.wire.count() }
+// Touched counts what trouble has done so far.
+func (p *Processes) Touched() Counts { return p.wire.count() }
+
+// Pid of a replica's process; 0 when there is none.
+func (p *Processes) Pid(n int) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.all[n].alive() {
+		return 0
+	}
+	return p.all[n].command.Process.Pid
+}
 
 // Start brings all replicas up.
 func (p *Processes) Start() error {

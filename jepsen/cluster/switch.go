@@ -32,6 +32,9 @@ type Trouble struct {
 	Rate   int           // bytes a second; 0: no limit
 }
 
+// Counts of frames that trouble has touched, by its kind.
+type Counts struct{ Cut, Lost, Delayed, Throttled int64 }
+
 type frame struct {
 	data []byte
 	at   time.Time
@@ -46,10 +49,10 @@ type link struct {
 }
 
 type wire struct {
-	ports   map[int]*os.File // by replica
-	links   map[[2]int]*link // from, to
-	touched int64            // frames dropped or held back
-	done    chan struct{}
+	ports  map[int]*os.File // by replica
+	links  map[[2]int]*link // from, to
+	counts Counts
+	done   chan struct{}
 }
 
 type ifreq struct {
@@ -140,8 +143,12 @@ func (w *wire) receive(from int, port *os.File) {
 func (w *wire) pass(from, to int, data []byte) {
 	l := w.links[[2]int{from, to}]
 	trouble := l.trouble.Load().(Trouble)
-	if trouble.Cut || (trouble.Loss > 0 && rand.Float64() < trouble.Loss) {
-		atomic.AddInt64(&w.touched, 1)
+	if trouble.Cut {
+		atomic.AddInt64(&w.counts.Cut, 1)
+		return
+	}
+	if trouble.Loss > 0 && rand.Float64() < trouble.Loss {
+		atomic.AddInt64(&w.counts.Lost, 1)
 		return
 	}
 	now := time.Now()
@@ -152,8 +159,10 @@ func (w *wire) pass(from, to int, data []byte) {
 		if l.free.Before(now) {
 			l.free = now
 		}
+		if l.free.After(now) {
+			atomic.AddInt64(&w.counts.Throttled, 1)
+		}
 		if l.free.Sub(now) > throttleQueueMax {
-			atomic.AddInt64(&w.touched, 1)
 			return
 		}
 		l.free = l.free.Add(time.Duration(len(data)) * time.Second / time.Duration(trouble.Rate))
@@ -163,8 +172,8 @@ func (w *wire) pass(from, to int, data []byte) {
 	if trouble.Jitter > 0 {
 		at = at.Add(time.Duration(rand.Int63n(int64(trouble.Jitter))))
 	}
-	if at.After(now) {
-		atomic.AddInt64(&w.touched, 1)
+	if trouble.Delay > 0 {
+		atomic.AddInt64(&w.counts.Delayed, 1)
 	}
 	if at.Before(l.last) {
 		at = l.last
@@ -200,4 +209,7 @@ func (w *wire) set(from, to int, trouble Trouble) {
 	}
 }
 
-func (w *wire) count() int64 { return atomic.LoadInt64(&w.touched) }
+func (w *wire) count() Counts {
+	return Counts{Cut: atomic.LoadInt64(&w.counts.Cut), Lost: atomic.LoadInt64(&w.counts.Lost),
+		Delayed: atomic.LoadInt64(&w.counts.Delayed), Throttled: atomic.LoadInt64(&w.counts.Throttled)}
+}

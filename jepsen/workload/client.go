@@ -34,6 +34,7 @@ type World struct {
 	History *history.History
 	http    *http.Client
 	stop    context.Context
+	end     context.CancelFunc
 	wg      sync.WaitGroup
 }
 

@@ -19,15 +19,15 @@ const (
 	reapAfter   = 4.0
 )
 
-func (w *World) startLeases(load Load) {
+// keepAlive: the living are heard at every replica all the time, whatever the others do. Such an
+// instance must never lapse.
+func (w *World) keepAlive() {
 	ids := make([]string, liveCount)
 	for i := range ids {
 		ids[i] = fmt.Sprintf("live-%d", i)
 		w.untilAcknowledged("live", "live", registration{ID: ids[i], Name: liveService, Port: 1 + i,
 			TTL: liveTTL.Seconds(), ReapAfter: forGood})
 	}
-	// The living are heard at every replica all the time, whatever the others do: such an instance must
-	// never lapse.
 	for replica := 1; replica < len(w.URLs); replica++ {
 		replica := replica
 		w.spawn(func() {
@@ -40,6 +40,9 @@ func (w *World) startLeases(load Load) {
 			}
 		})
 	}
+}
+
+func (w *World) startLeases(load Load) {
 	w.spawn(func() { w.fallSilent(load) })
 	for i := 0; i < flapCount; i++ {
 		i := i

@@ -31,7 +31,7 @@ func (s *registerSlot) take(slot int) (key string, value int, known uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ops >= opsPerKey || s.unknown >= unknownPerKey {
-		*s = registerSlot{generation: s.generation + 1}
+		s.generation, s.ops, s.unknown, s.value, s.incarnations = s.generation+1, 0, 0, 0, nil
 	}
 	s.ops++
 	s.value++

@@ -25,22 +25,40 @@ type Load struct {
 	Streams bool // the server has event streams
 }
 
-// Start begins the readers of events first, so that they miss nothing, then everything else. The
-// function it returns ends all and waits for them.
-func Start(urls []string, h *history.History, load Load) (*World, func()) {
-	stop, cancel := context.WithCancel(context.Background())
-	w := &World{URLs: append([]string{""}, urls...), History: h, http: newHTTP(), stop: stop}
-	w.startReadersOfEvents(load)
-	w.sleep(300 * time.Millisecond)
-	w.startRegisters(load)
-	w.startLedger(load)
-	w.startLeases(load)
-	w.startReaders(load)
-	return w, func() {
-		cancel()
-		w.wg.Wait()
-		w.http.CloseIdleConnections()
+// Clients are all clients of a run, in three groups that end one after the other.
+type Clients struct{ events, keepers, others *World }
+
+// Start begins the readers of events first, so that they miss nothing, then everything else.
+func Start(urls []string, h *history.History, load Load) *Clients {
+	group := func() *World {
+		w := &World{URLs: append([]string{""}, urls...), History: h, http: newHTTP()}
+		w.stop, w.end = context.WithCancel(context.Background())
+		return w
 	}
+	c := &Clients{events: group(), keepers: group(), others: group()}
+	c.events.startReadersOfEvents(load)
+	time.Sleep(300 * time.Millisecond)
+	c.keepers.keepAlive()
+	c.others.startRegisters(load)
+	c.others.startLedger(load)
+	c.others.startLeases(load)
+	c.others.startReaders(load)
+	return c
+}
+
+func (w *World) finish() {
+	w.end()
+	w.wg.Wait()
+	w.http.CloseIdleConnections()
+}
+
+// StopWriting leaves those who keep the living alive, and the readers of events.
+func (c *Clients) StopWriting() { c.others.finish() }
+
+// Stop ends the readers of events, and then the keepers: what lapses now nobody sees.
+func (c *Clients) Stop() {
+	c.events.finish()
+	c.keepers.finish()
 }
 
 // Service of an instance, by its id.
@@ -72,4 +90,19 @@ func Listing(url string, replica int, h *history.History) ([]history.Item, error
 		}
 		after = "&after=" + page.Instances[len(page.Instances)-1].ID
 	}
+}
+
+// Silent counts those of the silent set that a replica still has.
+func Silent(url string, replica int, h *history.History) (int, error) {
+	w := &World{URLs: make([]string, replica+1), History: h, http: newHTTP(), stop: context.Background()}
+	w.URLs[replica] = url
+	got, err := w.request(replica, "GET", "/services/"+silentService+"?health=any", nil, 5*time.Second)
+	if err != nil {
+		return 0, err
+	}
+	var told listing
+	if err := json.Unmarshal(got.body, &told); err != nil {
+		return 0, err
+	}
+	return len(told.Instances), nil
 }

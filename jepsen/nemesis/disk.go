@@ -1,0 +1,198 @@
+package nemesis
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+	"time"
+
+	"muster/jepsen/cluster"
+)
+
+func diskKinds() []kind {
+	return []kind{
+		{name: "disk-full-any", family: "disk-full", begin: func(n *Nemesis) (*active, error) { return n.diskFull("any") }},
+		{name: "disk-full-majority", family: "disk-full", begin: func(n *Nemesis) (*active, error) { return n.diskFull("majority") }},
+		{name: "io-error", family: "io-error", begin: (*Nemesis).ioError},
+		{name: "power-any", family: "power", begin: func(n *Nemesis) (*active, error) { return n.powerLoss("any") }},
+		{name: "power-all", family: "power", begin: func(n *Nemesis) (*active, error) { return n.powerLoss("all") }},
+		{name: "disk-stuck-leader", family: "disk-stuck", begin: func(n *Nemesis) (*active, error) { return n.stuck("leader") }},
+		{name: "disk-stuck-any", family: "disk-stuck", begin: func(n *Nemesis) (*active, error) { return n.stuck("any") }},
+		{name: "damage", family: "damage", alone: true, begin: (*Nemesis).damage},
+	}
+}
+
+func (n *Nemesis) diskFull(who string) (*active, error) {
+	targets, err := n.pick(who)
+	if err != nil {
+		return nil, err
+	}
+	err = each(targets, func(target int) error { return n.cluster.Disk(target).Fill() })
+	return &active{targets: targets, owned: targets, hold: n.between(3*time.Second, 8*time.Second),
+		proof: "replicas that say they have no room", felt: func() int64 {
+			full := int64(0)
+			for _, target := range targets {
+				if health, err := cluster.AskHealth(n.cluster, target); err == nil && !health.Disk.HasSpace {
+					full++
+				}
+			}
+			return full
+		},
+		heal: func() error { return each(targets, func(target int) error { return n.cluster.Disk(target).Clear() }) }}, err
+}
+
+// ioError: from one moment on every access fails. The process must end itself with status 70.
+func (n *Nemesis) ioError() (*active, error) {
+	targets, err := n.pick("any")
+	if err != nil {
+		return nil, err
+	}
+	target := targets[0]
+	n.cluster.Expect(target, true)
+	err = n.cluster.Disk(target).CutPower()
+	return &active{targets: targets, owned: targets, hold: n.between(2*time.Second, 5*time.Second),
+		proof: "processes that ended themselves", felt: func() int64 {
+			for try := 0; try < 30; try++ {
+				if !n.cluster.Alive(target) {
+					return 1
+				}
+				time.Sleep(100 * time.Millisecond)
+			}
+			return 0
+		},
+		heal: func() error { return n.powerUp(targets) }}, err
+}
+
+func (n *Nemesis) powerUp(targets []int) error {
+	for _, target := range targets {
+		if err := n.cluster.Kill(target); err != nil {
+			return err
+		}
+		if err := n.cluster.Disk(target).Unmount(); err != nil {
+			return err
+		}
+		if err := n.cluster.Disk(target).Mount(); err != nil {
+			return err
+		}
+	}
+	return each(targets, n.cluster.Up)
+}
+
+// powerLoss takes the power from disks and processes at the same moment: what was not synced is gone.
+func (n *Nemesis) powerLoss(who string) (*active, error) {
+	targets, err := n.pick(who)
+	if err != nil {
+		return nil, err
+	}
+	lost := int64(0)
+	for _, target := range targets {
+		n.cluster.Expect(target, true)
+	}
+	err = each(targets, func(target int) error {
+		if err := n.cluster.Disk(target).CutPower(); err != nil {
+			return err
+		}
+		lost++
+		return nil
+	})
+	if err == nil {
+		err = each(targets, n.cluster.Kill)
+	}
+	return &active{targets: targets, owned: targets, hold: n.between(200*time.Millisecond, 3*time.Second),
+		proof: "disks that lost power", felt: func() int64 { return lost },
+		heal: func() error { return n.powerUp(targets) }}, err
+}
+
+// stuck: the disk takes nothing for a while. It is thawed by a timer, whatever happens to us.
+func (n *Nemesis) stuck(who string) (*active, error) {
+	targets, err := n.pick(who)
+	if err != nil {
+		return nil, err
+	}
+	disk, hold := n.cluster.Disk(targets[0]), n.between(500*time.Millisecond, 6*time.Second)
+	if err := disk.Freeze(); err != nil {
+		return nil, err
+	}
+	waited, thawed := int64(0), make(chan error, 1)
+	go func() {
+		for end := time.Now().Add(hold); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+			if waitsForDisk(n.cluster.Pid(targets[0])) {
+				waited++
+			}
+		}
+		thawed <- disk.Thaw()
+	}()
+	return &active{targets: targets, owned: targets, hold: hold, detail: hold.Round(time.Millisecond).String(),
+		proof: "times that a thread was seen waiting for the disk", felt: func() int64 {
+			err := <-thawed
+			thawed <- err
+			return waited
+		},
+		heal: func() error { return <-thawed }}, nil
+}
+
+// damage changes a file of a stopped replica, which must then refuse to start. It is wiped and joins
+// again, as the manual says: only while all others are sound.
+func (n *Nemesis) damage() (*active, error) {
+	leader := cluster.AwaitLeader(n.cluster, 2*time.Second)
+	free := n.free()
+	if leader == 0 || len(free) < n.cluster.Size() {
+		return nil, errNoTarget
+	}
+	target := free[0]
+	if err := n.cluster.Kill(target); err != nil {
+		return nil, err
+	}
+	what, err := n.spoil(filepath.Join(n.cluster.DataDir(target), "raft"))
+	if err != nil {
+		return nil, err
+	}
+	refused, how := n.cluster.Refuses(target)
+	if !refused {
+		n.history.AddFinding("damage_is_refused", "replica %d after %s: %s", target, what, how)
+		if err := n.cluster.Kill(target); err != nil {
+			return nil, err
+		}
+	}
+	if err := n.cluster.Wipe(target); err != nil {
+		return nil, err
+	}
+	return &active{targets: []int{target}, owned: []int{target}, detail: what, proof: "files damaged",
+		felt: func() int64 { return 1 }, heal: func() error { return n.cluster.Up(target) }}, nil
+}
+
+// spoil damages the log of a replica: an open segment, a closed one, or a snapshot.
+func (n *Nemesis) spoil(folder string) (string, error) {
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return "", err
+	}
+	candidates := []string{}
+	for _, entry := range entries {
+		name := entry.Name()
+		if !strings.HasPrefix(name, "metadata") && !strings.HasSuffix(name, ".tmp") && !strings.HasPrefix(name, "unfinalized") {
+			candidates = append(candidates, name)
+		}
+	}
+	sort.Strings(candidates)
+	n.r.Shuffle(len(candidates), func(a, b int) { candidates[a], candidates[b] = candidates[b], candidates[a] })
+	for _, name := range candidates {
+		path := filepath.Join(folder, name)
+		content, err := os.ReadFile(path)
+		if err != nil {
+			return "", err
+		}
+		// Segments are longer than what is in them.
+		used := len(bytes.TrimRight(content, "\x00"))
+		if used < 64 {
+			continue
+		}
+		at := 16 + n.r.Intn(used-24)
+		content[at] ^= 1 << uint(n.r.Intn(8))
+		return fmt.Sprintf("a flipped bit in %s at %d of %d", name, at, used), os.WriteFile(path, content, 0o600)
+	}
+	return "", errNoTarget
+}
