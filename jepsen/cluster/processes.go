@@ -180,7 +180,7 @@ func (p *Processes) environment(n int) []string {
 			"FAKETIME_DONT_FAKE_MONOTONIC=1", "DONT_FAKE_MONOTONIC=1", "FAKETIME_CACHE_DURATION=1")
 	}
 	if p.options.Plant != "" {
-		kept = append(kept, "CHAOS_PLANT="+p.options.Plant)
+		kept = append(kept, "CHAOS_PLANT="+p.options.Plant, fmt.Sprintf("CHAOS_MEMBER=%d", n))
 	}
 	return kept
 }

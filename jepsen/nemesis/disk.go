@@ -2,7 +2,9 @@ package nemesis
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"sort"
@@ -25,24 +27,60 @@ func diskKinds() []kind {
 	}
 }
 
+// full counts those that say they have no room.
+func (n *Nemesis) full(targets []int) int64 {
+	count := int64(0)
+	for _, target := range targets {
+		if health, err := cluster.AskHealth(n.cluster, target); err == nil && !health.Disk.HasSpace {
+			count++
+		}
+	}
+	return count
+}
+
+const (
+	fullWithin = 20 * time.Second
+	bulkTags   = 60 // of 500 bytes: near the largest registration that is taken
+)
+
+// diskFull takes all the room. The log has some megabytes in hand, so large writes use these up first.
 func (n *Nemesis) diskFull(who string) (*active, error) {
 	targets, err := n.pick(who)
 	if err != nil {
 		return nil, err
 	}
-	err = each(targets, func(target int) error { return n.cluster.Disk(target).Fill() })
-	return &active{targets: targets, owned: targets, hold: n.between(3*time.Second, 8*time.Second),
-		proof: "replicas that say they have no room", felt: func() int64 {
-			full := int64(0)
-			for _, target := range targets {
-				if health, err := cluster.AskHealth(n.cluster, target); err == nil && !health.Disk.HasSpace {
-					full++
-				}
-			}
-			return full
-		},
-		heal: func() error { return each(targets, func(target int) error { return n.cluster.Disk(target).Clear() }) }}, err
+	heal := func() error {
+		return each(targets, func(target int) error { return n.cluster.Disk(target).Clear() })
+	}
+	if err := each(targets, func(target int) error { return n.cluster.Disk(target).Fill() }); err != nil {
+		return &active{heal: heal}, err
+	}
+	felt := int64(0)
+	for deadline, round := time.Now().Add(fullWithin), 0; felt == 0 && time.Now().Before(deadline); round++ {
+		n.writeBulk(1+round%n.cluster.Size(), round)
+		if round%20 == 0 {
+			felt = n.full(targets)
+		}
+	}
+	return &active{targets: targets, owned: targets, hold: n.between(time.Second, 5*time.Second),
+		proof: "replicas that say they have no room", felt: func() int64 { return felt + n.full(targets) }, heal: heal}, nil
 }
+
+// writeBulk replaces a large registration by another one.
+func (n *Nemesis) writeBulk(target, round int) {
+	metadata := map[string]string{}
+	for tag := 0; tag < bulkTags; tag++ {
+		metadata[fmt.Sprintf("bulk-%d", tag)] = strings.Repeat("x", 500)
+	}
+	body, _ := json.Marshal(map[string]interface{}{"id": fmt.Sprintf("bulk-%d", round%4), "name": "bulk", "host": "10.0.0.1",
+		"port": 1 + round%60000, "ttl": 3600, "metadata": metadata})
+	answer, err := bulkClient.Post(n.cluster.URL(target)+"/register", "application/json", bytes.NewReader(body))
+	if err == nil {
+		answer.Body.Close()
+	}
+}
+
+var bulkClient = &http.Client{Timeout: time.Second}
 
 // ioError: from one moment on every access fails. The process must end itself with status 70.
 func (n *Nemesis) ioError() (*active, error) {
