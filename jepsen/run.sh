@@ -28,6 +28,11 @@ while (($# > 0)); do
         shift
         ;;
     --sanitize) preset=asan ;;
+    --on)
+        [[ ${2:?--on needs processes or docker} != docker ]] || mode=docker
+        arguments+=(--on "$2")
+        shift
+        ;;
     --plant)
         plant=${2:?--plant needs a name}
         shift
@@ -166,6 +171,11 @@ one)
         build_product
         run "build/$preset/musterd" ${arguments[@]+"${arguments[@]}"}
     fi
+    ;;
+docker)
+    server/prepare.sh docker || void "packages are missing"
+    /usr/bin/python3 tests/docker/engine.py build/jepsen/jepsen --commit "$commit" --image "muster-test:${DEBIAN:-bookworm}" \
+        ${arguments[@]+"${arguments[@]}"}
     ;;
 slice)
     build_product

@@ -52,6 +52,7 @@ func Check(h *history.History) *Result {
 	}
 	checkStreams(h, events, r)
 	checkWritesHaveEvents(h, events, r)
+	checkOnce(events, r)
 	checkLeases(h, events, r)
 	checkListings(h, events, r)
 	checkCopies(h, events, r)

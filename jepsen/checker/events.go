@@ -171,3 +171,26 @@ func checkWritesHaveEvents(h *history.History, events *eventTruth, r *Result) {
 		}
 	}
 }
+
+// checkOnce: no write is applied twice. Every write of the register set has a value of its own, so the
+// same one at two positions in the log is the same write.
+func checkOnce(events *eventTruth, r *Result) {
+	type write struct {
+		id    string
+		value int
+	}
+	first := map[write]*history.Seen{}
+	for i := range events.all {
+		e := &events.all[i]
+		if (serviceOfKey(e.ID) != "reg" && serviceOfKey(e.ID) != "led") || (e.Event != "registered" && e.Event != "updated") {
+			continue
+		}
+		w := write{e.ID, e.Value}
+		if before := first[w]; before != nil {
+			r.fail("applied_at_most_once", e.At, "%s with %d was written at %d.%d and again at %d.%d", e.ID, e.Value, before.Index,
+				before.Position, e.Index, e.Position)
+			continue
+		}
+		first[w] = e
+	}
+}

@@ -46,7 +46,6 @@ type Cluster interface {
 	Pause(n int) error
 	Resume(n int) error
 	Alive(n int) bool
-	Paused(n int) bool
 	// Refuses starts one whose data was damaged: true when it ends by itself with status 1.
 	Refuses(n int) (bool, string)
 	// Wipe empties the data directory of one that is not running.

@@ -22,7 +22,6 @@ type replica struct {
 	command  *exec.Cmd
 	ended    chan struct{} // closed when the process is gone
 	status   string
-	paused   bool
 	expected bool // may end by itself
 	disk     *Disk
 	plain    string // data directory where there is no disk of its own
@@ -227,7 +226,7 @@ func (p *Processes) Up(n int) error {
 	if err := command.Start(); err != nil {
 		return err
 	}
-	r.command, r.ended, r.paused, r.expected = command, make(chan struct{}), false, false
+	r.command, r.ended, r.expected = command, make(chan struct{}), false
 	go p.watch(r, command, r.ended)
 	return nil
 }
@@ -260,13 +259,6 @@ func (p *Processes) Alive(n int) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.all[n].alive()
-}
-
-// Paused says whether it is stopped by SIGSTOP.
-func (p *Processes) Paused(n int) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.all[n].paused && p.all[n].alive()
 }
 
 // Expect says that this replica may end by itself.
@@ -322,18 +314,12 @@ func (p *Processes) Stop(n int) error {
 // Pause is SIGSTOP.
 func (p *Processes) Pause(n int) error {
 	_, err := p.signal(n, syscall.SIGSTOP, false)
-	p.mu.Lock()
-	p.all[n].paused = true
-	p.mu.Unlock()
 	return err
 }
 
 // Resume undoes Pause.
 func (p *Processes) Resume(n int) error {
 	_, err := p.signal(n, syscall.SIGCONT, false)
-	p.mu.Lock()
-	p.all[n].paused = false
-	p.mu.Unlock()
 	return err
 }
 

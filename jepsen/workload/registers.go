@@ -12,7 +12,7 @@ import (
 // The register set: a few ids on which several clients write and read at the same time. Each id is
 // used for a while only, so that its history stays short enough to be searched for a linearization.
 const (
-	registerSlots   = 10
+	registerSlots   = 4
 	registerClients = 10
 	opsPerKey       = 60
 	unknownPerKey   = 4

@@ -8,7 +8,7 @@ import pytest
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "integration"))
 
 from cluster import await_true, free_ports, request  # noqa: E402
-from engine import ROOT, Engine, compose_command, make_base_image, make_prometheus_image, run  # noqa: E402
+from engine import ROOT, Engine, build_image, compose_command, make_prometheus_image, run  # noqa: E402
 
 RELEASE = os.environ.get("DEBIAN", "bookworm")
 SERVICES = ("muster-1", "muster-2", "muster-3")
@@ -23,12 +23,7 @@ def engine():
 
 @pytest.fixture(scope="session")
 def image(engine):
-    """The image, built as docker/README.md says; the build may use the machine's own network."""
-    make_base_image(RELEASE)
-    name = "muster-test:" + RELEASE
-    run("docker", "build", "--network", "host", "-t", name, "-f", "docker/Dockerfile",
-        "--build-arg", "DEBIAN=" + RELEASE, ".", cwd=ROOT)
-    return name
+    return build_image(RELEASE)
 
 
 class Replica:

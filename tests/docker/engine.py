@@ -1,10 +1,14 @@
 """A Docker engine for the tests: the one that runs, or one of the tests' own; images that stand in
-for those of a registry where none can be reached. Standard library only."""
+for those of a registry where none can be reached. Standard library only.
+
+    tests/docker/engine.py COMMAND...      runs it with an engine and the image muster-test:RELEASE
+"""
 import glob
 import os
 import re
 import shutil
 import subprocess
+import sys
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -123,8 +127,30 @@ def make_prometheus_image(release):
     run("docker", "build", "--network", "host", "-t", PROMETHEUS, "-", input=recipe)
 
 
+def build_image(release):
+    """The image as docker/README.md says; the build may use the machine's own network."""
+    make_base_image(release)
+    name = "muster-test:" + release
+    run("docker", "build", "--network", "host", "-t", name, "-f", "docker/Dockerfile",
+        "--build-arg", "DEBIAN=" + release, ".", cwd=ROOT)
+    return name
+
+
 def compose_command():
     """Compose 2 if it is there, else 1."""
     if succeeds("docker", "compose", "version"):
         return ["docker", "compose"]
     return ["docker-compose"]
+
+
+def main():
+    engine = Engine().start()
+    try:
+        build_image(os.environ.get("DEBIAN", "bookworm"))
+        return subprocess.run(sys.argv[1:], check=False).returncode
+    finally:
+        engine.stop()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
