@@ -109,6 +109,8 @@ func (n *Nemesis) between(least, most time.Duration) time.Duration {
 const (
 	serveWithin   = 30 * time.Second
 	betweenRounds = 2 * time.Second
+	// A fault may find no target among those that others have; then another is drawn.
+	triesMax = 4
 )
 
 // Run goes on until the context ends, heals, and waits for the cluster after each round.
@@ -135,7 +137,8 @@ type ongoing struct {
 
 func (n *Nemesis) round(until context.Context) {
 	faults := []*ongoing{}
-	for count := 1 + n.r.Intn(3); len(faults) < count; {
+	count := 1 + n.r.Intn(3)
+	for try := 0; len(faults) < count && try < triesMax; try++ {
 		k := n.draw()
 		if k.alone && len(faults) > 0 {
 			break
