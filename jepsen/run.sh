@@ -123,11 +123,10 @@ slice() {
 # name, the faults that show it
 planted() {
     cat <<'TEXT'
-sessions_off kill-leader,partition-leader
+sessions_off kill-leader,partition-leader,pause-leader
 handover_forgotten partition,kill-leader
 wall_clock clock
 expire_early none
-no_grace kill-all,pause-all
 pause_counts pause
 read_without_proof pause-leader,partition-leader
 read_too_early kill-leader,partition-leader

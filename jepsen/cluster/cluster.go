@@ -54,8 +54,8 @@ type Cluster interface {
 	// Expect says that this replica may end by itself until Settle.
 	Expect(n int, expected bool)
 
-	// Trouble sets what is wrong on the way from one replica to another.
-	Trouble(from, to int, trouble Trouble)
+	// Troubles sets what is wrong on the ways from one replica to another; those not named are sound.
+	Troubles(all map[[2]int]Trouble)
 	// Touched counts what trouble has done so far.
 	Touched() Counts
 	// Pid of a replica's process; 0 when there is none.

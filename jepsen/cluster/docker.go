@@ -20,6 +20,7 @@ type Containers struct {
 	ports   []int // published, by replica
 
 	mu       sync.Mutex
+	ids      map[int]string // of containers: they do not change in a run
 	expected map[int]bool
 	trouble  map[[2]int]Trouble
 	counts   Counts
@@ -35,7 +36,7 @@ func NewDocker(options Options) (Cluster, error) {
 		return nil, fmt.Errorf("the image has no planted bugs")
 	}
 	d := &Containers{options: options, project: fmt.Sprintf("chaos%d", os.Getpid()), ports: []int{0},
-		expected: map[int]bool{}, trouble: map[[2]int]Trouble{}, stopped: make(chan struct{})}
+		ids: map[int]string{}, expected: map[int]bool{}, trouble: map[[2]int]Trouble{}, stopped: make(chan struct{})}
 	held := []net.Listener{}
 	for n := 1; n <= options.Replicas; n++ {
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -70,7 +71,7 @@ func (d *Containers) compose(arguments ...string) error {
 }
 
 // container is found by what Compose writes on it: its name differs between versions.
-func (d *Containers) container(n int) string {
+func (d *Containers) findContainer(n int) string {
 	out, err := output("docker", "ps", "-aq", "--filter", "label=com.docker.compose.project="+d.project,
 		"--filter", fmt.Sprintf("label=com.docker.compose.service=muster-%d", n))
 	if err != nil {
@@ -78,6 +79,8 @@ func (d *Containers) container(n int) string {
 	}
 	return strings.TrimSpace(out)
 }
+
+func (d *Containers) container(n int) string { return d.ids[n] }
 
 func (d *Containers) inspect(n int, what string) string {
 	out, err := output("docker", "inspect", "-f", "{{"+what+"}}", d.container(n))
@@ -91,6 +94,9 @@ func (d *Containers) inspect(n int, what string) string {
 func (d *Containers) Start() error {
 	if err := d.compose("up", "-d", "--no-build"); err != nil {
 		return err
+	}
+	for n := 1; n <= d.Size(); n++ {
+		d.ids[n] = d.findContainer(n)
 	}
 	go d.watch()
 	if n := AwaitReady(d, 2*readyWithin); n != 0 {
@@ -227,15 +233,12 @@ func (d *Containers) Logs() map[int]string {
 	return logs
 }
 
-// Trouble is put in place when the last link is told.
-func (d *Containers) Trouble(from, to int, trouble Trouble) {
+// Troubles are put in place together: each change takes many programs.
+func (d *Containers) Troubles(all map[[2]int]Trouble) {
 	d.mu.Lock()
-	changed := d.trouble[[2]int{from, to}] != trouble
-	d.trouble[[2]int{from, to}] = trouble
+	d.trouble = all
 	d.mu.Unlock()
-	if changed {
-		d.apply()
-	}
+	d.apply()
 }
 
 func (d *Containers) iptables(n int, arguments ...string) (string, error) {
@@ -277,7 +280,7 @@ func (d *Containers) gather() {
 		if !d.Alive(n) {
 			continue
 		}
-		out, err := d.iptables(n, "-nvxZL", "INPUT")
+		out, err := d.iptables(n, "-L", "INPUT", "-Z", "-nvx")
 		if err != nil {
 			continue
 		}

@@ -340,8 +340,8 @@ func (p *Processes) Refuses(n int) (bool, string) {
 // Wipe empties the data directory.
 func (p *Processes) Wipe(n int) error { return os.RemoveAll(p.DataDir(n)) }
 
-// Trouble sets what is wrong on the way from one replica to another.
-func (p *Processes) Trouble(from, to int, trouble Trouble) { p.wire.set(from, to, trouble) }
+// Troubles sets what is wrong on the ways from one replica to another.
+func (p *Processes) Troubles(all map[[2]int]Trouble) { p.wire.set(all) }
 
 // Touched counts what trouble has done so far.
 func (p *Processes) Touched() Counts { return p.wire.count() }

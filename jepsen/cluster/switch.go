@@ -203,9 +203,9 @@ func (w *wire) deliver(l *link, port *os.File) {
 	}
 }
 
-func (w *wire) set(from, to int, trouble Trouble) {
-	if l := w.links[[2]int{from, to}]; l != nil {
-		l.trouble.Store(trouble)
+func (w *wire) set(all map[[2]int]Trouble) {
+	for way, l := range w.links {
+		l.trouble.Store(all[way])
 	}
 }
 

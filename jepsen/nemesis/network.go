@@ -2,6 +2,7 @@ package nemesis
 
 import (
 	"fmt"
+	"sync"
 	"time"
 
 	"muster/jepsen/cluster"
@@ -10,6 +11,7 @@ import (
 // network puts the troubles of several faults on the same links together.
 type network struct {
 	cluster cluster.Cluster
+	mu      sync.Mutex // flapping changes layers from aside
 	next    int
 	layers  map[int]map[[2]int]cluster.Trouble
 }
@@ -19,6 +21,8 @@ func newNetwork(c cluster.Cluster) *network {
 }
 
 func (w *network) add(layer map[[2]int]cluster.Trouble) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.next++
 	w.layers[w.next] = layer
 	w.apply()
@@ -26,29 +30,28 @@ func (w *network) add(layer map[[2]int]cluster.Trouble) int {
 }
 
 func (w *network) remove(layer int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	delete(w.layers, layer)
 	w.apply()
 }
 
 func (w *network) apply() {
-	for from := 1; from <= w.cluster.Size(); from++ {
-		for to := 1; to <= w.cluster.Size(); to++ {
-			var sum cluster.Trouble
-			for _, layer := range w.layers {
-				t := layer[[2]int{from, to}]
-				sum.Cut = sum.Cut || t.Cut
-				sum.Loss += t.Loss
-				sum.Delay += t.Delay
-				sum.Jitter += t.Jitter
-				if t.Rate > 0 && (sum.Rate == 0 || t.Rate < sum.Rate) {
-					sum.Rate = t.Rate
-				}
+	sums := map[[2]int]cluster.Trouble{}
+	for _, layer := range w.layers {
+		for link, t := range layer {
+			sum := sums[link]
+			sum.Cut = sum.Cut || t.Cut
+			sum.Loss += t.Loss
+			sum.Delay += t.Delay
+			sum.Jitter += t.Jitter
+			if t.Rate > 0 && (sum.Rate == 0 || t.Rate < sum.Rate) {
+				sum.Rate = t.Rate
 			}
-			if from != to {
-				w.cluster.Trouble(from, to, sum)
-			}
+			sums[link] = sum
 		}
 	}
+	w.cluster.Troubles(sums)
 }
 
 func networkKinds() []kind {
@@ -176,7 +179,7 @@ func (n *Nemesis) partition(choose func(*Nemesis) (map[[2]int]bool, error), flap
 // flap puts the cut on and off at random, while it lasts.
 func (n *Nemesis) flap(layer map[[2]int]cluster.Trouble, doing *active) {
 	stop, stopped, seed := make(chan struct{}), make(chan struct{}), n.r.Int63()
-	inner := doing.heal
+	id := n.net.next
 	go func() {
 		defer close(stopped)
 		cut := true
@@ -186,18 +189,20 @@ func (n *Nemesis) flap(layer map[[2]int]cluster.Trouble, doing *active) {
 				return
 			case <-time.After(time.Duration(50+(seed>>uint(turn%16))%700) * time.Millisecond):
 			}
-			cut = !cut
-			for link, trouble := range layer {
-				trouble.Cut = cut
-				n.cluster.Trouble(link[0], link[1], trouble)
+			if cut {
+				n.net.remove(id)
+			} else {
+				id = n.net.add(layer)
 			}
+			cut = !cut
 		}
 	}()
 	doing.detail += " flapping"
 	doing.heal = func() error {
 		close(stop)
 		<-stopped
-		return inner()
+		n.net.remove(id)
+		return nil
 	}
 }
 

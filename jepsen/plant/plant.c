@@ -22,7 +22,6 @@
     X(handover_forgotten, "at a change of leader, a bundle counts as never handed over")           \
     X(wall_clock, "the wall clock takes the place of the monotonic one")                           \
     X(expire_early, "leases lapse two seconds before their deadline")                              \
-    X(no_grace, "a new leader lets leases lapse at once")                                          \
     X(pause_counts, "time counts while the leader did not run")                                    \
     X(read_without_proof, "a leader answers linearizable reads without asking the others")         \
     X(read_too_early, "a leader answers linearizable reads before it knows what is committed")     \
@@ -107,15 +106,6 @@ bool __wrap_expiry_command(struct node *node, struct command *ret_command)
         ret_command->expire.until_ms += 2000;
     }
     return due;
-}
-
-void __real_expiry_leadership(struct node *node, bool leader);
-void __wrap_expiry_leadership(struct node *node, bool leader)
-{
-    __real_expiry_leadership(node, leader);
-    if (plant_is(PLANT_no_grace)) {
-        node->expiry.grace_until_ms = 0;
-    }
 }
 
 void __real_expiry_tick(struct node *node, uint64_t now_ms);
