@@ -12,9 +12,10 @@ for namespace in $(ip netns list | sed -n 's/^\(mj[0-9]*-[0-9]*\).*/\1/p'); do
     ip netns del "$namespace"
     ip link del "mj${owner}b" 2>/dev/null
 done
-# A mount that nobody uses any more; one that is in use stays.
 awk '$2 ~ /\/jepsen\/runs\/[^\/]*\/disk-[0-9]*$/ { print $2 }' /proc/mounts | while read -r mount; do
+    owner=$(cat "${mount%/*}/pid" 2>/dev/null || echo none)
+    [ ! -d "/proc/$owner" ] || continue
     fsfreeze -u "$mount" 2>/dev/null
-    pgrep -f "data $mount/" >/dev/null || umount "$mount" 2>/dev/null
+    umount "$mount"
 done
 exit 0

@@ -53,17 +53,17 @@ func main() {
 		if err != nil {
 			fail("%v", err)
 		}
-		os.Exit(conclude(*recheck, h))
+		os.Exit(conclude(*recheck, h, checker.Check(h)))
 	case o.replicas != 3 && o.replicas != 5:
 		fail("--replicas is 3 or 5")
 	default:
 		o.nemeses = families(*nemeses)
 		o.folder = filepath.Join(*runs, fmt.Sprintf("%s-%d", time.Now().UTC().Format("20060102-150405"), o.seed))
-		h, err := perform(o)
+		h, result, err := perform(o)
 		if err != nil {
 			fail("%v", err)
 		}
-		os.Exit(conclude(o.folder, h))
+		os.Exit(conclude(o.folder, h, result))
 	}
 }
 
@@ -77,9 +77,9 @@ func families(list string) []string {
 	return strings.Split(list, ",")
 }
 
-// conclude checks, writes verdict and report, and prints the verdict as the last line.
-func conclude(folder string, h *history.History) int {
-	v := report.Decide(h, checker.Check(h))
+// conclude writes verdict and report, and prints the verdict as the last line.
+func conclude(folder string, h *history.History, result *checker.Result) int {
+	v := report.Decide(h, result)
 	if err := report.Write(folder, h, v); err != nil {
 		fail("%v", err)
 	}

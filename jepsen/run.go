@@ -4,10 +4,14 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/signal"
+	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"time"
 
+	"muster/jepsen/checker"
 	"muster/jepsen/cluster"
 	"muster/jepsen/history"
 	"muster/jepsen/nemesis"
@@ -52,18 +56,35 @@ func makeCluster(o options, h *history.History) (cluster.Cluster, error) {
 	return nil, fmt.Errorf("--on is processes or docker")
 }
 
-// perform runs it and saves the history, whatever comes of it.
-func perform(o options) (*history.History, error) {
+// onInterrupt takes everything away when the user has had enough.
+func onInterrupt(c cluster.Cluster) {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-signals
+		c.Close(false)
+		fail("interrupted")
+	}()
+}
+
+// perform runs it, saves the history, and checks it while the data directories are still there to be
+// kept.
+func perform(o options) (*history.History, *checker.Result, error) {
 	if err := os.MkdirAll(o.folder, 0o755); err != nil {
-		return nil, err
+		return nil, nil, err
+	}
+	// clean.sh leaves the mounts of a run alone while this process lives.
+	if err := os.WriteFile(filepath.Join(o.folder, "pid"), []byte(fmt.Sprintln(os.Getpid())), 0o644); err != nil {
+		return nil, nil, err
 	}
 	h := history.New()
 	c, err := makeCluster(o, h)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	keep := true
+	keep := false
 	defer func() { c.Close(keep) }()
+	onInterrupt(c)
 	kernel, _ := os.ReadFile("/proc/sys/kernel/osrelease")
 	h.Run = history.Run{Seed: o.seed, Commit: o.commit, On: o.on, Replicas: o.replicas, Nemeses: o.nemeses, Plant: o.plant,
 		Kernel: strings.TrimSpace(string(kernel)), Means: c.Means(), Started: time.Now().UTC().Format(time.RFC3339),
@@ -75,10 +96,11 @@ func perform(o options) (*history.History, error) {
 	// Made before anything runs: a fault that is impossible here ends the run at once.
 	breaker, err := nemesis.New(c, h, o.seed, o.nemeses, o.time >= 5*time.Minute)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := c.Start(); err != nil {
-		return nil, err
+		keep = true
+		return nil, nil, err
 	}
 	drive(o, h, c, breaker)
 	for n, log := range c.Logs() {
@@ -88,8 +110,12 @@ func perform(o options) (*history.History, error) {
 			}
 		}
 	}
-	keep = len(h.Findings) > 0
-	return h, h.Save(o.folder)
+	if err := h.Save(o.folder); err != nil {
+		return nil, nil, err
+	}
+	result := checker.Check(h)
+	keep = len(result.Violations) > 0 && o.plant == ""
+	return h, result, nil
 }
 
 func nemesesOf(o options) string {

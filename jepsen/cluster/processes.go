@@ -192,7 +192,7 @@ func (p *Processes) arguments(n int) []string {
 	return []string{"--net=/var/run/netns/" + p.namespace(n), p.options.Musterd,
 		"--id", fmt.Sprint(n), "--data", p.DataDir(n), "--http", p.outside(n) + ":9000",
 		"--peer", p.inside(n) + ":9100", "--cluster", strings.Join(members, ","),
-		"--write-timeout", "2s", "--snapshot-log-bytes", "1MiB"}
+		"--write-timeout", "2s", "--snapshot-log-bytes", "256KiB"}
 }
 
 // Up starts a replica that does not run.
