@@ -145,7 +145,7 @@ plants() {
         status=0
         for try in 1 2 3; do
             status=0
-            run build/plants/musterd_plant --time 45s --plant "$name" --nemesis "$faults" --seed "$try" </dev/null || status=$?
+            run build/plants/musterd_plant --time 60s --plant "$name" --nemesis "$faults" --seed "$try" </dev/null || status=$?
             ((status != 1)) || break
         done
         if ((status == 1)); then

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"sort"
 	"strings"
+	"sync"
 	"time"
 
 	"muster/jepsen/cluster"
@@ -41,6 +42,9 @@ func (n *Nemesis) full(targets []int) int64 {
 const (
 	fullWithin = 20 * time.Second
 	bulkTags   = 60 // of 500 bytes: near the largest registration that is taken
+	// At once, and one after the other.
+	bulkWriters = 8
+	bulkTurns   = 12
 )
 
 // diskFull takes all the room. The log has some megabytes in hand, so large writes use these up first.
@@ -57,27 +61,41 @@ func (n *Nemesis) diskFull(who string) (*active, error) {
 	}
 	felt := int64(0)
 	for deadline, round := time.Now().Add(fullWithin), 0; felt == 0 && time.Now().Before(deadline); round++ {
-		n.writeBulk(1+round%n.cluster.Size(), round)
-		if round%20 == 0 {
-			felt = n.full(targets)
+		n.writeBulk(round)
+		// What a snapshot made superfluous gives room back.
+		if err := each(targets, func(target int) error { return n.cluster.Disk(target).Fill() }); err != nil {
+			return &active{heal: heal}, err
 		}
+		felt = n.full(targets)
 	}
 	return &active{targets: targets, owned: targets, hold: n.between(time.Second, 5*time.Second),
 		proof: "replicas that say they have no room", felt: func() int64 { return felt + n.full(targets) }, heal: heal}, nil
 }
 
-// writeBulk replaces a large registration by another one.
-func (n *Nemesis) writeBulk(target, round int) {
+// writeBulk replaces large registrations by others, at all replicas at the same time.
+func (n *Nemesis) writeBulk(round int) {
 	metadata := map[string]string{}
 	for tag := 0; tag < bulkTags; tag++ {
 		metadata[fmt.Sprintf("bulk-%d", tag)] = strings.Repeat("x", 500)
 	}
-	body, _ := json.Marshal(map[string]interface{}{"id": fmt.Sprintf("bulk-%d", round%4), "name": "bulk", "host": "10.0.0.1",
-		"port": 1 + round%60000, "ttl": 3600, "metadata": metadata})
-	answer, err := bulkClient.Post(n.cluster.URL(target)+"/register", "application/json", bytes.NewReader(body))
-	if err == nil {
-		answer.Body.Close()
+	var all sync.WaitGroup
+	for writer := 0; writer < bulkWriters; writer++ {
+		writer := writer
+		all.Add(1)
+		go func() {
+			defer all.Done()
+			for turn := 0; turn < bulkTurns; turn++ {
+				body, _ := json.Marshal(map[string]interface{}{"id": fmt.Sprintf("bulk-%d", writer), "name": "bulk",
+					"host": "10.0.0.1", "port": 1 + (round*bulkTurns+turn)%60000, "ttl": 3600, "metadata": metadata})
+				answer, err := bulkClient.Post(n.cluster.URL(1+writer%n.cluster.Size())+"/register", "application/json",
+					bytes.NewReader(body))
+				if err == nil {
+					answer.Body.Close()
+				}
+			}
+		}()
 	}
+	all.Wait()
 }
 
 var bulkClient = &http.Client{Timeout: time.Second}
