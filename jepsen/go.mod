@@ -2,4 +2,4 @@ module muster/jepsen
 
 go 1.19
 
-require github.com/anishathalye/porcupine v1.3.1 // indirect
+require github.com/anishathalye/porcupine v1.3.1

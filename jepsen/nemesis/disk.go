@@ -220,20 +220,39 @@ func (n *Nemesis) damage() (*active, error) {
 		felt: func() int64 { return 1 }, heal: func() error { return n.cluster.Up(target) }}, nil
 }
 
-// spoil damages the log of a replica: an open segment, a closed one, or a snapshot.
+// needed are the files of a log without which it cannot go on: the newest snapshot, and segments that
+// hold more than it does. What a snapshot covers may be damaged without anything being lost.
+func needed(names []string) []string {
+	newest, term, index := "", uint64(0), uint64(0)
+	for _, name := range names {
+		var t, i, ms uint64
+		if n, _ := fmt.Sscanf(name, "snapshot-%d-%d-%d", &t, &i, &ms); n == 3 && i >= index {
+			newest, term, index = fmt.Sprintf("snapshot-%d-%d-%d", t, i, ms), t, i
+		}
+	}
+	found := []string{}
+	for _, name := range names {
+		var first, last uint64
+		closed, _ := fmt.Sscanf(name, "%d-%d", &first, &last)
+		if (term > 0 && (name == newest || name == newest+".meta")) || strings.HasPrefix(name, "open-") || (closed == 2 && last > index) {
+			found = append(found, name)
+		}
+	}
+	sort.Strings(found)
+	return found
+}
+
+// spoil flips a bit in a file that is needed.
 func (n *Nemesis) spoil(folder string) (string, error) {
 	entries, err := os.ReadDir(folder)
 	if err != nil {
 		return "", err
 	}
-	candidates := []string{}
+	names := []string{}
 	for _, entry := range entries {
-		name := entry.Name()
-		if !strings.HasPrefix(name, "metadata") && !strings.HasSuffix(name, ".tmp") && !strings.HasPrefix(name, "unfinalized") {
-			candidates = append(candidates, name)
-		}
+		names = append(names, entry.Name())
 	}
-	sort.Strings(candidates)
+	candidates := needed(names)
 	n.r.Shuffle(len(candidates), func(a, b int) { candidates[a], candidates[b] = candidates[b], candidates[a] })
 	for _, name := range candidates {
 		path := filepath.Join(folder, name)

@@ -30,6 +30,7 @@ type active struct {
 	felt    func() int64 // asked just before heal
 	heal    func() error
 	owned   []int // replicas that no other fault may touch meanwhile
+	patient bool  // waits until it is felt
 }
 
 // Nemesis draws and does.
@@ -132,7 +133,8 @@ type ongoing struct {
 	kind  kind
 	fault history.Fault
 	*active
-	until time.Time
+	until     time.Time
+	postponed bool
 }
 
 func (n *Nemesis) round(until context.Context) {
@@ -152,7 +154,8 @@ func (n *Nemesis) round(until context.Context) {
 		time.Sleep(n.between(0, 1500*time.Millisecond))
 	}
 	sort.Slice(faults, func(a, b int) bool { return faults[a].until.Before(faults[b].until) })
-	for _, one := range faults {
+	for at := 0; at < len(faults); at++ {
+		one := faults[at]
 		if wait := time.Until(one.until); wait > 0 {
 			select {
 			case <-until.Done():
@@ -160,6 +163,15 @@ func (n *Nemesis) round(until context.Context) {
 				time.Sleep(minDuration(wait, 500*time.Millisecond))
 			case <-time.After(wait):
 			}
+		}
+		// While everybody is dead no link is felt to be cut: others end first.
+		if one.patient && one.felt() == 0 && !one.postponed && at < len(faults)-1 {
+			one.postponed = true
+			faults = append(faults, one)
+			continue
+		}
+		for wait := 0; one.patient && one.felt() == 0 && wait < 50; wait++ {
+			time.Sleep(100 * time.Millisecond)
 		}
 		n.end(one)
 	}

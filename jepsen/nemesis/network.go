@@ -222,7 +222,7 @@ func (n *Nemesis) onNetwork(layer map[[2]int]cluster.Trouble, hold time.Duration
 			targets = append(targets, m)
 		}
 	}
-	return &active{targets: targets, detail: detail, hold: hold, proof: proof, felt: felt,
+	return &active{targets: targets, detail: detail, hold: hold, proof: proof, felt: felt, patient: true,
 		heal: func() error { n.net.remove(id); return nil }}
 }
 

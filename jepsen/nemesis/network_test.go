@@ -1,6 +1,7 @@
 package nemesis
 
 import (
+	"fmt"
 	"math/rand"
 	"testing"
 	"time"
@@ -89,5 +90,14 @@ func TestTheSameSeedDrawsTheSameFaults(t *testing.T) {
 		if first[i] != second[i] {
 			t.Fatalf("%s, then %s", first[i], second[i])
 		}
+	}
+}
+
+func TestOnlyFilesThatAreNeededAreDamaged(t *testing.T) {
+	got := needed([]string{"metadata1", "snapshot-2-50-999", "snapshot-2-50-999.meta", "snapshot-3-120-1500", "snapshot-3-120-1500.meta",
+		"0000000000000001-0000000000000100", "0000000000000101-0000000000000130", "open-3", "open-4"})
+	want := "[0000000000000101-0000000000000130 open-3 open-4 snapshot-3-120-1500 snapshot-3-120-1500.meta]"
+	if fmt.Sprint(got) != want {
+		t.Errorf("%v", got)
 	}
 }
