@@ -204,6 +204,7 @@ func (n *Nemesis) damage() (*active, error) {
 	}
 	what, err := n.spoil(filepath.Join(n.cluster.DataDir(target), "raft"))
 	if err != nil {
+		_ = n.cluster.Up(target)
 		return nil, err
 	}
 	refused, how := n.cluster.Refuses(target)
