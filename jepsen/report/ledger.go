@@ -15,7 +15,7 @@ const (
 )
 
 type line struct {
-	runs, bit, elections, violations, void int
+	runs, bit, elections, violations, broken, void int
 	operations, gap                        float64
 }
 
@@ -77,8 +77,11 @@ func (l *line) add(v *Verdict) {
 	l.operations += v.Figures["operations"]
 	l.elections += v.Run.Elections
 	l.violations += len(v.Violations)
-	if v.Verdict == "void" {
+	switch v.Verdict {
+	case "void":
 		l.void++
+	case "violation":
+		l.broken++
 	}
 }
 
@@ -104,13 +107,9 @@ func render(runs int, all *line, kinds, plants map[string]*line, bugs []string) 
 		fmt.Fprintf(&b, "| %s | %d | %d | %.0f | %d | %.2f s | %d |\n", name, l.runs, l.bit, l.operations, l.elections, l.gap, l.violations)
 	}
 	if len(plants) > 0 {
-		b.WriteString("\n| planted bug | runs | caught |\n| --- | --- | --- |\n")
+		b.WriteString("\n| planted bug | runs | caught in |\n| --- | --- | --- |\n")
 		for _, name := range names(plants) {
-			caught := "no"
-			if plants[name].violations > 0 {
-				caught = "yes"
-			}
-			fmt.Fprintf(&b, "| %s | %d | %s |\n", name, plants[name].runs, caught)
+			fmt.Fprintf(&b, "| `%s` | %d | %d |\n", name, plants[name].runs, plants[name].broken)
 		}
 	}
 	for _, bug := range bugs {
