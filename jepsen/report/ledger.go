@@ -16,7 +16,7 @@ const (
 
 type line struct {
 	runs, bit, elections, violations, broken, void int
-	operations, gap                        float64
+	operations, gap                                float64
 }
 
 // WriteLedger replaces the ledger in the file by what the runs recorded so far say. Runs with planted
