@@ -67,6 +67,11 @@ func (n *Nemesis) diskFull(who string) (*active, error) {
 			return &active{heal: heal}, err
 		}
 		felt = n.full(targets)
+		// Nothing is written without a leader, so nothing gets full: another time.
+		if felt == 0 && cluster.AwaitLeader(n.cluster, time.Second) == 0 {
+			_ = heal()
+			return nil, errNoTarget
+		}
 	}
 	return &active{targets: targets, owned: targets, hold: n.between(time.Second, 5*time.Second),
 		proof: "replicas that say they have no room", felt: func() int64 { return felt + n.full(targets) }, heal: heal}, nil
