@@ -17,8 +17,8 @@ import (
 
 func diskKinds() []kind {
 	return []kind{
-		{name: "disk-full-any", family: "disk-full", begin: func(n *Nemesis) (*active, error) { return n.diskFull("any") }},
-		{name: "disk-full-majority", family: "disk-full", begin: func(n *Nemesis) (*active, error) { return n.diskFull("majority") }},
+		{name: "disk-full-any", family: "disk-full", first: true, begin: func(n *Nemesis) (*active, error) { return n.diskFull("any") }},
+		{name: "disk-full-majority", family: "disk-full", first: true, begin: func(n *Nemesis) (*active, error) { return n.diskFull("majority") }},
 		{name: "io-error", family: "io-error", begin: (*Nemesis).ioError},
 		{name: "power-any", family: "power", begin: func(n *Nemesis) (*active, error) { return n.powerLoss("any") }},
 		{name: "power-all", family: "power", begin: func(n *Nemesis) (*active, error) { return n.powerLoss("all") }},

@@ -18,6 +18,7 @@ import (
 type kind struct {
 	name, family string
 	alone        bool // not together with others
+	first        bool // others may join it, but it takes a sound cluster to begin
 	begin        func(n *Nemesis) (*active, error)
 }
 
@@ -144,6 +145,10 @@ func (n *Nemesis) round(until context.Context) {
 		k := n.draw()
 		if k.alone && len(faults) > 0 {
 			break
+		}
+		if k.first && len(faults) > 0 {
+			n.deck = append(n.deck, k)
+			continue
 		}
 		if one := n.begin(k); one != nil {
 			faults = append(faults, one)
