@@ -100,6 +100,7 @@ func render(runs int, all *line, kinds, plants map[string]*line, bugs []string) 
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d runs without planted bugs, %.0f operations checked, %d elections, %d runs void.\n\n", all.runs, all.operations,
 		all.elections, all.void)
+	b.WriteString("A write gap is that of all faults at the time, from the beginning of one to 3 s after its end.\n\n")
 	b.WriteString("| fault | runs | bit | operations in these runs | elections | longest write gap | violations |\n")
 	b.WriteString("| --- | --- | --- | --- | --- | --- | --- |\n")
 	for _, name := range names(kinds) {
@@ -107,10 +108,11 @@ func render(runs int, all *line, kinds, plants map[string]*line, bugs []string) 
 		fmt.Fprintf(&b, "| %s | %d | %d | %.0f | %d | %.2f s | %d |\n", name, l.runs, l.bit, l.operations, l.elections, l.gap, l.violations)
 	}
 	if len(plants) > 0 {
-		b.WriteString("\n| planted bug | runs | caught in |\n| --- | --- | --- |\n")
+		list := []string{}
 		for _, name := range names(plants) {
-			fmt.Fprintf(&b, "| `%s` | %d | %d |\n", name, plants[name].runs, plants[name].broken)
+			list = append(list, fmt.Sprintf("`%s` %d of %d", name, plants[name].broken, plants[name].runs))
 		}
+		fmt.Fprintf(&b, "\nPlanted bugs, and the runs that caught them: %s.\n", strings.Join(list, ", "))
 	}
 	for _, bug := range bugs {
 		fmt.Fprintf(&b, "\n- %s", bug)
