@@ -6,6 +6,8 @@
 #   server/prepare.sh ci         and formatting, clang-tidy and sanitizers
 #   server/prepare.sh bench      what the build and tests/bench need
 #   server/prepare.sh peers      and the systems that tests/bench compares with
+#   server/prepare.sh jepsen     what jepsen/ needs beside the build
+#   server/prepare.sh docker     what the tests of the image need (a Docker engine, where there is none)
 #
 # Does nothing when everything is there. Without root it prints the packages to install and exits 1.
 # libraft comes from the release's backports suite where the release itself has one older than
@@ -19,6 +21,13 @@ test_packages="libcmocka-dev python3 python3-pytest python3-yaml util-linux e2fs
 bench_packages="python3 wrk util-linux git"
 peer_packages="etcd-server etcd-client zookeeper default-jre-headless libzookeeper-mt-dev"
 ci_packages="clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev git"
+jepsen_packages="iproute2 iptables util-linux mount e2fsprogs faketime git procps ca-certificates"
+command -v go >/dev/null 2>&1 || jepsen_packages="$jepsen_packages golang-go"
+docker_packages="iptables debootstrap python3 python3-pytest"
+command -v dockerd >/dev/null 2>&1 || docker_packages="$docker_packages docker.io"
+command -v docker >/dev/null 2>&1 || ! apt-cache show docker-cli >/dev/null 2>&1 ||
+    docker_packages="$docker_packages docker-cli"
+docker compose version >/dev/null 2>&1 || docker_packages="$docker_packages docker-compose"
 
 case "${1:-build}" in
     build) packages=$build_packages ;;
@@ -26,7 +35,9 @@ case "${1:-build}" in
     ci) packages="$build_packages $test_packages $ci_packages" ;;
     bench) packages="$build_packages $bench_packages" ;;
     peers) packages="$build_packages $bench_packages $peer_packages" ;;
-    *) sed -n '2,13s/^# \{0,1\}//p' "$0"; exit 2 ;;
+    jepsen) packages="$build_packages $jepsen_packages" ;;
+    docker) packages=$docker_packages ;;
+    *) sed -n '2,14s/^# \{0,1\}//p' "$0"; exit 2 ;;
 esac
 
 say() { printf '%s\n' "$*" >&2; }

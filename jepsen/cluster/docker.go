@@ -1,0 +1,310 @@
+package cluster
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Containers is the cluster of docker/compose.yml, under a name, ports and volumes of the run's own. The
+// trouble of its network is made by iptables in the containers' namespaces.
+type Containers struct {
+	options Options
+	project string
+	ports   []int // published, by replica
+
+	mu       sync.Mutex
+	ids      map[int]string // of containers: they do not change in a run
+	expected map[int]bool
+	trouble  map[[2]int]Trouble
+	counts   Counts
+	stopped  chan struct{}
+}
+
+// NewDocker needs an engine that answers, and the image.
+func NewDocker(options Options) (Cluster, error) {
+	if options.Replicas != 3 {
+		return nil, fmt.Errorf("docker/compose.yml has 3 replicas")
+	}
+	if options.Plant != "" {
+		return nil, fmt.Errorf("the image has no planted bugs")
+	}
+	d := &Containers{options: options, project: fmt.Sprintf("chaos%d", os.Getpid()), ports: []int{0},
+		ids: map[int]string{}, expected: map[int]bool{}, trouble: map[[2]int]Trouble{}, stopped: make(chan struct{})}
+	held := []net.Listener{}
+	for n := 1; n <= options.Replicas; n++ {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		held = append(held, listener)
+		d.ports = append(d.ports, listener.Addr().(*net.TCPAddr).Port)
+	}
+	for _, listener := range held {
+		listener.Close()
+	}
+	return d, nil
+}
+
+func (d *Containers) compose(arguments ...string) error {
+	base := []string{"docker-compose"}
+	if run("docker", "compose", "version") == nil {
+		base = []string{"docker", "compose"}
+	}
+	all := append(base[1:], append([]string{"-p", d.project, "-f", "docker/compose.yml"}, arguments...)...)
+	command := exec.Command(base[0], all...)
+	command.Env = append(os.Environ(), "MUSTER_IMAGE="+d.options.Image, "MUSTER_CLUSTER_SECRET=chaos")
+	for n := 1; n < len(d.ports); n++ {
+		command.Env = append(command.Env, fmt.Sprintf("MUSTER_PORT_%d=%d", n, d.ports[n]))
+	}
+	out, err := command.CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("%s: %v: %s", strings.Join(arguments, " "), err, out)
+	}
+	return nil
+}
+
+// container is found by what Compose writes on it: its name differs between versions.
+func (d *Containers) findContainer(n int) string {
+	out, err := output("docker", "ps", "-aq", "--filter", "label=com.docker.compose.project="+d.project,
+		"--filter", fmt.Sprintf("label=com.docker.compose.service=muster-%d", n))
+	if err != nil {
+		return "none"
+	}
+	return strings.TrimSpace(out)
+}
+
+func (d *Containers) container(n int) string { return d.ids[n] }
+
+func (d *Containers) inspect(n int, what string) string {
+	out, err := output("docker", "inspect", "-f", "{{"+what+"}}", d.container(n))
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(out)
+}
+
+// Start brings all up and waits until they are ready.
+func (d *Containers) Start() error {
+	if err := d.compose("up", "-d", "--no-build"); err != nil {
+		return err
+	}
+	for n := 1; n <= d.Size(); n++ {
+		d.ids[n] = d.findContainer(n)
+	}
+	go d.watch()
+	if n := AwaitReady(d, 2*readyWithin); n != 0 {
+		return fmt.Errorf("replica %d is not ready within %s", n, 2*readyWithin)
+	}
+	return nil
+}
+
+// watch notices restarts that only the engine's policy can have made.
+func (d *Containers) watch() {
+	last := map[int]string{}
+	for {
+		select {
+		case <-d.stopped:
+			return
+		case <-time.After(time.Second):
+		}
+		for n := 1; n <= d.Size(); n++ {
+			count := d.inspect(n, ".RestartCount")
+			if count != "" && count != "0" && count != last[n] {
+				d.options.History.AddEnd(endOf(d.options.History, n, "restarted by the engine", d.expects(n)))
+			}
+			last[n] = count
+		}
+	}
+}
+
+func (d *Containers) expects(n int) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.expected[n]
+}
+
+// Close takes containers and volumes away.
+func (d *Containers) Close(bool) {
+	close(d.stopped)
+	_ = d.compose("down", "-v", "--timeout", "5")
+}
+
+// Size is the number of replicas.
+func (d *Containers) Size() int { return d.options.Replicas }
+
+// URL of a replica's published port.
+func (d *Containers) URL(n int) string { return fmt.Sprintf("http://127.0.0.1:%d", d.ports[n]) }
+
+// Means says which mechanisms are in use.
+func (d *Containers) Means() []string {
+	return []string{"containers of docker/compose.yml", "links: iptables in their namespaces", "signals"}
+}
+
+// Can says what is possible with containers.
+func (d *Containers) Can(family string) (bool, string) {
+	switch family {
+	case "kill", "pause", "partition", "loss", "rolling":
+		return true, ""
+	}
+	return false, "only with --on processes"
+}
+
+// Up starts a container that does not run. Its namespace is new, and so are addresses.
+func (d *Containers) Up(n int) error {
+	if err := run("docker", "start", d.container(n)); err != nil {
+		return err
+	}
+	d.apply()
+	return nil
+}
+
+// Kill is kill -9, after which the engine lets it lie.
+func (d *Containers) Kill(n int) error { return run("docker", "kill", d.container(n)) }
+
+// Stop is SIGTERM; the exit status must be 0.
+func (d *Containers) Stop(n int) error {
+	_ = d.Resume(n)
+	if err := run("docker", "stop", "-t", "30", d.container(n)); err != nil {
+		return err
+	}
+	if status := d.inspect(n, ".State.ExitCode"); status != "0" {
+		return fmt.Errorf("replica %d: exit status %s after SIGTERM", n, status)
+	}
+	return nil
+}
+
+// Pause is SIGSTOP, from outside.
+func (d *Containers) Pause(n int) error { return syscall.Kill(d.Pid(n), syscall.SIGSTOP) }
+
+// Resume undoes Pause.
+func (d *Containers) Resume(n int) error {
+	if pid := d.Pid(n); pid != 0 {
+		return syscall.Kill(pid, syscall.SIGCONT)
+	}
+	return nil
+}
+
+// Pid of musterd, seen from here.
+func (d *Containers) Pid(n int) int {
+	pid, _ := strconv.Atoi(d.inspect(n, ".State.Pid"))
+	return pid
+}
+
+// Alive says whether the container runs.
+func (d *Containers) Alive(n int) bool { return d.Pid(n) != 0 }
+
+// Refuses is not possible with containers.
+func (d *Containers) Refuses(int) (bool, string) { return false, "only with --on processes" }
+
+// Wipe is not possible with containers.
+func (d *Containers) Wipe(int) error { return fmt.Errorf("only with --on processes") }
+
+// DataDir is inside of a volume.
+func (d *Containers) DataDir(int) string { return "" }
+
+// Expect says that this replica may end by itself.
+func (d *Containers) Expect(n int, expected bool) {
+	d.mu.Lock()
+	d.expected[n] = expected
+	d.mu.Unlock()
+}
+
+// Disk is the engine's.
+func (d *Containers) Disk(int) *Disk { return nil }
+
+// SetClock is not possible with containers.
+func (d *Containers) SetClock(int, time.Duration) error {
+	return fmt.Errorf("only with --on processes")
+}
+
+// Logs of all containers.
+func (d *Containers) Logs() map[int]string {
+	logs := map[int]string{}
+	for n := 1; n <= d.Size(); n++ {
+		logs[n], _ = output("docker", "logs", d.container(n))
+	}
+	return logs
+}
+
+// Troubles are put in place together: each change takes many programs.
+func (d *Containers) Troubles(all map[[2]int]Trouble) {
+	d.mu.Lock()
+	d.trouble = all
+	d.mu.Unlock()
+	d.apply()
+}
+
+func (d *Containers) iptables(n int, arguments ...string) (string, error) {
+	return output(append([]string{"nsenter", "-t", strconv.Itoa(d.Pid(n)), "-n", "iptables", "-w"}, arguments...)...)
+}
+
+// apply writes the rules of all that run: what comes from whom is dropped where it arrives.
+func (d *Containers) apply() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.gather()
+	address := map[int]string{}
+	for n := 1; n <= d.Size(); n++ {
+		address[n] = d.inspect(n, "range .NetworkSettings.Networks}}{{.IPAddress}}{{end")
+	}
+	for n := 1; n <= d.Size(); n++ {
+		if !d.Alive(n) {
+			continue
+		}
+		_, _ = d.iptables(n, "-F", "INPUT")
+		for from := 1; from <= d.Size(); from++ {
+			t := d.trouble[[2]int{from, n}]
+			if address[from] == "" {
+				continue
+			}
+			if t.Cut {
+				_, _ = d.iptables(n, "-A", "INPUT", "-s", address[from], "-m", "comment", "--comment", "cut", "-j", "DROP")
+			} else if t.Loss > 0 {
+				_, _ = d.iptables(n, "-A", "INPUT", "-s", address[from], "-m", "statistic", "--mode", "random", "--probability",
+					fmt.Sprintf("%.3f", t.Loss), "-m", "comment", "--comment", "loss", "-j", "DROP")
+			}
+		}
+	}
+}
+
+// gather adds up what the rules have dropped, and zeroes them.
+func (d *Containers) gather() {
+	for n := 1; n <= d.Size(); n++ {
+		if !d.Alive(n) {
+			continue
+		}
+		out, err := d.iptables(n, "-L", "INPUT", "-Z", "-nvx")
+		if err != nil {
+			continue
+		}
+		for _, line := range strings.Split(out, "\n") {
+			fields := strings.Fields(line)
+			if len(fields) == 0 {
+				continue
+			}
+			packets, err := strconv.ParseInt(fields[0], 10, 64)
+			switch {
+			case err != nil:
+			case strings.Contains(line, "/* cut */"):
+				d.counts.Cut += packets
+			case strings.Contains(line, "/* loss */"):
+				d.counts.Lost += packets
+			}
+		}
+	}
+}
+
+// Touched counts what trouble has done so far.
+func (d *Containers) Touched() Counts {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.gather()
+	return d.counts
+}

@@ -1,0 +1,409 @@
+package cluster
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+const (
+	readyWithin = 30 * time.Second
+	stopWithin  = 30 * time.Second
+	fakeTime    = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1"
+)
+
+type replica struct {
+	n        int
+	command  *exec.Cmd
+	ended    chan struct{} // closed when the process is gone
+	status   string
+	expected bool // may end by itself
+	disk     *Disk
+	plain    string // data directory where there is no disk of its own
+}
+
+// Processes is a cluster of musterd processes in network namespaces: clients reach each over a bridge,
+// the replicas reach each other over our own wire.
+type Processes struct {
+	options Options
+	prefix  string
+	subnet  int
+	wire    *wire
+	mu      sync.Mutex
+	all     map[int]*replica
+	noDisk  string // why replicas have no disks of their own
+	noClock string
+}
+
+// NewProcesses makes the network and the disks; nothing runs yet.
+func NewProcesses(options Options) (*Processes, error) {
+	p := &Processes{options: options, all: map[int]*replica{},
+		prefix: fmt.Sprintf("mj%d", os.Getpid()%100000), subnet: 64 + os.Getpid()%128}
+	if _, err := os.Stat(fakeTime); err != nil {
+		p.noClock = "libfaketime is missing"
+	} else if !options.Clocks {
+		p.noClock = "not asked for"
+	}
+	ports := map[int]*os.File{}
+	if err := p.makeBridge(); err != nil {
+		p.Close(false)
+		return nil, err
+	}
+	for n := 1; n <= options.Replicas; n++ {
+		r := &replica{n: n, plain: filepath.Join(options.Folder, fmt.Sprintf("data-%d", n))}
+		p.all[n] = r
+		port, err := p.makeNamespace(n)
+		if err != nil {
+			p.Close(false)
+			return nil, err
+		}
+		ports[n] = port
+		if r.disk, err = newDisk(options.Folder, n); err != nil {
+			p.noDisk, r.disk = err.Error(), nil
+		}
+	}
+	p.wire = newWire(ports)
+	return p, nil
+}
+
+func (p *Processes) namespace(n int) string { return fmt.Sprintf("%s-%d", p.prefix, n) }
+func (p *Processes) bridge() string         { return p.prefix + "b" }
+func (p *Processes) outside(n int) string   { return fmt.Sprintf("10.%d.1.%d", p.subnet, n) }
+func (p *Processes) inside(n int) string    { return fmt.Sprintf("10.%d.2.%d", p.subnet, n) }
+
+func (p *Processes) makeBridge() error {
+	for _, command := range []string{
+		"ip link add " + p.bridge() + " type bridge",
+		fmt.Sprintf("ip addr add 10.%d.1.254/24 dev %s", p.subnet, p.bridge()),
+		"ip link set " + p.bridge() + " up",
+	} {
+		if err := run(strings.Fields(command)...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *Processes) makeNamespace(n int) (*os.File, error) {
+	ns, veth, tap := p.namespace(n), fmt.Sprintf("%sv%d", p.prefix, n), fmt.Sprintf("%st%d", p.prefix, n)
+	if err := run("ip", "netns", "add", ns); err != nil {
+		return nil, err
+	}
+	port, err := openTap(tap)
+	if err != nil {
+		return nil, err
+	}
+	for _, command := range []string{
+		"ip link add " + veth + " type veth peer name http0 netns " + ns,
+		"ip link set " + veth + " master " + p.bridge() + " up",
+		"ip -n " + ns + " addr add " + p.outside(n) + "/24 dev http0",
+		"ip -n " + ns + " link set http0 up",
+		"ip -n " + ns + " link set lo up",
+		"ip link set " + tap + " address " + macOf(n) + " netns " + ns,
+		"ip -n " + ns + " addr add " + p.inside(n) + "/24 dev " + tap,
+		"ip -n " + ns + " link set " + tap + " up",
+	} {
+		if err := run(strings.Fields(command)...); err != nil {
+			port.Close()
+			return nil, err
+		}
+	}
+	return port, nil
+}
+
+// Size is the number of replicas.
+func (p *Processes) Size() int { return p.options.Replicas }
+
+// URL of a replica's HTTP API.
+func (p *Processes) URL(n int) string { return "http://" + p.outside(n) + ":9000" }
+
+// DataDir of a replica.
+func (p *Processes) DataDir(n int) string {
+	if d := p.all[n].disk; d != nil {
+		return filepath.Join(d.mount, "data")
+	}
+	return p.all[n].plain
+}
+
+// Disk of a replica; nil where it has none of its own.
+func (p *Processes) Disk(n int) *Disk { return p.all[n].disk }
+
+// Means says which mechanisms are in use.
+func (p *Processes) Means() []string {
+	means := []string{"network namespaces", "links: TAP devices and a switch in this process", "signals"}
+	if p.noDisk == "" {
+		means = append(means, "disks: ext4 on loop devices, EXT4_IOC_SHUTDOWN, fsfreeze")
+	}
+	if p.noClock == "" {
+		means = append(means, "clocks: libfaketime, the monotonic clock left alone")
+	}
+	return means
+}
+
+// Can says whether a family of faults is possible here.
+func (p *Processes) Can(family string) (bool, string) {
+	switch family {
+	case "disk-full", "io-error", "power", "disk-stuck":
+		return p.noDisk == "", p.noDisk
+	case "clock":
+		return p.noClock == "", p.noClock
+	}
+	return true, ""
+}
+
+func (p *Processes) clockFile(n int) string {
+	return filepath.Join(p.options.Folder, fmt.Sprintf("clock-%d", n))
+}
+
+// SetClock moves the wall clock of one replica.
+func (p *Processes) SetClock(n int, offset time.Duration) error {
+	return os.WriteFile(p.clockFile(n), []byte(fmt.Sprintf("%+d\n", int64(offset/time.Second))), 0o644)
+}
+
+func (p *Processes) environment(n int) []string {
+	kept := []string{}
+	for _, entry := range os.Environ() {
+		if !strings.HasPrefix(entry, "MUSTER_") && !strings.HasPrefix(entry, "HEARTBEAT_TIMEOUT=") {
+			kept = append(kept, entry)
+		}
+	}
+	kept = append(kept, "MUSTER_CLUSTER_SECRET=chaos",
+		"ASAN_OPTIONS=detect_leaks=0:abort_on_error=0:verify_asan_link_order=0", "UBSAN_OPTIONS=print_stacktrace=1")
+	if p.noClock == "" {
+		kept = append(kept, "LD_PRELOAD="+fakeTime, "FAKETIME_TIMESTAMP_FILE="+p.clockFile(n),
+			"FAKETIME_DONT_FAKE_MONOTONIC=1", "DONT_FAKE_MONOTONIC=1", "FAKETIME_CACHE_DURATION=1")
+	}
+	if p.options.Plant != "" {
+		kept = append(kept, "CHAOS_PLANT="+p.options.Plant, fmt.Sprintf("CHAOS_MEMBER=%d", n))
+	}
+	return kept
+}
+
+func (p *Processes) arguments(n int) []string {
+	members := []string{}
+	for m := 1; m <= p.Size(); m++ {
+		members = append(members, fmt.Sprintf("%d=%s:9100", m, p.inside(m)))
+	}
+	return []string{"--net=/var/run/netns/" + p.namespace(n), p.options.Musterd,
+		"--id", fmt.Sprint(n), "--data", p.DataDir(n), "--http", p.outside(n) + ":9000",
+		"--peer", p.inside(n) + ":9100", "--cluster", strings.Join(members, ","),
+		"--write-timeout", "2s", "--snapshot-log-bytes", "256KiB"}
+}
+
+// Up starts a replica that does not run.
+func (p *Processes) Up(n int) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	r := p.all[n]
+	if r.alive() {
+		return nil
+	}
+	if r.disk != nil {
+		if err := r.disk.Mount(); err != nil {
+			return err
+		}
+	}
+	log, err := os.OpenFile(p.logFile(n), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	if p.noClock == "" {
+		if _, err := os.Stat(p.clockFile(n)); err != nil {
+			if err := p.SetClock(n, 0); err != nil {
+				return err
+			}
+		}
+	}
+	// nsenter becomes the program itself: the pid is musterd's.
+	command := exec.Command("nsenter", p.arguments(n)...)
+	command.Env, command.Stdout, command.Stderr = p.environment(n), log, log
+	if err := command.Start(); err != nil {
+		return err
+	}
+	r.command, r.ended, r.expected = command, make(chan struct{}), false
+	go p.watch(r, command, r.ended)
+	return nil
+}
+
+// watch records the end of a process; one that nobody asked for is a violation.
+func (p *Processes) watch(r *replica, command *exec.Cmd, ended chan struct{}) {
+	_ = command.Wait()
+	p.mu.Lock()
+	r.status = command.ProcessState.String()
+	expected := r.expected
+	close(ended)
+	p.mu.Unlock()
+	p.options.History.AddEnd(endOf(p.options.History, r.n, r.status, expected))
+}
+
+func (r *replica) alive() bool {
+	if r.command == nil {
+		return false
+	}
+	select {
+	case <-r.ended:
+		return false
+	default:
+		return true
+	}
+}
+
+// Alive says whether the process is there.
+func (p *Processes) Alive(n int) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.all[n].alive()
+}
+
+// Expect says that this replica may end by itself.
+func (p *Processes) Expect(n int, expected bool) {
+	p.mu.Lock()
+	p.all[n].expected = expected
+	p.mu.Unlock()
+}
+
+func (p *Processes) signal(n int, what syscall.Signal, expected bool) (chan struct{}, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	r := p.all[n]
+	if !r.alive() {
+		return nil, nil
+	}
+	r.expected = r.expected || expected
+	return r.ended, r.command.Process.Signal(what)
+}
+
+// Kill is kill -9.
+func (p *Processes) Kill(n int) error {
+	ended, err := p.signal(n, syscall.SIGKILL, true)
+	if err != nil || ended == nil {
+		return err
+	}
+	select {
+	case <-ended:
+		return nil
+	case <-time.After(stopWithin):
+		return fmt.Errorf("replica %d does not die of SIGKILL", n)
+	}
+}
+
+// Stop is SIGTERM; the exit status must be 0.
+func (p *Processes) Stop(n int) error {
+	_ = p.Resume(n)
+	ended, err := p.signal(n, syscall.SIGTERM, true)
+	if err != nil || ended == nil {
+		return err
+	}
+	select {
+	case <-ended:
+	case <-time.After(stopWithin):
+		return fmt.Errorf("replica %d does not stop within %s of SIGTERM", n, stopWithin)
+	}
+	if p.all[n].status != "exit status 0" {
+		return fmt.Errorf("replica %d: %s after SIGTERM", n, p.all[n].status)
+	}
+	return nil
+}
+
+// Pause is SIGSTOP.
+func (p *Processes) Pause(n int) error {
+	_, err := p.signal(n, syscall.SIGSTOP, false)
+	return err
+}
+
+// Resume undoes Pause.
+func (p *Processes) Resume(n int) error {
+	_, err := p.signal(n, syscall.SIGCONT, false)
+	return err
+}
+
+// Refuses starts a damaged replica: it must end by itself with status 1.
+func (p *Processes) Refuses(n int) (bool, string) {
+	if err := p.Up(n); err != nil {
+		return false, err.Error()
+	}
+	p.Expect(n, true)
+	select {
+	case <-p.all[n].ended:
+		return p.all[n].status == "exit status 1", p.all[n].status
+	case <-time.After(5 * time.Second):
+		return false, "it runs"
+	}
+}
+
+// Wipe empties the data directory.
+func (p *Processes) Wipe(n int) error { return os.RemoveAll(p.DataDir(n)) }
+
+// Troubles sets what is wrong on the ways from one replica to another.
+func (p *Processes) Troubles(all map[[2]int]Trouble) { p.wire.set(all) }
+
+// Touched counts what trouble has done so far.
+func (p *Processes) Touched() Counts { return p.wire.count() }
+
+// Pid of a replica's process; 0 when there is none.
+func (p *Processes) Pid(n int) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.all[n].alive() {
+		return 0
+	}
+	return p.all[n].command.Process.Pid
+}
+
+// Start brings all replicas up.
+func (p *Processes) Start() error {
+	for n := 1; n <= p.Size(); n++ {
+		if err := p.Up(n); err != nil {
+			return err
+		}
+	}
+	if n := AwaitReady(p, readyWithin); n != 0 {
+		return fmt.Errorf("replica %d is not ready within %s; see %s", n, readyWithin, p.logFile(n))
+	}
+	return nil
+}
+
+func (p *Processes) logFile(n int) string {
+	return filepath.Join(p.options.Folder, fmt.Sprintf("musterd-%d.log", n))
+}
+
+// Logs of all replicas.
+func (p *Processes) Logs() map[int]string {
+	logs := map[int]string{}
+	for n := range p.all {
+		text, _ := os.ReadFile(p.logFile(n))
+		logs[n] = string(text)
+	}
+	return logs
+}
+
+// Close ends the processes by their handles and takes the network and the disks away.
+func (p *Processes) Close(keep bool) {
+	for n, r := range p.all {
+		if r.alive() {
+			_ = p.Resume(n)
+			_ = p.Kill(n)
+		}
+		if r.disk != nil {
+			if keep {
+				_ = run("cp", "-a", "--sparse=always", filepath.Join(r.disk.mount, "data"), r.plain)
+			}
+			if r.disk.Unmount() == nil {
+				_ = os.Remove(r.disk.image)
+				_ = os.Remove(r.disk.mount)
+			}
+		}
+		_ = run("ip", "netns", "del", p.namespace(n))
+		_ = run("ip", "link", "del", fmt.Sprintf("%sv%d", p.prefix, n))
+	}
+	if p.wire != nil {
+		p.wire.close()
+	}
+	_ = run("ip", "link", "del", p.bridge())
+}

@@ -1,0 +1,327 @@
+// Package history holds what a run has seen: operations, events of streams, faults, states, ends of
+// processes. It is written as JSON lines and can be checked again at any time.
+//
+// All times are nanoseconds of this process's monotonic clock since the run began.
+package history
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+)
+
+// Outcome is what a client may believe of an operation.
+type Outcome string
+
+const (
+	OK      Outcome = "ok"      // done, or answered with a definite no (404, 409)
+	Refused Outcome = "refused" // surely not done
+	Unknown Outcome = "unknown" // may or may not have happened: 504, broken connections, silence
+)
+
+// Kinds of operations.
+const (
+	Register   = "register"
+	Update     = "update" // register with an incarnation
+	Heartbeat  = "heartbeat"
+	Deregister = "deregister"
+	Get        = "get"
+	List       = "list"
+	Poll       = "poll"
+)
+
+// Op is one request and what came of it.
+type Op struct {
+	Client      string  `json:"client"`
+	Replica     int     `json:"replica"`
+	Kind        string  `json:"kind"`
+	Mode        string  `json:"mode,omitempty"` // consistency of a read: stale, linearizable, min_index
+	Set         string  `json:"set,omitempty"`  // what the instance is for: reg, ledger, live, silent, flap
+	Key         string  `json:"key"`            // id of an instance, or name of a service
+	Call        int64   `json:"call"`
+	Return      int64   `json:"return"`
+	Outcome     Outcome `json:"outcome"`
+	Status      int     `json:"status"`
+	Value       int     `json:"value,omitempty"`       // port: written, or seen
+	Said        uint64  `json:"said,omitempty"`        // incarnation in the request
+	Incarnation uint64  `json:"incarnation,omitempty"` // incarnation in the answer
+	Index       uint64  `json:"index,omitempty"`       // index in the answer's body
+	Applied     uint64  `json:"applied,omitempty"`     // X-Muster-Index
+	MinIndex    uint64  `json:"min_index,omitempty"`
+	Health      string  `json:"health,omitempty"`
+	TTLMs       int64   `json:"ttl_ms,omitempty"`
+	Count       int     `json:"count,omitempty"` // of instances listed
+	Digest      uint64  `json:"digest,omitempty"`
+	Waited      bool    `json:"waited,omitempty"` // a long-poll whose time ran out
+}
+
+// Seen is one thing that a reader of events met.
+type Seen struct {
+	Reader      string `json:"reader"`
+	Filter      string `json:"filter,omitempty"` // service, or empty for all
+	Replica     int    `json:"replica"`
+	At          int64  `json:"at"`
+	What        string `json:"what"` // start, event, bookmark, reset, present, synced, cut
+	Index       uint64 `json:"index"`
+	Position    uint64 `json:"position"`
+	Event       string `json:"event,omitempty"`
+	ID          string `json:"id,omitempty"`
+	Service     string `json:"service,omitempty"`
+	Value       int    `json:"value,omitempty"`
+	Incarnation uint64 `json:"incarnation,omitempty"`
+	Health      string `json:"health,omitempty"`
+	Changed     uint64 `json:"changed,omitempty"` // the instance's own index
+}
+
+// State is what GET /health of a replica said.
+type State struct {
+	Replica int    `json:"replica"`
+	At      int64  `json:"at"`
+	Index   uint64 `json:"index"`
+	Hash    string `json:"hash"`
+	Role    string `json:"role"`
+	Term    uint64 `json:"term"`
+	Final   bool   `json:"final,omitempty"` // after all was healed
+}
+
+// Fault is something that was done to the cluster.
+type Fault struct {
+	Kind    string `json:"kind"`
+	Targets []int  `json:"targets"`
+	Detail  string `json:"detail"`
+	From    int64  `json:"from"`
+	To      int64  `json:"to"`
+	Bit     int64  `json:"bit"`   // how often it was felt; 0 makes the run void
+	Proof   string `json:"proof"` // what was counted
+	Error   string `json:"error,omitempty"`
+}
+
+// End is a process that ended.
+type End struct {
+	Replica  int    `json:"replica"`
+	At       int64  `json:"at"`
+	Status   string `json:"status"`
+	Expected bool   `json:"expected"` // it was killed, or had a cause to end
+}
+
+// Finding is a violation that was seen while the run went on and not by a checker of the history.
+type Finding struct {
+	Name   string `json:"name"`
+	Detail string `json:"detail"`
+	At     int64  `json:"at"`
+}
+
+// Item is one instance of the listing taken at the end.
+type Item struct {
+	Replica     int    `json:"replica"`
+	ID          string `json:"id"`
+	Value       int    `json:"value"`
+	Incarnation uint64 `json:"incarnation"`
+	Health      string `json:"health"`
+}
+
+// Run says how to repeat it.
+type Run struct {
+	Seed      int64    `json:"seed"`
+	Commit    string   `json:"commit"`
+	Command   string   `json:"command"`
+	On        string   `json:"on"`
+	Replicas  int      `json:"replicas"`
+	Nemeses   []string `json:"nemeses"`
+	Plant     string   `json:"plant,omitempty"`
+	Kernel    string   `json:"kernel"`
+	Means     []string `json:"means"` // which mechanism stood for which fault
+	Started   string   `json:"started"`
+	WarmNs    int64    `json:"warm_ns"`   // faults begin here
+	HealedNs  int64    `json:"healed_ns"` // and are all over here
+	EndNs     int64    `json:"end_ns"`
+	WarmOps   float64  `json:"warm_ops_per_second"`
+	Elections int      `json:"elections"`
+}
+
+// History collects from all goroutines.
+type History struct {
+	mu       sync.Mutex
+	began    time.Time
+	Run      Run
+	Ops      []Op
+	Seen     []Seen
+	States   []State
+	Faults   []Fault
+	Ends     []End
+	Findings []Finding
+	Items    []Item
+}
+
+// New begins the clock.
+func New() *History { return &History{began: time.Now()} }
+
+// Now is the time since the run began.
+func (h *History) Now() int64 { return int64(time.Since(h.began)) }
+
+// Add keeps an operation.
+func (h *History) Add(op Op) {
+	h.mu.Lock()
+	h.Ops = append(h.Ops, op)
+	h.mu.Unlock()
+}
+
+// AddSeen keeps what a reader of events met.
+func (h *History) AddSeen(seen Seen) {
+	h.mu.Lock()
+	h.Seen = append(h.Seen, seen)
+	h.mu.Unlock()
+}
+
+// AddState keeps a replica's state.
+func (h *History) AddState(state State) {
+	h.mu.Lock()
+	h.States = append(h.States, state)
+	h.mu.Unlock()
+}
+
+// AddFault keeps a fault once it is over.
+func (h *History) AddFault(fault Fault) {
+	h.mu.Lock()
+	h.Faults = append(h.Faults, fault)
+	h.mu.Unlock()
+}
+
+// AddEnd keeps the end of a process.
+func (h *History) AddEnd(end End) {
+	h.mu.Lock()
+	h.Ends = append(h.Ends, end)
+	h.mu.Unlock()
+}
+
+// AddFinding keeps a violation.
+func (h *History) AddFinding(name, format string, values ...interface{}) {
+	h.mu.Lock()
+	h.Findings = append(h.Findings, Finding{Name: name, Detail: fmt.Sprintf(format, values...), At: h.Now()})
+	h.mu.Unlock()
+}
+
+// AddItems keeps a final listing.
+func (h *History) AddItems(items []Item) {
+	h.mu.Lock()
+	h.Items = append(h.Items, items...)
+	h.mu.Unlock()
+}
+
+// Count is the number of operations that had a definite outcome so far.
+func (h *History) Count() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.Ops)
+}
+
+func writeLines(path string, count int, line func(int) interface{}) error {
+	file, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	buffered := bufio.NewWriterSize(file, 1<<20)
+	encoder := json.NewEncoder(buffered)
+	for i := 0; i < count; i++ {
+		if err := encoder.Encode(line(i)); err != nil {
+			file.Close()
+			return err
+		}
+	}
+	if err := buffered.Flush(); err != nil {
+		file.Close()
+		return err
+	}
+	return file.Close()
+}
+
+// Save writes everything below folder.
+func (h *History) Save(folder string) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	run, err := json.MarshalIndent(h.Run, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(folder, "run.json"), append(run, '\n'), 0o644); err != nil {
+		return err
+	}
+	for _, part := range []struct {
+		name  string
+		count int
+		line  func(int) interface{}
+	}{
+		{"operations", len(h.Ops), func(i int) interface{} { return &h.Ops[i] }},
+		{"streams", len(h.Seen), func(i int) interface{} { return &h.Seen[i] }},
+		{"states", len(h.States), func(i int) interface{} { return &h.States[i] }},
+		{"faults", len(h.Faults), func(i int) interface{} { return &h.Faults[i] }},
+		{"ends", len(h.Ends), func(i int) interface{} { return &h.Ends[i] }},
+		{"findings", len(h.Findings), func(i int) interface{} { return &h.Findings[i] }},
+		{"listing", len(h.Items), func(i int) interface{} { return &h.Items[i] }},
+	} {
+		if err := writeLines(filepath.Join(folder, part.name+".jsonl"), part.count, part.line); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func readLines(path string, line func(*json.Decoder) error) error {
+	file, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	decoder := json.NewDecoder(bufio.NewReaderSize(file, 1<<20))
+	for decoder.More() {
+		if err := line(decoder); err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+	}
+	return nil
+}
+
+// Load reads what Save wrote.
+func Load(folder string) (*History, error) {
+	h := New()
+	run, err := os.ReadFile(filepath.Join(folder, "run.json"))
+	if err != nil {
+		return nil, err
+	}
+	if err := json.Unmarshal(run, &h.Run); err != nil {
+		return nil, err
+	}
+	for name, line := range map[string]func(*json.Decoder) error{
+		"operations": func(d *json.Decoder) error { var v Op; err := d.Decode(&v); h.Ops = append(h.Ops, v); return err },
+		"streams":    func(d *json.Decoder) error { var v Seen; err := d.Decode(&v); h.Seen = append(h.Seen, v); return err },
+		"states": func(d *json.Decoder) error {
+			var v State
+			err := d.Decode(&v)
+			h.States = append(h.States, v)
+			return err
+		},
+		"faults": func(d *json.Decoder) error {
+			var v Fault
+			err := d.Decode(&v)
+			h.Faults = append(h.Faults, v)
+			return err
+		},
+		"ends": func(d *json.Decoder) error { var v End; err := d.Decode(&v); h.Ends = append(h.Ends, v); return err },
+		"findings": func(d *json.Decoder) error {
+			var v Finding
+			err := d.Decode(&v)
+			h.Findings = append(h.Findings, v)
+			return err
+		},
+		"listing": func(d *json.Decoder) error { var v Item; err := d.Decode(&v); h.Items = append(h.Items, v); return err },
+	} {
+		if err := readLines(filepath.Join(folder, name+".jsonl"), line); err != nil {
+			return nil, err
+		}
+	}
+	return h, nil
+}

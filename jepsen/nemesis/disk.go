@@ -1,0 +1,279 @@
+package nemesis
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+	"sync"
+	"time"
+
+	"muster/jepsen/cluster"
+)
+
+func diskKinds() []kind {
+	return []kind{
+		{name: "disk-full-any", family: "disk-full", first: true, begin: func(n *Nemesis) (*active, error) { return n.diskFull("any") }},
+		{name: "disk-full-majority", family: "disk-full", first: true, begin: func(n *Nemesis) (*active, error) { return n.diskFull("majority") }},
+		{name: "io-error", family: "io-error", begin: (*Nemesis).ioError},
+		{name: "power-any", family: "power", begin: func(n *Nemesis) (*active, error) { return n.powerLoss("any") }},
+		{name: "power-all", family: "power", begin: func(n *Nemesis) (*active, error) { return n.powerLoss("all") }},
+		{name: "disk-stuck-leader", family: "disk-stuck", begin: func(n *Nemesis) (*active, error) { return n.stuck("leader") }},
+		{name: "disk-stuck-any", family: "disk-stuck", begin: func(n *Nemesis) (*active, error) { return n.stuck("any") }},
+		{name: "damage", family: "damage", alone: true, begin: (*Nemesis).damage},
+	}
+}
+
+// full counts those that say they have no room.
+func (n *Nemesis) full(targets []int) int64 {
+	count := int64(0)
+	for _, target := range targets {
+		if health, err := cluster.AskHealth(n.cluster, target); err == nil && !health.Disk.HasSpace {
+			count++
+		}
+	}
+	return count
+}
+
+const (
+	fullWithin = 20 * time.Second
+	bulkTags   = 60 // of 500 bytes: near the largest registration that is taken
+	// At once, and one after the other.
+	bulkWriters = 8
+	bulkTurns   = 12
+)
+
+// diskFull takes all the room. The log has some megabytes in hand, so large writes use these up first.
+func (n *Nemesis) diskFull(who string) (*active, error) {
+	targets, err := n.pick(who)
+	if err != nil {
+		return nil, err
+	}
+	heal := func() error {
+		return each(targets, func(target int) error { return n.cluster.Disk(target).Clear() })
+	}
+	if err := each(targets, func(target int) error { return n.cluster.Disk(target).Fill() }); err != nil {
+		return &active{heal: heal}, err
+	}
+	felt := int64(0)
+	for deadline, round := time.Now().Add(fullWithin), 0; felt == 0 && time.Now().Before(deadline); round++ {
+		n.writeBulk(round)
+		// What a snapshot made superfluous gives room back.
+		if err := each(targets, func(target int) error { return n.cluster.Disk(target).Fill() }); err != nil {
+			return &active{heal: heal}, err
+		}
+		felt = n.full(targets)
+		// Nothing is written without a leader, so nothing gets full: another time.
+		if felt == 0 && cluster.AwaitLeader(n.cluster, time.Second) == 0 {
+			_ = heal()
+			return nil, errNoTarget
+		}
+	}
+	return &active{targets: targets, owned: targets, hold: n.between(time.Second, 5*time.Second),
+		proof: "replicas that say they have no room", felt: func() int64 { return felt + n.full(targets) }, heal: heal}, nil
+}
+
+// writeBulk replaces large registrations by others, at all replicas at the same time.
+func (n *Nemesis) writeBulk(round int) {
+	metadata := map[string]string{}
+	for tag := 0; tag < bulkTags; tag++ {
+		metadata[fmt.Sprintf("bulk-%d", tag)] = strings.Repeat("x", 500)
+	}
+	var all sync.WaitGroup
+	for writer := 0; writer < bulkWriters; writer++ {
+		writer := writer
+		all.Add(1)
+		go func() {
+			defer all.Done()
+			for turn := 0; turn < bulkTurns; turn++ {
+				body, _ := json.Marshal(map[string]interface{}{"id": fmt.Sprintf("bulk-%d", writer), "name": "bulk",
+					"host": "10.0.0.1", "port": 1 + (round*bulkTurns+turn)%60000, "ttl": 3600, "metadata": metadata})
+				answer, err := bulkClient.Post(n.cluster.URL(1+writer%n.cluster.Size())+"/register", "application/json",
+					bytes.NewReader(body))
+				if err == nil {
+					answer.Body.Close()
+				}
+			}
+		}()
+	}
+	all.Wait()
+}
+
+var bulkClient = &http.Client{Timeout: time.Second}
+
+// ioError: from one moment on every access fails. The process must end itself with status 70.
+func (n *Nemesis) ioError() (*active, error) {
+	targets, err := n.pick("any")
+	if err != nil {
+		return nil, err
+	}
+	target := targets[0]
+	n.cluster.Expect(target, true)
+	err = n.cluster.Disk(target).CutPower()
+	return &active{targets: targets, owned: targets, hold: n.between(2*time.Second, 5*time.Second),
+		proof: "processes that ended themselves", felt: func() int64 {
+			for try := 0; try < 30; try++ {
+				if !n.cluster.Alive(target) {
+					return 1
+				}
+				time.Sleep(100 * time.Millisecond)
+			}
+			return 0
+		},
+		heal: func() error { return n.powerUp(targets) }}, err
+}
+
+func (n *Nemesis) powerUp(targets []int) error {
+	for _, target := range targets {
+		if err := n.cluster.Kill(target); err != nil {
+			return err
+		}
+		if err := n.cluster.Disk(target).Unmount(); err != nil {
+			return err
+		}
+		if err := n.cluster.Disk(target).Mount(); err != nil {
+			return err
+		}
+	}
+	return each(targets, n.cluster.Up)
+}
+
+// powerLoss takes the power from disks and processes at the same moment: what was not synced is gone.
+func (n *Nemesis) powerLoss(who string) (*active, error) {
+	targets, err := n.pick(who)
+	if err != nil {
+		return nil, err
+	}
+	lost := int64(0)
+	for _, target := range targets {
+		n.cluster.Expect(target, true)
+	}
+	err = each(targets, func(target int) error {
+		if err := n.cluster.Disk(target).CutPower(); err != nil {
+			return err
+		}
+		lost++
+		return nil
+	})
+	if err == nil {
+		err = each(targets, n.cluster.Kill)
+	}
+	return &active{targets: targets, owned: targets, hold: n.between(200*time.Millisecond, 3*time.Second),
+		proof: "disks that lost power", felt: func() int64 { return lost },
+		heal: func() error { return n.powerUp(targets) }}, err
+}
+
+// stuck: the disk takes nothing for a while. It is thawed by a timer, whatever happens to us.
+func (n *Nemesis) stuck(who string) (*active, error) {
+	targets, err := n.pick(who)
+	if err != nil {
+		return nil, err
+	}
+	disk, hold := n.cluster.Disk(targets[0]), n.between(500*time.Millisecond, 6*time.Second)
+	if err := disk.Freeze(); err != nil {
+		return nil, err
+	}
+	waited, thawed := int64(0), make(chan error, 1)
+	go func() {
+		for end := time.Now().Add(hold); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+			if waitsForDisk(n.cluster.Pid(targets[0])) {
+				waited++
+			}
+		}
+		thawed <- disk.Thaw()
+	}()
+	return &active{targets: targets, owned: targets, hold: hold, detail: hold.Round(time.Millisecond).String(),
+		proof: "times that a thread was seen waiting for the disk", felt: func() int64 {
+			err := <-thawed
+			thawed <- err
+			return waited
+		},
+		heal: func() error { return <-thawed }}, nil
+}
+
+// damage changes a file of a stopped replica, which must then refuse to start. It is wiped and joins
+// again, as the manual says: only while all others are sound.
+func (n *Nemesis) damage() (*active, error) {
+	leader := cluster.AwaitLeader(n.cluster, 2*time.Second)
+	free := n.free()
+	if leader == 0 || len(free) < n.cluster.Size() {
+		return nil, errNoTarget
+	}
+	target := free[0]
+	if err := n.cluster.Kill(target); err != nil {
+		return nil, err
+	}
+	what, err := n.spoil(filepath.Join(n.cluster.DataDir(target), "raft"))
+	if err != nil {
+		_ = n.cluster.Up(target)
+		return nil, err
+	}
+	refused, how := n.cluster.Refuses(target)
+	if !refused {
+		n.history.AddFinding("damage_is_refused", "replica %d after %s: %s", target, what, how)
+		if err := n.cluster.Kill(target); err != nil {
+			return nil, err
+		}
+	}
+	if err := n.cluster.Wipe(target); err != nil {
+		return nil, err
+	}
+	return &active{targets: []int{target}, owned: []int{target}, detail: what, proof: "files damaged",
+		felt: func() int64 { return 1 }, heal: func() error { return n.cluster.Up(target) }}, nil
+}
+
+// needed are the files of a log without which it cannot go on: the newest snapshot, and segments that
+// hold more than it does. What a snapshot covers may be damaged without anything being lost.
+func needed(names []string) []string {
+	newest, term, index := "", uint64(0), uint64(0)
+	for _, name := range names {
+		var t, i, ms uint64
+		if n, _ := fmt.Sscanf(name, "snapshot-%d-%d-%d", &t, &i, &ms); n == 3 && i >= index {
+			newest, term, index = fmt.Sprintf("snapshot-%d-%d-%d", t, i, ms), t, i
+		}
+	}
+	found := []string{}
+	for _, name := range names {
+		var first, last uint64
+		closed, _ := fmt.Sscanf(name, "%d-%d", &first, &last)
+		if (term > 0 && (name == newest || name == newest+".meta")) || strings.HasPrefix(name, "open-") || (closed == 2 && last > index) {
+			found = append(found, name)
+		}
+	}
+	sort.Strings(found)
+	return found
+}
+
+// spoil flips a bit in a file that is needed.
+func (n *Nemesis) spoil(folder string) (string, error) {
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return "", err
+	}
+	names := []string{}
+	for _, entry := range entries {
+		names = append(names, entry.Name())
+	}
+	candidates := needed(names)
+	n.r.Shuffle(len(candidates), func(a, b int) { candidates[a], candidates[b] = candidates[b], candidates[a] })
+	for _, name := range candidates {
+		path := filepath.Join(folder, name)
+		content, err := os.ReadFile(path)
+		if err != nil {
+			return "", err
+		}
+		// Segments are longer than what is in them.
+		used := len(bytes.TrimRight(content, "\x00"))
+		if used < 64 {
+			continue
+		}
+		at := 16 + n.r.Intn(used-24)
+		content[at] ^= 1 << uint(n.r.Intn(8))
+		return fmt.Sprintf("a flipped bit in %s at %d of %d", name, at, used), os.WriteFile(path, content, 0o600)
+	}
+	return "", errNoTarget
+}
