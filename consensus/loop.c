@@ -77,10 +77,20 @@ static void env_work(void *ctx, struct engine_work *work)
     CHECK(uv_queue_work(&c->loop, &p->req, pool_run, pool_done) == 0);
 }
 
+static void env_fatal(void *ctx, const char *sentence)
+{
+    (void)ctx;
+    log_write(LOG_ERROR, "raft", "stopping at once: this replica cannot go on safely", "%s",
+              sentence);
+    _exit(EXIT_DISK);
+}
+
 static void env_mark(void *ctx, uint64_t term, uint64_t index)
 {
     struct consensus *c = ctx;
-    storage_mark(c->storage, term, index);
+    if (storage_mark(c->storage, term, index) != ST_OK) {
+        env_fatal(c, "the watermark could not be written to disk");
+    }
     c->marked = true;
 }
 
@@ -88,14 +98,6 @@ static uint64_t env_disk_free(void *ctx)
 {
     struct consensus *c = ctx;
     return storage_free_bytes(c->storage);
-}
-
-static void env_fatal(void *ctx, const char *sentence)
-{
-    (void)ctx;
-    log_write(LOG_ERROR, "raft", "stopping at once: this replica cannot go on safely", "%s",
-              sentence);
-    _exit(EXIT_DISK);
 }
 
 /* --- crossing --- */

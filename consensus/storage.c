@@ -372,18 +372,18 @@ void storage_watermark(const struct storage *s, uint64_t *ret_term, uint64_t *re
     *ret_index = s->mark.index;
 }
 
-void storage_mark(struct storage *s, uint64_t term, uint64_t index)
+enum status storage_mark(struct storage *s, uint64_t term, uint64_t index)
 {
     bool lower = index < s->mark.index;
     s->mark.term = term;
     s->mark.index = index;
     s->mark.sequence++;
-    CHECK(watermark_write(s->mark_fd, &s->mark));
-    atomic_store(&s->written, s->mark.sequence);
-    if (lower) {
-        /* The log is cut next: after a loss of power the old mark would refuse it. */
-        CHECK(storage_sync(s) == ST_OK);
+    if (!watermark_write(s->mark_fd, &s->mark)) {
+        return ST_IO;
     }
+    atomic_store(&s->written, s->mark.sequence);
+    /* The log is cut next: after a loss of power the old mark would refuse it. */
+    return lower ? storage_sync(s) : ST_OK;
 }
 
 enum status storage_sync(struct storage *s)

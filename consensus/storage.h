@@ -56,8 +56,8 @@ void storage_watermark(const struct storage *s, uint64_t *ret_term, uint64_t *re
 /* Notes that the log is durable up to here (also when it becomes shorter, before it is cut).
  * Survives the death of the process at once, that of the machine after the next storage_sync, or at
  * once when it goes back.
- * Aborts the process when the write fails: the file is preallocated. No allocation, one pwrite. */
-void storage_mark(struct storage *s, uint64_t term, uint64_t index);
+ * One pwrite, no allocation: the file is preallocated. ST_IO: treat as fatal. */
+MUST_USE enum status storage_mark(struct storage *s, uint64_t term, uint64_t index);
 /* fdatasync of the watermark when it changed since. Blocks. ST_IO: treat as fatal. */
 MUST_USE enum status storage_sync(struct storage *s);
 

@@ -124,7 +124,7 @@ static void make_used(struct fixture *f, uint64_t term, uint64_t index)
     struct storage *s = open_fine(f);
     put_file(f, "raft.new/metadata1");
     assert_int_equal(storage_publish(s), ST_OK);
-    storage_mark(s, term, index);
+    assert_int_equal(storage_mark(s, term, index), ST_OK);
     assert_int_equal(storage_sync(s), ST_OK);
     storage_close(s);
 }
@@ -180,7 +180,7 @@ static void boot_number_rises_with_every_start(void **state)
     for (uint64_t boot = 1; boot <= 5; boot++) {
         struct storage *s = open_fine(f);
         assert_int_equal(storage_boot(s), boot);
-        storage_mark(s, 0, 0);
+        assert_int_equal(storage_mark(s, 0, 0), ST_OK);
         storage_close(s);
     }
 }
@@ -250,7 +250,7 @@ static void lock_goes_with_the_process(void **state)
         if (s == NULL) {
             _exit(1);
         }
-        storage_mark(s, 0, 0);
+        assert_int_equal(storage_mark(s, 0, 0), ST_OK);
         _exit(0); /* without closing */
     }
     int status;
@@ -336,9 +336,10 @@ static void watermark_is_the_last_one_marked(void **state)
         struct storage *s = open_fine(f);
         assert_watermark(s, i / 2, i - 1);
         for (uint64_t j = 0; j < i % 3; j++) {
-            storage_mark(s, 99, 1000 + j);
+            assert_int_equal(storage_mark(s, 99, 1000 + j), ST_OK);
         }
-        storage_mark(s, (i + 1) / 2, i); /* lower than the ones before: a log may become shorter */
+        assert_int_equal(storage_mark(s, (i + 1) / 2, i),
+                         ST_OK); /* lower than the ones before: a log may become shorter */
         assert_watermark(s, (i + 1) / 2, i);
         storage_close(s);
     }
@@ -352,8 +353,8 @@ static void torn_slot_leaves_the_mark_before(void **state)
     flip_bit(f, "watermark", SLOT_STRIDE * 8 + 200);
     struct storage *s = open_fine(f);
     assert_watermark(s, 0, 0);
-    storage_mark(s, 4, 20);
-    storage_mark(s, 4, 21);
+    assert_int_equal(storage_mark(s, 4, 20), ST_OK);
+    assert_int_equal(storage_mark(s, 4, 21), ST_OK);
     storage_close(s);
     flip_bit(f, "watermark", SLOT_STRIDE * 8 + 200); /* of 4^20 or 4^21, whichever lies there */
     s = open_fine(f);
