@@ -3,7 +3,7 @@
 #
 #   server/prepare.sh            what the build needs
 #   server/prepare.sh tests      and what the tests need
-#   server/prepare.sh ci         and formatting, clang-tidy and sanitizers
+#   server/prepare.sh ci         and formatting, clang-tidy, sanitizers and chaos
 #   server/prepare.sh bench      what the build and tests/bench need
 #   server/prepare.sh peers      and the systems that tests/bench compares with
 #   server/prepare.sh jepsen     what jepsen/ needs beside the build
@@ -17,7 +17,7 @@ set -eu
 RAFT_MIN=0.22
 build_packages="gcc libc6-dev cmake ninja-build pkg-config libraft-dev libuv1-dev libmsgpack-dev
  libmicrohttpd-dev liburcu-dev libjansson-dev libgnutls28-dev libcurl4-gnutls-dev curl procps"
-test_packages="libcmocka-dev python3 python3-pytest python3-yaml util-linux e2fsprogs mount"
+test_packages="libcmocka-dev python3 python3-pytest python3-pytest-xdist python3-yaml util-linux e2fsprogs mount"
 bench_packages="python3 wrk util-linux git"
 peer_packages="etcd-server etcd-client zookeeper default-jre-headless libzookeeper-mt-dev"
 ci_packages="clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev git"
@@ -32,7 +32,7 @@ docker compose version >/dev/null 2>&1 || docker_packages="$docker_packages dock
 case "${1:-build}" in
     build) packages=$build_packages ;;
     tests) packages="$build_packages $test_packages" ;;
-    ci) packages="$build_packages $test_packages $ci_packages" ;;
+    ci) packages="$build_packages $test_packages $ci_packages $jepsen_packages" ;;
     bench) packages="$build_packages $bench_packages" ;;
     peers) packages="$build_packages $bench_packages $peer_packages" ;;
     jepsen) packages="$build_packages $jepsen_packages" ;;

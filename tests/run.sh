@@ -81,7 +81,8 @@ if ((unit)); then
 fi
 if ((integration)); then
     echo "== integration tests"
-    arguments=(-q --junitxml="$results/integration.xml" -p no:cacheprovider --durations=10)
+    # They wait more than they compute.
+    arguments=(-q -n 3 --junitxml="$results/integration.xml" -p no:cacheprovider --durations=10)
     if [[ -n $expression ]]; then
         arguments+=(-k "$expression")
     fi

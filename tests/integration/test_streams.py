@@ -28,8 +28,8 @@ def position(id):
 
 
 def test_a_stream_tells_what_happens_from_now_on(shared, name):
-    shared[0].register(name, name + "-before")
-    with Stream(shared[1].http_port, {"service": name}) as stream:
+    before = shared[0].register(name, name + "-before")["index"]
+    with Stream(shared[1].http_port, {"service": name, "min_index": before}) as stream:
         bookmark, event, _ = next(stream)
         assert event is None and position(bookmark) >= (1, 0)
         assert stream.answer.headers["Content-Type"] == "text/event-stream"
@@ -47,8 +47,8 @@ def test_a_stream_tells_what_happens_from_now_on(shared, name):
 
 def test_a_stream_is_resumed_at_any_replica_behind_any_event(shared, name):
     for n in range(5):
-        shared[n % 3].register(name, "%s-%d" % (name, n))
-    listed = shared[0].get("/events?service=" + name).json["events"]
+        last = shared[n % 3].register(name, "%s-%d" % (name, n))["index"]
+    listed = shared[0].get("/events?service=%s&min_index=%d" % (name, last)).json["events"]
     ids = [e["id"] for e in listed]
     for replica in shared:
         for place, id in enumerate(ids):
@@ -87,9 +87,9 @@ def test_filters_choose_services_types_instances_and_kinds(shared, name):
 
 
 def test_an_instance_that_moves_is_gone_for_those_who_follow_its_old_service(shared, name):
-    shared[0].register(name + "-old", name)
-    with Stream(shared[1].http_port, {"service": name + "-old"}) as old, \
-            Stream(shared[2].http_port, {"service": name + "-new"}) as new:
+    now = shared[0].register(name + "-old", name)["index"]
+    with Stream(shared[1].http_port, {"service": name + "-old", "min_index": now}) as old, \
+            Stream(shared[2].http_port, {"service": name + "-new", "min_index": now}) as new:
         next(old), next(new)
         shared[0].register(name + "-new", name)
         assert next(old)[1] == "deregistered"
