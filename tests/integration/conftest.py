@@ -2,6 +2,7 @@
 for those that break theirs. Both check at the end that every process stopped cleanly and that no log
 holds a sanitizer's report or a broken invariant."""
 import os
+import signal
 import uuid
 
 import pytest
@@ -10,6 +11,10 @@ from cluster import MUSTER, MUSTERD, Cluster
 
 
 def pytest_configure(config):
+    # A runner in the background has them ignored, and so would every process of a test.
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
     for program in (MUSTERD, MUSTER):
         if not os.access(program, os.X_OK):
             pytest.exit("%s is not built; run tests/run.sh" % program, returncode=1)
