@@ -157,6 +157,11 @@ static bool must_watch(struct exchange *x, enum node_wait_kind *ret_kind, uint64
     switch (x->route->watch) {
     case WATCH_NONE:
         break;
+    case WATCH_EVENTS:
+        if (request_wants_stream(&x->request)) {
+            break;
+        }
+        /* fall through */
     case WATCH_CHANGED:
         *ret_kind = NODE_WAIT_CHANGED;
         must = view->changed_index <= x->after_index;

@@ -10,7 +10,14 @@
 #include "api/request.h"
 
 /* What a read with index=N waits for. */
-enum watch { WATCH_NONE, WATCH_SERVICE, WATCH_SERVICES, WATCH_INSTANCE, WATCH_CHANGED };
+enum watch {
+    WATCH_NONE,
+    WATCH_SERVICE,
+    WATCH_SERVICES,
+    WATCH_INSTANCE,
+    WATCH_CHANGED,
+    WATCH_EVENTS, /* as CHANGED for a listing; a stream waits by itself */
+};
 
 struct route {
     enum method method;
