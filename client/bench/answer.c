@@ -139,6 +139,16 @@ static enum answer_verdict end_head(struct answer *answer)
     return answer->left == 0 ? ANSWER_DONE : ANSWER_MORE;
 }
 
+/* Up to the chunk's extensions. */
+static size_t chunk_size_len(const char *line, size_t len)
+{
+    size_t n = 0;
+    while (n < len && line[n] != ';' && line[n] != ' ' && line[n] != '\t') {
+        n++;
+    }
+    return n;
+}
+
 static enum answer_verdict take_line(struct answer *answer, const char *line, size_t len)
 {
     bool right = true;
@@ -154,7 +164,7 @@ static enum answer_verdict take_line(struct answer *answer, const char *line, si
         right = take_header(answer, line, len);
         break;
     case CHUNK_SIZE:
-        right = parse_number(line, strcspn(line, "; \t\r\n"), 16, &answer->left);
+        right = parse_number(line, chunk_size_len(line, len), 16, &answer->left);
         answer->state = answer->left > 0 ? CHUNK : TRAILERS;
         /* A stream that runs for hours has no limit on its chunks together. */
         answer->head_bytes = 0;
