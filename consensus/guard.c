@@ -440,6 +440,7 @@ static bool is_old_rejection(struct guard *g, const struct raft_message *message
     raft_index match;
     return message->type == RAFT_APPEND_ENTRIES_RESULT &&
            message->append_entries_result.rejected > 0 &&
+           message->append_entries_result.term == raft_current_term(&g->engine->raft) &&
            raft_match_index(&g->engine->raft, message->server_id, &match) == 0 &&
            message->append_entries_result.rejected <= match;
 }

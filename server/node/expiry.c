@@ -37,6 +37,7 @@ void expiry_leadership(struct node *node, bool leader)
     *x = (struct expiry){
         .leads = leader,
         .clock_ms = registry_now_ms(node->registry),
+        .counted_ms = now_ms,
         .seen_ms = now_ms,
         .grace_until_ms = now_ms + node->grace_ms,
         .window_ms = now_ms,
@@ -44,11 +45,12 @@ void expiry_leadership(struct node *node, bool leader)
     metric_set(METRIC_expiry_brake, 0);
 }
 
-/* Cluster time at this moment. */
-static uint64_t clock_at(const struct node *node, uint64_t now_ms)
+/* Takes cluster time up to this moment. Time that does not count is gone for good: it would shorten
+ * the leases that were renewed in it. */
+static void count_time(struct node *node, uint64_t now_ms)
 {
-    const struct expiry *x = &node->expiry;
-    uint64_t step_ms = now_ms - x->seen_ms;
+    struct expiry *x = &node->expiry;
+    uint64_t step_ms = now_ms - x->counted_ms;
     struct consensus_status status;
     consensus_status(node->consensus, &status);
     if (!status.has_space || consensus_oldest_unapplied_ms(node->consensus) > STALL_MS) {
@@ -58,16 +60,19 @@ static uint64_t clock_at(const struct node *node, uint64_t now_ms)
     }
     /* A leader that has just been started learns the committed time only as it applies its log. */
     uint64_t committed_ms = registry_now_ms(node->registry);
-    uint64_t clock_ms = x->clock_ms + step_ms;
-    return committed_ms > clock_ms ? committed_ms : clock_ms;
+    x->clock_ms += step_ms;
+    if (committed_ms > x->clock_ms) {
+        x->clock_ms = committed_ms;
+    }
+    x->counted_ms = now_ms;
 }
 
 uint64_t expiry_stamp_ms(struct node *node)
 {
     struct expiry *x = &node->expiry;
-    uint64_t now_ms = clock_at(node, clock_monotonic_ms());
-    if (now_ms > x->stamped_ms) {
-        x->stamped_ms = now_ms;
+    count_time(node, clock_monotonic_ms());
+    if (x->clock_ms > x->stamped_ms) {
+        x->stamped_ms = x->clock_ms;
     }
     return x->stamped_ms;
 }
@@ -108,7 +113,7 @@ void expiry_tick(struct node *node, uint64_t now_ms)
     if (now_ms - x->seen_ms > PAUSE_MS) {
         x->grace_until_ms = now_ms + node->grace_ms;
     }
-    x->clock_ms = clock_at(node, now_ms);
+    count_time(node, now_ms);
     x->seen_ms = now_ms;
     if (x->proposed) {
         return;

@@ -17,6 +17,7 @@ struct watch {
     struct node_wait *services;                  /* the list of services */
     struct node_wait *changed;                   /* any instance */
     struct node_wait *applied;                   /* an index */
+    uint64_t deadline_ms;                        /* no wait is over before this */
     _Atomic uint32_t count;                      /* of all waits, linearizable reads included */
     bool stopped;
 };
@@ -24,7 +25,8 @@ struct watch {
 /* expiry.c: the leader's clock, and what it proposes when leases are due. */
 struct expiry {
     bool leads;
-    uint64_t clock_ms;   /* cluster time as of `seen_ms` */
+    uint64_t clock_ms;   /* cluster time as of `counted_ms` */
+    uint64_t counted_ms; /* monotonic; what passed until then was counted, or was not to be */
     uint64_t stamped_ms; /* largest cluster time put on an entry */
     uint64_t seen_ms;    /* monotonic, last turn of the loop */
     uint64_t grace_until_ms;

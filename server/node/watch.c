@@ -86,6 +86,13 @@ static void look_at(struct node *node, struct node_wait **list)
     }
 }
 
+static void expect(struct watch *w, const struct node_wait *wait)
+{
+    if (wait->deadline_ms < w->deadline_ms) {
+        w->deadline_ms = wait->deadline_ms;
+    }
+}
+
 static void time_out(struct node *node, struct node_wait **list, uint64_t now_ms)
 {
     struct node_wait **link = list;
@@ -95,6 +102,7 @@ static void time_out(struct node *node, struct node_wait **list, uint64_t now_ms
             *link = wait->next;
             finish(node, wait, is_reached(node, wait) ? ST_OK : ST_TIMEOUT);
         } else {
+            expect(&node->watch, wait);
             link = &wait->next;
         }
     }
@@ -111,6 +119,7 @@ void watch_add(struct node *node, struct node_wait *wait)
         wait->deadline_ms = clock_monotonic_ms() + wait->timeout_ms;
         wait->next = *list;
         *list = wait;
+        expect(&node->watch, wait);
     }
 }
 
@@ -132,6 +141,10 @@ void watch_tick(struct node *node, uint64_t now_ms)
 {
     struct watch *w = &node->watch;
     look_at(node, &w->applied); /* entries without operations wake nobody else */
+    if (now_ms < w->deadline_ms) {
+        return;
+    }
+    w->deadline_ms = UINT64_MAX;
     time_out(node, &w->applied, now_ms);
     time_out(node, &w->services, now_ms);
     time_out(node, &w->changed, now_ms);

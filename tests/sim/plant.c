@@ -98,8 +98,8 @@ void __wrap_expiry_tick(struct node *node, uint64_t now_ms)
 {
     struct expiry *x = &node->expiry;
     if (plant_is(PLANT_pause_counts) && x->leads) {
-        x->clock_ms += now_ms - x->seen_ms;
-        x->seen_ms = now_ms;
+        x->clock_ms += now_ms - x->counted_ms;
+        x->counted_ms = x->seen_ms = now_ms;
     }
     __real_expiry_tick(node, now_ms);
 }
