@@ -78,6 +78,30 @@ static bool entries_are_whole(struct guard *g, raft_index start, const struct ra
     return true;
 }
 
+/* Entries that are loaded together share one piece of memory. libraft frees it when the last of
+ * them leaves the log, though a message with some of them may still be on its way, and then again:
+ * each gets its own. */
+static void part(struct raft_entry *entries, size_t count)
+{
+    void *shared = NULL;
+    for (size_t i = 0; i < count; i++) {
+        struct raft_entry *entry = &entries[i];
+        if (entry->batch == NULL) {
+            continue;
+        }
+        void *own = raft_malloc(entry->buf.len);
+        CHECK(own != NULL);
+        memcpy(own, entry->buf.base, entry->buf.len);
+        if (entry->batch != shared) {
+            raft_free(shared); /* its entries stand one after the other */
+            shared = entry->batch;
+        }
+        entry->buf.base = own;
+        entry->batch = NULL;
+    }
+    raft_free(shared);
+}
+
 static int guarded_load(struct raft_io *io, raft_term *term, raft_id *voted_for,
                         struct raft_snapshot **snapshot, raft_index *start_index,
                         struct raft_entry *entries[], size_t *n_entries)
@@ -109,6 +133,7 @@ static int guarded_load(struct raft_io *io, raft_term *term, raft_id *voted_for,
         free_loaded(*snapshot, *entries, *n_entries);
         return rv;
     }
+    part(*entries, *n_entries);
     g->next_index = last + 1;
     g->durable_index = last;
     g->last_term = *n_entries > 0      ? (*entries)[*n_entries - 1].term
