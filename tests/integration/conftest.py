@@ -36,6 +36,9 @@ def shared():
     with cluster:
         cluster.start()
         yield cluster
+        ended = ["replica %d ended by itself with %d" % (r.id, r.process.returncode)
+                 for r in cluster if not r.alive()]
+        assert not ended, ended
 
 
 @pytest.fixture
