@@ -147,8 +147,8 @@ def test_a_replica_that_lags_tells_nothing_twice(make_cluster):
     others = [r for r in cluster if r is not lagging]
     lagging.pause()
     for n in range(50):
-        others[0].register("web", "web-%02d" % n)
-    last = others[1].get("/events?limit=10000").json["events"][-1]["id"]
+        index = others[0].register("web", "web-%02d" % n)["index"]
+    last = others[1].get("/events?limit=10000&min_index=%d" % index).json["events"][-1]["id"]
     lagging.resume()
     # Until it has found its leader again it cannot tell whether there is such a position.
     await_true("the stream is taken up",
