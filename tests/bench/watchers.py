@@ -21,6 +21,7 @@ class Watchers:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         self.epoll = select.epoll()
         self.sockets = {}
+        self.greeted = False
         try:
             for number in range(count):
                 opened = socket.create_connection(addresses[number % len(addresses)], 30)
@@ -64,13 +65,12 @@ class Watchers:
         """Until each has been sent something; those that were already have nothing to read."""
         waiting = set(self.sockets)
         deadline = time.monotonic() + within_s
-        greeted = getattr(self, "greeted", False)
         while waiting:
             got = self.epoll.poll(0.5, len(self.sockets))
             for number, _ in got:
                 self._read(number)
                 waiting.discard(number)
-            if not got and not greeted:
+            if not got and not self.greeted:
                 break  # the others were greeted while the last ones were connected
             if time.monotonic() > deadline:
                 raise RuntimeError("%d watchers were told nothing" % len(waiting))

@@ -2,7 +2,6 @@
  * read-side critical section, so that every grace period is over at once. Freeing at once also lets
  * AddressSanitizer see a use that comes too late. The linker puts these in place (--wrap). */
 #include <urcu.h>
-#include <urcu/rculfhash.h>
 
 void __wrap_urcu_memb_call_rcu(struct rcu_head *head, void (*func)(struct rcu_head *head));
 void __wrap_urcu_memb_synchronize_rcu(void);
@@ -10,14 +9,6 @@ void __wrap_urcu_memb_barrier(void);
 void __wrap_urcu_memb_register_thread(void);
 void __wrap_urcu_memb_unregister_thread(void);
 void __real_urcu_memb_register_thread(void);
-struct cds_lfht *__wrap__cds_lfht_new(unsigned long init_size, unsigned long min_nr_alloc_buckets,
-                                      unsigned long max_nr_buckets, int flags,
-                                      const struct cds_lfht_mm_type *mm,
-                                      const struct rcu_flavor_struct *flavor, pthread_attr_t *attr);
-struct cds_lfht *__real__cds_lfht_new(unsigned long init_size, unsigned long min_nr_alloc_buckets,
-                                      unsigned long max_nr_buckets, int flags,
-                                      const struct cds_lfht_mm_type *mm,
-                                      const struct rcu_flavor_struct *flavor, pthread_attr_t *attr);
 
 void __wrap_urcu_memb_call_rcu(struct rcu_head *head, void (*func)(struct rcu_head *head))
 {
@@ -44,13 +35,4 @@ void __wrap_urcu_memb_register_thread(void)
 
 void __wrap_urcu_memb_unregister_thread(void)
 {
-}
-
-struct cds_lfht *__wrap__cds_lfht_new(unsigned long init_size, unsigned long min_nr_alloc_buckets,
-                                      unsigned long max_nr_buckets, int flags,
-                                      const struct cds_lfht_mm_type *mm,
-                                      const struct rcu_flavor_struct *flavor, pthread_attr_t *attr)
-{
-    return __real__cds_lfht_new(init_size, min_nr_alloc_buckets, max_nr_buckets,
-                                flags & ~CDS_LFHT_AUTO_RESIZE, mm, flavor, attr);
 }
