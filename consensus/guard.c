@@ -7,7 +7,7 @@
 #include <time.h>
 
 #include "consensus/engine.h"
-#include "consensus/entry.h"
+#include "consensus/guard_load.h"
 #include "consensus/guard_snapshot.h"
 #include "consensus/message.h"
 #include "server/base/check.h"
@@ -35,116 +35,6 @@ static void fatal(struct guard *g, const char *sentence)
 static void mark(struct guard *g)
 {
     g->engine->env.mark(g->engine->env.ctx, g->term, g->durable_index);
-}
-
-/* --- loading: never a silently shorter log --- */
-
-static void free_loaded(struct raft_snapshot *snapshot, struct raft_entry *entries, size_t n)
-{
-    const void *freed = NULL;
-    for (size_t i = 0; i < n; i++) {
-        if (entries[i].batch != freed) {
-            freed = entries[i].batch; /* entries of one batch are neighbours */
-            raft_free(entries[i].batch);
-        }
-    }
-    raft_free(entries);
-    if (snapshot != NULL) {
-        for (unsigned i = 0; i < snapshot->n_bufs; i++) {
-            raft_free(snapshot->bufs[i].base);
-        }
-        raft_free(snapshot->bufs);
-        raft_configuration_close(&snapshot->configuration);
-        raft_free(snapshot);
-    }
-}
-
-static bool entries_are_whole(struct guard *g, raft_index start, const struct raft_entry *entries,
-                              size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        struct entry_header header;
-        if (entries[i].type != RAFT_COMMAND) {
-            continue;
-        }
-        if (entry_check(entries[i].buf.base, entries[i].buf.len, &header) != ST_OK ||
-            header.index != start + i || header.cluster_id != g->engine->options.cluster_id) {
-            (void)snprintf(g->load_error, sizeof g->load_error,
-                           "log entry %" PRIu64 " is damaged or not this cluster's",
-                           (uint64_t)(start + i));
-            return false;
-        }
-    }
-    return true;
-}
-
-/* Entries that are loaded together share one piece of memory. libraft frees it when the last of
- * them leaves the log, though a message with some of them may still be on its way, and then again:
- * each gets its own. */
-static void part(struct raft_entry *entries, size_t count)
-{
-    void *shared = NULL;
-    for (size_t i = 0; i < count; i++) {
-        struct raft_entry *entry = &entries[i];
-        if (entry->batch == NULL) {
-            continue;
-        }
-        void *own = raft_malloc(entry->buf.len);
-        CHECK(own != NULL);
-        memcpy(own, entry->buf.base, entry->buf.len);
-        if (entry->batch != shared) {
-            raft_free(shared); /* its entries stand one after the other */
-            shared = entry->batch;
-        }
-        entry->buf.base = own;
-        entry->batch = NULL;
-    }
-    raft_free(shared);
-}
-
-static int guarded_load(struct raft_io *io, raft_term *term, raft_id *voted_for,
-                        struct raft_snapshot **snapshot, raft_index *start_index,
-                        struct raft_entry *entries[], size_t *n_entries)
-{
-    struct guard *g = guard_of(io);
-    const struct engine_options *known = &g->engine->options;
-    int rv = g->inner.load(io, term, voted_for, snapshot, start_index, entries, n_entries);
-    if (rv != 0) {
-        (void)snprintf(g->load_error, sizeof g->load_error, "the log cannot be read: %s",
-                       io->errmsg);
-        return rv;
-    }
-    raft_index last = *start_index + *n_entries - 1;
-    if (last < known->watermark_index) {
-        (void)snprintf(g->load_error, sizeof g->load_error,
-                       "the log ends at entry %" PRIu64 ", but %" PRIu64 " were safely on disk",
-                       (uint64_t)last, known->watermark_index);
-        rv = RAFT_CORRUPT;
-    } else if (*term < known->watermark_term) {
-        (void)snprintf(g->load_error, sizeof g->load_error,
-                       "the files metadata1 and metadata2 say term %" PRIu64 ", but %" PRIu64
-                       " was reached",
-                       (uint64_t)*term, known->watermark_term);
-        rv = RAFT_CORRUPT;
-    } else if (!entries_are_whole(g, *start_index, *entries, *n_entries)) {
-        rv = RAFT_CORRUPT;
-    }
-    if (rv != 0) {
-        free_loaded(*snapshot, *entries, *n_entries);
-        return rv;
-    }
-    part(*entries, *n_entries);
-    g->next_index = last + 1;
-    g->durable_index = last;
-    g->last_term = *n_entries > 0      ? (*entries)[*n_entries - 1].term
-                   : *snapshot != NULL ? (*snapshot)->term
-                                       : 0;
-    g->term = *term;
-    /* The file with the vote has no checksum. Having voted for oneself is what keeps from voting
-     * for anybody else in this term, and is always safe. */
-    *voted_for = known->id;
-    mark(g);
-    return 0;
 }
 
 /* --- writing: the first disk error ends the process --- */
@@ -568,6 +458,7 @@ static int guarded_start(struct raft_io *io, unsigned msecs, raft_io_tick_cb tic
                          raft_io_recv_cb recv)
 {
     struct guard *g = guard_of(io);
+    guard_load_done(g, true);
     g->tick = tick;
     g->receive = recv;
     return g->inner.start(io, msecs, guarded_tick, recv);
@@ -577,7 +468,7 @@ void guard_wrap(struct guard *g, struct engine *engine, struct raft_io *io)
 {
     *g = (struct guard){.engine = engine, .io = io, .inner = *io};
     g->tracer = (struct raft_tracer){.impl = g, .version = 2, .emit = trace};
-    io->load = guarded_load;
+    io->load = guard_load;
     io->start = guarded_start;
     io->set_term = guarded_set_term;
     io->set_vote = guarded_set_vote;
@@ -591,6 +482,7 @@ void guard_wrap(struct guard *g, struct engine *engine, struct raft_io *io)
 void guard_close(struct guard *g)
 {
     g->closing = true;
+    guard_load_done(g, false);
     guard_drop_held(g);
     guard_snapshot_close(g);
     guard_pump(g);

@@ -49,6 +49,8 @@ struct guard {
     raft_term disrupt_term;    /* the one election in which we may disrupt a leader, 0: not yet */
     struct raft_message *held; /* an InstallSnapshot that came meanwhile */
     struct guard_send *failed; /* sends whose callback is still owed */
+    void **loaded;             /* memory of entries that libraft has yet to take; NULL: none */
+    size_t loaded_count;
     bool closing;
     char load_error[512]; /* why load() refused; "" when it did not */
 };
