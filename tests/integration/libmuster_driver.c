@@ -138,6 +138,7 @@ static void run_list(char **words)
     struct muster_list list;
     enum muster_error error =
         muster_list(muster, words[1], (uint32_t)strtoul(words[2], NULL, 10), &list);
+    flockfile(stdout); /* one line: callbacks print too */
     printf("%d", (int)error);
     if (error == MUSTER_OK) {
         printf(" %" PRIu64, list.age_ms);
@@ -147,6 +148,7 @@ static void run_list(char **words)
         muster_list_free(&list);
     }
     putchar('\n');
+    funlockfile(stdout);
 }
 
 /* The child of a fork may use nothing of the client, and can open one of its own. */
