@@ -59,12 +59,14 @@ struct consensus_app {
     /* Leader: writes what every entry begins with (its time). At most 64 bytes; returns how many.
      */
     size_t (*stamp)(void *ctx, uint8_t *out);
-    /* A committed entry: begin, apply for each operation, end. `op` is the waiting operation when
+    /* A committed entry: begin, apply for each operation, end. Then publish lets it be read, before
+     * anybody is told that it is done; when entries follow at once, one call for several. `op` is the waiting operation when
      * this member took it, else NULL. A malformed stamp or operation breaks an invariant. */
     void (*begin)(void *ctx, uint64_t index, const uint8_t *stamp, size_t stamp_len);
     void (*apply)(void *ctx, uint32_t position, const uint8_t *data, size_t len,
                   struct consensus_op *op);
     void (*end)(void *ctx);
+    void (*publish)(void *ctx);
     /* Snapshots: take in a moment; encode at leisure on a pool thread; release when stored. */
     void *(*take)(void *ctx);
     void (*encode)(void *snapshot, struct buffer *out);

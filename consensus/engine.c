@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "consensus/machine.h"
 #include "server/base/check.h"
 #include "server/base/log.h"
 #include "server/base/mem.h"
@@ -320,6 +321,7 @@ void engine_receive(struct engine *e, uint64_t from, uint8_t type, const uint8_t
     if (place == MEMBERS_MAX || e->guard.closing) {
         return;
     }
+    machine_publish(e);
     switch ((enum frame_type)type) {
     case FRAME_RAFT:
         if (!guard_receive(&e->guard, from, e->directory[place].info.peer_address, data, len)) {
@@ -348,6 +350,7 @@ void engine_receive(struct engine *e, uint64_t from, uint8_t type, const uint8_t
 void engine_tick(struct engine *e)
 {
     guard_watch(&e->guard);
+    machine_publish(e);
     observe(e);
     check_suspect(e);
     check_space(e);
@@ -365,6 +368,7 @@ void engine_pump(struct engine *e)
     if (e->guard.closing) {
         return;
     }
+    machine_publish(e);
     observe(e);
     outbox_pump(e);
     readgate_pump(e);

@@ -150,6 +150,7 @@ struct engine {
     struct directory_entry directory[MEMBERS_MAX]; /* place of a member: its row here */
     size_t members;
     uint64_t applied_index;
+    bool unpublished; /* what was applied cannot be read yet */
     uint64_t applied_term; /* of the last entry of ours */
     uint64_t known_leader; /* as last announced */
     bool is_leader;

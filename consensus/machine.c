@@ -97,9 +97,14 @@ static int machine_apply(struct raft_fsm *fsm, const struct raft_buffer *buf, vo
     }
     e->applied_index = header.index;
     e->app.end(e->app.ctx);
+    e->unpublished = true;
     metric_add(METRIC_entries_applied_total, 1);
     count_log(e, buf->len);
     leader_applied(e, header.index, header.term);
+    /* More follow at once when a follower catches up, most of all at its start. */
+    if (e->completed != NULL || header.index >= raft_commit_index(&e->raft)) {
+        machine_publish(e);
+    }
     /* Only now, when all of the entry can be read here. */
     while (e->completed != NULL) {
         struct consensus_op *op = e->completed;
@@ -107,6 +112,14 @@ static int machine_apply(struct raft_fsm *fsm, const struct raft_buffer *buf, vo
         op->done(op, ST_OK);
     }
     return 0;
+}
+
+void machine_publish(struct engine *e)
+{
+    if (e->unpublished) {
+        e->unpublished = false;
+        e->app.publish(e->app.ctx);
+    }
 }
 
 /* --- snapshots --- */
@@ -132,6 +145,7 @@ static int machine_snapshot(struct raft_fsm *fsm, struct raft_buffer *bufs[], un
 struct machine_snapshot *machine_snapshot_take(struct engine *e)
 {
     struct machine_snapshot *s = mem_alloc(sizeof *s);
+    machine_publish(e);
     *s = (struct machine_snapshot){
         .app = e->app,
         .taken = e->app.take(e->app.ctx),
@@ -182,6 +196,7 @@ static enum status restore(struct engine *e, const uint8_t *data, size_t len)
         e->sessions = sessions;
         e->applied_index = index;
         e->log_bytes = e->log_entries = 0;
+        e->unpublished = false;
     }
     return status;
 }

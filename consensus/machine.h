@@ -12,6 +12,8 @@
 struct engine;
 struct machine_snapshot;
 
+/* Lets what was applied be read. Before anything is told or asked that rests on it. */
+void machine_publish(struct engine *e);
 struct machine_snapshot *machine_snapshot_take(struct engine *e);
 /* On a pool thread. */
 void machine_snapshot_encode(struct machine_snapshot *snapshot, struct buffer *out);

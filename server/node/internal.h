@@ -55,7 +55,7 @@ struct registry *replica_create_registry(struct node *node);
 /* watch.c */
 void watch_add(struct node *node, struct node_wait *wait);
 /* After an entry: wakes those whose answer can have changed. */
-void watch_entry(struct node *node);
+void watch_published(struct node *node);
 /* Now and then: times out those that are late. */
 void watch_tick(struct node *node, uint64_t now_ms);
 /* After a restore, which may have changed anything. */

@@ -128,16 +128,21 @@ static void tell_listeners(struct node *node)
 static void app_end(void *ctx)
 {
     struct node *node = ctx;
+    registry_end(node->registry);
+    metric_observe_us(HISTOGRAM_apply_seconds, (clock_monotonic_ns() - node->entry_ns) / 1000);
+}
+
+static void app_publish(void *ctx)
+{
+    struct node *node = ctx;
     uint64_t begun_ns = clock_monotonic_ns();
     uint64_t events_before = registry_view(node->registry)->events_last;
-    registry_end(node->registry);
+    registry_publish(node->registry);
     if (registry_view(node->registry)->events_last != events_before) {
         tell_listeners(node);
     }
-    watch_entry(node);
-    uint64_t done_ns = clock_monotonic_ns();
-    metric_observe_us(HISTOGRAM_view_seconds, (done_ns - begun_ns) / 1000);
-    metric_observe_us(HISTOGRAM_apply_seconds, (done_ns - node->entry_ns) / 1000);
+    watch_published(node);
+    metric_observe_us(HISTOGRAM_view_seconds, (clock_monotonic_ns() - begun_ns) / 1000);
 }
 
 /* --- snapshots --- */
@@ -212,6 +217,7 @@ struct consensus_app replica_app(struct node *node)
         .begin = app_begin,
         .apply = app_apply,
         .end = app_end,
+        .publish = app_publish,
         .take = app_take,
         .encode = app_encode,
         .release = app_release,

@@ -123,7 +123,7 @@ void watch_add(struct node *node, struct node_wait *wait)
     }
 }
 
-void watch_entry(struct node *node)
+void watch_published(struct node *node)
 {
     struct touched touched = registry_touched(node->registry);
     look_at(node, &node->watch.applied);

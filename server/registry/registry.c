@@ -69,6 +69,14 @@ struct registry *registry_create(const struct registry_options *options)
     return r;
 }
 
+static void forget_touched(struct registry *r)
+{
+    for (size_t i = 0; i < r->touched_count; i++) {
+        free(r->touched[i]);
+    }
+    r->touched_count = 0;
+}
+
 void registry_destroy(struct registry *r)
 {
     if (r == NULL) {
@@ -108,9 +116,7 @@ void registry_destroy(struct registry *r)
     registry_free_retired(r->retired, r->retired_count);
     CHECK(cds_lfht_destroy(r->by_id, NULL) == 0);
     leases_done(&r->leases);
-    for (size_t i = 0; i < r->touched_count; i++) {
-        free(r->touched[i]);
-    }
+    forget_touched(r);
     free(r->touched);
     free(r->view);
     free(r);
@@ -292,15 +298,15 @@ void registry_begin(struct registry *r, uint64_t index, const struct stamp *stam
     CHECK(index > r->work.index);
     r->in_entry = true;
     r->entry_events = 0;
+    uint64_t before = r->work.index;
     r->work.index = index;
     r->work.wall_ms = stamp->wall_ms;
     if (stamp->now_ms > r->work.now_ms) {
         r->work.now_ms = stamp->now_ms;
     }
-    for (size_t i = 0; i < r->touched_count; i++) {
-        free(r->touched[i]);
+    if (r->view->index == before) {
+        forget_touched(r); /* it has been published */
     }
-    r->touched_count = 0;
 }
 
 void registry_apply(struct registry *r, uint32_t position, const struct command *command,
@@ -346,6 +352,12 @@ void registry_end(struct registry *r)
 {
     CHECK(r->in_entry);
     r->in_entry = false;
+    grow_table(r);
+}
+
+void registry_publish(struct registry *r)
+{
+    CHECK(!r->in_entry);
     struct view *view = view_copy(r);
     registry_retire(r, r->view);
     TSAN_RELEASE(&registry_readers);
@@ -354,7 +366,6 @@ void registry_end(struct registry *r)
     ptree_publish(&r->records_kind);
     ptree_publish(&r->tallies_kind);
     give_retired(r);
-    grow_table(r);
 }
 
 struct touched registry_touched(const struct registry *r)

@@ -47,11 +47,12 @@ void registry_begin(struct registry *registry, uint64_t index, const struct stam
  * nothing is allocated for it). The command's limits have been checked by the decoder. */
 void registry_apply(struct registry *registry, uint32_t position, const struct command *command,
                     struct result *ret_result);
-/* Publishes what changed. */
 void registry_end(struct registry *registry);
+/* Lets readers see what the entries ended so far have changed. */
+void registry_publish(struct registry *registry);
 
-/* What the entry just ended has changed for watchers: names of services touched, valid until the
- * next registry_begin. */
+/* What that has changed for watchers: names of services touched, valid until the next
+ * registry_begin. */
 struct touched {
     const char *const *services;
     size_t count;

@@ -44,6 +44,7 @@ static struct service_view *touch(struct registry *r, const char *name)
 {
     struct service_view *old = ptree_find(&r->work.services, &r->services_kind, name);
     if (old != NULL && old->epoch == r->services_kind.epoch) {
+        services_set_index(r, old, r->work.index);
         return old;
     }
     size_t size = sizeof *old + strlen(name) + 1;
@@ -78,10 +79,15 @@ static void tally_change(struct registry *r, struct ptree *tallies, const char *
     }
     struct tally *old = ptree_find(tallies, &r->tallies_kind, text);
     uint32_t count = (old != NULL ? old->count : 0) + (uint32_t)change;
+    if (count > 0 && old != NULL && old->epoch == r->tallies_kind.epoch) {
+        old->count = count; /* nobody sees it yet */
+        return;
+    }
     if (count == 0) {
         ptree_remove(tallies, &r->tallies_kind, text);
     } else {
         struct tally *new = mem_alloc(sizeof *new + strlen(text) + 1);
+        new->epoch = r->tallies_kind.epoch;
         new->count = count;
         memcpy(new->text, text, strlen(text) + 1);
         ptree_put(tallies, &r->tallies_kind, new);

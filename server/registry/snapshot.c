@@ -23,7 +23,7 @@ struct registry_snapshot {
 struct registry_snapshot *registry_snapshot_take(struct registry *r)
 {
     struct registry_snapshot *s = mem_alloc(sizeof *s);
-    CHECK(!r->in_entry);
+    CHECK(!r->in_entry && r->view->index == r->work.index);
     s->registry = r;
     s->view = *r->view;
     s->leases = mem_alloc(r->leases.slots * sizeof *s->leases);
@@ -160,5 +160,6 @@ enum status registry_restore_end(struct registry *r, const struct snapshot_head 
         return ST_CORRUPT;
     }
     registry_end(r);
+    registry_publish(r);
     return ST_OK;
 }

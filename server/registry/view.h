@@ -39,6 +39,7 @@ struct service_view {
 };
 /* How many instances of a service have a tag or type. */
 struct tally {
+    uint64_t epoch; /* private */
     uint32_t count;
     char text[];
 };

@@ -31,6 +31,7 @@ static void live_on(struct registry *a, struct registry *b)
             registry_begin(both[k], registry_index(both[k]) + 1, &stamp);
             registry_apply(both[k], 0, &command, NULL);
             registry_end(both[k]);
+            registry_publish(both[k]);
             fuzz_registry_check(both[k]);
         }
         CHECK(registry_hash(a) == registry_hash(b));

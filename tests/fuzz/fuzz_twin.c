@@ -172,6 +172,8 @@ static void close_entry(struct twins *t)
     if (t->position > 0) {
         registry_end(t->plain);
         registry_end(t->restored);
+        registry_publish(t->plain);
+        registry_publish(t->restored);
         t->position = 0;
         fuzz_registry_check(t->plain);
         fuzz_registry_check(t->restored);

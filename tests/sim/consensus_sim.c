@@ -155,6 +155,13 @@ static void app_end(void *ctx)
     truth_end(c->member);
 }
 
+static void app_publish(void *ctx)
+{
+    struct consensus *c = ctx;
+    c->app.publish(c->app.ctx);
+    truth_published(c->member);
+}
+
 static void *app_take(void *ctx)
 {
     struct consensus *c = ctx;
@@ -386,6 +393,7 @@ bool consensus_start(struct consensus *c, char *error, size_t error_size)
         .begin = app_begin,
         .apply = app_apply,
         .end = app_end,
+        .publish = app_publish,
         .take = app_take,
         .encode = c->app.encode,
         .release = app_release,

@@ -7,6 +7,7 @@
 
 #include "consensus/entry.h"
 #include "server/base/mem.h"
+#include "server/registry/internal.h"
 #include "server/wire/wire_command.h"
 #include "tests/sim/member.h"
 #include "tests/sim/world.h"
@@ -256,7 +257,8 @@ static void look_at_events(struct member *m, const struct view *view)
 
 void truth_end(struct member *m)
 {
-    const struct view *view = registry_view(node_registry(m->node));
+    const struct registry *registry = node_registry(m->node);
+    uint64_t state = registry_hash(registry);
     struct entry *e = entry_at(truth.index);
     bool first = !e->known;
     figures.checks++;
@@ -266,18 +268,27 @@ void truth_end(struct member *m)
                             truth.index, truth.applied);
         }
         figures.entries++;
-        *e = (struct entry){.known = true, .content = truth.content, .state = view->hash};
+        *e = (struct entry){.known = true, .content = truth.content, .state = state};
         truth.applied = truth.index;
         for (size_t i = 0; i < truth.applying_count; i++) {
             count_applied(truth.applying[i], truth.index);
         }
-        world_hash(view->hash);
+        world_hash(state);
     } else if (e->content != truth.content) {
         world_violation("committed_stays", "member %" PRIu64 " applies another entry %" PRIu64,
                         m->id, truth.index);
     }
-    look_at_events(m, view);
-    truth_check_state(m, truth.index, view->hash, "after an entry");
+    look_at_events(m, &registry->work);
+    truth_check_state(m, truth.index, state, "after an entry");
+}
+
+void truth_published(const struct member *m)
+{
+    const struct view *view = registry_view(node_registry(m->node));
+    if (view->hash != registry_hash(node_registry(m->node))) {
+        world_violation("state_equal_at_equal_index", "member %" PRIu64 " publishes another state",
+                        m->id);
+    }
 }
 
 void truth_restored(struct member *m)

@@ -24,6 +24,7 @@ void truth_stamped(const uint8_t *stamp, size_t len);
 void truth_begin(struct member *m, uint64_t index, const uint8_t *stamp, size_t len);
 void truth_apply(uint32_t position, const uint8_t *data, size_t len);
 void truth_end(struct member *m);
+void truth_published(const struct member *m);
 void truth_restored(struct member *m);
 /* The state behind `index` has this hash. */
 void truth_check_state(const struct member *m, uint64_t index, uint64_t hash, const char *when);

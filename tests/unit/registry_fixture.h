@@ -122,6 +122,7 @@ static inline void fixture_begin(struct fixture *f)
 static inline void fixture_end(struct fixture *f)
 {
     registry_end(f->registry);
+    registry_publish(f->registry);
     assert_verified(f->registry);
 }
 

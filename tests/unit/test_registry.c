@@ -364,12 +364,45 @@ static void a_refused_command_changes_nothing_but_the_position(void **state)
     registry_begin(other, 1, &stamp);
     registry_apply(other, 0, &add, NULL);
     registry_end(other);
+    registry_publish(other);
     const struct command refused = command_deregister("web-1", incarnation + 1);
     assert_int_equal(fixture_apply(f, &refused)->status, ST_CONFLICT);
     registry_begin(other, 2, &stamp);
     registry_end(other);
+    registry_publish(other);
     assert_true(registry_hash(f->registry) == registry_hash(other));
     registry_destroy(other);
+}
+
+static void entries_published_together_leave_the_same_state(void **state)
+{
+    struct fixture *f = *state;
+    struct registry *together = registry_create(&(struct registry_options){.retire = NULL});
+    const struct stamp stamp = {.now_ms = f->now_ms, .wall_ms = WALL_MS + (int64_t)f->now_ms};
+    const struct command commands[] = {
+        command_register("web-1", "web"), command_register("web-2", "web"),
+        command_register("db-1", "db"),   command_deregister("db-1", 0),
+        command_deregister("web-1", 0),
+    };
+    for (uint64_t i = 0; i < ARRAY_LENGTH(commands); i++) {
+        (void)fixture_apply(f, &commands[i]);
+        registry_begin(together, i + 1, &stamp);
+        registry_apply(together, 0, &commands[i], NULL);
+        registry_end(together);
+        assert_true(registry_hash(f->registry) == registry_hash(together));
+        assert_true(registry_view(together)->index == 0);
+    }
+    registry_publish(together);
+    const struct view *view = registry_view(together);
+    assert_true(view->hash == registry_view(f->registry)->hash);
+    assert_true(view_service_index(view, "web") ==
+                view_service_index(registry_view(f->registry), "web"));
+    assert_int_equal(registry_touched(together).count, 2);
+    assert_null(registry_verify(together));
+    registry_begin(together, ARRAY_LENGTH(commands) + 1, &stamp);
+    assert_int_equal(registry_touched(together).count, 0);
+    registry_end(together);
+    registry_destroy(together);
 }
 
 #define CASE(f) cmocka_unit_test_setup_teardown(f, fixture_set_up, fixture_tear_down)
@@ -396,6 +429,7 @@ int main(void)
         CASE(cluster_time_never_goes_back),
         CASE(commands_of_an_entry_see_each_other_but_readers_see_only_its_end),
         CASE(a_refused_command_changes_nothing_but_the_position),
+        CASE(entries_published_together_leave_the_same_state),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

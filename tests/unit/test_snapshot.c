@@ -216,6 +216,7 @@ static void apply_to_both(struct fixture *f, struct registry *other, unsigned *s
     }
     fixture_end(f);
     registry_end(other);
+    registry_publish(other);
 }
 
 static void a_replica_restored_at_any_point_goes_on_alike(void **state)

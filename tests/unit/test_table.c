@@ -45,6 +45,7 @@ static void register_one(struct registry *r, uint32_t n)
     registry_begin(r, n, &stamp);
     registry_apply(r, 0, &command, NULL);
     registry_end(r);
+    registry_publish(r);
 }
 
 static void memory_grows_with_the_instances_only(void **state)
