@@ -1,7 +1,5 @@
 #include "api/connection.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -66,11 +64,14 @@ static void wake_worker(void *ctx)
 void *connection_target(void *cls, const char *target, struct MHD_Connection *connection)
 {
     struct worker *worker = cls;
-    struct call *call = mem_zalloc(1, sizeof *call);
+    struct call *call = mem_alloc(sizeof *call);
     call->worker = worker;
     call->connection = connection;
-    call->target = mem_strdup(target);
     cds_wfcq_node_init(&call->finished);
+    call->state = CALL_NEW;
+    call->watched = call->deserted = false;
+    call->target = mem_strdup(target);
+    call->received = 0;
     exchange_init(&call->exchange, worker->context, &worker->random, wake);
     return call;
 }
@@ -129,9 +130,8 @@ void connection_counted(void *cls, struct MHD_Connection *connection, void **soc
 
 static void add_number(struct MHD_Response *response, const char *header, uint64_t value)
 {
-    char text[24];
-    (void)snprintf(text, sizeof text, "%" PRIu64, value);
-    (void)MHD_add_response_header(response, header, text);
+    char digits[TEXT_U64_SIZE];
+    (void)MHD_add_response_header(response, header, text_format_u64(value, digits));
 }
 
 static void add_headers(struct MHD_Response *response, const struct exchange *x)

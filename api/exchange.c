@@ -92,7 +92,9 @@ static bool parse_read(struct exchange *x, struct fault *fault)
         fault_set(fault, "wait", "needs index=N, the index to wait to be passed");
         return false;
     }
-    x->deadline_ms = clock_monotonic_ms() + wait_ms;
+    if (request_query(&x->request, "index") != NULL) {
+        x->deadline_ms = clock_monotonic_ms() + wait_ms;
+    }
     return true;
 }
 
@@ -197,8 +199,8 @@ static bool must_watch(struct exchange *x, enum node_wait_kind *ret_kind, uint64
 static bool stop_for_change(struct exchange *x)
 {
     enum node_wait_kind kind = NODE_WAIT_CHANGED;
-    uint64_t index, now_ms = clock_monotonic_ms();
-    if (request_query(&x->request, "index") == NULL || now_ms >= x->deadline_ms ||
+    uint64_t index, now_ms = 0;
+    if (x->deadline_ms == 0 || (now_ms = clock_monotonic_ms()) >= x->deadline_ms ||
         !must_watch(x, &kind, &index)) {
         x->stage = STAGE_HANDLE;
         return false;

@@ -56,7 +56,7 @@ struct exchange {
     enum stage stage;
     uint64_t min_index;
     uint64_t after_index;  /* index=N */
-    uint64_t deadline_ms;  /* of the wait for a change, monotonic */
+    uint64_t deadline_ms;  /* of the wait for a change, monotonic; 0: no wait asked for */
     char *watched;         /* name of the service waited for */
     bool proven;           /* the leader proof was there */
     struct stream *stream; /* the body is this, in place of the reply's */

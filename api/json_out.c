@@ -101,14 +101,9 @@ void json_out_text(struct json_out *json, const char *text)
 
 void json_out_u64(struct json_out *json, uint64_t value)
 {
-    char digits[20];
-    size_t at = sizeof digits;
-    do {
-        digits[--at] = (char)('0' + value % 10);
-        value /= 10;
-    } while (value > 0);
+    char digits[TEXT_U64_SIZE];
     separate(json);
-    buffer_append(json->out, digits + at, sizeof digits - at);
+    buffer_append_text(json->out, text_format_u64(value, digits));
 }
 
 void json_out_bool(struct json_out *json, bool value)

@@ -149,6 +149,17 @@ char *text_trim(char *text)
     return text;
 }
 
+const char *text_format_u64(uint64_t value, char out[TEXT_U64_SIZE])
+{
+    size_t at = TEXT_U64_SIZE - 1;
+    out[at] = '\0';
+    do {
+        out[--at] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value > 0);
+    return out + at;
+}
+
 void text_format_time(int64_t wall_ms, char out[TEXT_TIME_SIZE])
 {
     int64_t ms = wall_ms % 1000;

@@ -28,6 +28,9 @@ MUST_USE bool text_parse_address(const char *text, char *host, size_t host_size,
 MUST_USE bool text_is_printable(const char *text, size_t len);
 /* Without the white space (space, tab, CR, LF) around it; cuts in place. */
 char *text_trim(char *text);
+/* In decimal, at the end of `out`; returns where it begins. Ends with NUL. */
+#define TEXT_U64_SIZE 21
+const char *text_format_u64(uint64_t value, char out[TEXT_U64_SIZE]);
 /* RFC 3339 in UTC with milliseconds. */
 void text_format_time(int64_t wall_ms, char out[TEXT_TIME_SIZE]);
 

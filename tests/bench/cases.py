@@ -70,26 +70,32 @@ def heartbeat_batch(bench):
 
 def discover(bench):
     """Against the constant answer of the bare HTTP library; wrk asks the same of both."""
-    with Muster(bench.folder) as cluster, systems.Ceiling(2) as ceiling:
+    with Muster(bench.folder) as cluster:
         cluster.start()
         cluster.fill("d", 100, 10)
         replica = cluster.followers()[0]
-        arguments = ["discover", "--prefix", "d", "--reuse", "--duration", bench.duration]
-        pids = [replica.process.pid]
-        variants = {
-            "ceiling": lambda: ceiling.load(*arguments),
-            "muster": lambda: measure.with_cpu(
-                pids, lambda: systems.bench([replica.url], *arguments)),
-            "ceiling by wrk": lambda: systems.wrk(ceiling.url, 64, bench.seconds,
-                                                  [ceiling.process.pid]),
-            "muster by wrk": lambda: systems.wrk(replica.url + "/services/d-s0", 64,
-                                                 bench.seconds, pids),
-        }
-        for peer in bench.peers:
-            variants[peer.label("list")] = peer.runner("list", 64, bench.seconds)
-        variants["muster"]()
-        bench.alternate("discover", "list 10 instances, stale, 64 clients, one replica", variants,
-                        COLUMNS)
+        size = len(replica.get("/services/d-s0").body)
+        with systems.Ceiling(2, size) as ceiling:
+            discover_beside(bench, replica, ceiling)
+
+
+def discover_beside(bench, replica, ceiling):
+    arguments = ["discover", "--prefix", "d", "--reuse", "--duration", bench.duration]
+    pids = [replica.process.pid]
+    variants = {
+        "ceiling": lambda: ceiling.load(*arguments),
+        "muster": lambda: measure.with_cpu(
+            pids, lambda: systems.bench([replica.url], *arguments)),
+        "ceiling by wrk": lambda: systems.wrk(ceiling.url, 64, bench.seconds,
+                                              [ceiling.process.pid]),
+        "muster by wrk": lambda: systems.wrk(replica.url + "/services/d-s0", 64,
+                                             bench.seconds, pids),
+    }
+    for peer in bench.peers:
+        variants[peer.label("list")] = peer.runner("list", 64, bench.seconds)
+    variants["muster"]()
+    bench.alternate("discover", "list 10 instances, stale, 64 clients, one replica", variants,
+                    COLUMNS)
 
 
 def linearizable(bench):

@@ -1,7 +1,8 @@
-/* What libmicrohttpd can do at most: a server that answers everything with the same 2 KB, set up as
- * api/worker.c sets its daemons up, without a registry behind it. Prints its port when it is ready.
+/* What libmicrohttpd can do at most: a server that answers everything with the same bytes, set up
+ * as api/worker.c sets its daemons up, without a registry behind it. Prints its port when it is
+ * ready.
  *
- *     ceiling THREADS */
+ *     ceiling THREADS BYTES */
 #include <microhttpd.h>
 #include <poll.h>
 #include <pthread.h>
@@ -13,7 +14,7 @@
 #include "server/base/limits.h"
 #include "server/base/text.h"
 
-#define BODY_BYTES 2048
+#define BODY_BYTES_MAX 65536
 
 static struct MHD_Response *response;
 
@@ -62,15 +63,16 @@ static struct MHD_Daemon *start(uint16_t port)
 
 int main(int argc, char *argv[])
 {
-    static char body[BODY_BYTES];
-    uint64_t threads;
-    if (argc != 2 || !text_parse_u64(argv[1], HTTP_THREADS_MAX, &threads) || threads == 0) {
-        fputs("usage: ceiling THREADS\n", stderr);
+    static char body[BODY_BYTES_MAX];
+    uint64_t threads, bytes;
+    if (argc != 3 || !text_parse_u64(argv[2], sizeof body, &bytes) ||
+        !text_parse_u64(argv[1], HTTP_THREADS_MAX, &threads) || threads == 0) {
+        fputs("usage: ceiling THREADS BYTES\n", stderr);
         return 2;
     }
     (void)signal(SIGPIPE, SIG_IGN);
     memset(body, 'x', sizeof body);
-    response = MHD_create_response_from_buffer(sizeof body, body, MHD_RESPMEM_PERSISTENT);
+    response = MHD_create_response_from_buffer(bytes, body, MHD_RESPMEM_PERSISTENT);
     CHECK(response != NULL);
     struct MHD_Daemon *first = start(0);
     uint16_t port = MHD_get_daemon_info(first, MHD_DAEMON_INFO_BIND_PORT)->port;

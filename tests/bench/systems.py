@@ -123,10 +123,11 @@ def flat(report):
 
 
 class Ceiling:
-    """libmicrohttpd with a constant answer."""
+    """libmicrohttpd with a constant answer of `size` bytes."""
 
-    def __init__(self, threads):
+    def __init__(self, threads, size):
         self.threads = threads
+        self.size = size
         self.process = None
         self.url = ""
 
@@ -134,7 +135,7 @@ class Ceiling:
         try:
             with Interrupts.hold():
                 self.process = subprocess.Popen(
-                    [os.path.join(BUILD, "bench_ceiling"), str(self.threads)],
+                    [os.path.join(BUILD, "bench_ceiling"), str(self.threads), str(self.size)],
                     stdout=subprocess.PIPE, text=True)
             self.url = "http://127.0.0.1:%d" % int(self.process.stdout.readline())
         except BaseException:

@@ -234,6 +234,15 @@ static void times_are_rfc_3339_in_utc(void **state)
     }
 }
 
+static void numbers_are_written_in_decimal(void **state)
+{
+    (void)state;
+    char out[TEXT_U64_SIZE];
+    assert_string_equal(text_format_u64(0, out), "0");
+    assert_string_equal(text_format_u64(1020, out), "1020");
+    assert_string_equal(text_format_u64(UINT64_MAX, out), "18446744073709551615");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -244,6 +253,7 @@ int main(void)
         cmocka_unit_test(addresses_are_split_at_their_port),
         cmocka_unit_test(malformed_addresses_are_refused),
         cmocka_unit_test(printable_text_is_well_formed_utf8_without_controls),
+        cmocka_unit_test(numbers_are_written_in_decimal),
         cmocka_unit_test(times_are_rfc_3339_in_utc),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
