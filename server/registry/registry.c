@@ -331,28 +331,30 @@ void registry_grow(void *table, size_t buckets)
     cds_lfht_resize(table, buckets);
 }
 
-/* One bucket an instance. It stays as large as it was. */
-static void grow_table(struct registry *r)
+bool registry_is_crowded(struct registry *r)
 {
     size_t count = ptree_count(&r->work.instances);
     if (count <= r->buckets) {
-        return;
+        return false;
     }
     while (r->buckets < count) {
         r->buckets *= 2;
     }
-    if (r->options.grow != NULL) {
-        r->options.grow(r->options.ctx, r->by_id, r->buckets);
-    } else {
-        registry_grow(r->by_id, r->buckets);
-    }
+    return true;
 }
 
 void registry_end(struct registry *r)
 {
     CHECK(r->in_entry);
     r->in_entry = false;
-    grow_table(r);
+    if (!registry_is_crowded(r)) {
+        return;
+    }
+    if (r->options.grow != NULL) {
+        r->options.grow(r->options.ctx, r->by_id, r->buckets);
+    } else {
+        registry_grow(r->by_id, r->buckets);
+    }
 }
 
 void registry_publish(struct registry *r)
