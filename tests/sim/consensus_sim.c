@@ -7,9 +7,9 @@
 #include "server/base/check.h"
 #include "server/base/clock.h"
 #include "server/base/mem.h"
+#include "tests/plant/plant.h"
 #include "tests/sim/checks.h"
 #include "tests/sim/net.h"
-#include "tests/sim/plant.h"
 #include "tests/sim/rng.h"
 #include "tests/sim/truth.h"
 

@@ -7,9 +7,9 @@
 
 #include "server/base/check.h"
 #include "server/base/mem.h"
+#include "tests/plant/plant.h"
 #include "tests/sim/checks.h"
 #include "tests/sim/member.h"
-#include "tests/sim/plant.h"
 #include "tests/sim/rng.h"
 #include "tests/sim/world.h"
 

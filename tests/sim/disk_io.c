@@ -5,10 +5,10 @@
 #include <string.h>
 
 #include "server/base/mem.h"
+#include "tests/plant/plant.h"
 #include "tests/sim/checks.h"
 #include "tests/sim/disk_internal.h"
 #include "tests/sim/member.h"
-#include "tests/sim/plant.h"
 #include "tests/sim/rng.h"
 
 #define CAPACITY_KIB      16384

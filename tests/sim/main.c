@@ -11,12 +11,12 @@
 #include <unistd.h>
 
 #include "server/base/text.h"
+#include "tests/plant/plant.h"
 #include "tests/sim/checks.h"
 #include "tests/sim/consensus_sim.h"
 #include "tests/sim/faults.h"
 #include "tests/sim/member.h"
 #include "tests/sim/net.h"
-#include "tests/sim/plant.h"
 #include "tests/sim/rng.h"
 #include "tests/sim/workload.h"
 #include "tests/sim/world.h"

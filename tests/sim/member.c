@@ -7,10 +7,10 @@
 
 #include "server/base/check.h"
 #include "server/base/clock.h"
+#include "tests/plant/plant.h"
 #include "tests/sim/checks.h"
 #include "tests/sim/consensus_sim.h"
 #include "tests/sim/net.h"
-#include "tests/sim/plant.h"
 #include "tests/sim/rng.h"
 #include "tests/sim/workload.h"
 

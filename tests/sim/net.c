@@ -6,9 +6,9 @@
 
 #include "consensus/engine.h"
 #include "server/base/mem.h"
+#include "tests/plant/plant.h"
 #include "tests/sim/consensus_sim.h"
 #include "tests/sim/member.h"
-#include "tests/sim/plant.h"
 #include "tests/sim/rng.h"
 #include "tests/sim/world.h"
 

@@ -9,8 +9,8 @@
 
 #include "server/base/mem.h"
 #include "server/node/feed.h"
+#include "tests/plant/plant.h"
 #include "tests/sim/member.h"
-#include "tests/sim/plant.h"
 #include "tests/sim/rng.h"
 #include "tests/sim/truth.h"
 #include "tests/sim/workload.h"

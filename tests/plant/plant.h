@@ -1,10 +1,11 @@
-/* Planted bugs: what the simulator must be able to find. None is in product code; each is done at
- * the seams that the simulator owns, or by the linker putting a function of plant.c in place of the
- * product's (--wrap). --plant NAME switches one on; the table of results is in README.md.
+/* Planted bugs: what the simulator (tests/sim) and the checkers of real clusters (jepsen/) must be
+ * able to find. None is in product code: the linker puts a function of ours in place of the
+ * product's (--wrap) in muster_sim and musterd_plant, or it is done at a seam that the test owns.
+ * plant.c has what both do alike. Which of them a real cluster can show: jepsen/plant/README.md.
  *
- * Thread: the only one. */
-#ifndef MUSTER_SIM_PLANT_H
-#define MUSTER_SIM_PLANT_H
+ * Thread: chosen before any other starts. */
+#ifndef MUSTER_PLANT_H
+#define MUSTER_PLANT_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -48,5 +49,7 @@ enum plant {
 bool plant_choose(const char *name);
 void plant_list(void);
 bool plant_is(enum plant plant);
+/* The member that is running; given by the program. */
+uint64_t plant_member(void);
 
 #endif
