@@ -18,7 +18,7 @@
 #define SEGMENT_BYTES    (8u * 1024 * 1024)
 #define CAPACITY_KIB_MIN (6u * 1024)
 /* Between attempts to hand leadership over. */
-#define TRANSFER_RETRY_MS 5000
+#define TRANSFER_RETRY_MS 1000
 /* Entries that a follower may lag behind and still be ready. */
 #define LAG_ENTRIES_MAX 64
 
@@ -224,6 +224,11 @@ static uint64_t best_successor(const struct engine *e, uint64_t except)
         }
     }
     return best != NULL ? best->id : 0;
+}
+
+bool engine_has_heir(const struct engine *e)
+{
+    return directory_quorum_has_space(e) && best_successor(e, 0) != 0;
 }
 
 static void hand_leadership_over(struct engine *e, uint64_t except)

@@ -205,6 +205,8 @@ void engine_done(struct engine *e);
 /* Place of a member in the directory, or MEMBERS_MAX. */
 size_t engine_place(const struct engine *e, uint64_t id);
 bool engine_has_space(const struct engine *e);
+/* Whether another member has room, and could lead in our place. */
+bool engine_has_heir(const struct engine *e);
 uint64_t engine_now_ms(const struct engine *e);
 /* guard.c: a member has less of the log than it had confirmed to this leader. */
 void engine_lost_log(struct engine *e, uint64_t id);

@@ -243,15 +243,6 @@ static int guarded_send(struct raft_io *io, struct raft_io_send *req,
     return 0;
 }
 
-void guard_pump(struct guard *g)
-{
-    while (g->failed != NULL) {
-        struct guard_send *s = g->failed;
-        g->failed = s->next;
-        send_done(s, ST_IO);
-    }
-}
-
 void guard_notify_commit(struct guard *g, uint64_t to, raft_index index, raft_term term)
 {
     struct engine *e = g->engine;
@@ -360,6 +351,24 @@ static bool is_old_rejection(struct guard *g, const struct raft_message *message
            message->append_entries_result.rejected <= match;
 }
 
+/* A leader of libraft asks too early for its place to be taken: at any answer, not at the one that
+ * confirms the last entry. The member asked would ignore it, the leader propose nothing for as long
+ * as an election takes. So it waits until our log is as long, and on disk. */
+static void lead_when_whole(struct guard *g)
+{
+    const struct raft_timeout_now *asked = &g->lead.timeout_now;
+    if (g->lead_until_ms == 0 || g->closing) {
+        return;
+    }
+    bool whole = g->durable_index >= asked->last_log_index;
+    if (!whole && engine_now_ms(g->engine) < g->lead_until_ms &&
+        asked->term == raft_current_term(&g->engine->raft)) {
+        return;
+    }
+    g->lead_until_ms = 0;
+    deliver(g, &g->lead);
+}
+
 bool guard_receive(struct guard *g, uint64_t from, const char *address, const uint8_t *data,
                    size_t len)
 {
@@ -375,6 +384,10 @@ bool guard_receive(struct guard *g, uint64_t from, const char *address, const ui
     check_lost_log(g, &message);
     if (is_old_rejection(g, &message)) {
         message_done(&message);
+    } else if (message.type == RAFT_TIMEOUT_NOW) {
+        g->lead = message;
+        g->lead_until_ms = engine_now_ms(g->engine) + g->engine->options.election_timeout_ms;
+        lead_when_whole(g);
     } else if (message.type != RAFT_INSTALL_SNAPSHOT) {
         deliver(g, &message);
     } else if (g->installing) {
@@ -388,6 +401,16 @@ bool guard_receive(struct guard *g, uint64_t from, const char *address, const ui
         deliver(g, &message);
     }
     return true;
+}
+
+void guard_pump(struct guard *g)
+{
+    while (g->failed != NULL) {
+        struct guard_send *s = g->failed;
+        g->failed = s->next;
+        send_done(s, ST_IO);
+    }
+    lead_when_whole(g);
 }
 
 void guard_deliver_held(struct guard *g)

@@ -48,6 +48,8 @@ struct guard {
     raft_term snapshot_term;              /* of the one just read from disk, while it is sent */
     raft_term disrupt_term;    /* the one election in which we may disrupt a leader, 0: not yet */
     struct raft_message *held; /* an InstallSnapshot that came meanwhile */
+    struct raft_message lead;  /* a TimeoutNow that waits for our log to be whole, */
+    uint64_t lead_until_ms;    /* ... for so long; 0: there is none */
     struct guard_send *failed; /* sends whose callback is still owed */
     void **loaded;             /* memory of entries that libraft has yet to take; NULL: none */
     size_t loaded_count;

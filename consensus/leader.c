@@ -70,6 +70,9 @@ enum status leader_offer(struct engine *e, uint64_t origin, const uint8_t *data,
         return ST_OK; /* held, or on its way through the log of this term */
     }
     if (!engine_has_space(e)) {
+        if (engine_has_heir(e)) {
+            return ST_NO_LEADER; /* in a moment another leads: the write waits for that */
+        }
         metric_add(METRIC_disk_full_total, 1);
         return ST_NO_SPACE;
     }

@@ -14,6 +14,8 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 CACHE = os.path.join(ROOT, "build", "docker")
 START_WITHIN_S = 60
+# An engine mounts this, whatever its folders are called, and leaves it behind.
+NAMESPACE = "/run/docker/netns/default"
 # Must be what docker/compose.yml names.
 PROMETHEUS = "prom/prometheus:v2.53.2"
 
@@ -37,8 +39,10 @@ class Engine:
 
     def __init__(self):
         self.process = None
+        self.mounted_before = True
 
     def start(self):
+        self.mounted_before = os.path.ismount(NAMESPACE)
         if succeeds("docker", "info"):
             return self
         folder = os.path.join(CACHE, "engine")
@@ -61,6 +65,8 @@ class Engine:
         if self.process is not None:
             self.process.terminate()
             self.process.wait(60)
+            if os.path.ismount(NAMESPACE) and not self.mounted_before:
+                run("umount", NAMESPACE)
             os.environ.pop("DOCKER_HOST", None)
 
 

@@ -27,7 +27,8 @@ READY_WITHIN_S = 30
 STOP_WITHIN_S = 30
 # Words in a log that no run may have.
 ALARMS = re.compile(r"ERROR: (?:Address|Leak|Thread)Sanitizer|runtime error:|broken invariant"
-                    r"|Assertion .* failed")
+                    r"|Assertion .* failed|double free|free\(\): |malloc\(\): |corrupted "
+                    r"|stack smashing|stopping at once")
 
 
 def await_true(what, condition, within_s=10, every_s=0.05):

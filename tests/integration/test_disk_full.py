@@ -84,11 +84,16 @@ def test_a_full_disk_refuses_writes_serves_reads_and_recovers(small_disk, make_c
     assert replica.stop() == 0
 
 
-def test_one_full_disk_of_three_does_not_stop_writes(small_disk, make_cluster):
+@pytest.mark.parametrize("role", ["follower", "leader"])
+def test_one_full_disk_of_three_does_not_stop_writes(small_disk, make_cluster, role):
     cluster = make_cluster(3, "--write-timeout", "5s")
     victim = cluster[2]
     victim.data = os.path.join(small_disk, "data")
     cluster.start()
+    while (cluster.leader() is victim) != (role == "leader"):
+        leader = cluster.leader()
+        assert leader.stop() == 0
+        leader.start().wait_ready()
     filler = fill_disk(small_disk)
     try:
         # More than its preallocated segments can take.
@@ -98,6 +103,7 @@ def test_one_full_disk_of_three_does_not_stop_writes(small_disk, make_cluster):
             assert got.status in (200, 201), got
         assert victim.alive()
         assert victim.get("/services/disk").status == 200
+        assert cluster.leader() is not victim
     finally:
         os.unlink(filler)
     await_true("it catches up", lambda: len(victim.instances()) == 700, 40)
