@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "consensus/bootstrap.h"
+#include "consensus/hello.h"
 #include "consensus/loop.h"
 #include "server/base/check.h"
 #include "server/base/clock.h"
@@ -105,7 +106,7 @@ static bool open_storage(struct consensus *c, char *error, size_t error_size)
     }
     c->facts.cluster_id = found.cluster_id;
     c->engine_options.cluster_id = found.cluster_id;
-    c->engine_options.boot = storage_boot(c->storage);
+    c->engine_options.boot = BOOT(storage_boot(c->storage), hello_salt());
     storage_watermark(c->storage, &c->engine_options.watermark_term,
                       &c->engine_options.watermark_index);
     if (!bootstrap_parse_members(found.members, c->members, &c->members_count)) {

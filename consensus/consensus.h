@@ -60,8 +60,9 @@ struct consensus_app {
      */
     size_t (*stamp)(void *ctx, uint8_t *out);
     /* A committed entry: begin, apply for each operation, end. Then publish lets it be read, before
-     * anybody is told that it is done; when entries follow at once, one call for several. `op` is the waiting operation when
-     * this member took it, else NULL. A malformed stamp or operation breaks an invariant. */
+     * anybody is told that it is done; when entries follow at once, one call for several. `op` is
+     * the waiting operation when this member took it, else NULL. A malformed stamp or operation
+     * breaks an invariant. */
     void (*begin)(void *ctx, uint64_t index, const uint8_t *stamp, size_t stamp_len);
     void (*apply)(void *ctx, uint32_t position, const uint8_t *data, size_t len,
                   struct consensus_op *op);

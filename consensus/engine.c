@@ -87,7 +87,7 @@ bool engine_start(struct engine *e, const struct engine_options *options,
     op_list_init(&e->readgate.waiting);
     op_list_init(&e->readgate.asked);
     op_list_init(&e->readgate.indexed);
-    e->readgate.round = options->boot << 32; /* an answer to an earlier life is none */
+    e->readgate.round = BOOT_SALT(options->boot) << 32; /* an answer to an earlier life is none */
     machine_init(e);
     guard_wrap(&e->guard, e, io);
     e->started_ms = e->contact_ms = engine_now_ms(e);

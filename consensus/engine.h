@@ -54,10 +54,16 @@ struct engine_env {
     void (*fatal)(void *ctx, const char *sentence);
 };
 
+/* The number of a life of a member: how often it was started, and chance. The count makes it rise;
+ * the salt tells it from any other life even when the files were lost and counting began anew. */
+#define BOOT(count, salt) ((uint64_t)(count) << 32 | (uint32_t)(salt))
+#define BOOT_COUNT(boot)  ((uint64_t)(boot) >> 32)
+#define BOOT_SALT(boot)   ((uint64_t)(boot)&UINT32_MAX)
+
 struct engine_options {
     uint64_t id;
     uint64_t cluster_id;
-    uint64_t boot; /* of this member; rises with every start */
+    uint64_t boot; /* see BOOT */
     uint64_t watermark_term, watermark_index;
     uint32_t election_timeout_ms;
     uint32_t heartbeat_interval_ms;
@@ -150,7 +156,7 @@ struct engine {
     struct directory_entry directory[MEMBERS_MAX]; /* place of a member: its row here */
     size_t members;
     uint64_t applied_index;
-    bool unpublished; /* what was applied cannot be read yet */
+    bool unpublished;      /* what was applied cannot be read yet */
     uint64_t applied_term; /* of the last entry of ours */
     uint64_t known_leader; /* as last announced */
     bool is_leader;

@@ -44,6 +44,13 @@ const char *hello_verdict_text(enum hello_verdict verdict)
     return texts[verdict];
 }
 
+uint32_t hello_salt(void)
+{
+    uint8_t random[HELLO_NONCE_BYTES];
+    hello_nonce(random);
+    return load_u32(random);
+}
+
 void hello_nonce(uint8_t out[HELLO_NONCE_BYTES])
 {
     /* As few bytes as these come whole, once the kernel is up. */

@@ -5,7 +5,7 @@
  *   acceptor  -> connector  answer:  magic, version, verdict, nonce, proof over both
  *   connector -> acceptor   proof:   proof over both
  *
- * Thread: any. Pure but for hello_nonce. */
+ * Thread: any. Pure but for hello_nonce and hello_salt. */
 #ifndef MUSTER_CONSENSUS_HELLO_H
 #define MUSTER_CONSENSUS_HELLO_H
 
@@ -39,6 +39,8 @@ enum hello_verdict {
 /* A sentence for the log. Static. */
 const char *hello_verdict_text(enum hello_verdict verdict);
 
+/* From the random bytes of the kernel. */
+uint32_t hello_salt(void);
 /* Fills with random bytes of the kernel. */
 void hello_nonce(uint8_t out[HELLO_NONCE_BYTES]);
 void hello_encode(const struct hello *hello, uint8_t out[HELLO_BYTES]);

@@ -131,13 +131,15 @@ static void fill(struct outbox *o, struct op_list *list, uint32_t most)
 }
 
 /* Numbers that the replicated state has not seen: a member whose files were lost begins to count
- * its boots anew. */
+ * its boots anew. What an earlier life had on its way may still be applied here, and may have been
+ * numbered in the same way; the salt tells it from ours. */
 static void renumber(struct engine *e)
 {
     struct outbox *o = &e->outbox;
     o->sequence++;
     while (sessions_has(&e->sessions, e->options.id, o->boot, o->sequence)) {
-        o->boot = sessions_boot(&e->sessions, e->options.id) + 1;
+        uint64_t count = BOOT_COUNT(sessions_boot(&e->sessions, e->options.id)) + 1;
+        o->boot = BOOT(count, BOOT_SALT(o->boot));
     }
 }
 

@@ -114,10 +114,8 @@ static void wait_for(struct link *link, uint64_t delay_ms)
 /* A quarter more or less, so that members do not keep knocking in step. */
 static uint64_t retry_delay_ms(const struct link *link)
 {
-    uint8_t random[HELLO_NONCE_BYTES];
-    hello_nonce(random);
     uint64_t retry_ms = link->p->options.retry_ms;
-    return retry_ms - retry_ms / 4 + load_u32(random) % (retry_ms / 2 + 1);
+    return retry_ms - retry_ms / 4 + hello_salt() % (retry_ms / 2 + 1);
 }
 
 static bool is_quick(const struct link *link)

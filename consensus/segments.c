@@ -9,8 +9,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "server/base/buffer.h"
+
 #define SEGMENT_BYTES (8 * 1024 * 1024) /* as libraft's backend allocates them */
 #define OPEN_PREFIX   "open-"
+/* Its format, version 1 (libraft's uv_encoding.h). */
+#define SEGMENT_HEAD_BYTES 8
+#define BATCH_HEAD_BYTES   16
+#define ENTRY_HEAD_BYTES   16
 
 /* Whether there is anything but zeros: an allocation that was interrupted holds none. */
 static bool has_data(int fd)
@@ -27,6 +33,45 @@ static bool has_data(int fd)
     return len < 0;
 }
 
+/* How many bytes a batch takes that begins at `at`: two checksums, the number of its entries, for
+ * each of them 16 bytes with its length at the end, and what they hold. 0: it does not fit. */
+static uint64_t batch_bytes(int fd, uint64_t at, uint64_t size)
+{
+    uint8_t head[BATCH_HEAD_BYTES];
+    if (pread(fd, head, sizeof head, (off_t)at) != (ssize_t)sizeof head) {
+        return 0;
+    }
+    uint64_t count = load_u64(head + 8);
+    uint64_t bytes = BATCH_HEAD_BYTES;
+    if (count == 0 || count > (size - at) / ENTRY_HEAD_BYTES) {
+        return 0;
+    }
+    for (uint64_t i = 0; i < count && bytes <= size - at; i++) {
+        uint8_t len[4];
+        uint64_t where = at + BATCH_HEAD_BYTES + i * ENTRY_HEAD_BYTES + ENTRY_HEAD_BYTES - 4;
+        if (pread(fd, len, sizeof len, (off_t)where) != (ssize_t)sizeof len) {
+            return 0;
+        }
+        bytes += ENTRY_HEAD_BYTES + load_u32(len);
+    }
+    return bytes <= size - at ? bytes : 0;
+}
+
+/* Cut where a batch ends is what libraft does before it renames a segment that is full. (Nothing
+ * that was acknowledged may be missing even so: the watermark tells.) */
+static bool ends_with_a_batch(int fd, uint64_t size)
+{
+    uint64_t at = SEGMENT_HEAD_BYTES;
+    while (at < size) {
+        uint64_t bytes = batch_bytes(fd, at, size);
+        if (bytes == 0) {
+            return false;
+        }
+        at += bytes;
+    }
+    return at == size;
+}
+
 static bool is_cut_short(int dir, const char *name)
 {
     struct stat stat;
@@ -36,7 +81,7 @@ static bool is_cut_short(int dir, const char *name)
         return false; /* libraft says what is wrong with it */
     }
     if (fstat(fd, &stat) == 0 && stat.st_size < SEGMENT_BYTES) {
-        cut = has_data(fd);
+        cut = has_data(fd) && !ends_with_a_batch(fd, (uint64_t)stat.st_size);
     }
     (void)close(fd);
     return cut;

@@ -9,8 +9,8 @@
 
 #include "server/base/compiler.h"
 
-/* False, and a sentence, when an open segment that holds data is shorter than it was allocated:
- * libraft frees twice when a batch of entries ends behind the end of the file. */
+/* False, and a sentence, when an open segment is cut in the middle of a batch of entries: libraft
+ * frees twice when one ends behind the end of the file. */
 MUST_USE bool segments_check(const char *raft_dir, char *error, size_t error_size);
 
 #endif

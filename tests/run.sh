@@ -69,7 +69,7 @@ mkdir -p "$results"
 
 export ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1
 export UBSAN_OPTIONS=print_stacktrace=1
-export TSAN_OPTIONS=suppressions=$root/tests/tsan.supp
+export TSAN_OPTIONS=suppressions=$root/tests/tsan.supp:die_after_fork=0
 failed=0
 reports=()
 if ((unit)); then

@@ -3,6 +3,7 @@ import glob
 import os
 import random
 import shutil
+import struct
 
 import pytest
 
@@ -148,6 +149,27 @@ def test_a_missing_segment_is_never_a_silent_loss(make_cluster, end):
     print(start_and_see(replica, expected))
 
 
+def end_of_batches(segment):
+    """Where the last batch of entries ends."""
+    with open(segment, "rb") as file:
+        data = file.read()
+    at = 8
+    while at + 16 <= len(data) and (count := struct.unpack_from("<Q", data, at + 8)[0]) > 0:
+        lengths = [struct.unpack_from("<I", data, at + 16 + 16 * n + 12)[0] for n in range(count)]
+        at += 16 + 16 * count + sum(lengths)
+    return at
+
+
+def test_a_replica_killed_while_it_closes_a_segment_starts_again(make_cluster):
+    """A full segment is cut to what it holds, then renamed: kill -9 may fall in between."""
+    replica = make_cluster(1).start()[0]
+    expected = fill(replica, 50)
+    replica.kill()
+    segment = next(s for s in sorted(segments(replica)) if end_of_batches(s) > 1000)
+    truncate(segment, end_of_batches(segment))
+    assert start_and_see(replica, expected) == "everything"
+
+
 @pytest.mark.parametrize("damage", ["half", "empty", "bit", "missing", "meta"])
 def test_a_damaged_snapshot_is_never_a_silent_loss(make_cluster, damage):
     replica = make_cluster(1, "--snapshot-log-bytes", "65536").start()[0]
@@ -226,7 +248,7 @@ def test_a_damaged_follower_refuses_to_start_and_the_others_go_on(make_cluster):
     victim = cluster.followers()[0]
     victim.kill()
     segment = segments(victim)[-1]
-    flip_bit(segment, used_bytes(segment) // 3)
+    flip_bit(segment, end_of_batches(segment) // 3)
     victim.start()
     await_true("refused, or whole again", lambda: not victim.alive() or victim.is_ready(), 30)
     if victim.alive():

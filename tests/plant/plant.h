@@ -24,6 +24,7 @@
     X(expire_overtakes, "an expire entry goes before heartbeats received earlier")                 \
     X(sessions_off, "a bundle sent again is applied again")                                        \
     X(sessions_lost, "the sessions are lost in a snapshot")                                        \
+    X(salt_forgotten, "after the loss of all files a life has the numbers of an earlier one")      \
     X(handover_forgotten, "at a change of leader, a bundle counts as never handed over")           \
     X(read_without_proof, "a leader answers linearizable reads without asking the others")         \
     X(read_too_early, "a leader answers linearizable reads before it knows what is committed")     \

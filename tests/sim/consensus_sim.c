@@ -403,7 +403,9 @@ bool consensus_start(struct consensus *c, char *error, size_t error_size)
         .propose = app_propose,
     };
     disk_open(&m->disk);
-    c->engine_options.boot = m->disk.boot;
+    /* Chance that draws none: kept seeds go on as they were. */
+    uint64_t salt = world_now_ns() * 0x9e3779b97f4a7c15u >> 32;
+    c->engine_options.boot = BOOT(m->disk.boot, plant_is(PLANT_salt_forgotten) ? 0 : salt);
     c->engine_options.watermark_term = m->disk.mark_term;
     c->engine_options.watermark_index =
         plant_is(PLANT_watermark_forgotten) ? 0 : m->disk.mark_index;

@@ -396,6 +396,21 @@ static bool others_are_equal(const struct member *m)
     return true;
 }
 
+/* The lives of a member that lost its files count from one again. */
+static void restart_all_twice(void)
+{
+    for (unsigned time = 0; time < 2; time++) {
+        world_run(world_now_ns() + rng_below(3 * SECOND), 0);
+        for (size_t i = 0; i < members_count; i++) {
+            member_crash(&members[i], CRASH_PROCESS);
+        }
+        for (size_t i = 0; i < members_count; i++) {
+            world_run(world_now_ns() + rng_below(100 * MS), 0);
+            member_start(&members[i]);
+        }
+    }
+}
+
 void faults_rejoin(void)
 {
     for (size_t i = 0; i < members_count; i++) {
@@ -406,6 +421,7 @@ void faults_rejoin(void)
         if (m->refused) {
             member_wipe(m);
             member_start(m);
+            restart_all_twice();
             world_run(world_now_ns() + 2 * SECOND, 0);
         }
     }

@@ -61,6 +61,7 @@ static void heal(void)
                         ELECTIONS_MOST);
     }
     faults_rejoin();
+    healed_ns = world_now_ns();
     workload_probe();
     world_run(world_now_ns() + SILENT_NS, 0);
     if (!workload_probed()) {
