@@ -218,7 +218,8 @@ func (w *World) list(client string, replica int, service, kind, mode string, min
 		for _, i := range told.Instances {
 			op.Digest += history.ItemDigest(i.ID, i.Port, i.Incarnation, i.Health, i.Index)
 		}
-		op.Waited = kind == history.Poll && op.Return-op.Call >= int64(pollWaits)
+		// The server counts in whole milliseconds.
+		op.Waited = kind == history.Poll && op.Return-op.Call >= int64(pollWaits-time.Millisecond)
 	}
 	w.History.Add(op)
 	return op
