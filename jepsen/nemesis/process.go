@@ -113,7 +113,8 @@ func (n *Nemesis) clockJump() (*active, error) {
 			return nil, err
 		}
 	}
-	return &active{targets: targets, detail: fmt.Sprint(offsets), hold: n.between(3*time.Second, 6*time.Second),
+	// Those who are paused or dead at the moment tell no date.
+	return &active{targets: targets, detail: fmt.Sprint(offsets), hold: n.between(3*time.Second, 6*time.Second), patient: true,
 		proof: "replicas whose answers bear the other date", felt: func() int64 {
 			moved := int64(0)
 			for target, offset := range offsets {
