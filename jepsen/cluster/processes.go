@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -282,6 +283,9 @@ func (p *Processes) signal(n int, what syscall.Signal, expected bool) (chan stru
 // Kill is kill -9.
 func (p *Processes) Kill(n int) error {
 	ended, err := p.signal(n, syscall.SIGKILL, true)
+	if errors.Is(err, os.ErrProcessDone) {
+		return nil // it was faster: its disk has failed
+	}
 	if err != nil || ended == nil {
 		return err
 	}
