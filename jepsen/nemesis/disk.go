@@ -227,25 +227,39 @@ func (n *Nemesis) damage() (*active, error) {
 		felt: func() int64 { return 1 }, heal: func() error { return n.cluster.Up(target) }}, nil
 }
 
-// needed are the files of a log without which it cannot go on: the newest snapshot, and segments that
-// hold more than it does. What a snapshot covers may be damaged without anything being lost.
+// needed are the files of a log without which it cannot go on: the newest snapshot, unless the one before
+// it and the log behind that are there, and segments that hold more than it does. What a snapshot covers
+// may be damaged without anything being lost.
 func needed(names []string) []string {
-	newest, term, index := "", uint64(0), uint64(0)
+	all := map[string]bool{}
 	for _, name := range names {
-		var t, i, ms uint64
-		if n, _ := fmt.Sscanf(name, "snapshot-%d-%d-%d", &t, &i, &ms); n == 3 && i >= index {
-			newest, term, index = fmt.Sprintf("snapshot-%d-%d-%d", t, i, ms), t, i
+		all[name] = true
+	}
+	newest, index, before := "", uint64(0), uint64(0)
+	firstKept := uint64(0)
+	sort.Strings(names)
+	for _, name := range names {
+		var t, i, ms, first, last uint64
+		if n, _ := fmt.Sscanf(name, "snapshot-%d-%d-%d", &t, &i, &ms); n == 3 && !strings.HasSuffix(name, ".meta") && all[name+".meta"] {
+			if i >= index {
+				newest, index, before = name, i, index
+			} else if i > before {
+				before = i
+			}
+		}
+		if n, _ := fmt.Sscanf(name, "%d-%d", &first, &last); n == 2 && (firstKept == 0 || first < firstKept) {
+			firstKept = first
 		}
 	}
+	alone := newest != "" && (before == 0 || firstKept == 0 || firstKept > before+1)
 	found := []string{}
 	for _, name := range names {
 		var first, last uint64
 		closed, _ := fmt.Sscanf(name, "%d-%d", &first, &last)
-		if (term > 0 && (name == newest || name == newest+".meta")) || strings.HasPrefix(name, "open-") || (closed == 2 && last > index) {
+		if (alone && (name == newest || name == newest+".meta")) || strings.HasPrefix(name, "open-") || (closed == 2 && last > index) {
 			found = append(found, name)
 		}
 	}
-	sort.Strings(found)
 	return found
 }
 

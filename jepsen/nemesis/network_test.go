@@ -94,9 +94,16 @@ func TestTheSameSeedDrawsTheSameFaults(t *testing.T) {
 }
 
 func TestOnlyFilesThatAreNeededAreDamaged(t *testing.T) {
-	got := needed([]string{"metadata1", "snapshot-2-50-999", "snapshot-2-50-999.meta", "snapshot-3-120-1500", "snapshot-3-120-1500.meta",
-		"0000000000000001-0000000000000100", "0000000000000101-0000000000000130", "open-3", "open-4"})
+	names := []string{"metadata1", "snapshot-2-50-999", "snapshot-2-50-999.meta", "snapshot-3-120-1500", "snapshot-3-120-1500.meta",
+		"0000000000000101-0000000000000130", "open-3", "open-4"}
+	got := needed(names)
 	want := "[0000000000000101-0000000000000130 open-3 open-4 snapshot-3-120-1500 snapshot-3-120-1500.meta]"
+	if fmt.Sprint(got) != want {
+		t.Errorf("%v", got)
+	}
+	// The older snapshot and the log from there on hold all of it, too.
+	got = needed(append(names, "0000000000000051-0000000000000100"))
+	want = "[0000000000000101-0000000000000130 open-3 open-4]"
 	if fmt.Sprint(got) != want {
 		t.Errorf("%v", got)
 	}
