@@ -88,10 +88,12 @@ enum status leader_offer(struct engine *e, uint64_t origin, const uint8_t *data,
 /* --- proposing --- */
 
 /* Behind all that was received before it was asked for: our own operations have left the outbox,
- * those of the others are in the inboxes, which go into the entry first. */
+ * those of the others are in the inboxes, which go into the entry first. A bundle of ours that was
+ * not taken for lack of space is still in the outbox. */
 static bool may_propose_own(const struct engine *e)
 {
-    return e->leader.propose_asked && e->outbox.bundled >= e->leader.propose_after;
+    bool held_back = e->outbox.active && e->outbox.sent_to != e->options.id;
+    return e->leader.propose_asked && e->outbox.bundled >= e->leader.propose_after && !held_back;
 }
 
 static bool may_propose(struct engine *e)
