@@ -14,8 +14,6 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 CACHE = os.path.join(ROOT, "build", "docker")
 START_WITHIN_S = 60
-# An engine mounts this, whatever its folders are called, and leaves it behind.
-NAMESPACE = "/run/docker/netns/default"
 # Must be what docker/compose.yml names.
 PROMETHEUS = "prom/prometheus:v2.53.2"
 
@@ -39,10 +37,8 @@ class Engine:
 
     def __init__(self):
         self.process = None
-        self.mounted_before = True
 
     def start(self):
-        self.mounted_before = os.path.ismount(NAMESPACE)
         if succeeds("docker", "info"):
             return self
         folder = os.path.join(CACHE, "engine")
@@ -65,8 +61,9 @@ class Engine:
         if self.process is not None:
             self.process.terminate()
             self.process.wait(60)
-            if os.path.ismount(NAMESPACE) and not self.mounted_before:
-                run("umount", NAMESPACE)
+            mounted = os.path.join(CACHE, "engine", "run", "netns", "default")
+            if os.path.ismount(mounted):
+                run("umount", mounted)  # it leaves that behind
             os.environ.pop("DOCKER_HOST", None)
 
 
