@@ -21,7 +21,7 @@
 #define VOTE_SPACE_BYTES  (1024 * 1024)
 #define MESSAGE_BYTES_MAX PEER_FRAME_BYTES_MAX
 
-static struct guard *guard_of(struct raft_io *io)
+struct guard *guard_of(struct raft_io *io)
 {
     struct raft *raft = io->data;
     return &CONTAINER_OF(raft, struct engine, raft)->guard;
@@ -32,7 +32,7 @@ static void fatal(struct guard *g, const char *sentence)
     g->engine->env.fatal(g->engine->env.ctx, sentence);
 }
 
-static void mark(struct guard *g)
+void guard_mark(struct guard *g)
 {
     g->engine->env.mark(g->engine->env.ctx, g->term, g->durable_index);
 }
@@ -59,7 +59,7 @@ static void append_done(struct raft_io_append *inner, int status)
     metric_observe_us(HISTOGRAM_fsync_seconds, (clock_monotonic_ns() - a->begun_ns) / 1000);
     if (status == 0 && a->cuts == g->cuts && a->last > g->durable_index) {
         g->durable_index = a->last;
-        mark(g); /* before anybody is told that it is durable */
+        guard_mark(g); /* before anybody is told that it is durable */
         guard_snapshot_pump(g);
     }
     a->cb(a->req, status);
@@ -99,7 +99,7 @@ static int guarded_truncate(struct raft_io *io, raft_index index)
     }
     if (index <= g->durable_index) {
         g->durable_index = index - 1;
-        mark(g); /* before the log becomes shorter */
+        guard_mark(g); /* before the log becomes shorter */
     }
     int rv = g->inner.truncate(io, index);
     if (rv != 0) {
@@ -114,7 +114,7 @@ void guard_installed(struct guard *g, raft_index index, raft_term term)
     g->durable_index = index;
     g->last_term = term;
     g->cuts++;
-    mark(g);
+    guard_mark(g);
 }
 
 /* A member that cannot store its vote may do nothing else in Raft: so it waits for space, reads go
@@ -143,7 +143,7 @@ static int guarded_set_term(struct raft_io *io, raft_term term)
         rv = g->inner.set_term(io, term);
     }
     g->term = term;
-    mark(g);
+    guard_mark(g);
     return rv;
 }
 

@@ -73,4 +73,11 @@ void guard_take_over(struct guard *g);
 void guard_notify_commit(struct guard *g, uint64_t to, raft_index index, raft_term term);
 void guard_close(struct guard *g);
 
+/* --- for its parts --- */
+
+/* The guard that stands before this backend. */
+struct guard *guard_of(struct raft_io *io);
+/* Notes in the watermark what is durable now. */
+void guard_mark(struct guard *g);
+
 #endif

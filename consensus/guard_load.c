@@ -89,7 +89,7 @@ int guard_load(struct raft_io *io, raft_term *term, raft_id *voted_for,
                struct raft_snapshot **snapshot, raft_index *start_index,
                struct raft_entry *entries[], size_t *n_entries)
 {
-    struct guard *g = &CONTAINER_OF((struct raft *)io->data, struct engine, raft)->guard;
+    struct guard *g = guard_of(io);
     const struct engine_options *known = &g->engine->options;
     int rv = g->inner.load(io, term, voted_for, snapshot, start_index, entries, n_entries);
     if (rv != 0) {
@@ -126,6 +126,6 @@ int guard_load(struct raft_io *io, raft_term *term, raft_id *voted_for,
     /* The file with the vote has no checksum. Having voted for oneself is what keeps from voting
      * for anybody else in this term, and is always safe. */
     *voted_for = known->id;
-    g->engine->env.mark(g->engine->env.ctx, g->term, g->durable_index);
+    guard_mark(g);
     return 0;
 }

@@ -127,7 +127,7 @@ static void installed(struct raft_io_snapshot_put *inner, int status)
 int guard_snapshot_put(struct raft_io *io, unsigned trailing, struct raft_io_snapshot_put *req,
                        const struct raft_snapshot *snapshot, raft_io_snapshot_put_cb cb)
 {
-    struct engine *e = CONTAINER_OF((struct raft *)io->data, struct engine, raft);
+    struct engine *e = guard_of(io)->engine;
     struct guard *g = &e->guard;
     struct guard_put *p = mem_alloc(sizeof *p);
     *p = (struct guard_put){
@@ -191,7 +191,7 @@ static void got(struct raft_io_snapshot_get *inner, struct raft_snapshot *snapsh
 int guard_snapshot_get(struct raft_io *io, struct raft_io_snapshot_get *req,
                        raft_io_snapshot_get_cb cb)
 {
-    struct engine *e = CONTAINER_OF((struct raft *)io->data, struct engine, raft);
+    struct engine *e = guard_of(io)->engine;
     struct guard_get *p = mem_alloc(sizeof *p);
     *p = (struct guard_get){.inner.data = p, .guard = &e->guard, .req = req, .cb = cb};
     int rv = e->guard.inner.snapshot_get(io, &p->inner, got);

@@ -102,8 +102,8 @@ void registry_insert(struct registry *r, struct record *record, uint32_t slot, u
 void registry_remove(struct registry *r, struct instance *instance);
 /* Puts another record (whose reference it takes) in place of the instance's. */
 void registry_replace(struct registry *r, struct instance *instance, struct record *record);
-/* Whether by_id should grow, to r->buckets: to one an instance. It stays as large as it was. */
-bool registry_is_crowded(struct registry *r);
+/* Raises r->buckets to one an instance; it never falls. True when by_id has to grow to it. */
+bool registry_raise_buckets(struct registry *r);
 uint64_t registry_lease_hash(const struct lease *lease);
 /* Changes deadline and renewal time of a lease in the hash as well. */
 void registry_set_lease(struct registry *r, struct lease *lease, uint64_t renewed_ms,

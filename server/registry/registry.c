@@ -331,7 +331,7 @@ void registry_grow(void *table, size_t buckets)
     cds_lfht_resize(table, buckets);
 }
 
-bool registry_is_crowded(struct registry *r)
+bool registry_raise_buckets(struct registry *r)
 {
     size_t count = ptree_count(&r->work.instances);
     if (count <= r->buckets) {
@@ -347,7 +347,7 @@ void registry_end(struct registry *r)
 {
     CHECK(r->in_entry);
     r->in_entry = false;
-    if (!registry_is_crowded(r)) {
+    if (!registry_raise_buckets(r)) {
         return;
     }
     if (r->options.grow != NULL) {

@@ -131,7 +131,7 @@ enum status registry_restore_instance(struct registry *r, struct record *record,
         status = ST_OK;
     }
     rcu_read_unlock();
-    if (registry_is_crowded(r)) {
+    if (registry_raise_buckets(r)) {
         registry_grow(r->by_id, r->buckets); /* at once: nobody reads it yet */
     }
     return status;
