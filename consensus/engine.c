@@ -72,6 +72,20 @@ static void tune(struct engine *e)
     raft_set_capacity_threshold(raft, 0);        /* engine_has_space() instead */
 }
 
+/* A member has caught up when its first linearizable read is answered. The first commit index that
+ * it hears of would not do: a new leader does not know all that was committed before its term. */
+static void first_read_done(struct consensus_op *op, enum status status)
+{
+    CONTAINER_OF(op, struct engine, first_read)->caught_up = status == ST_OK;
+}
+
+static void ask_first_read(struct engine *e)
+{
+    e->first_read = (struct consensus_op){
+        .lane = CONSENSUS_READ, .done = first_read_done, .deadline_ms = UINT64_MAX};
+    readgate_add(e, &e->first_read);
+}
+
 bool engine_start(struct engine *e, const struct engine_options *options,
                   const struct engine_env *env, const struct consensus_app *app, struct raft_io *io,
                   const struct consensus_member *members, size_t members_count, char *error,
@@ -103,6 +117,7 @@ bool engine_start(struct engine *e, const struct engine_options *options,
                                                       : "the snapshot is damaged");
         return false;
     }
+    ask_first_read(e);
     return true;
 }
 
@@ -138,11 +153,6 @@ static void observe(struct engine *e)
     }
     if (leader != e->known_leader) {
         leader_changed(e, leader);
-    }
-    if (!e->caught_up) {
-        e->caught_up =
-            is_leader ? e->leader.started
-                      : e->leader_commit > 0 && raft_last_applied(&e->raft) >= e->leader_commit;
     }
 }
 

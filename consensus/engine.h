@@ -157,24 +157,22 @@ struct engine {
     size_t members;
     uint64_t applied_index;
     bool unpublished;      /* what was applied cannot be read yet */
-    uint64_t applied_term; /* of the last entry of ours */
     uint64_t known_leader; /* as last announced */
     bool is_leader;
-    uint64_t contact_ms;    /* a leader was last heard from */
-    uint64_t leader_commit; /* highest commit index heard of */
-    bool caught_up;
-    uint64_t log_bytes; /* since the last snapshot */
+    uint64_t contact_ms;            /* a leader was last heard from */
+    uint64_t leader_commit;         /* highest commit index heard of */
+    struct consensus_op first_read; /* of this life */
+    bool caught_up;                 /* it was answered */
+    uint64_t log_bytes;             /* since the last snapshot */
     uint64_t log_entries;
     uint64_t started_ms;
     uint64_t info_sent_ms;
     uint64_t space_checked_ms;
     bool disk_full;
     uint64_t
-        suspect_ms;    /* when to stand for election because the leader's process is gone; 0: not */
-    bool transferring; /* leadership, at stop or for lack of space */
-    uint64_t lost_log_member; /* leadership is to be handed to another than that; 0: not */
-    uint64_t transfer_ms;     /* last attempt, 0: none */
-    struct raft_transfer transfer;
+        suspect_ms; /* when to stand for election because the leader's process is gone; 0: not */
+    uint64_t lost_log_member;       /* leadership is to be handed to another than that; 0: not */
+    uint64_t transfer_ms;           /* last attempt, 0: none */
     struct consensus_op *completed; /* applied in this entry, to be told at its end */
 };
 

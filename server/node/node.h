@@ -93,7 +93,7 @@ struct node_status {
     uint64_t applied_index;
     uint64_t commit_index;
     uint64_t last_contact_ms; /* since this replica last heard from a leader; 0 on the leader */
-    bool caught_up;           /* applied what was committed when it started / found its leader */
+    bool caught_up;           /* applied all that was committed when it started */
     bool has_space;           /* disk */
 };
 void node_status(const struct node *node, struct node_status *ret_status);

@@ -106,6 +106,18 @@ static void check_thoroughly(const struct member *m)
     check_bounded(m);
 }
 
+static void check_caught_up(struct member *m)
+{
+    struct engine *e = &m->consensus->engine;
+    if (e->caught_up && !m->caught_up_seen && raft_last_applied(&e->raft) < m->to_catch_up) {
+        world_violation("ready_means_caught_up",
+                        "member %" PRIu64 " has applied %llu, others %" PRIu64
+                        " before it was started",
+                        m->id, raft_last_applied(&e->raft), m->to_catch_up);
+    }
+    m->caught_up_seen = e->caught_up;
+}
+
 void checks_after_call(struct member *m)
 {
     struct consensus *c = m->consensus;
@@ -116,6 +128,7 @@ void checks_after_call(struct member *m)
     check_monotonic(m, &m->term_seen, raft_current_term(raft), "terms_rise");
     check_monotonic(m, &m->commit_seen, raft_commit_index(raft), "commit_index_rises");
     check_monotonic(m, &m->applied_seen, raft_last_applied(raft), "applied_index_rises");
+    check_caught_up(m);
     if (raft_state(raft) == RAFT_LEADER) {
         note_leader(m, raft_current_term(raft));
     }
@@ -156,6 +169,8 @@ void checks_started(struct member *m)
     }
     truth_check_state(m, view->index, view->hash, "at its start");
     m->events_seen = view->events_last;
+    m->to_catch_up = truth_applied();
+    m->caught_up_seen = false;
 }
 
 void checks_stopped(const struct member *m)

@@ -47,7 +47,9 @@ struct member {
     /* watched by checks.c, also across lives */
     uint64_t term_seen, commit_seen, applied_seen;
     uint64_t events_seen; /* sequence of the last event compared */
-    uint32_t quiet;       /* events until the next thorough check */
+    uint64_t to_catch_up; /* applied anywhere when this life began */
+    bool caught_up_seen;
+    uint32_t quiet; /* events until the next thorough check */
 };
 
 extern struct member members[MEMBERS_MAX];
