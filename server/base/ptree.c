@@ -9,6 +9,8 @@
  * four cache lines. */
 #define FANOUT 32
 #define FEWEST (FANOUT / 2)
+/* Room in the first leaf of a tree; it doubles. There are many trees with a value or two. */
+#define ROOM_FIRST 4
 
 /* Leaves hold values, inner nodes hold children; all leaves are at the same depth. An inner node
  * finds its way by the smallest key of each child, which it keeps. */
@@ -16,8 +18,9 @@ struct ptree_node {
     uint64_t epoch; /* of its making; in place changes only while it is the kind's */
     size_t count;   /* values below */
     uint16_t used;
+    uint16_t room; /* FANOUT, but for a leaf that is the root */
     bool leaf;
-    void *items[]; /* FANOUT of them; for inner nodes followed by FANOUT smallest keys */
+    void *items[]; /* `room` of them; for inner nodes followed by as many smallest keys */
 };
 
 static struct ptree_node **children(const struct ptree_node *n)
@@ -31,17 +34,18 @@ static void **lows(const struct ptree_node *n)
     return (void **)n->items + FANOUT;
 }
 
-static size_t node_size(bool leaf)
+static size_t node_size(bool leaf, unsigned room)
 {
-    return sizeof(struct ptree_node) + (leaf ? FANOUT : 2 * FANOUT) * sizeof(void *);
+    return sizeof(struct ptree_node) + (leaf ? 1 : 2) * room * sizeof(void *);
 }
 
-static struct ptree_node *node_create(const struct ptree_kind *kind, bool leaf)
+static struct ptree_node *node_create(const struct ptree_kind *kind, bool leaf, unsigned room)
 {
-    struct ptree_node *n = mem_alloc(node_size(leaf));
+    struct ptree_node *n = mem_alloc(node_size(leaf, room));
     n->epoch = kind->epoch;
     n->count = 0;
     n->used = 0;
+    n->room = (uint16_t)room;
     n->leaf = leaf;
     return n;
 }
@@ -52,8 +56,8 @@ static struct ptree_node *own(const struct ptree_kind *kind, struct ptree_node *
     if (n->epoch == kind->epoch) {
         return n;
     }
-    struct ptree_node *copy = mem_alloc(node_size(n->leaf));
-    memcpy(copy, n, node_size(n->leaf));
+    struct ptree_node *copy = mem_alloc(node_size(n->leaf, n->room));
+    memcpy(copy, n, node_size(n->leaf, n->room));
     copy->epoch = kind->epoch;
     kind->retire(kind->ctx, n);
     return copy;
@@ -92,8 +96,19 @@ static unsigned position(const struct ptree_kind *kind, const struct ptree_node 
     return low > 0 ? low - 1 : 0;
 }
 
+/* An owned leaf that is full, with more room: nobody else has seen it, so it may move. */
+static struct ptree_node *with_room(struct ptree_node *n)
+{
+    if (n->used < n->room) {
+        return n;
+    }
+    n->room *= 2;
+    return mem_realloc(n, node_size(true, n->room));
+}
+
 static void insert_item(struct ptree_node *n, unsigned at, void *item, void *low)
 {
+    CHECK(n->used < n->room);
     memmove(&n->items[at + 1], &n->items[at], (n->used - at) * sizeof(void *));
     n->items[at] = item;
     if (!n->leaf) {
@@ -137,7 +152,7 @@ static void move_items(struct ptree_node *from, unsigned first, unsigned n, stru
 /* Splits a full node; returns the new right half. */
 static struct ptree_node *split(const struct ptree_kind *kind, struct ptree_node *n)
 {
-    struct ptree_node *right = node_create(kind, n->leaf);
+    struct ptree_node *right = node_create(kind, n->leaf, FANOUT);
     unsigned moved = n->used - FEWEST;
     memcpy(right->items, &n->items[FEWEST], moved * sizeof(void *));
     if (!n->leaf) {
@@ -165,6 +180,7 @@ static void *put(const struct ptree_kind *kind, struct ptree_node **n, void *val
             node->items[at] = value;
             return replaced;
         }
+        node = *n = with_room(node);
         insert_item(node, at, value, NULL);
     } else {
         struct ptree_node *right;
@@ -187,11 +203,11 @@ void *ptree_put(struct ptree *t, const struct ptree_kind *kind, void *value)
 {
     struct ptree_node *right;
     if (t->root == NULL) {
-        t->root = node_create(kind, true);
+        t->root = node_create(kind, true, ROOM_FIRST);
     }
     void *replaced = put(kind, &t->root, value, kind->key(value), &right);
     if (right != NULL) {
-        struct ptree_node *root = node_create(kind, false);
+        struct ptree_node *root = node_create(kind, false, FANOUT);
         insert_item(root, 0, t->root, low_of(t->root));
         insert_item(root, 1, right, low_of(right));
         recount(root);

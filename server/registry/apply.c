@@ -21,9 +21,9 @@ static void renew_lease(struct registry *r, struct lease *lease)
 /* For when the deadline may have come nearer than the lease's bucket. */
 static void renew_and_relink(struct registry *r, const struct instance *instance)
 {
-    leases_unlink(&r->leases, instance->slot);
-    renew_lease(r, leases_at(&r->leases, instance->slot));
-    leases_link(&r->leases, instance->slot);
+    leases_unlink(&r->leases, instance->record->slot);
+    renew_lease(r, leases_at(&r->leases, instance->record->slot));
+    leases_link(&r->leases, instance->record->slot);
 }
 
 /* The instance was heard from: its lease runs anew, and a lapsed one recovers. `declared` is what
@@ -37,7 +37,7 @@ static void heard(struct registry *r, struct instance *instance, enum health dec
                    (note != NULL && (strlen(record_note(old)) != note->len ||
                                      memcmp(record_note(old), note->data, note->len) != 0));
     if (!recovered && !changed) {
-        renew_lease(r, leases_at(&r->leases, instance->slot));
+        renew_lease(r, leases_at(&r->leases, instance->record->slot));
         return;
     }
     struct record *new = record_copy(old, note, NULL);
@@ -60,12 +60,12 @@ static void register_new(struct registry *r, const struct command *command,
     }
     struct record *record = record_create(&command->register_.registration);
     record->slot = slot;
+    record->stamp = (uint32_t)(mix64(r->incarnation) >> 32);
     record->incarnation = r->incarnation;
     record->index = r->work.index;
     record->registered_ms = r->work.wall_ms;
     record->declared = (uint8_t)command->register_.health;
-    registry_insert(r, record, slot, (uint32_t)(mix64(r->incarnation) >> 32), r->work.now_ms,
-                    r->work.now_ms + record->ttl_ms);
+    registry_insert(r, record, r->work.now_ms, r->work.now_ms + record->ttl_ms);
     events_add(r, EVENT_REGISTERED, record);
     ret_result->created = true;
     ret_result->incarnation = record->incarnation;
@@ -240,15 +240,15 @@ static void apply_maintenance(struct registry *r, const struct command *command,
 
 static void lapse(struct registry *r, struct instance *instance)
 {
-    struct lease *lease = leases_at(&r->leases, instance->slot);
+    struct lease *lease = leases_at(&r->leases, instance->record->slot);
     struct record *new = record_copy(instance->record, NULL, NULL);
     uint64_t renewed = atomic_load_explicit(&lease->renewed_ms, memory_order_relaxed);
     new->lapsed = true;
     registry_replace(r, instance, new);
-    leases_unlink(&r->leases, instance->slot);
+    leases_unlink(&r->leases, instance->record->slot);
     registry_set_lease(r, lease, renewed,
                        new->reap_after_ms > 0 ? r->work.now_ms + new->reap_after_ms : NEVER);
-    leases_link(&r->leases, instance->slot);
+    leases_link(&r->leases, instance->record->slot);
     events_add(r, EVENT_EXPIRED, new);
 }
 

@@ -27,8 +27,6 @@
 struct instance {
     struct cds_lfht_node node; /* in registry.by_id */
     struct record *record;     /* read with rcu_dereference */
-    uint32_t slot;
-    uint32_t stamp;
 };
 
 /* A lease stays in one bucket of the wheel until that comes due, however often it was renewed
@@ -96,9 +94,9 @@ struct instance *registry_find(const struct registry *r, const char *id, size_t 
 void registry_retire(struct registry *r, void *memory);
 void registry_retire_as(struct registry *r, void *memory, enum retired_kind kind);
 void registry_record_unref(struct registry *r, struct record *record);
-/* Puts an instance into the tables; its record's slot and all else is set. */
-void registry_insert(struct registry *r, struct record *record, uint32_t slot, uint32_t stamp,
-                     uint64_t renewed_ms, uint64_t deadline_ms);
+/* Puts an instance into the tables; its record's slot, stamp and all else is set. */
+void registry_insert(struct registry *r, struct record *record, uint64_t renewed_ms,
+                     uint64_t deadline_ms);
 void registry_remove(struct registry *r, struct instance *instance);
 /* Puts another record (whose reference it takes) in place of the instance's. */
 void registry_replace(struct registry *r, struct instance *instance, struct record *record);

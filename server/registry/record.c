@@ -110,7 +110,7 @@ static struct record *build(const struct registration *g, struct slice note, str
         .declared = HEALTH_PASSING,
         .tags_count = (uint8_t)g->tags_count,
         .metadata_count = (uint8_t)g->metadata_count,
-        .text_len = (uint32_t)size,
+        .text_len = (uint16_t)size,
     };
     struct layout l = {.start = r->text, .at = r->text};
     lay(&l, g->id);
@@ -186,6 +186,7 @@ struct record *record_copy(const struct record *r, const struct slice *note,
         copy->index = r->index;
         copy->registered_ms = r->registered_ms;
         copy->slot = r->slot;
+        copy->stamp = r->stamp;
         copy->declared = r->declared;
         copy->lapsed = r->lapsed;
         copy->maintenance = r->maintenance;

@@ -57,6 +57,7 @@ struct record {
     uint64_t index;        /* log index of the last change that users see */
     int64_t registered_ms; /* wall clock of the leader at registration */
     uint32_t slot;         /* of its lease */
+    uint32_t stamp;        /* of its lease */
     uint32_t references;   /* loop only */
     uint32_t ttl_ms;
     uint32_t reap_after_ms;
@@ -69,7 +70,7 @@ struct record {
     uint8_t metadata_count;
     /* Offsets into text; the id is at 0, each text ends with NUL. */
     uint16_t name, type, host, zone, note, reason, tags, metadata;
-    uint32_t text_len;
+    uint16_t text_len;
     char text[];
 };
 

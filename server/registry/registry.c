@@ -235,22 +235,22 @@ void registry_set_lease(struct registry *r, struct lease *lease, uint64_t renewe
     r->instances_sum += registry_lease_hash(lease);
 }
 
-void registry_insert(struct registry *r, struct record *record, uint32_t slot, uint32_t stamp,
-                     uint64_t renewed_ms, uint64_t deadline_ms)
+void registry_insert(struct registry *r, struct record *record, uint64_t renewed_ms,
+                     uint64_t deadline_ms)
 {
     struct instance *instance = mem_alloc(sizeof *instance);
-    struct lease *lease = leases_at(&r->leases, slot);
+    struct lease *lease = leases_at(&r->leases, record->slot);
     const char *id = record_id(record);
-    *instance = (struct instance){.record = record, .slot = slot, .stamp = stamp};
+    *instance = (struct instance){.record = record};
     cds_lfht_node_init(&instance->node);
     lease->instance = instance;
-    lease->stamp = stamp;
+    lease->stamp = record->stamp;
     lease->ttl_ms = record->ttl_ms;
     lease->lapsed = record->lapsed;
     lease->bucket = WHEEL_BUCKETS;
     atomic_store_explicit(&lease->renewed_ms, renewed_ms, memory_order_relaxed);
     atomic_store_explicit(&lease->deadline_ms, deadline_ms, memory_order_relaxed);
-    leases_link(&r->leases, slot);
+    leases_link(&r->leases, record->slot);
     TSAN_RELEASE(&registry_readers);
     cds_lfht_add(r->by_id, id_hash(id, strlen(id)), &instance->node);
     void *replaced = ptree_put(&r->work.instances, &r->records_kind, record);
@@ -264,11 +264,11 @@ void registry_remove(struct registry *r, struct instance *instance)
 {
     struct record *record = instance->record;
     r->instances_sum -=
-        record_in_place_hash(record) + registry_lease_hash(leases_at(&r->leases, instance->slot));
+        record_in_place_hash(record) + registry_lease_hash(leases_at(&r->leases, record->slot));
     CHECK(cds_lfht_del(r->by_id, &instance->node) == 0);
     ptree_remove(&r->work.instances, &r->records_kind, record_id(record));
     services_remove(r, record);
-    leases_free_slot(&r->leases, instance->slot);
+    leases_free_slot(&r->leases, record->slot);
     r->work.changed_index = r->work.index;
     registry_record_unref(r, record);
     registry_retire(r, instance);
@@ -277,13 +277,15 @@ void registry_remove(struct registry *r, struct instance *instance)
 void registry_replace(struct registry *r, struct instance *instance, struct record *record)
 {
     struct record *old = instance->record;
-    record->slot = instance->slot;
+    struct lease *lease = leases_at(&r->leases, old->slot);
+    record->slot = old->slot;
+    record->stamp = old->stamp;
     record->index = r->work.index;
     r->instances_sum += record_in_place_hash(record) - record_in_place_hash(old);
     ptree_put(&r->work.instances, &r->records_kind, record);
     services_replace(r, old, record);
-    leases_at(&r->leases, instance->slot)->lapsed = record->lapsed;
-    leases_at(&r->leases, instance->slot)->ttl_ms = record->ttl_ms;
+    lease->lapsed = record->lapsed;
+    lease->ttl_ms = record->ttl_ms;
     r->work.changed_index = r->work.index;
     TSAN_RELEASE(&registry_readers);
     rcu_assign_pointer(instance->record, record);

@@ -125,7 +125,8 @@ enum status registry_restore_instance(struct registry *r, struct record *record,
     rcu_read_lock();
     if (record->index <= said.index && registry_find(r, id, strlen(id)) == NULL &&
         leases_take_this_slot(&r->leases, record->slot)) {
-        registry_insert(r, record, record->slot, stamp, renewed_ms, deadline_ms);
+        record->stamp = stamp;
+        registry_insert(r, record, renewed_ms, deadline_ms);
         r->work.changed_index = said.changed_index;
         r->work.services_index = said.services_index;
         status = ST_OK;

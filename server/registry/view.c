@@ -64,7 +64,8 @@ bool registry_find_lease(const struct registry *r, const char *id, size_t id_len
     if (instance == NULL) {
         return false;
     }
-    *ret_ref = (struct lease_ref){.slot = instance->slot, .stamp = instance->stamp};
+    const struct record *record = rcu_dereference(instance->record);
+    *ret_ref = (struct lease_ref){.slot = record->slot, .stamp = record->stamp};
     return true;
 }
 
