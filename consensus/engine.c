@@ -17,6 +17,9 @@
  * no room for the next one and what is allocated runs out. */
 #define SEGMENT_BYTES    (8u * 1024 * 1024)
 #define CAPACITY_KIB_MIN (6u * 1024)
+/* The first election of a life comes sooner than later ones: a leader that is there says so within
+ * a heartbeat, and pre-votes keep it. */
+#define FIRST_ELECTION_HEARTBEATS 3
 /* Between attempts to hand leadership over. */
 #define TRANSFER_RETRY_MS 1000
 /* Entries that a follower may lag behind and still be ready. */
@@ -63,7 +66,10 @@ static void tune(struct engine *e)
 {
     struct raft *raft = &e->raft;
     raft->tracer = NULL; /* formats every step otherwise */
-    raft_set_election_timeout(raft, e->options.election_timeout_ms);
+    uint32_t first_ms = FIRST_ELECTION_HEARTBEATS * e->options.heartbeat_interval_ms;
+    raft_set_election_timeout(raft, first_ms < e->options.election_timeout_ms
+                                        ? first_ms
+                                        : e->options.election_timeout_ms);
     raft_set_heartbeat_timeout(raft, e->options.heartbeat_interval_ms);
     raft_set_install_snapshot_timeout(raft, INSTALL_SNAPSHOT_TIMEOUT_MS);
     raft_set_pre_vote(raft, true);
@@ -153,6 +159,10 @@ static void observe(struct engine *e)
     }
     if (leader != e->known_leader) {
         leader_changed(e, leader);
+    }
+    if (!e->stood_or_followed && (leader != 0 || raft_state(&e->raft) != RAFT_FOLLOWER)) {
+        e->stood_or_followed = true;
+        raft_set_election_timeout(&e->raft, e->options.election_timeout_ms);
     }
 }
 

@@ -117,6 +117,7 @@ struct leader {
     } flight[ENTRIES_IN_FLIGHT_MAX];
     bool notify; /* the members wait to hear of a commit */
     uint64_t notify_index, notify_term;
+    uint64_t told_index;              /* ... and were told before it was applied here */
     uint64_t sent_index[MEMBERS_MAX]; /* last entry that went to a member, by place */
 };
 
@@ -156,8 +157,9 @@ struct engine {
     struct directory_entry directory[MEMBERS_MAX]; /* place of a member: its row here */
     size_t members;
     uint64_t applied_index;
-    bool unpublished;      /* what was applied cannot be read yet */
-    uint64_t known_leader; /* as last announced */
+    bool unpublished;       /* what was applied cannot be read yet */
+    uint64_t known_leader;  /* as last announced */
+    bool stood_or_followed; /* this life has known a leader or stood for election */
     bool is_leader;
     uint64_t contact_ms;            /* a leader was last heard from */
     uint64_t leader_commit;         /* highest commit index heard of */
@@ -249,6 +251,9 @@ void leader_end(struct engine *e);
 MUST_USE enum status leader_offer(struct engine *e, uint64_t origin, const uint8_t *data,
                                   size_t len);
 void leader_pump(struct engine *e);
+/* The entry is about to be applied: when many follow, as at a start, the members are told of the
+ * commit at once, so that they catch up at the same time. */
+void leader_applying(struct engine *e, uint64_t index);
 void leader_applied(struct engine *e, uint64_t index, uint64_t term);
 uint64_t leader_oldest_ms(const struct engine *e);
 void leader_done(struct leader *l);

@@ -10,6 +10,8 @@
 #include "server/base/mem.h"
 #include "server/base/metric.h"
 
+/* So many entries to apply at once are worth telling the others before, not after. */
+#define CATCH_UP_ENTRIES 64
 /* Room in an entry for its header, stamp and the leader's own operation. */
 #define ENTRY_OVERHEAD_BYTES 1024
 
@@ -235,6 +237,21 @@ void leader_pump(struct engine *e)
     }
     if (e->is_leader) {
         notify(e, proposed);
+    }
+}
+
+void leader_applying(struct engine *e, uint64_t index)
+{
+    struct leader *l = &e->leader;
+    uint64_t commit = raft_commit_index(&e->raft);
+    /* What was observed may be out of date: we are inside of libraft. */
+    bool leads = e->is_leader && raft_state(&e->raft) == RAFT_LEADER;
+    if (leads && commit >= index + CATCH_UP_ENTRIES && l->told_index < commit) {
+        l->told_index = commit;
+        l->notify = true;
+        l->notify_index = commit;
+        l->notify_term = raft_current_term(&e->raft); /* a leader commits by an entry of its own */
+        notify(e, false);
     }
 }
 

@@ -89,6 +89,7 @@ static int machine_apply(struct raft_fsm *fsm, const struct raft_buffer *buf, vo
     }
     uint32_t position = 0;
     size_t at = 0;
+    leader_applying(e, header.index);
     e->app.begin(e->app.ctx, header.index, entry_stamp(buf->base), header.stamp_len);
     for (uint16_t i = 0; i < header.bundles; i++) {
         size_t len;
