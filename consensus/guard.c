@@ -288,13 +288,17 @@ static void keep_commit(const struct guard *g, struct raft_append_entries *m)
     }
 }
 
-/* libraft refuses the vote to the very leader that it still believes in. */
-static void hear_old_leader(const struct guard *g, struct raft_message *message)
+/* A follower of libraft refuses its vote for as long as it believes in a leader: also to that very
+ * leader, and until its own randomised timeout, so that an election waits for the slowest of a
+ * majority. The baseline timeout is what has to pass (section 4.2.3 of the dissertation). */
+static void hear_candidate(const struct guard *g, struct raft_message *message)
 {
+    struct engine *e = g->engine;
     raft_id leader;
     const char *address;
-    raft_leader(&g->engine->raft, &leader, &address);
-    if (leader == message->server_id) {
+    raft_leader(&e->raft, &leader, &address);
+    bool silent = engine_now_ms(e) - e->contact_ms >= e->options.election_timeout_ms;
+    if (raft_state(&e->raft) == RAFT_FOLLOWER && (leader == message->server_id || silent)) {
         message->request_vote.disrupt_leader = true;
     }
 }
@@ -305,7 +309,7 @@ static void deliver(struct guard *g, struct raft_message *message)
         note_leader(g, message->append_entries.term, message->server_id);
         keep_commit(g, &message->append_entries);
     } else if (message->type == RAFT_REQUEST_VOTE) {
-        hear_old_leader(g, message);
+        hear_candidate(g, message);
     } else if (message->type == RAFT_TIMEOUT_NOW) {
         g->disrupt_term = 0;
     }
