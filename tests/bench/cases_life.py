@@ -37,7 +37,6 @@ def gap_rounds(bench, cluster, trials, break_leader, mend):
     """The longest time without an acknowledged write, for each time the leader is broken."""
     rounds = []
     for _ in range(trials):
-        cluster.wait_ready()
         cluster.wait_same_state(60)
         leader = cluster.leader()
         probe = systems.start_bench(
@@ -51,6 +50,7 @@ def gap_rounds(bench, cluster, trials, break_leader, mend):
         rounds.append({"gap_ms": figures["longest_gap_ms"], "requests": figures["requests"],
                        "refused": figures["statuses"].get("503", 0), "broken": figures["broken"],
                        "timed_out": figures["timed_out"], "unsent": figures["unsent"]})
+        cluster.wait_ready()
         bench.say("  gap %.0f ms, %d of %d failed" % (
             figures["longest_gap_ms"], figures["failed"], figures["requests"]))
     return rounds
