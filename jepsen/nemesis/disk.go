@@ -10,6 +10,7 @@ import (
 	"sort"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"muster/jepsen/cluster"
@@ -168,6 +169,9 @@ func (n *Nemesis) powerLoss(who string) (*active, error) {
 		heal: func() error { return n.powerUp(targets) }}, err
 }
 
+// A stuck disk that nobody has felt stays stuck for so much longer, at most.
+const stuckPatience = 20 * time.Second
+
 // stuck: the disk takes nothing for a while. It is thawed by a timer, whatever happens to us.
 func (n *Nemesis) stuck(who string) (*active, error) {
 	targets, err := n.pick(who)
@@ -178,22 +182,32 @@ func (n *Nemesis) stuck(who string) (*active, error) {
 	if err := disk.Freeze(); err != nil {
 		return nil, err
 	}
-	waited, thawed := int64(0), make(chan error, 1)
+	var waited atomic.Int64
+	healed, thawed := make(chan struct{}), make(chan error, 1)
+	isOver := func(until time.Time) bool {
+		select {
+		case <-healed:
+			return true
+		default:
+		}
+		// A member without a majority writes nothing and waits for nothing: others end first.
+		now := time.Now()
+		return now.After(until) && (waited.Load() > 0 || now.After(until.Add(stuckPatience)))
+	}
 	go func() {
-		for end := time.Now().Add(hold); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		for until := time.Now().Add(hold); !isOver(until); time.Sleep(20 * time.Millisecond) {
 			if waitsForDisk(n.cluster.Pid(targets[0])) {
-				waited++
+				waited.Add(1)
 			}
 		}
 		thawed <- disk.Thaw()
 	}()
-	return &active{targets: targets, owned: targets, hold: hold, detail: hold.Round(time.Millisecond).String(),
-		proof: "times that a thread was seen waiting for the disk", felt: func() int64 {
-			err := <-thawed
-			thawed <- err
-			return waited
-		},
-		heal: func() error { return <-thawed }}, nil
+	return &active{targets: targets, owned: targets, hold: hold, detail: hold.Round(time.Millisecond).String(), patient: true,
+		proof: "times that a thread was seen waiting for the disk", felt: waited.Load,
+		heal: func() error {
+			close(healed)
+			return <-thawed
+		}}, nil
 }
 
 // damage changes a file of a stopped replica, which must then refuse to start. It is wiped and joins
