@@ -203,4 +203,33 @@ def million(bench):
         columns, None)
 
 
-CASES = [memory, failover, restart, million]
+def full_load(bench):
+    """Elections that nobody asked for, while writes and reads take all the CPU that there is."""
+    seconds = 30 if bench.quick else 120 * bench.seconds
+    kinds = {
+        "register, 96 clients": ["register", "--instances", "10000", "--services", "1000",
+                                 "--connections", "96"],
+        "heartbeat, 96 clients": ["heartbeat", "--instances", "10000", "--connections", "96"],
+        "list 10, 64 clients": ["discover", "--services", "1000", "--connections", "64"]}
+    with Muster(bench.folder) as cluster:
+        cluster.start()
+        cluster.fill("full", 10000, 1000)
+        delays = [loop_delays(replica) for replica in cluster]
+        changes = sum(metric(replica, "leader_changes_total") for replica in cluster)
+        loads = {name: systems.start_bench(
+            cluster.urls, *arguments, "--prefix", "full", "--reuse", "--duration", "%ds" % seconds)
+            for name, arguments in kinds.items()}
+        rows = {name: systems.finish_bench(load) for name, load in loads.items()}
+        rows["the replicas"] = {
+            "changes": sum(metric(replica, "leader_changes_total")
+                           for replica in cluster) - changes,
+            "delay": max(p99_ms(before, loop_delays(replica))
+                         for before, replica in zip(delays, cluster)),
+        }
+        cluster.wait_same_state(60)
+    bench.add("full_load", "full load for {} s".format(seconds), rows, [
+        ("per_second", "a second"), ("p99", "p99 ms"), ("max", "max ms"), ("failed", "failed"),
+        ("changes", "leader changes"), ("delay", "loop delay p99 <= ms")], None)
+
+
+CASES = [memory, failover, restart, million, full_load]
