@@ -20,6 +20,8 @@
 #define VOTE_RETRY_NS     100000000L
 #define VOTE_SPACE_BYTES  (1024 * 1024)
 #define MESSAGE_BYTES_MAX PEER_FRAME_BYTES_MAX
+/* For so long a follower may be silent in its pipeline. */
+#define PATIENCE_TICKS 3u
 
 struct guard *guard_of(struct raft_io *io)
 {
@@ -474,11 +476,39 @@ void guard_watch(struct guard *g)
     }
 }
 
+/* A leader of libraft ends the pipeline of a follower that has not answered since the tick before
+ * (then entries go out with heartbeats alone), though it sends a heartbeat only when nothing else
+ * went out for as long: with few writes that is every other tick. So it is shown an older one, with
+ * as much more time before it steps down. */
+static void tick_of_leader(struct guard *g)
+{
+    struct raft *raft = &g->engine->raft;
+    const unsigned timeout_ms = raft->election_timeout;
+    const raft_time start = raft->election_timer_start;
+    const raft_time patience_ms = PATIENCE_TICKS * g->engine->options.heartbeat_interval_ms;
+    const raft_time shown = start > patience_ms ? start - patience_ms : 0;
+    raft->election_timer_start = shown;
+    raft->election_timeout = timeout_ms + (unsigned)(start - shown);
+    g->tick(g->io);
+    if (raft_state(raft) == RAFT_LEADER) {
+        raft->election_timeout = timeout_ms;
+    } else {
+        raft_set_election_timeout(raft, timeout_ms); /* its random one was drawn from the longer */
+    }
+    if (raft->election_timer_start == shown) {
+        raft->election_timer_start = start;
+    }
+}
+
 static void guarded_tick(struct raft_io *io)
 {
     struct guard *g = guard_of(io);
     guard_watch(g);
-    g->tick(io);
+    if (raft_state(&g->engine->raft) == RAFT_LEADER) {
+        tick_of_leader(g);
+    } else {
+        g->tick(io);
+    }
 }
 
 static int guarded_start(struct raft_io *io, unsigned msecs, raft_io_tick_cb tick,
