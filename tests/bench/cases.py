@@ -30,6 +30,10 @@ def write_case(bench, name, title, muster_arguments, peer_operation, clients, co
         variants = {"muster": lambda: cluster.load(*muster_arguments(cluster), "--duration",
                                                    bench.duration, "--connections", str(clients))}
         variants["muster"]()  # warm
+        if clients == 1:
+            variants["muster, five a second"] = lambda: cluster.load(
+                *muster_arguments(cluster), "--duration", bench.duration, "--connections", "1",
+                "--rate", "5")
         for peer in bench.peers:
             variants[peer.label(peer_operation)] = peer.runner(peer_operation, clients,
                                                                bench.seconds)
