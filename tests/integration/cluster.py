@@ -44,12 +44,11 @@ def await_true(what, condition, within_s=10, every_s=0.05):
 
 
 def free_ports(count):
-    """Ports below the range that the kernel hands out for outgoing connections."""
+    """Different ports, below the range that the kernel hands out for outgoing connections."""
     held = []
     try:
         while len(held) < count:
-            s = socket.socket()
-            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            s = socket.socket()  # without SO_REUSEADDR, which would give one port twice
             try:
                 s.bind(("127.0.0.1", random.randrange(15000, 32000)))
             except OSError:
