@@ -3,6 +3,7 @@ package cluster
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 const (
 	readyWithin = 30 * time.Second
 	stopWithin  = 30 * time.Second
+	subnets     = 128
 	fakeTime    = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1"
 )
 
@@ -34,6 +36,7 @@ type Processes struct {
 	options Options
 	prefix  string
 	subnet  int
+	claim   net.Listener // of the subnet
 	wire    *wire
 	mu      sync.Mutex
 	all     map[int]*replica
@@ -43,8 +46,12 @@ type Processes struct {
 
 // NewProcesses makes the network and the disks; nothing runs yet.
 func NewProcesses(options Options) (*Processes, error) {
+	subnet, claim, err := claimSubnet()
+	if err != nil {
+		return nil, err
+	}
 	p := &Processes{options: options, all: map[int]*replica{},
-		prefix: fmt.Sprintf("mj%d", os.Getpid()%100000), subnet: 64 + os.Getpid()%128}
+		prefix: fmt.Sprintf("mj%d", os.Getpid()%100000), subnet: subnet, claim: claim}
 	if _, err := os.Stat(fakeTime); err != nil {
 		p.noClock = "libfaketime is missing"
 	} else if !options.Clocks {
@@ -70,6 +77,19 @@ func NewProcesses(options Options) (*Processes, error) {
 	}
 	p.wire = newWire(ports)
 	return p, nil
+}
+
+// claimSubnet gives the second byte of addresses that no other run on this machine has. The claim is a
+// socket without a file, which goes with the process at the latest.
+func claimSubnet() (int, net.Listener, error) {
+	for try := 0; try < subnets; try++ {
+		subnet := 64 + (os.Getpid()+try)%subnets
+		claim, err := net.Listen("unix", fmt.Sprintf("@muster-jepsen-%d", subnet))
+		if err == nil {
+			return subnet, claim, nil
+		}
+	}
+	return 0, nil, errors.New("no subnet is free")
 }
 
 func (p *Processes) namespace(n int) string { return fmt.Sprintf("%s-%d", p.prefix, n) }
@@ -410,4 +430,5 @@ func (p *Processes) Close(keep bool) {
 		p.wire.close()
 	}
 	_ = run("ip", "link", "del", p.bridge())
+	_ = p.claim.Close()
 }
