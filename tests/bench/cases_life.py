@@ -219,13 +219,13 @@ def full_load(bench):
         loads = {name: systems.start_bench(
             cluster.urls, *arguments, "--prefix", "full", "--reuse", "--duration", "%ds" % seconds)
             for name, arguments in kinds.items()}
-        rows = {name: systems.finish_bench(load) for name, load in loads.items()}
-        rows["the replicas"] = {
+        rows = {name: [systems.finish_bench(load)] for name, load in loads.items()}
+        rows["the replicas"] = [{
             "changes": sum(metric(replica, "leader_changes_total")
                            for replica in cluster) - changes,
             "delay": max(p99_ms(before, loop_delays(replica))
                          for before, replica in zip(delays, cluster)),
-        }
+        }]
         cluster.wait_same_state(60)
     bench.add("full_load", "full load for {} s".format(seconds), rows, [
         ("per_second", "a second"), ("p99", "p99 ms"), ("max", "max ms"), ("failed", "failed"),
