@@ -173,8 +173,18 @@ class Replica:
         return self.process.wait(STOP_WITHIN_S)
 
     def pause(self):
+        """Returns when every thread stands still: one that runs does so a little later."""
         self.process.send_signal(signal.SIGSTOP)
         self.paused = True
+        await_true("replica %d stands still" % self.id, self._stands_still, every_s=0.001)
+
+    def _stands_still(self):
+        folder = "/proc/%d/task" % self.process.pid
+        for thread in os.listdir(folder):
+            with open(os.path.join(folder, thread, "stat"), encoding="utf-8") as stat:
+                if stat.read().rpartition(")")[2].split()[0] not in "Tt":
+                    return False
+        return True
 
     def resume(self):
         if self.paused and self.alive():
