@@ -268,8 +268,7 @@ def test_a_reader_that_stops_reading_is_cut_off_and_resumes_without_loss(make_cl
     before = time.monotonic()
     replica.register("web", "others go on")
     assert time.monotonic() - before < 5
-    # Half a minute after the kernel last took something, which a full socket may do once more late.
-    await_true("cut off", lambda: metric(replica, "streams_cut_total") == 1, 150, 0.5)
+    await_true("cut off", lambda: metric(replica, "streams_cut_total") == 1, 60, 0.5)
     told, last = [], None
     with pytest.raises(Ended):
         for id, event, data in stuck:
