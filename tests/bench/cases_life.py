@@ -131,6 +131,19 @@ def p99_ms(before, after):
     return next(late for late, count in counts.items() if count >= 0.99 * total) * 1000
 
 
+def steadiness(cluster):
+    """Gives what to call at the end: how often the leader has changed since now, and how late the
+    loop was."""
+    def changes():
+        return sum(metric(replica, "leader_changes_total") for replica in cluster)
+
+    changes_before = changes()
+    delays_before = [loop_delays(replica) for replica in cluster]
+    return lambda: {"changes": changes() - changes_before,
+                    "delay": max(p99_ms(before, loop_delays(replica))
+                                 for before, replica in zip(delays_before, cluster))}
+
+
 PARTS = 10
 
 
@@ -171,8 +184,7 @@ def million(bench):
     with Muster(bench.folder) as cluster:
         cluster.start()
         filled = fill_beating(bench, cluster, parts, size)
-        delays = [loop_delays(replica) for replica in cluster]
-        changes = sum(metric(replica, "leader_changes_total") for replica in cluster)
+        since = steadiness(cluster)
         beats = start_beats(cluster, parts, size, "%ds" % seconds)
         reading = systems.bench(cluster.urls, "discover", "--prefix", parts[0], "--services",
                                 str(size // 10), "--reuse", "--rate", "500", "--duration",
@@ -185,10 +197,7 @@ def million(bench):
             "failed": sum(beat["failed"] for beat in beats),
             "unsent": sum(beat["unsent"] for beat in beats),
             "lapsed": max(metric(replica, "expired_total") for replica in cluster),
-            "changes": sum(metric(replica, "leader_changes_total")
-                           for replica in cluster) - changes,
-            "delay": max(p99_ms(before, loop_delays(replica))
-                         for before, replica in zip(delays, cluster)),
+            **since(),
             "rss_mib": max(measure.rss_bytes(pid) for pid in cluster.pids) / 2 ** 20,
             "disk_mib": measure.folder_bytes(cluster.data_root) / 3 / 2 ** 20,
             "filled": filled,
@@ -214,18 +223,12 @@ def full_load(bench):
     with Muster(bench.folder) as cluster:
         cluster.start()
         cluster.fill("full", 10000, 1000)
-        delays = [loop_delays(replica) for replica in cluster]
-        changes = sum(metric(replica, "leader_changes_total") for replica in cluster)
+        since = steadiness(cluster)
         loads = {name: systems.start_bench(
             cluster.urls, *arguments, "--prefix", "full", "--reuse", "--duration", "%ds" % seconds)
             for name, arguments in kinds.items()}
         rows = {name: [systems.finish_bench(load)] for name, load in loads.items()}
-        rows["the replicas"] = [{
-            "changes": sum(metric(replica, "leader_changes_total")
-                           for replica in cluster) - changes,
-            "delay": max(p99_ms(before, loop_delays(replica))
-                         for before, replica in zip(delays, cluster)),
-        }]
+        rows["the replicas"] = [since()]
         cluster.wait_same_state(60)
     bench.add("full_load", "full load for {} s".format(seconds), rows, [
         ("per_second", "a second"), ("p99", "p99 ms"), ("max", "max ms"), ("failed", "failed"),
