@@ -153,7 +153,7 @@ static void remind_silent(struct hub *hub, uint64_t now_ms)
 {
     while (!cds_list_empty(&hub->idle)) {
         struct stream *s = cds_list_first_entry(&hub->idle, struct stream, place);
-        if (now_ms - s->moved_ms < SILENCE_MS) {
+        if (clock_elapsed(s->moved_ms, now_ms) < SILENCE_MS) {
             return;
         }
         feed_pass(&s->feed, hub->seen);
@@ -166,12 +166,12 @@ static void cut_stuck(struct hub *hub, uint64_t now_ms)
 {
     while (!cds_list_empty(&hub->active)) {
         struct stream *s = cds_list_first_entry(&hub->active, struct stream, place);
-        if (now_ms - s->moved_ms < STUCK_MS) {
+        if (clock_elapsed(s->moved_ms, now_ms) < STUCK_MS) {
             return;
         }
         metric_add(METRIC_streams_cut_total, 1);
         hub->actions.cut(s);
-        hub_moved(hub, s); /* its end comes soon */
+        hub_moved(hub, s); /* later than now_ms; its end comes soon */
     }
 }
 

@@ -192,7 +192,7 @@ void consensus_status(const struct consensus *c, struct consensus_status *ret_st
         .term = relaxed(&c->term),
         .applied_index = relaxed(&c->applied_index),
         .commit_index = relaxed(&c->commit_index),
-        .last_contact_ms = is_leader || now_ms < contact_ms ? 0 : now_ms - contact_ms,
+        .last_contact_ms = is_leader ? 0 : clock_elapsed(contact_ms, now_ms),
         .caught_up = atomic_load_explicit(&c->caught_up, memory_order_relaxed),
         .has_space = atomic_load_explicit(&c->has_space, memory_order_relaxed),
     };
@@ -201,6 +201,11 @@ void consensus_status(const struct consensus *c, struct consensus_status *ret_st
 const struct consensus_facts *consensus_facts(const struct consensus *c)
 {
     return &c->facts;
+}
+
+static uint64_t since_heard_ms(const struct directory_entry *entry, uint64_t now_ms)
+{
+    return entry->heard_ms == 0 ? UINT64_MAX : clock_elapsed(entry->heard_ms, now_ms);
 }
 
 void consensus_members(const struct consensus *c, struct consensus_member_info *ret_members,
@@ -212,9 +217,7 @@ void consensus_members(const struct consensus *c, struct consensus_member_info *
     for (size_t i = 0; i < c->members_count; i++) {
         const struct directory_entry *entry = &c->directory[i];
         ret_members[i] = entry->info;
-        ret_members[i].last_heard_ms = entry->info.is_self    ? 0
-                                       : entry->heard_ms == 0 ? UINT64_MAX
-                                                              : now_ms - entry->heard_ms;
+        ret_members[i].last_heard_ms = entry->info.is_self ? 0 : since_heard_ms(entry, now_ms);
     }
     pthread_mutex_unlock(&shared->mutex);
     *ret_count = c->members_count;

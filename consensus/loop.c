@@ -273,8 +273,7 @@ static void on_tick(uv_timer_t *tick)
     if (c->closing) {
         return;
     }
-    metric_observe_us(HISTOGRAM_loop_delay_seconds,
-                      now_ns > c->expected_ns ? (now_ns - c->expected_ns) / 1000 : 0);
+    metric_observe_us(HISTOGRAM_loop_delay_seconds, clock_elapsed(c->expected_ns, now_ns) / 1000);
     c->expected_ns = now_ns + TICK_MS * 1000000ull;
     drain(c);
     engine_tick(&c->engine);

@@ -50,7 +50,7 @@ static void note_success(struct load *load, uint64_t now_ns)
 {
     uint64_t last_ns =
         atomic_exchange_explicit(&load->last_success_ns, now_ns, memory_order_relaxed);
-    uint64_t gap_ns = now_ns > last_ns ? now_ns - last_ns : 0;
+    uint64_t gap_ns = clock_elapsed(last_ns, now_ns);
     uint64_t longest_ns = atomic_load_explicit(&load->gap_ns, memory_order_relaxed);
     while (gap_ns > longest_ns &&
            !atomic_compare_exchange_weak_explicit(&load->gap_ns, &longest_ns, gap_ns,

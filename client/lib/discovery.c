@@ -371,8 +371,7 @@ static enum muster_error await_copy(struct service *service, uint32_t timeout_ms
 static uint64_t age_of(const struct service *service)
 {
     uint64_t now_ms = clock_monotonic_ms();
-    uint64_t fresh_ms = atomic_load(&service->fresh_ms);
-    uint64_t age_ms = now_ms > fresh_ms ? now_ms - fresh_ms : 0;
+    uint64_t age_ms = clock_elapsed(atomic_load(&service->fresh_ms), now_ms);
     return service->current && age_ms < CURRENT_MS ? 0 : age_ms;
 }
 

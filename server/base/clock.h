@@ -9,6 +9,12 @@
 /* Milliseconds and nanoseconds of CLOCK_MONOTONIC: for durations, never for people. */
 uint64_t clock_monotonic_ms(void);
 uint64_t clock_monotonic_ns(void);
+/* From `since` to `now`; 0 when `since` is the later one, as it may be when `now` was read before.
+ * (A plain difference would be centuries.) */
+static inline uint64_t clock_elapsed(uint64_t since, uint64_t now)
+{
+    return now > since ? now - since : 0;
+}
 /* Milliseconds since 1970 in UTC: for people, never for decisions. */
 int64_t clock_wall_ms(void);
 

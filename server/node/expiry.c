@@ -47,9 +47,10 @@ void expiry_leadership(struct node *node, bool leader)
 
 /* Takes cluster time up to this moment. Time that does not count is gone for good: it would shorten
  * the leases that were renewed in it. */
-static void count_time(struct node *node, uint64_t now_ms)
+static void count_time(struct node *node)
 {
     struct expiry *x = &node->expiry;
+    uint64_t now_ms = clock_monotonic_ms();
     uint64_t step_ms = now_ms - x->counted_ms;
     struct consensus_status status;
     consensus_status(node->consensus, &status);
@@ -70,7 +71,7 @@ static void count_time(struct node *node, uint64_t now_ms)
 uint64_t expiry_stamp_ms(struct node *node)
 {
     struct expiry *x = &node->expiry;
-    count_time(node, clock_monotonic_ms());
+    count_time(node);
     if (x->clock_ms > x->stamped_ms) {
         x->stamped_ms = x->clock_ms;
     }
@@ -85,7 +86,7 @@ static uint32_t allowance(struct node *node, uint64_t now_ms)
     if (most < BRAKE_COUNT_MIN) {
         most = BRAKE_COUNT_MIN;
     }
-    if (now_ms - x->window_ms >= BRAKE_WINDOW_MS) {
+    if (clock_elapsed(x->window_ms, now_ms) >= BRAKE_WINDOW_MS) {
         x->window_ms = now_ms;
         x->window_lapsed = 0;
     }
@@ -110,10 +111,10 @@ void expiry_tick(struct node *node, uint64_t now_ms)
     if (!x->leads) {
         return;
     }
-    if (now_ms - x->seen_ms > PAUSE_MS) {
+    if (clock_elapsed(x->seen_ms, now_ms) > PAUSE_MS) {
         x->grace_until_ms = now_ms + node->grace_ms;
     }
-    count_time(node, now_ms);
+    count_time(node);
     x->seen_ms = now_ms;
     if (x->proposed) {
         return;

@@ -481,8 +481,7 @@ void consensus_status(const struct consensus *c, struct consensus_status *ret_st
     uint64_t contact_ms = c->status.last_contact_ms;
     *ret_status = c->status;
     ret_status->has_space = c->status.has_space || plant_is(PLANT_full_disk_counts);
-    ret_status->last_contact_ms =
-        c->status.is_leader || now_ms < contact_ms ? 0 : now_ms - contact_ms;
+    ret_status->last_contact_ms = c->status.is_leader ? 0 : clock_elapsed(contact_ms, now_ms);
 }
 
 const struct consensus_facts *consensus_facts(const struct consensus *c)
