@@ -166,6 +166,7 @@ struct engine {
     struct consensus_op first_read; /* of this life */
     bool caught_up;                 /* it was answered */
     uint64_t log_bytes;             /* since the last snapshot */
+    uint64_t snapshot_bytes;        /* of the last one, taken here or received; 0: none yet */
     uint64_t log_entries;
     uint64_t started_ms;
     uint64_t info_sent_ms;

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "consensus/engine.h"
+#include "consensus/guard_election.h"
 #include "consensus/guard_load.h"
 #include "consensus/guard_snapshot.h"
 #include "consensus/message.h"
@@ -20,8 +21,6 @@
 #define VOTE_RETRY_NS     100000000L
 #define VOTE_SPACE_BYTES  (1024 * 1024)
 #define MESSAGE_BYTES_MAX PEER_FRAME_BYTES_MAX
-/* For so long a follower may be silent in its pipeline. */
-#define PATIENCE_TICKS 3u
 
 struct guard *guard_of(struct raft_io *io)
 {
@@ -290,28 +289,13 @@ static void keep_commit(const struct guard *g, struct raft_append_entries *m)
     }
 }
 
-/* A follower of libraft refuses its vote for as long as it believes in a leader: also to that very
- * leader, and until its own randomised timeout, so that an election waits for the slowest of a
- * majority. The baseline timeout is what has to pass (section 4.2.3 of the dissertation). */
-static void hear_candidate(const struct guard *g, struct raft_message *message)
-{
-    struct engine *e = g->engine;
-    raft_id leader;
-    const char *address;
-    raft_leader(&e->raft, &leader, &address);
-    bool silent = engine_now_ms(e) - e->contact_ms >= e->options.election_timeout_ms;
-    if (raft_state(&e->raft) == RAFT_FOLLOWER && (leader == message->server_id || silent)) {
-        message->request_vote.disrupt_leader = true;
-    }
-}
-
 static void deliver(struct guard *g, struct raft_message *message)
 {
     if (message->type == RAFT_APPEND_ENTRIES) {
         note_leader(g, message->append_entries.term, message->server_id);
         keep_commit(g, &message->append_entries);
     } else if (message->type == RAFT_REQUEST_VOTE) {
-        hear_candidate(g, message);
+        guard_hear_candidate(g, message);
     } else if (message->type == RAFT_TIMEOUT_NOW) {
         g->disrupt_term = 0;
     }
@@ -388,7 +372,7 @@ bool guard_receive(struct guard *g, uint64_t from, const char *address, const ui
     message.server_id = from;
     message.server_address = address;
     check_lost_log(g, &message);
-    if (is_old_rejection(g, &message)) {
+    if (is_old_rejection(g, &message) || guard_goes_before(g, &message)) {
         message_done(&message);
     } else if (message.type == RAFT_TIMEOUT_NOW) {
         g->lead = message;
@@ -476,39 +460,11 @@ void guard_watch(struct guard *g)
     }
 }
 
-/* A leader of libraft ends the pipeline of a follower that has not answered since the tick before
- * (then entries go out with heartbeats alone), though it sends a heartbeat only when nothing else
- * went out for as long: with few writes that is every other tick. So it is shown an older one, with
- * as much more time before it steps down. */
-static void tick_of_leader(struct guard *g)
-{
-    struct raft *raft = &g->engine->raft;
-    const unsigned timeout_ms = raft->election_timeout;
-    const raft_time start = raft->election_timer_start;
-    const raft_time patience_ms = PATIENCE_TICKS * g->engine->options.heartbeat_interval_ms;
-    const raft_time shown = start > patience_ms ? start - patience_ms : 0;
-    raft->election_timer_start = shown;
-    raft->election_timeout = timeout_ms + (unsigned)(start - shown);
-    g->tick(g->io);
-    if (raft_state(raft) == RAFT_LEADER) {
-        raft->election_timeout = timeout_ms;
-    } else {
-        raft_set_election_timeout(raft, timeout_ms); /* its random one was drawn from the longer */
-    }
-    if (raft->election_timer_start == shown) {
-        raft->election_timer_start = start;
-    }
-}
-
 static void guarded_tick(struct raft_io *io)
 {
     struct guard *g = guard_of(io);
     guard_watch(g);
-    if (raft_state(&g->engine->raft) == RAFT_LEADER) {
-        tick_of_leader(g);
-    } else {
-        g->tick(io);
-    }
+    guard_tick(g);
 }
 
 static int guarded_start(struct raft_io *io, unsigned msecs, raft_io_tick_cb tick,

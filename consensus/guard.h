@@ -53,6 +53,7 @@ struct guard {
     struct guard_send *failed; /* sends whose callback is still owed */
     void **loaded;             /* memory of entries that libraft has yet to take; NULL: none */
     size_t loaded_count;
+    uint64_t ticked_ms; /* when libraft was last told that time passes; 0: not yet */
     bool closing;
     char load_error[512]; /* why load() refused; "" when it did not */
 };

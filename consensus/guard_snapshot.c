@@ -95,6 +95,7 @@ static void encoded(struct engine_work *work)
     struct guard *g = p->guard;
     g->encoding_snapshot = false;
     machine_snapshot_release(g->engine, p->taken);
+    g->engine->snapshot_bytes = p->encoded.len;
     if (p->encoded.overflowed) {
         g->engine->env.fatal(g->engine->env.ctx, "the state is too large for a snapshot");
     }

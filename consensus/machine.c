@@ -65,13 +65,23 @@ static uint32_t apply_bundle(struct engine *e, uint64_t index, const uint8_t *da
     return position + header.count;
 }
 
+/* A large snapshot is worth a longer log: with a fixed length each byte of log would cost the more
+ * writing of snapshots the larger the state is. */
+static uint64_t log_bytes_most(const struct engine *e)
+{
+    uint64_t share = e->snapshot_bytes / SNAPSHOT_LOG_SHARE;
+    bool is_large = share > SNAPSHOT_LOG_BYTES_DEFAULT;
+    return is_large && share > e->options.snapshot_log_bytes ? share
+                                                             : e->options.snapshot_log_bytes;
+}
+
 /* When the log has grown by enough, libraft is told to take a snapshot at its next chance. */
 static void count_log(struct engine *e, size_t len)
 {
     e->log_bytes += len;
     e->log_entries++;
     metric_set(METRIC_log_bytes, (int64_t)e->log_bytes);
-    if (e->log_bytes >= e->options.snapshot_log_bytes && !e->guard.storing_snapshot) {
+    if (e->log_bytes >= log_bytes_most(e) && !e->guard.storing_snapshot) {
         raft_set_snapshot_threshold(&e->raft, 1);
     }
 }
@@ -186,6 +196,7 @@ static enum status restore(struct engine *e, const uint8_t *data, size_t len)
         load_u64(data + 8) != e->options.cluster_id) {
         return ST_CORRUPT;
     }
+    size_t bytes = len;
     uint64_t index = load_u64(data + 16);
     data += SNAPSHOT_HEADER_BYTES;
     len -= SNAPSHOT_HEADER_BYTES;
@@ -197,6 +208,7 @@ static enum status restore(struct engine *e, const uint8_t *data, size_t len)
         e->sessions = sessions;
         e->applied_index = index;
         e->log_bytes = e->log_entries = 0;
+        e->snapshot_bytes = bytes;
         e->unpublished = false;
     }
     return status;

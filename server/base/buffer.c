@@ -52,7 +52,8 @@ bool buffer_reserve(struct buffer *b, size_t len)
 
 void buffer_append(struct buffer *b, const void *data, size_t len)
 {
-    if (len > 0 && buffer_reserve(b, len)) {
+    bool fits = !b->overflowed && len <= b->capacity - b->len; /* as nearly always */
+    if (len > 0 && (fits || buffer_reserve(b, len))) {
         memcpy(b->data + b->len, data, len);
         b->len += len;
     }

@@ -81,6 +81,7 @@
 /* --- disk --- */
 #define SNAPSHOT_LOG_BYTES_DEFAULT (32 * 1024 * 1024)
 #define SNAPSHOT_LOG_BYTES_MIN     (64 * 1024)
+#define SNAPSHOT_LOG_SHARE         2 /* of a large snapshot, as log before the next */
 
 static_assert(OP_BYTES_MAX < BUNDLE_BYTES_MAX, "a bundle holds any op");
 static_assert(EVENT_TEXT_BYTES_MAX >

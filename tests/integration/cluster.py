@@ -221,6 +221,13 @@ class Replica:
         state = self.health()["state"]
         return state["index"], state["hash"]
 
+    def metric(self, name):
+        """The value of the metric `muster_<name>`, one without labels."""
+        for line in self.get("/metrics").body.decode().splitlines():
+            if line.startswith("muster_%s " % name):
+                return float(line.split()[1])
+        raise AssertionError("no metric " + name)
+
     def is_leader(self):
         try:
             return self.health()["role"] == "leader"

@@ -31,13 +31,8 @@ def report(servers, *arguments, **settings):
     return json.loads(done.stdout)
 
 
-def metric(replica, name):
-    text = replica.get("/metrics").body.decode()
-    return int(re.search(r"^muster_%s (\d+)$" % name, text, re.MULTILINE).group(1))
-
-
 def total(cluster, name):
-    return sum(metric(r, name) for r in cluster)
+    return sum(r.metric(name) for r in cluster)
 
 
 def instances_of(cluster, prefix):
@@ -162,8 +157,8 @@ def test_an_interrupt_ends_it_with_figures_and_a_clean_registry(shared, name):
         command([r.url for r in shared], "discover", "--duration", "10m", "--prefix", name,
                 "--output", "json"),
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, env=clean_environment())
-    served = metric(shared[0], "http_requests_total") + 300
-    await_true("load", lambda: metric(shared[0], "http_requests_total") > served, 30)
+    served = shared[0].metric("http_requests_total") + 300
+    await_true("load", lambda: shared[0].metric("http_requests_total") > served, 30)
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate(timeout=30)
     assert process.returncode == DONE and json.loads(out)["succeeded"] > 0, out

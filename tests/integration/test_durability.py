@@ -105,6 +105,21 @@ def test_everything_survives_kill_9_with_many_snapshots(make_cluster):
     assert {id: i["port"] for id, i in replica.instances().items()} == expected
 
 
+def test_a_large_snapshot_is_not_written_again_for_a_little_log(make_cluster):
+    """Else each change would cost the more writing the larger the registry is."""
+    replica = make_cluster(1, "--snapshot-log-bytes", "1MiB", "--events-kept", "256").start()[0]
+    pad = {"pad%d" % n: "x" * 500 for n in range(60)}
+    fill(replica, 2600, metadata=pad)
+    await_true("a large snapshot", lambda: max(map(os.path.getsize, snapshots(replica))) > 64 << 20)
+    taken = replica.metric("snapshots_taken_total")
+    for n in range(200):
+        replica.register("more", id="more-%d" % (n % 10), port=1 + n, metadata=pad)
+    assert replica.metric("snapshots_taken_total") <= taken + 1
+    replica.kill()
+    replica.start().wait_ready()
+    assert len(replica.instances()) == 2610
+
+
 def test_a_lease_goes_on_after_a_restart_of_everything(make_cluster):
     """Time in which nobody ran does not count, and the rest of the lease still does."""
     replica = make_cluster(1).start()[0]

@@ -48,6 +48,21 @@ def test_kill_9_of_the_leader_loses_no_acknowledged_write_and_writes_go_on(make_
     assert_all_there(writers.acknowledged, leader)
 
 
+def test_a_pause_of_the_whole_machine_elects_nobody(make_cluster):
+    """As when its host moves it: each of them has not heard the others for longer than a timeout."""
+    cluster = make_cluster(3).start()
+    leader, term = cluster.leader(), cluster[0].metric("term")
+    for _ in range(8):
+        for replica in cluster:
+            replica.pause()
+        time.sleep(0.9)
+        for replica in cluster:
+            replica.resume()
+        time.sleep(0.5)
+    assert cluster.leader() is leader
+    assert [replica.metric("term") for replica in cluster] == [term] * 3
+
+
 def test_kill_9_of_all_three_under_writes_loses_no_acknowledged_write(make_cluster):
     cluster = make_cluster(3).start()
     acknowledged = {}

@@ -11,13 +11,6 @@ from cluster import await_true
 from streams import Ended, Follower, Stream
 
 
-def metric(replica, name):
-    for line in replica.get("/metrics").body.decode().splitlines():
-        if line.startswith("muster_%s " % name):
-            return float(line.split()[1])
-    raise AssertionError("no metric " + name)
-
-
 def kinds(events):
     return [event for _, event, _ in events]
 
@@ -121,8 +114,8 @@ def test_a_past_that_is_gone_is_said_to_be_with_the_index_to_list_at(make_cluste
     first = replica.register("web", "web-first")["index"]
     for n in range(30):
         replica.register("web", "web-%d" % n)
-    assert metric(replica, "events_kept") == 16
-    assert metric(replica, "events_oldest_index") > first
+    assert replica.metric("events_kept") == 16
+    assert replica.metric("events_oldest_index") > first
     with Stream(replica.http_port, last_id="%d.0" % first) as stream:
         id, event, data = stream.until("reset")[-1]
         listed = replica.get("/instances?min_index=%d" % data["index"]).json["instances"]
@@ -268,7 +261,7 @@ def test_a_reader_that_stops_reading_is_cut_off_and_resumes_without_loss(make_cl
     before = time.monotonic()
     replica.register("web", "others go on")
     assert time.monotonic() - before < 5
-    await_true("cut off", lambda: metric(replica, "streams_cut_total") == 1, 60, 0.5)
+    await_true("cut off", lambda: replica.metric("streams_cut_total") == 1, 60, 0.5)
     told, last = [], None
     with pytest.raises(Ended):
         for id, event, data in stuck:
@@ -299,11 +292,11 @@ def test_streams_end_in_order_when_the_replica_stops(make_cluster):
 def test_clients_that_leave_are_forgotten(make_cluster):
     cluster = make_cluster(1).start()
     streams = [Stream(cluster[0].http_port) for _ in range(50)]
-    await_true("50 streams", lambda: metric(cluster[0], "streams") == 50)
+    await_true("50 streams", lambda: cluster[0].metric("streams") == 50)
     for stream in streams:
         stream.connection.sock.shutdown(socket.SHUT_RDWR)
         stream.close()
-    await_true("none", lambda: metric(cluster[0], "streams") == 0)
+    await_true("none", lambda: cluster[0].metric("streams") == 0)
 
 
 def test_2000_streams_are_told_at_once_and_others_are_served_meanwhile(make_cluster):
@@ -317,8 +310,8 @@ def test_2000_streams_are_told_at_once_and_others_are_served_meanwhile(make_clus
     # The first ones may have been reminded while the last ones were opened.
     assert all(stream.until("registered")[-1][2]["instance"]["id"] == "web-1"
                for stream in streams)
-    assert metric(replica, "streams") == 2000
-    await_true("measured", lambda: metric(replica, "stream_delay_seconds_count") >= 1)
+    assert replica.metric("streams") == 2000
+    await_true("measured", lambda: replica.metric("stream_delay_seconds_count") >= 1)
     for stream in streams:
         stream.close()
 

@@ -14,6 +14,7 @@
 
 #define THOROUGH_EVERY 3000 /* calls, at most */
 #define STOP_MOST_MS   3000 /* beyond the write timeout */
+#define SAME_MOMENT_NS (50 * MS)
 
 static struct {
     uint64_t *leaders; /* by term */
@@ -21,6 +22,10 @@ static struct {
     struct {
         uint64_t term, vote;
     } votes[MEMBERS_MAX + 1];
+    struct {
+        uint64_t term, at_ns;
+        bool several;
+    } stood;
 } seen;
 
 /* --- elections --- */
@@ -33,12 +38,34 @@ void checks_term_stored(const struct member *m, uint64_t old, uint64_t new)
     }
 }
 
+static bool had_leader(uint64_t term)
+{
+    return term < seen.capacity && seen.leaders[term] != 0;
+}
+
+/* Two that stand in one term at the same moment may keep each other from winning it. */
+static void note_candidate(uint64_t term)
+{
+    if (term > seen.stood.term) {
+        bool split = seen.stood.several && !had_leader(seen.stood.term);
+        figures.votes_split += split;
+        seen.stood.term = term;
+        seen.stood.at_ns = world_now_ns();
+        seen.stood.several = false;
+    } else if (term == seen.stood.term && world_now_ns() - seen.stood.at_ns < SAME_MOMENT_NS) {
+        seen.stood.several = true;
+    }
+}
+
 void checks_vote_stored(struct member *m, uint64_t term, uint64_t vote)
 {
     if (seen.votes[m->id].term == term && seen.votes[m->id].vote != 0 &&
         seen.votes[m->id].vote != vote) {
         world_violation("one_vote_a_term", "member %" PRIu64 " votes twice in term %" PRIu64, m->id,
                         term);
+    }
+    if (vote == m->id && (seen.votes[m->id].term != term || seen.votes[m->id].vote != vote)) {
+        note_candidate(term);
     }
     seen.votes[m->id].term = term;
     seen.votes[m->id].vote = vote;

@@ -51,6 +51,7 @@ extern struct options options;
     X(disk_faults)                                                                                 \
     X(clock_faults)                                                                                \
     X(elections)                                                                                   \
+    X(votes_split)                                                                                 \
     X(entries)                                                                                     \
     X(snapshots_stored)                                                                            \
     X(snapshots_installed)                                                                         \
