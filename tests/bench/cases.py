@@ -23,31 +23,32 @@ def fresh(prefix):
 fresh.count = 0
 
 
-def write_case(bench, name, title, muster_arguments, peer_operation, clients, columns=COLUMNS):
-    """One kind of write, beside the same of each peer that runs."""
+def write_case(bench, name, title, muster_arguments, peer_operations, clients, at_rates=()):
+    """One kind of write, as fast as it goes and at some rates, beside the same of each peer."""
     with Muster(bench.folder) as cluster:
         cluster.start()
-        variants = {"muster": lambda: cluster.load(*muster_arguments(cluster), "--duration",
-                                                   bench.duration, "--connections", str(clients))}
-        variants["muster"]()  # warm
-        if clients == 1:
-            variants["muster, five a second"] = lambda: cluster.load(
-                *muster_arguments(cluster), "--duration", bench.duration, "--connections", "1",
-                "--rate", "5")
+
+        def load(*rate):
+            return cluster.load(*muster_arguments(cluster), "--duration", bench.duration,
+                                "--connections", str(clients), *rate)
+        load()  # warm
+        variants = {"muster": load}
+        for rate in at_rates:
+            variants["muster, %d a second" % rate] = lambda rate=rate: load("--rate", str(rate))
         for peer in bench.peers:
-            variants[peer.label(peer_operation)] = peer.runner(peer_operation, clients,
-                                                               bench.seconds)
-        bench.alternate(name, title, variants, columns)
+            for operation in filter(peer.can, peer_operations):
+                variants[peer.label(operation)] = peer.runner(operation, clients, bench.seconds)
+        bench.alternate(name, title, variants, COLUMNS)
 
 
 def register_256(bench):
     write_case(bench, "register_256", "register, 256 clients over all replicas",
-               lambda _: ["register", "--prefix", fresh("r"), "--keep"], "register", 256)
+               lambda _: ["register", "--prefix", fresh("r"), "--keep"], ["register"], 256)
 
 
 def register_1(bench):
     write_case(bench, "register_1", "register, 1 client",
-               lambda _: ["register", "--prefix", fresh("r"), "--keep"], "register", 1)
+               lambda _: ["register", "--prefix", fresh("r"), "--keep"], ["register"], 1, [5])
 
 
 def heartbeat_256(bench):
@@ -56,7 +57,7 @@ def heartbeat_256(bench):
             cluster.fill("hb", 1000, 1)
         return ["heartbeat", "--prefix", "hb", "--reuse"]
     write_case(bench, "heartbeat_256", "heartbeat of one, 256 clients over all replicas",
-               arguments, "heartbeat", 256)
+               arguments, ["heartbeat", "ping"], 256)
 
 
 def heartbeat_batch(bench):

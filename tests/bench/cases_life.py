@@ -111,11 +111,6 @@ def wrote(replica):
         return False
 
 
-def metric(replica, name):
-    text = replica.get("/metrics").body.decode()
-    return int(re.search(r"^muster_%s (\d+)$" % name, text, re.MULTILINE).group(1))
-
-
 def loop_delays(replica):
     """How often the loop's timer fired at most so many seconds late, by that."""
     text = replica.get("/metrics").body.decode()
@@ -135,7 +130,7 @@ def steadiness(cluster):
     """Gives what to call at the end: how often the leader has changed since now, and how late the
     loop was."""
     def changes():
-        return sum(metric(replica, "leader_changes_total") for replica in cluster)
+        return sum(replica.metric("leader_changes_total") for replica in cluster)
 
     changes_before = changes()
     delays_before = [loop_delays(replica) for replica in cluster]
@@ -196,7 +191,7 @@ def million(bench):
             "max": max(beat["max"] for beat in beats),
             "failed": sum(beat["failed"] for beat in beats),
             "unsent": sum(beat["unsent"] for beat in beats),
-            "lapsed": max(metric(replica, "expired_total") for replica in cluster),
+            "lapsed": max(replica.metric("expired_total") for replica in cluster),
             **since(),
             "rss_mib": max(measure.rss_bytes(pid) for pid in cluster.pids) / 2 ** 20,
             "disk_mib": measure.folder_bytes(cluster.data_root) / 3 / 2 ** 20,

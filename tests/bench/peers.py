@@ -2,7 +2,7 @@
 durability and time-outs.
 
 etcd is driven through its HTTP/JSON gateway, which costs more than its gRPC. ZooKeeper is driven
-through its own C client (zkload.c).
+through its own C client (zkload.c), pings by its protocol (zkping.c).
 """
 import base64
 import json
@@ -149,6 +149,7 @@ class ZooKeeper(Peer):
     operations = {
         "register": "create ephemeral of 200 B (zkload)",
         "heartbeat": "setData of 5 B (zkload)",
+        "ping": "session ping, not in the log (zkping)",
         "list": "getChildren and 10 getData on all members (zkload)",
     }
 
@@ -184,13 +185,15 @@ class ZooKeeper(Peer):
             return False
 
     def runner(self, operation, clients, seconds):
-        program = os.path.join(systems.BUILD, "bench_zkload")
+        program = "bench_zkping" if operation == "ping" else "bench_zkload"
+        command = [os.path.join(systems.BUILD, program), self.members]
+        command += [] if operation == "ping" else [operation]
 
         def load(seconds):
-            done = subprocess.run([program, self.members, operation, str(clients), str(seconds)],
-                                  capture_output=True, text=True, timeout=seconds + 90, check=False)
+            done = subprocess.run([*command, str(clients), str(seconds)], capture_output=True,
+                                  text=True, timeout=seconds + 90, check=False)
             if done.returncode != 0:
-                raise RuntimeError("zkload %s: %s" % (operation, done.stderr))
+                raise RuntimeError("%s %s: %s" % (program, operation, done.stderr))
             return json.loads(done.stdout)
         load(WARM_UP_S)
         return lambda: measure.with_cpu(self.pids, lambda: load(seconds))
