@@ -172,7 +172,7 @@ func (n *Nemesis) powerLoss(who string) (*active, error) {
 // A stuck disk that nobody has felt stays stuck for so much longer, at most.
 const stuckPatience = 20 * time.Second
 
-// stuck: the disk takes nothing for a while. It is thawed by a timer, whatever happens to us.
+// stuck: the disk takes nothing for a while, and then until somebody has waited for it.
 func (n *Nemesis) stuck(who string) (*active, error) {
 	targets, err := n.pick(who)
 	if err != nil {

@@ -180,10 +180,13 @@ class Replica:
 
     def _stands_still(self):
         folder = "/proc/%d/task" % self.process.pid
-        for thread in os.listdir(folder):
-            with open(os.path.join(folder, thread, "stat"), encoding="utf-8") as stat:
-                if stat.read().rpartition(")")[2].split()[0] not in "Tt":
-                    return False
+        try:
+            for thread in os.listdir(folder):
+                with open(os.path.join(folder, thread, "stat"), encoding="utf-8") as stat:
+                    if stat.read().rpartition(")")[2].split()[0] not in "Tt":
+                        return False
+        except (FileNotFoundError, ProcessLookupError):
+            return False  # a thread that ended before its turn came
         return True
 
     def resume(self):
