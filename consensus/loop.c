@@ -334,12 +334,14 @@ static bool open_engine(struct consensus *c, char *error, size_t error_size)
     };
     char sentence[512];
     bootstrap_transport(&c->transport);
-    if (!segments_check(storage_raft_dir(c->storage), sentence, sizeof sentence)) {
+    const char *raft_dir = storage_raft_dir(c->storage);
+    if (!segments_mend(raft_dir, sentence, sizeof sentence) ||
+        !segments_check(raft_dir, sentence, sizeof sentence)) {
         refuse(c, sentence, error, error_size);
         return false;
     }
-    if (raft_uv_init(&c->io, &c->loop, storage_raft_dir(c->storage), &c->transport) != 0) {
-        (void)snprintf(error, error_size, "%s: %s", storage_raft_dir(c->storage), c->io.errmsg);
+    if (raft_uv_init(&c->io, &c->loop, raft_dir, &c->transport) != 0) {
+        (void)snprintf(error, error_size, "%s: %s", raft_dir, c->io.errmsg);
         return false;
     }
     raft_uv_set_auto_recovery(&c->io, false);

@@ -5,14 +5,18 @@
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "server/base/buffer.h"
+#include "server/base/log.h"
 
 #define SEGMENT_BYTES (8 * 1024 * 1024) /* as libraft's backend allocates them */
 #define OPEN_PREFIX   "open-"
+/* A closed one is named by its first and its last index, sixteen digits each. */
+#define INDEX_DIGITS 16
 /* Its format, version 1 (libraft's uv_encoding.h). */
 #define SEGMENT_HEAD_BYTES 8
 #define BATCH_HEAD_BYTES   16
@@ -85,6 +89,49 @@ static bool is_cut_short(int dir, const char *name)
     }
     (void)close(fd);
     return cut;
+}
+
+static int is_closed(const struct dirent *entry)
+{
+    const char *name = entry->d_name;
+    return strspn(name, "0123456789") == INDEX_DIGITS && name[INDEX_DIGITS] == '-' &&
+           strspn(name + INDEX_DIGITS + 1, "0123456789") == INDEX_DIGITS &&
+           name[2 * INDEX_DIGITS + 1] == '\0';
+}
+
+static bool remove_shorter(int dir, struct dirent *const *closed, int count)
+{
+    for (int i = 0; i + 1 < count; i++) {
+        const char *name = closed[i]->d_name;
+        if (strncmp(name, closed[i + 1]->d_name, INDEX_DIGITS) != 0) {
+            continue;
+        }
+        log_write(LOG_WARN, "disk", "took back a cut of the log that was interrupted",
+                  "removed=\"%s\" kept=\"%s\"", name, closed[i + 1]->d_name);
+        if (unlinkat(dir, name, 0) != 0 || fsync(dir) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool segments_mend(const char *raft_dir, char *error, size_t error_size)
+{
+    struct dirent **closed = NULL;
+    int dir = open(raft_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int count = dir < 0 ? -1 : scandir(raft_dir, &closed, is_closed, alphasort);
+    bool mended = count >= 0 && remove_shorter(dir, closed, count);
+    if (!mended) {
+        (void)snprintf(error, error_size, "the log cannot be mended: %s", strerror(errno));
+    }
+    for (int i = 0; i < count; i++) {
+        free(closed[i]);
+    }
+    free(closed);
+    if (dir >= 0) {
+        (void)close(dir);
+    }
+    return mended;
 }
 
 bool segments_check(const char *raft_dir, char *error, size_t error_size)

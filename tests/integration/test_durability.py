@@ -164,15 +164,17 @@ def test_a_missing_segment_is_never_a_silent_loss(make_cluster, end):
     print(start_and_see(replica, expected))
 
 
-def end_of_batches(segment):
-    """Where the last batch of entries ends."""
+def end_of_batches(segment, before=0):
+    """Where the last batch of entries ends, or one so many before it."""
     with open(segment, "rb") as file:
         data = file.read()
+    ends = [8]
     at = 8
     while at + 16 <= len(data) and (count := struct.unpack_from("<Q", data, at + 8)[0]) > 0:
         lengths = [struct.unpack_from("<I", data, at + 16 + 16 * n + 12)[0] for n in range(count)]
         at += 16 + 16 * count + sum(lengths)
-    return at
+        ends.append(at)
+    return ends[-1 - before]
 
 
 def test_a_replica_killed_while_it_closes_a_segment_starts_again(make_cluster):
@@ -183,6 +185,24 @@ def test_a_replica_killed_while_it_closes_a_segment_starts_again(make_cluster):
     segment = next(s for s in sorted(segments(replica)) if end_of_batches(s) > 1000)
     truncate(segment, end_of_batches(segment))
     assert start_and_see(replica, expected) == "everything"
+
+
+@pytest.mark.parametrize("written", ["all", "half", "nothing"])
+def test_a_replica_that_dies_while_its_log_is_cut_starts_again(make_cluster, written):
+    """The shorter segment is written under its own name before the longer one is removed. With a
+    snapshot and a segment before both: then it was refused."""
+    replica = make_cluster(1, "--snapshot-log-bytes", "65536").start()[0]
+    expected = fill(replica, 150, metadata={"pad": "x" * 500})
+    await_true("a snapshot", lambda: snapshots(replica))
+    assert replica.stop() == 0
+    longer = segments(replica)[-1]
+    first, last = os.path.basename(longer).split("-")
+    shorter = os.path.join(os.path.dirname(longer), "%s-%016d" % (first, int(last) - 1))
+    shutil.copy(longer, shorter)
+    size = {"all": end_of_batches(longer, 1), "nothing": 0}
+    truncate(shorter, size.get(written, end_of_batches(longer, 1) // 2))
+    assert start_and_see(replica, expected) == "everything"
+    assert not os.path.exists(shorter)
 
 
 @pytest.mark.parametrize("damage", ["half", "empty", "bit", "missing", "meta"])
