@@ -6,12 +6,12 @@
 #include "server/base/clock.h"
 
 #define STREAMS     3
-#define STANDING_MS 30000 /* hub.c: STUCK_MS */
-#define SILENT_MS   15000 /* hub.c: SILENCE_MS */
+#define STEP_NS     1000000 /* with each look at the clock */
+#define STANDING_MS 30000   /* hub.c: STUCK_MS */
+#define SILENT_MS   15000   /* hub.c: SILENCE_MS */
 
 static struct {
     uint64_t now_ns;
-    uint64_t step_ns; /* with each look at the clock */
     unsigned cut[STREAMS], resumed;
     const struct registry *registry;
     struct hub hub;
@@ -38,7 +38,7 @@ uint64_t node_changed_ns(const struct node *node)
 
 static uint64_t monotonic_ns(void)
 {
-    return t.now_ns += t.step_ns;
+    return t.now_ns += STEP_NS;
 }
 
 static int64_t wall_ms(void)
@@ -82,7 +82,6 @@ static int set_up(void **state)
     fixture_set_up(state);
     memset(&t, 0, sizeof t);
     t.now_ns = 1000000000;
-    t.step_ns = 1000000;
     t.registry = ((struct fixture *)*state)->registry;
     clock_replace(&source);
     hub_start(&t.hub, NULL, &actions);
