@@ -18,11 +18,11 @@
 
 #include <zookeeper/zookeeper.h>
 
-#include "client/bench/latency.h"
 #include "server/base/check.h"
 #include "server/base/clock.h"
 #include "server/base/mem.h"
 #include "server/base/text.h"
+#include "tests/bench/zk.h"
 
 #define SESSIONS_MAX   32
 #define CLIENTS_MAX    4096
@@ -177,10 +177,8 @@ static void connect_all(struct session *sessions, uint32_t count, const char *ho
 {
     const char *at = hosts;
     for (uint32_t i = 0; i < count; i++) {
-        char host[PATH_BYTES_MAX];
-        size_t len = strcspn(at, ",");
-        (void)snprintf(host, sizeof host, "%.*s", (int)len, at);
-        at = at[len] == ',' ? at + len + 1 : hosts;
+        char host[ZK_HOST_BYTES_MAX];
+        zk_next_member(hosts, &at, host);
         sessions[i].zk = zookeeper_init(host, on_session, TIMEOUT_MS, NULL, NULL, 0);
         CHECK(sessions[i].zk != NULL);
     }
@@ -217,23 +215,12 @@ static void print_figures(const struct session *sessions, uint32_t count, uint64
 {
     static struct latency all;
     uint64_t requests = 0, failed = 0;
-    struct timespec cpu;
     for (uint32_t i = 0; i < count; i++) {
         latency_merge(&all, &sessions[i].latency);
         requests += sessions[i].requests;
         failed += sessions[i].failed;
     }
-    CHECK(clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu) == 0);
-    double cpu_us = (double)cpu.tv_sec * 1e6 + (double)cpu.tv_nsec / 1e3;
-    printf("{\"requests\": %" PRIu64 ", \"failed\": %" PRIu64 ", \"per_second\": %.1f, "
-           "\"p50\": %.3f, \"p90\": %.3f, \"p99\": %.3f, \"p99.9\": %.3f, \"max\": %.3f, "
-           "\"client_cpu_us\": %.2f}\n",
-           requests, failed, (double)(requests - failed) / (double)seconds,
-           (double)latency_percentile_ns(&all, 500000) / 1e6,
-           (double)latency_percentile_ns(&all, 900000) / 1e6,
-           (double)latency_percentile_ns(&all, 990000) / 1e6,
-           (double)latency_percentile_ns(&all, 999000) / 1e6, (double)all.max_ns / 1e6,
-           requests > 0 ? cpu_us / (double)requests : 0);
+    zk_print_figures(&all, requests, failed, seconds);
 }
 
 static bool take_operation(const char *name)

@@ -9,19 +9,17 @@
  * big-endian. */
 #include <arpa/inet.h>
 #include <errno.h>
-#include <inttypes.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "client/bench/latency.h"
 #include "server/base/check.h"
 #include "server/base/clock.h"
 #include "server/base/text.h"
+#include "tests/bench/zk.h"
 
 #define CLIENTS_MAX    4096
 #define CONNECT_BYTES  48 /* ConnectRequest: version, zxid, timeout, session, password */
@@ -32,7 +30,6 @@
 #define ANSWER_BYTES   20 /* ReplyHeader: xid, zxid, error */
 #define TTL_MS         30000
 #define TAKEN_MAX      256
-#define HOST_BYTES_MAX 128
 
 static struct {
     int fd;
@@ -94,15 +91,12 @@ static void take_answer(uint32_t number, bool again)
     }
 }
 
-/* Each session at one member, so that the load is spread evenly. */
 static void open_all(const char *hosts, uint32_t clients, int epoll_fd)
 {
     const char *at = hosts;
     for (uint32_t i = 0; i < clients; i++) {
-        char host[HOST_BYTES_MAX];
-        size_t len = strcspn(at, ",");
-        (void)snprintf(host, sizeof host, "%.*s", (int)len, at);
-        at = at[len] == ',' ? at + len + 1 : hosts;
+        char host[ZK_HOST_BYTES_MAX];
+        zk_next_member(hosts, &at, host);
         char *port = strrchr(host, ':');
         CHECK(port != NULL);
         *port++ = '\0';
@@ -133,7 +127,6 @@ static void run(uint32_t clients, uint64_t seconds, int epoll_fd)
 int main(int argc, char *argv[])
 {
     uint64_t clients, seconds;
-    struct timespec cpu;
     if (argc != 4 || !text_parse_u64(argv[2], CLIENTS_MAX, &clients) ||
         !text_parse_u64(argv[3], 3600, &seconds) || clients == 0 || seconds == 0) {
         fputs("usage: zkping HOST:PORT[,...] CLIENTS SECONDS\n", stderr);
@@ -143,14 +136,6 @@ int main(int argc, char *argv[])
     CHECK(epoll_fd >= 0);
     open_all(argv[1], (uint32_t)clients, epoll_fd);
     run((uint32_t)clients, seconds, epoll_fd);
-    CHECK(clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu) == 0);
-    double cpu_us = (double)cpu.tv_sec * 1e6 + (double)cpu.tv_nsec / 1e3;
-    printf("{\"requests\": %" PRIu64 ", \"failed\": 0, \"per_second\": %.1f, \"p50\": %.3f, "
-           "\"p99\": %.3f, \"p99.9\": %.3f, \"max\": %.3f, \"client_cpu_us\": %.2f}\n",
-           answered, (double)answered / (double)seconds,
-           (double)latency_percentile_ns(&latency, 500000) / 1e6,
-           (double)latency_percentile_ns(&latency, 990000) / 1e6,
-           (double)latency_percentile_ns(&latency, 999000) / 1e6, (double)latency.max_ns / 1e6,
-           cpu_us / (double)answered);
+    zk_print_figures(&latency, answered, 0, seconds);
     return 0;
 }
