@@ -15,7 +15,7 @@ import urllib.request
 import measure
 import systems
 import watchers
-from cluster import free_ports
+from ports import free_ports
 
 ZOOKEEPER_JAR = "/usr/share/java/zookeeper.jar"
 HEAP = "-Xmx1000m"

@@ -7,7 +7,8 @@ import pytest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "integration"))
 
-from cluster import await_true, free_ports, request  # noqa: E402
+from cluster import await_true, request  # noqa: E402
+from ports import free_ports  # noqa: E402
 from engine import ROOT, Engine, build_image, compose_command, make_prometheus_image, run  # noqa: E402
 
 RELEASE = os.environ.get("DEBIAN", "bookworm")

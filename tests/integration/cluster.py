@@ -9,7 +9,6 @@ Standard library only.
 import http.client
 import json
 import os
-import random
 import re
 import shutil
 import signal
@@ -17,6 +16,8 @@ import socket
 import subprocess
 import tempfile
 import time
+
+from ports import free_ports
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BIN = os.path.abspath(os.environ.get("MUSTER_BIN", os.path.join(ROOT, "build", "debug")))
@@ -41,24 +42,6 @@ def await_true(what, condition, within_s=10, every_s=0.05):
         if time.monotonic() >= deadline:
             raise AssertionError("not within %g s: %s" % (within_s, what))
         time.sleep(every_s)
-
-
-def free_ports(count):
-    """Different ports, below the range that the kernel hands out for outgoing connections."""
-    held = []
-    try:
-        while len(held) < count:
-            s = socket.socket()  # without SO_REUSEADDR, which would give one port twice
-            try:
-                s.bind(("127.0.0.1", random.randrange(15000, 32000)))
-            except OSError:
-                s.close()
-                continue
-            held.append(s)
-        return [s.getsockname()[1] for s in held]
-    finally:
-        for s in held:
-            s.close()
 
 
 def has_ipv6():

@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from cluster import await_true, clean_environment, free_ports
+from cluster import await_true, clean_environment
+from ports import free_ports
 
 
 def curl(*arguments):
