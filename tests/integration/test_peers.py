@@ -85,18 +85,19 @@ def test_garbage_on_the_peer_port_is_refused_and_logged_once(guarded, garbage):
 
 @pytest.mark.parametrize("at", [0, 1, 2])
 def test_96_random_bytes_after_a_valid_hello_are_refused(guarded, at):
-    time.sleep(1.1)
     member = guarded[at].id
     other = guarded[(at + 1) % 3].id
     with Undisturbed(guarded) as calm:
-        for _ in range(3):
+        def refused_with_a_line():
+            """Not each time: the real member may have dialled again by then."""
             with hello.Stranger(guarded[at].peer_port, guarded.cluster_id, other, member,
                                 SECRET) as stranger:
                 assert stranger.say_hello() == hello.ACCEPTED
                 stranger.prove()
                 stranger.send(os.urandom(96))
                 assert stranger.is_closed_within(5)
-        assert await_true("a line in the log", lambda: warnings(calm.new_log(guarded[at])))
+            return warnings(calm.new_log(guarded[at]))
+        await_true("a line in the log", refused_with_a_line)
 
 
 @pytest.mark.parametrize("length", [0, 1, 16, 1000, 70 * 1024 * 1024, 0xFFFFFFFF])
