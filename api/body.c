@@ -125,9 +125,9 @@ static bool parse_names(struct body_register *body, struct registration *r, stru
            json_in_note(root, "zone", NAME_BYTES_MAX, &r->zone, &present, fault);
 }
 
-static bool parse_numbers(struct body_register *body, struct registration *r, struct fault *fault)
+static bool parse_numbers(const json_t *root, struct command *c, struct fault *fault)
 {
-    const json_t *root = body->root;
+    struct registration *r = &c->register_.registration;
     uint64_t port, weight = 1;
     bool present;
     if (!json_in_integer(root, "port", 1, UINT16_MAX, &port, NULL, fault) ||
@@ -135,8 +135,8 @@ static bool parse_numbers(struct body_register *body, struct registration *r, st
         !json_in_duration(root, "ttl", TTL_MS_MIN, TTL_MS_MAX, &r->ttl_ms, &present, fault) ||
         !json_in_duration(root, "reap_after", 0, REAP_AFTER_MS_MAX, &r->reap_after_ms, &present,
                           fault) ||
-        !json_in_integer(root, "incarnation", 1, INCARNATION_MAX,
-                         &body->command.register_.incarnation, &present, fault)) {
+        !json_in_integer(root, "incarnation", 1, INCARNATION_MAX, &c->register_.incarnation,
+                         &present, fault)) {
         return false;
     }
     r->port = (uint16_t)port;
@@ -144,29 +144,31 @@ static bool parse_numbers(struct body_register *body, struct registration *r, st
     return true;
 }
 
-bool body_register_parse(struct body_register *body, const struct buffer *text, uint32_t ttl_ms,
-                         uint32_t reap_after_ms, struct fault *fault)
+bool body_register_parse(struct body_register *body, struct command *ret_command,
+                         const struct buffer *text, uint32_t ttl_ms, uint32_t reap_after_ms,
+                         struct fault *fault)
 {
     static const char *const known[] = {"id",   "name",     "type",        "host",       "port",
                                         "tags", "metadata", "ttl",         "reap_after", "weight",
                                         "zone", "health",   "incarnation", NULL};
     memset(body, 0, sizeof *body);
-    struct registration *r = &body->command.register_.registration;
-    body->command.kind = COMMAND_REGISTER;
+    memset(ret_command, 0, sizeof *ret_command);
+    struct registration *r = &ret_command->register_.registration;
+    ret_command->kind = COMMAND_REGISTER;
     r->type = r->zone = (struct slice){"", 0};
     r->ttl_ms = ttl_ms;
     r->reap_after_ms = reap_after_ms;
     body->root = json_in_object(text->data, text->len, known, fault);
-    return body->root != NULL && parse_names(body, r, fault) && parse_numbers(body, r, fault) &&
-           json_in_health(body->root, "health", &body->command.register_.health,
-                          &body->command.register_.health_given, fault) &&
+    return body->root != NULL && parse_names(body, r, fault) &&
+           parse_numbers(body->root, ret_command, fault) &&
+           json_in_health(body->root, "health", &ret_command->register_.health,
+                          &ret_command->register_.health_given, fault) &&
            parse_tags(body->root, r, fault) && parse_metadata(body->root, r, fault);
 }
 
-bool body_register_make_id(struct body_register *body, const uint8_t random[16],
-                           struct fault *fault)
+bool body_register_make_id(struct body_register *body, struct registration *r,
+                           const uint8_t random[16], struct fault *fault)
 {
-    struct registration *r = &body->command.register_.registration;
     uint8_t u[16];
     memcpy(u, random, sizeof u);
     u[6] = (uint8_t)((u[6] & 0x0f) | 0x40);

@@ -19,16 +19,17 @@
 struct body_register {
     json_t *root;
     bool has_id, has_host;
-    struct command command;
     char made_id[BODY_MADE_ID_SIZE];
 };
-/* Fields that are not given come out with `ttl_ms`, `reap_after_ms`, weight 1, passing, empty. */
-MUST_USE bool body_register_parse(struct body_register *body, const struct buffer *text,
-                                  uint32_t ttl_ms, uint32_t reap_after_ms, struct fault *fault);
+/* Fills in the whole command, which borrows from `body`. Fields that are not given come out with
+ * `ttl_ms`, `reap_after_ms`, weight 1, passing, empty. */
+MUST_USE bool body_register_parse(struct body_register *body, struct command *ret_command,
+                                  const struct buffer *text, uint32_t ttl_ms,
+                                  uint32_t reap_after_ms, struct fault *fault);
 /* Gives a registration without an id one from its name and 16 random bytes (a version 4 UUID,
  * RFC 9562). False when the name is too long for that. */
-MUST_USE bool body_register_make_id(struct body_register *body, const uint8_t random[16],
-                                    struct fault *fault);
+MUST_USE bool body_register_make_id(struct body_register *body, struct registration *r,
+                                    const uint8_t random[16], struct fault *fault);
 void body_register_done(struct body_register *body);
 
 struct body_heartbeat {

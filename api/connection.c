@@ -72,7 +72,7 @@ void *connection_target(void *cls, const char *target, struct MHD_Connection *co
     call->watched = call->deserted = false;
     call->target = mem_strdup(target);
     call->received = 0;
-    exchange_init(&call->exchange, worker->context, &worker->random, wake);
+    exchange_init(&call->exchange, worker->context, &worker->scratch, wake);
     return call;
 }
 

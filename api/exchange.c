@@ -14,10 +14,10 @@
 
 static_assert(sizeof((struct exchange *)0)->allow >= ROUTER_ALLOW_SIZE, "holds any Allow");
 
-void exchange_init(struct exchange *x, struct api_context *context, uint64_t *random,
+void exchange_init(struct exchange *x, struct api_context *context, struct worker_scratch *scratch,
                    void (*wake)(struct exchange *x))
 {
-    *x = (struct exchange){.context = context, .random = random, .wake = wake};
+    *x = (struct exchange){.context = context, .scratch = scratch, .wake = wake};
     request_init(&x->request);
     reply_init(&x->reply);
 }
@@ -220,7 +220,7 @@ static bool follow(struct exchange *x, enum next next)
     }
     x->write = (struct node_write){.data = x, .done = write_done};
     x->stage = STAGE_WRITE; /* `wake` may come before node_write returns */
-    enum status status = node_write(x->context->node, &x->write, x->command);
+    enum status status = node_write(x->context->node, &x->write, &x->scratch->command);
     if (status != ST_OK) {
         if (status == ST_BUSY) {
             metric_add(METRIC_http_responses_refused_total, 1);

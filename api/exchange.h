@@ -33,10 +33,16 @@ struct api_context {
     _Atomic uint32_t turns[TURNS_SLOTS];
 };
 
+/* What the exchanges of one worker share. */
+struct worker_scratch {
+    uint64_t random;        /* state of its generator */
+    struct command command; /* large; filled in by a handler, done with when it was submitted */
+};
+
 /* What a handler wants next. */
 enum next {
     NEXT_REPLY, /* the reply is complete */
-    NEXT_WRITE, /* `command` is to be submitted, then `finish` called */
+    NEXT_WRITE, /* the scratch's command is to be submitted, then `finish` called */
     NEXT_PROOF, /* a leader proof, then the handler once more */
 };
 
@@ -47,7 +53,7 @@ struct stream;
 
 struct exchange {
     struct api_context *context;
-    uint64_t *random; /* state of the worker's generator */
+    struct worker_scratch *scratch;
     struct request request;
     struct reply reply;
     const struct route *route; /* NULL: the reply is an error already */
@@ -64,7 +70,6 @@ struct exchange {
     /* Of the handlers of writes. */
     void *state;
     void (*state_free)(void *state);
-    const struct command *command; /* in state */
     enum next (*finish)(struct exchange *x, enum status status);
 
     /* The stop. */
@@ -74,7 +79,7 @@ struct exchange {
     struct node_write write;
 };
 
-void exchange_init(struct exchange *x, struct api_context *context, uint64_t *random,
+void exchange_init(struct exchange *x, struct api_context *context, struct worker_scratch *scratch,
                    void (*wake)(struct exchange *x));
 /* Not while stopped. */
 void exchange_done(struct exchange *x);

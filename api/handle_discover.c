@@ -26,7 +26,7 @@ static bool parse_pick(struct pick *pick, struct exchange *x, const char *name, 
         return false;
     }
     pick->near = request_query(&x->request, "near");
-    pick->random = x->random;
+    pick->random = &x->scratch->random;
     pick->turn = pick->strategy == STRATEGY_ROUND_ROBIN ? take_turn(x->context, name) : 0;
     return true;
 }

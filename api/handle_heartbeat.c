@@ -12,7 +12,6 @@
 
 struct beating {
     struct body_heartbeat body;
-    struct command command;
     uint8_t *refs;       /* of COMMAND_RENEW */
     uint32_t *ref_ids;   /* which id each reference is of */
     struct slice *by_id; /* of COMMAND_HEARTBEAT */
@@ -104,15 +103,16 @@ static enum next finish_by_id(struct exchange *x, enum status status)
 
 static enum next send_by_id(struct exchange *x)
 {
-    struct beating *b = x->state;
-    b->command = (struct command){.kind = COMMAND_HEARTBEAT};
-    b->command.heartbeat.ids = b->by_id;
-    b->command.heartbeat.count = b->by_id_count;
-    b->command.heartbeat.incarnation = b->body.incarnation;
-    b->command.heartbeat.status_given = b->body.status_given;
-    b->command.heartbeat.status = b->body.status;
-    b->command.heartbeat.note_given = b->body.note_given;
-    b->command.heartbeat.note = b->body.note_given ? b->body.note : (struct slice){"", 0};
+    const struct beating *b = x->state;
+    struct command *c = &x->scratch->command;
+    c->kind = COMMAND_HEARTBEAT;
+    c->heartbeat.ids = b->by_id;
+    c->heartbeat.count = b->by_id_count;
+    c->heartbeat.incarnation = b->body.incarnation;
+    c->heartbeat.status_given = b->body.status_given;
+    c->heartbeat.status = b->body.status;
+    c->heartbeat.note_given = b->body.note_given;
+    c->heartbeat.note = b->body.note_given ? b->body.note : (struct slice){"", 0};
     x->finish = finish_by_id;
     return NEXT_WRITE;
 }
@@ -141,10 +141,10 @@ static enum next finish_by_ref(struct exchange *x, enum status status)
 enum next handle_heartbeat(struct exchange *x)
 {
     struct beating *b = mem_zalloc(1, sizeof *b);
+    struct command *c = &x->scratch->command;
     struct fault fault;
     x->state = b;
     x->state_free = beating_free;
-    x->command = &b->command;
     if (!body_heartbeat_parse(&b->body, &x->request.body, &fault)) {
         reply_fault(&x->reply, &fault);
         return NEXT_REPLY;
@@ -156,9 +156,9 @@ enum next handle_heartbeat(struct exchange *x)
     if (b->refs_count == 0) {
         return send_by_id(x);
     }
-    b->command.kind = COMMAND_RENEW;
-    b->command.renew.refs = b->refs;
-    b->command.renew.count = b->refs_count;
+    c->kind = COMMAND_RENEW;
+    c->renew.refs = b->refs;
+    c->renew.count = b->refs_count;
     x->finish = finish_by_ref;
     return NEXT_WRITE;
 }

@@ -26,6 +26,7 @@ static enum next reply_bad(struct exchange *x, const struct fault *fault)
 
 struct registering {
     struct body_register body;
+    struct slice id;
     char host[INET6_ADDRSTRLEN];
 };
 
@@ -38,19 +39,18 @@ static void registering_free(void *state)
 
 static enum next finish_register(struct exchange *x, enum status status)
 {
-    struct registering *r = x->state;
+    const struct registering *r = x->state;
     const struct result *result = &x->write.result;
     status = outcome(x, status);
     if (status != ST_OK) {
         reply_status(&x->reply, status);
         return NEXT_REPLY;
     }
-    const struct slice *id = &r->body.command.register_.registration.id;
     struct json_out json = reply_json(&x->reply);
     x->reply.status = result->created ? 201 : 200;
     json_out_begin(&json, '{');
     json_out_key(&json, "id");
-    json_out_text_n(&json, id->data, id->len);
+    json_out_text_n(&json, r->id.data, r->id.len);
     json_out_member_u64(&json, "incarnation", result->incarnation);
     json_out_member_seconds(&json, "ttl", result->ttl_ms);
     json_out_member_u64(&json, "index", result->index);
@@ -59,12 +59,13 @@ static enum next finish_register(struct exchange *x, enum status status)
 }
 
 /* Without an id one is made; without a host it is the caller's address. */
-static bool complete(struct registering *r, const struct request *request, struct fault *fault)
+static bool complete(struct registering *r, struct registration *registration,
+                     const struct request *request, struct fault *fault)
 {
     if (!r->body.has_id) {
         uint8_t random[16];
         CHECK(getrandom(random, sizeof random, 0) == (ssize_t)sizeof random);
-        if (!body_register_make_id(&r->body, random, fault)) {
+        if (!body_register_make_id(&r->body, registration, random, fault)) {
             return false;
         }
     }
@@ -74,53 +75,40 @@ static bool complete(struct registering *r, const struct request *request, struc
             fault_set(fault, "host", "is required on this connection");
             return false;
         }
-        r->body.command.register_.registration.host = (struct slice){r->host, strlen(r->host)};
+        registration->host = (struct slice){r->host, strlen(r->host)};
     }
+    r->id = registration->id;
     return true;
 }
 
 enum next handle_register(struct exchange *x)
 {
     struct registering *r = mem_zalloc(1, sizeof *r);
+    struct command *c = &x->scratch->command;
     struct fault fault;
     x->state = r;
     x->state_free = registering_free;
-    if (!body_register_parse(&r->body, &x->request.body, x->context->ttl_ms,
+    if (!body_register_parse(&r->body, c, &x->request.body, x->context->ttl_ms,
                              x->context->reap_after_ms, &fault) ||
-        !complete(r, &x->request, &fault)) {
+        !complete(r, &c->register_.registration, &x->request, &fault)) {
         return reply_bad(x, &fault);
     }
-    x->command = &r->body.command;
     x->finish = finish_register;
     return NEXT_WRITE;
 }
 
 /* --- deregister and maintenance: one id, a short answer --- */
 
-struct changing {
-    struct body_maintenance body;
-    struct command command;
-};
-
-static void changing_free(void *state)
+static void maintenance_free(void *state)
 {
-    struct changing *c = state;
-    body_maintenance_done(&c->body);
-    free(c);
-}
-
-static struct changing *begin_change(struct exchange *x)
-{
-    struct changing *c = mem_zalloc(1, sizeof *c);
-    x->state = c;
-    x->state_free = changing_free;
-    x->command = &c->command;
-    return c;
+    struct body_maintenance *body = state;
+    body_maintenance_done(body);
+    free(body);
 }
 
 static enum next finish_change(struct exchange *x, enum status status)
 {
-    const struct changing *c = x->state;
+    const struct body_maintenance *body = x->state; /* NULL: of a deregistration */
     status = outcome(x, status);
     if (status != ST_OK) {
         reply_status(&x->reply, status);
@@ -129,8 +117,8 @@ static enum next finish_change(struct exchange *x, enum status status)
     struct json_out json = reply_json(&x->reply);
     json_out_begin(&json, '{');
     json_out_member_text(&json, "id", x->request.param);
-    if (c->command.kind == COMMAND_MAINTENANCE) {
-        json_out_member_bool(&json, "maintenance", c->command.maintenance.enabled);
+    if (body != NULL) {
+        json_out_member_bool(&json, "maintenance", body->enabled);
     }
     json_out_member_u64(&json, "index", x->write.result.index);
     json_out_end(&json, '}');
@@ -139,28 +127,30 @@ static enum next finish_change(struct exchange *x, enum status status)
 
 enum next handle_maintenance(struct exchange *x)
 {
-    struct changing *c = begin_change(x);
+    struct body_maintenance *body = mem_zalloc(1, sizeof *body);
+    struct command *c = &x->scratch->command;
     struct fault fault;
-    if (!body_maintenance_parse(&c->body, &x->request.body, &fault)) {
+    x->state = body;
+    x->state_free = maintenance_free;
+    if (!body_maintenance_parse(body, &x->request.body, &fault)) {
         return reply_bad(x, &fault);
     }
-    c->command.kind = COMMAND_MAINTENANCE;
-    c->command.maintenance.id = (struct slice){x->request.param, strlen(x->request.param)};
-    c->command.maintenance.enabled = c->body.enabled;
-    c->command.maintenance.reason =
-        c->body.reason.data != NULL ? c->body.reason : (struct slice){"", 0};
+    c->kind = COMMAND_MAINTENANCE;
+    c->maintenance.id = (struct slice){x->request.param, strlen(x->request.param)};
+    c->maintenance.enabled = body->enabled;
+    c->maintenance.reason = body->reason.data != NULL ? body->reason : (struct slice){"", 0};
     x->finish = finish_change;
     return NEXT_WRITE;
 }
 
 enum next handle_deregister(struct exchange *x)
 {
-    struct changing *c = begin_change(x);
+    struct command *c = &x->scratch->command;
     struct fault fault;
-    c->command.kind = COMMAND_DEREGISTER;
-    c->command.deregister.id = (struct slice){x->request.param, strlen(x->request.param)};
-    if (!request_query_u64(&x->request, "incarnation", &c->command.deregister.incarnation,
-                           &fault)) {
+    c->kind = COMMAND_DEREGISTER;
+    c->deregister.id = (struct slice){x->request.param, strlen(x->request.param)};
+    c->deregister.incarnation = 0;
+    if (!request_query_u64(&x->request, "incarnation", &c->deregister.incarnation, &fault)) {
         return reply_bad(x, &fault);
     }
     x->finish = finish_change;

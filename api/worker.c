@@ -172,7 +172,8 @@ bool worker_start(struct worker *worker, unsigned number, int listen_fd, unsigne
                   struct api_context *context, char *error, size_t error_size)
 {
     *worker = (struct worker){.context = context, .number = number, .accepting = true};
-    CHECK(getrandom(&worker->random, sizeof worker->random, 0) == (ssize_t)sizeof worker->random);
+    uint64_t *seed = &worker->scratch.random;
+    CHECK(getrandom(seed, sizeof *seed, 0) == (ssize_t)sizeof *seed);
     cds_wfcq_init(&worker->finished_writes.head, &worker->finished_writes.tail);
     cds_wfcq_init(&worker->finished_reads.head, &worker->finished_reads.tail);
     worker->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);

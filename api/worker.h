@@ -43,7 +43,7 @@ struct worker {
      * ten thousand may have waited for one of them. */
     struct call_queue finished_writes, finished_reads;
     /* worker only */
-    uint64_t random;
+    struct worker_scratch scratch;
     bool accepting;
     struct hub hub; /* event streams */
     struct log_gate gate;

@@ -59,10 +59,11 @@ static void try_register(const struct buffer *text, struct fault *fault)
     static const uint8_t random[16] = {0xff, 1, 2, 3, 4, 5, 0xff, 7, 0xff};
     static const struct slice host = {.data = "10.0.0.1", .len = 8};
     struct body_register body;
-    struct registration *g = &body.command.register_.registration;
-    bool good = body_register_parse(&body, text, TTL_MS, REAP_AFTER_MS, fault);
+    struct command command;
+    struct registration *g = &command.register_.registration;
+    bool good = body_register_parse(&body, &command, text, TTL_MS, REAP_AFTER_MS, fault);
     if (good && !body.has_id) {
-        good = body_register_make_id(&body, random, fault);
+        good = body_register_make_id(&body, g, random, fault);
     }
     if (good) {
         check_slice(&g->id, 1, NAME_BYTES_MAX);
@@ -72,7 +73,7 @@ static void try_register(const struct buffer *text, struct fault *fault)
             g->host = host; /* as the handler does, from the peer's address */
         }
         check_registration(g);
-        check_logged(&body.command);
+        check_logged(&command);
     } else {
         check_fault(fault);
     }

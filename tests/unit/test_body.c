@@ -16,6 +16,7 @@
 
 static struct fault fault;
 static struct body_register reg;
+static struct command command;
 
 static struct buffer text_of(const char *json)
 {
@@ -29,9 +30,14 @@ static bool parse_register(const char *json)
 {
     struct buffer text = text_of(json);
     body_register_done(&reg);
-    bool good = body_register_parse(&reg, &text, TTL_MS, REAP_AFTER_MS, &fault);
+    bool good = body_register_parse(&reg, &command, &text, TTL_MS, REAP_AFTER_MS, &fault);
     buffer_done(&text);
     return good;
+}
+
+static bool make_id(const uint8_t random[16])
+{
+    return body_register_make_id(&reg, &command.register_.registration, random, &fault);
 }
 
 /* A registration with one more member. */
@@ -77,14 +83,14 @@ static void short_registration_gets_the_defaults(void **state)
 {
     (void)state;
     assert_true(parse_register("{\"name\":\"web\",\"port\":8080}"));
-    const struct registration *r = &reg.command.register_.registration;
-    assert_int_equal(reg.command.kind, COMMAND_REGISTER);
+    const struct registration *r = &command.register_.registration;
+    assert_int_equal(command.kind, COMMAND_REGISTER);
     assert_int_equal(r->port, 8080);
     assert_int_equal(r->weight, 1);
     assert_int_equal(r->ttl_ms, TTL_MS);
     assert_int_equal(r->reap_after_ms, REAP_AFTER_MS);
-    assert_false(reg.has_id || reg.has_host || reg.command.register_.health_given);
-    assert_int_equal(reg.command.register_.health, HEALTH_PASSING);
+    assert_false(reg.has_id || reg.has_host || command.register_.health_given);
+    assert_int_equal(command.register_.health, HEALTH_PASSING);
     assert_int_equal(r->type.len + r->zone.len + r->tags_count + r->metadata_count, 0);
 }
 
@@ -95,13 +101,13 @@ static void full_registration_is_taken_over(void **state)
                      "\"reap_after\":\"2m\",\"weight\":0,\"health\":\"warning\","
                      "\"incarnation\":65536,\"tags\":[\"b\",\"a\"],"
                      "\"metadata\":{\"z\":\"1\",\"a\":\"\"}"));
-    const struct registration *r = &reg.command.register_.registration;
+    const struct registration *r = &command.register_.registration;
     assert_memory_equal(r->id.data, "w1", 2);
     assert_int_equal(r->ttl_ms, 1500);
     assert_int_equal(r->reap_after_ms, 120000);
     assert_int_equal(r->weight, 0);
-    assert_int_equal(reg.command.register_.health, HEALTH_WARNING);
-    assert_int_equal(reg.command.register_.incarnation, 65536);
+    assert_int_equal(command.register_.health, HEALTH_WARNING);
+    assert_int_equal(command.register_.incarnation, 65536);
     assert_memory_equal(r->tags[0].data, "b", 1);
     /* By key, so that the order in the body makes no difference. */
     assert_memory_equal(r->metadata[0].key.data, "a", 1);
@@ -246,7 +252,7 @@ static void tags_are_limited(void **state)
     char *over = list("\"tags\":[", TAGS_MAX + 1, false, "]");
     char member[600];
     assert_true(with(most));
-    assert_int_equal(reg.command.register_.registration.tags_count, TAGS_MAX);
+    assert_int_equal(command.register_.registration.tags_count, TAGS_MAX);
     assert_refused(with(over), "tags");
     (void)snprintf(member, sizeof member, "\"tags\":[\"%0*d\"]", TAG_BYTES_MAX, 0);
     assert_true(with(member));
@@ -275,7 +281,7 @@ static void metadata_is_limited(void **state)
     char *most = list("\"metadata\":{", METADATA_MAX, true, "}");
     char *over = list("\"metadata\":{", METADATA_MAX + 1, true, "}");
     assert_true(with(most));
-    assert_int_equal(reg.command.register_.registration.metadata_count, METADATA_MAX);
+    assert_int_equal(command.register_.registration.metadata_count, METADATA_MAX);
     assert_refused(with(over), "metadata");
     assert_true(with_metadata(METADATA_KEY_BYTES_MAX, METADATA_VALUE_BYTES_MAX));
     assert_refused(with_metadata(METADATA_KEY_BYTES_MAX + 1, 1), "metadata");
@@ -293,9 +299,9 @@ static void made_id_is_name_and_version_4_uuid(void **state)
     (void)state;
     static const uint8_t random[16] = {0, 1, 2, 3, 4, 5, 0xff, 7, 0xff, 9, 10, 11, 12, 13, 14, 15};
     assert_true(parse_register("{\"name\":\"web\",\"port\":1}"));
-    assert_true(body_register_make_id(&reg, random, &fault));
+    assert_true(make_id(random));
     assert_string_equal(reg.made_id, "web-00010203-0405-4f07-bf09-0a0b0c0d0e0f");
-    assert_int_equal(reg.command.register_.registration.id.len, strlen(reg.made_id));
+    assert_int_equal(command.register_.registration.id.len, strlen(reg.made_id));
 }
 
 static void made_id_needs_a_name_that_leaves_room(void **state)
@@ -305,10 +311,10 @@ static void made_id_needs_a_name_that_leaves_room(void **state)
     char json[400];
     int room = NAME_BYTES_MAX - 37;
     (void)snprintf(json, sizeof json, "{\"name\":\"%0*d\",\"port\":1}", room, 0);
-    assert_true(parse_register(json) && body_register_make_id(&reg, random, &fault));
+    assert_true(parse_register(json) && make_id(random));
     (void)snprintf(json, sizeof json, "{\"name\":\"%0*d\",\"port\":1}", room + 1, 0);
     assert_true(parse_register(json));
-    assert_refused(body_register_make_id(&reg, random, &fault), "id");
+    assert_refused(make_id(random), "id");
 }
 
 static bool parse_heartbeat(const char *json, struct body_heartbeat *body)
