@@ -421,6 +421,7 @@ void engine_status(struct engine *e, struct consensus_status *ret_status)
 
 void engine_stop(struct engine *e)
 {
+    e->stopping = true;
     hand_leadership_over(e, 0);
 }
 

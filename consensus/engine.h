@@ -161,6 +161,7 @@ struct engine {
     uint64_t known_leader;  /* as last announced */
     bool stood_or_followed; /* this life has known a leader or stood for election */
     bool is_leader;
+    bool stopping;                  /* takes no operations of its own any more */
     uint64_t contact_ms;            /* a leader was last heard from */
     uint64_t leader_commit;         /* highest commit index heard of */
     struct consensus_op first_read; /* of this life */

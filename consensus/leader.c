@@ -91,11 +91,13 @@ enum status leader_offer(struct engine *e, uint64_t origin, const uint8_t *data,
 
 /* Behind all that was received before it was asked for: our own operations have left the outbox,
  * those of the others are in the inboxes, which go into the entry first. A bundle of ours that was
- * not taken for lack of space is still in the outbox. */
+ * not taken for lack of space is still in the outbox. Not while stopping: what was refused since
+ * would have been before it. */
 static bool may_propose_own(const struct engine *e)
 {
     bool held_back = e->outbox.active && e->outbox.sent_to != e->options.id;
-    return e->leader.propose_asked && e->outbox.bundled >= e->leader.propose_after && !held_back;
+    return e->leader.propose_asked && e->outbox.bundled >= e->leader.propose_after && !held_back &&
+           !e->stopping;
 }
 
 static bool may_propose(struct engine *e)

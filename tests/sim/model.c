@@ -74,7 +74,7 @@ static void lapsed(unsigned instance, uint64_t index, const struct truth_proposa
     struct lapse *l = &instances[instance].lapses[instances[instance].lapses_count++ % LAPSES_KEPT];
     *l = (struct lapse){.index = index, .proposal = *proposal};
     figures.lapses++;
-    if (instances[instance].lives && !proposal->by_stopping) {
+    if (instances[instance].lives) {
         world_violation("the_living_never_lapse",
                         "i%u, which is heard from at all members all the time, lapsed in entry "
                         "%" PRIu64,

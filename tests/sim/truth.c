@@ -150,7 +150,6 @@ void truth_stamped(const uint8_t *stamp, size_t len)
         .asked_ns = member_current->asked_ns,
         .leads_ns = world_now_ns() - member_current->leads_since_ns,
         .by = member_current->id,
-        .by_stopping = member_current->stopping,
     };
 }
 

@@ -75,7 +75,6 @@ struct truth_proposal {
     uint64_t asked_ns; /* when its leader asked for it: behind all that it had received by then */
     uint64_t leads_ns; /* for how long it had been the leader */
     uint64_t by;       /* the leader */
-    bool by_stopping;  /* by a leader that takes no calls any more, while it hands over */
 };
 void model_event(const struct truth_event *event, const struct truth_proposal *proposal);
 /* A renewal submitted at `invoked_ns` was acknowledged, in `index`. */
