@@ -30,6 +30,21 @@ static void free_loaded(struct raft_snapshot *snapshot, struct raft_entry *entri
     }
 }
 
+/* What a snapshot stands for must not be there in another version: libraft would end up with a
+ * conflict below its commit index, and free the message that shows it twice. */
+static bool agrees(struct guard *g, const struct raft_snapshot *snapshot, raft_index start,
+                   const struct raft_entry *entries, size_t n)
+{
+    if (snapshot == NULL || snapshot->index < start || snapshot->index >= start + n ||
+        entries[snapshot->index - start].term == snapshot->term) {
+        return true;
+    }
+    (void)snprintf(g->load_error, sizeof g->load_error,
+                   "the log and the snapshot disagree about entry %" PRIu64,
+                   (uint64_t)snapshot->index);
+    return false;
+}
+
 static bool entries_are_whole(struct guard *g, raft_index start, const struct raft_entry *entries,
                               size_t n)
 {
@@ -109,7 +124,8 @@ int guard_load(struct raft_io *io, raft_term *term, raft_id *voted_for,
                        " was reached",
                        (uint64_t)*term, known->watermark_term);
         rv = RAFT_CORRUPT;
-    } else if (!entries_are_whole(g, *start_index, *entries, *n_entries)) {
+    } else if (!agrees(g, *snapshot, *start_index, *entries, *n_entries) ||
+               !entries_are_whole(g, *start_index, *entries, *n_entries)) {
         rv = RAFT_CORRUPT;
     }
     if (rv != 0) {

@@ -145,8 +145,10 @@ int guard_snapshot_put(struct raft_io *io, unsigned trailing, struct raft_io_sna
     if (trailing == 0) {
         /* Libraft passes none for those that a leader sent. */
         g->installing = true;
-        if (g->durable_index > snapshot->index) {
-            guard_installed(g, snapshot->index, snapshot->term);
+        if (g->durable_index >= snapshot->index) {
+            /* It installs only if our log has something else there, which is superseded. A death
+             * between the snapshot and the removal of the log would leave both. */
+            (void)io->truncate(io, snapshot->index);
         }
         g->cuts++;
         int rv = g->inner.snapshot_put(io, 0, &p->inner, snapshot, installed);
