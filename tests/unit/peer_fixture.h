@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -28,6 +29,9 @@
 #define PATIENCE_MS  20000
 #define RETRY_MS     50 /* unless a test sets another */
 #define CLUSTER      7
+#define PORTS_FIRST  15000
+#define PORTS_END    32000
+#define PORTS_BLOCK  1000
 
 struct received {
     uint64_t from;
@@ -116,20 +120,50 @@ static inline void on_state(void *ctx, uint64_t id, enum peer_state state)
     n->states[id][n->state_count[id]++] = state;
 }
 
+/* A block of ports that is this process's own as long as it lives, below those that the kernel
+ * hands out: as tests/integration/ports.py, with the same claims. A member whose port belonged to
+ * nobody while it was down could not start again. */
+static inline uint16_t own_ports(void)
+{
+    static uint16_t first;
+    for (uint16_t port = PORTS_FIRST; first == 0 && port < PORTS_END; port += PORTS_BLOCK) {
+        struct sockaddr_un name = {.sun_family = AF_UNIX};
+        int len = snprintf(name.sun_path + 1, sizeof name.sun_path - 1, "muster-test-ports-%u",
+                           (unsigned)port);
+        socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)len);
+        int claim = socket(AF_UNIX, SOCK_STREAM, 0); /* never closed, once it is bound */
+        if (bind(claim, (struct sockaddr *)&name, size) == 0) {
+            first = port;
+        } else {
+            (void)close(claim);
+        }
+    }
+    assert_int_not_equal(first, 0);
+    return first;
+}
+
+static inline bool is_free(int family, uint16_t port)
+{
+    struct sockaddr_in6 six = {
+        .sin6_family = AF_INET6, .sin6_port = htons(port), .sin6_addr = in6addr_loopback};
+    struct sockaddr_in four = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(family, SOCK_STREAM, 0);
+    bool bound = (family == AF_INET6 ? bind(fd, (struct sockaddr *)&six, sizeof six)
+                                     : bind(fd, (struct sockaddr *)&four, sizeof four)) == 0;
+    (void)close(fd);
+    return bound;
+}
+
 static inline uint16_t free_port(int family)
 {
-    int fd = socket(family, SOCK_STREAM, 0);
-    struct sockaddr_in6 address = {.sin6_family = (sa_family_t)family};
-    socklen_t len = family == AF_INET6 ? sizeof address : sizeof(struct sockaddr_in);
-    if (family == AF_INET6) {
-        address.sin6_addr = in6addr_loopback;
-    } else {
-        ((struct sockaddr_in *)(void *)&address)->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    }
-    assert_int_equal(bind(fd, (struct sockaddr *)&address, len), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &len), 0);
-    assert_int_equal(close(fd), 0);
-    return ntohs(address.sin6_port);
+    static unsigned used;
+    uint16_t port;
+    do {
+        assert_true(used < PORTS_BLOCK);
+        port = (uint16_t)(own_ports() + used++);
+    } while (!is_free(family, port));
+    return port;
 }
 
 static inline void start_as(struct fixture *f, uint64_t slot, uint64_t id, uint64_t cluster,
