@@ -1,5 +1,4 @@
 /* What the guard relies on in libraft's disk backend, and its documentation does not say. */
-#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,6 +14,7 @@
 #include <uv.h>
 
 #include "consensus/bootstrap.h"
+#include "tests/unit/remove_tree.h"
 
 #define ENTRY_BYTES 64
 #define ENTRIES     8
@@ -149,16 +149,10 @@ static int set_up(void **state)
     return 0;
 }
 
-static int remove_one(const char *path, const struct stat *s, int type, struct FTW *ftw)
-{
-    (void)s, (void)type, (void)ftw;
-    return remove(path);
-}
-
 static int tear_down(void **state)
 {
     (void)state;
-    (void)nftw(f.dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    remove_tree(f.dir);
     return 0;
 }
 

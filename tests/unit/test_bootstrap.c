@@ -1,6 +1,5 @@
 /* The first start: all members read the same list, derive the same cluster id, and begin with the
  * same first entry. */
-#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,6 +12,7 @@
 #include <cmocka.h>
 
 #include "consensus/bootstrap.h"
+#include "tests/unit/remove_tree.h"
 
 struct fixture {
     char parent[64];
@@ -40,19 +40,11 @@ static int set_up(void **state)
     return 0;
 }
 
-static int remove_one(const char *path, const struct stat *s, int type, struct FTW *ftw)
-{
-    (void)s;
-    (void)type;
-    (void)ftw;
-    return remove(path);
-}
-
 static int tear_down(void **state)
 {
     struct fixture *f = *state;
     storage_close(f->storage);
-    (void)nftw(f->parent, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    remove_tree(f->parent);
     free(f);
     return 0;
 }

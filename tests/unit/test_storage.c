@@ -1,7 +1,6 @@
 /* A data directory is used by one process, of the right member, and never after damage. */
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,6 +15,7 @@
 #include <cmocka.h>
 
 #include "consensus/storage.h"
+#include "tests/unit/remove_tree.h"
 
 #define SLOT_STRIDE 512
 
@@ -38,18 +38,10 @@ static int set_up(void **state)
     return 0;
 }
 
-static int remove_one(const char *path, const struct stat *s, int type, struct FTW *ftw)
-{
-    (void)s;
-    (void)type;
-    (void)ftw;
-    return remove(path);
-}
-
 static int tear_down(void **state)
 {
     struct fixture *f = *state;
-    (void)nftw(f->parent, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    remove_tree(f->parent);
     free(f);
     return 0;
 }
