@@ -17,6 +17,8 @@ struct api;
 struct api_options {
     const char *listen;     /* host:port; an empty host is every address, IPv6 and IPv4 */
     unsigned threads;       /* 1..HTTP_THREADS_MAX */
+    unsigned connections;   /* of clients */
+    unsigned spare;         /* more of each thread, which are told that there are too many */
     uint32_t ttl_ms;        /* of a registration that names none */
     uint32_t reap_after_ms; /* likewise; 0: never */
 };

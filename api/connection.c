@@ -1,12 +1,16 @@
 #include "api/connection.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 
+#include "api/download.h"
 #include "api/router.h"
 #include "api/stream.h"
 #include "server/base/check.h"
+#include "server/base/clock.h"
 #include "server/base/limits.h"
 #include "server/base/mem.h"
 #include "server/base/metric.h"
@@ -16,7 +20,8 @@
  * the answer and the connection stays usable. */
 #define DISCARD_BYTES_MAX (16u * 1024 * 1024)
 
-#define STREAM_BLOCK_BYTES 1024
+#define STREAM_BLOCK_BYTES   1024
+#define DOWNLOAD_BLOCK_BYTES (64u * 1024)
 /* How many finished calls go on in one turn: ten thousand long-polls may be answered at once, and
  * others want their turn, too. */
 #define WRITES_RESUMED_MAX 4096
@@ -28,7 +33,9 @@ enum call_state {
     CALL_SUSPENDED, /* with the node */
     CALL_READY,     /* the reply is complete */
     CALL_GONE,      /* still with the node, but the client has gone away */
+    CALL_LATE,      /* still with the node, which should have answered by now; the reply is made */
     CALL_STREAM,    /* events are sent as they come, until the client has gone away */
+    CALL_DOWNLOAD,  /* sent as the client takes it; suspended while the node reads */
 };
 
 struct call {
@@ -39,9 +46,16 @@ struct call {
     enum call_state state;
     bool watched;  /* is in worker's watch_fd */
     bool deserted; /* a stream without a client */
+    /* Of a late one: the node is done with it; libmicrohttpd is. Freed when both are. */
+    bool returned, answered;
+    uint64_t late_ms;                  /* when suspended: when it will be late */
+    struct call *previous, *following; /* when suspended: in worker's list */
     char *target;
     uint64_t received; /* bytes of body */
 };
+
+/* Stands at a connection over the limit. */
+static char crowded_mark;
 
 /* On the node's loop thread: only the first of several calls wakes the worker. */
 static void wake(struct exchange *x)
@@ -69,16 +83,21 @@ void *connection_target(void *cls, const char *target, struct MHD_Connection *co
     call->connection = connection;
     cds_wfcq_node_init(&call->finished);
     call->state = CALL_NEW;
-    call->watched = call->deserted = false;
+    call->watched = call->deserted = call->returned = call->answered = false;
     call->target = mem_strdup(target);
     call->received = 0;
     exchange_init(&call->exchange, worker->context, &worker->scratch, wake);
     return call;
 }
 
+static int connection_socket(struct MHD_Connection *connection)
+{
+    return MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+}
+
 static int socket_of(const struct call *call)
 {
-    return MHD_get_connection_info(call->connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+    return connection_socket(call->connection);
 }
 
 static void watch_client(struct call *call)
@@ -112,9 +131,20 @@ void connection_completed(void *cls, struct MHD_Connection *connection, void **r
         return; /* freed when the node is done with it */
     }
     CHECK(call->state != CALL_SUSPENDED);
+    if (call->state == CALL_LATE && !call->returned) {
+        call->answered = true;
+        return;
+    }
     if (call->state == CALL_STREAM) {
         unwatch_client(call);
         hub_remove(&call->worker->hub, call->exchange.stream);
+    }
+    struct download *download = call->exchange.download;
+    if (download != NULL && download->held) {
+        call->state = CALL_GONE;
+        if (download_end(download) == ST_OK) {
+            return;
+        }
     }
     call_free(call);
 }
@@ -122,8 +152,30 @@ void connection_completed(void *cls, struct MHD_Connection *connection, void **r
 void connection_counted(void *cls, struct MHD_Connection *connection, void **socket_context,
                         enum MHD_ConnectionNotificationCode code)
 {
-    (void)cls, (void)connection, (void)socket_context;
-    metric_add(METRIC_http_connections, code == MHD_CONNECTION_NOTIFY_STARTED ? 1 : -1);
+    struct worker *worker = cls;
+    struct api_context *context = worker->context;
+    if (code != MHD_CONNECTION_NOTIFY_STARTED) {
+        if (*socket_context == &crowded_mark) {
+            crowd_remove(&worker->crowd, connection_socket(connection));
+        }
+        (void)atomic_fetch_sub(&context->connections, 1);
+        metric_add(METRIC_http_connections, -1);
+        return;
+    }
+    metric_add(METRIC_http_connections, 1);
+    if (atomic_fetch_add(&context->connections, 1) >= context->connections_max) {
+        /* One answer, and no place to rest: the next one is to get it. */
+        *socket_context = &crowded_mark;
+        crowd_add(&worker->crowd, connection_socket(connection), clock_monotonic_ms());
+        (void)MHD_set_connection_option(connection, MHD_CONNECTION_OPTION_TIMEOUT,
+                                        (unsigned)HTTP_SPARE_IDLE_SECONDS);
+    }
+}
+
+static bool is_crowded(const struct call *call)
+{
+    return MHD_get_connection_info(call->connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)
+               ->socket_context == &crowded_mark;
 }
 
 /* --- the answer --- */
@@ -134,12 +186,26 @@ static void add_number(struct MHD_Response *response, const char *header, uint64
     (void)MHD_add_response_header(response, header, text_format_u64(value, digits));
 }
 
-static void add_headers(struct MHD_Response *response, const struct exchange *x)
+static void add_backup_headers(struct MHD_Response *response, const struct consensus_backup *backup)
+{
+    char text[64];
+    (void)snprintf(text, sizeof text, "attachment; filename=\"muster-%" PRIu64 ".backup\"",
+                   backup->index);
+    (void)MHD_add_response_header(response, "Content-Disposition", text);
+    (void)MHD_add_response_header(response, "X-Muster-Cluster", backup->cluster);
+    add_number(response, "X-Muster-Level", backup->level);
+    (void)snprintf(text, sizeof text, "%016" PRIx64, backup->hash);
+    (void)MHD_add_response_header(response, "X-Muster-State-Hash", text);
+}
+
+static void add_headers(struct MHD_Response *response, const struct exchange *x, bool last,
+                        bool late)
 {
     struct node_status status;
     node_status(x->context->node, &status);
     uint64_t index = x->reply.index != 0 ? x->reply.index : status.applied_index;
-    if (x->write.result.index > index) {
+    /* Of a late one it is the loop's. */
+    if (!late && x->write.result.index > index) {
         index = x->write.result.index;
     }
     (void)MHD_add_response_header(response, "Content-Type", x->reply.content_type);
@@ -157,9 +223,12 @@ static void add_headers(struct MHD_Response *response, const struct exchange *x)
     if (x->reply.status == 503) {
         (void)MHD_add_response_header(response, "Retry-After", "1");
     }
+    if (x->download != NULL) {
+        add_backup_headers(response, &x->download->backup.backup);
+    }
     if (x->stream != NULL) {
         (void)MHD_add_response_header(response, "X-Accel-Buffering", "no"); /* nginx */
-    } else if (atomic_load_explicit(&x->context->draining, memory_order_relaxed)) {
+    } else if (last || atomic_load_explicit(&x->context->draining, memory_order_relaxed)) {
         (void)MHD_add_response_header(response, "Connection", "close");
     }
 }
@@ -216,11 +285,46 @@ static struct MHD_Response *stream_response(struct call *call)
     (void)setsockopt(socket_of(call), SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
     call->state = CALL_STREAM;
     call->exchange.stream->owner = call;
-    view_lock();
     hub_add(&call->worker->hub, call->exchange.stream);
-    view_unlock();
     watch_client(call);
     return response;
+}
+
+/* libmicrohttpd asks for the next piece of a download. */
+static ssize_t read_download(void *cls, uint64_t at, char *out, size_t max)
+{
+    struct call *call = cls;
+    (void)at;
+    size_t len = download_read(call->exchange.download, out, max);
+    if (len == 0) {
+        MHD_suspend_connection(call->connection);
+        return 0;
+    }
+    return len != SIZE_MAX ? (ssize_t)len : MHD_CONTENT_READER_END_WITH_ERROR;
+}
+
+static void cut_download(struct download *download)
+{
+    const struct exchange *x = download->owner;
+    const struct call *call = CONTAINER_OF(x, struct call, exchange);
+    log_write(LOG_INFO, "http", "the reader of a backup takes too long; cut off", "index=%" PRIu64,
+              download->backup.backup.index);
+    (void)shutdown(socket_of(call), SHUT_RDWR);
+}
+
+void connection_cut_slow(struct worker *worker)
+{
+    download_check(&worker->downloads, cut_download);
+}
+
+/* Its length is known, so that a client notices when it is cut off. */
+static struct MHD_Response *download_response(struct call *call)
+{
+    struct download *download = call->exchange.download;
+    call->state = CALL_DOWNLOAD;
+    download_list(download, &call->worker->downloads);
+    return MHD_create_response_from_callback(download->backup.backup.bytes, DOWNLOAD_BLOCK_BYTES,
+                                             read_download, call, NULL);
 }
 
 static struct MHD_Response *plain_response(struct call *call)
@@ -238,12 +342,13 @@ static struct MHD_Response *plain_response(struct call *call)
 static enum MHD_Result answer(struct call *call)
 {
     const struct reply *reply = &call->exchange.reply;
-    struct MHD_Response *response =
-        call->exchange.stream != NULL ? stream_response(call) : plain_response(call);
+    struct MHD_Response *response = call->exchange.stream != NULL     ? stream_response(call)
+                                    : call->exchange.download != NULL ? download_response(call)
+                                                                      : plain_response(call);
     if (response == NULL) {
         return MHD_NO;
     }
-    add_headers(response, &call->exchange);
+    add_headers(response, &call->exchange, is_crowded(call), call->state == CALL_LATE);
     metric_add(METRIC_http_requests_total, 1);
     if (reply->status >= 400) {
         metric_add(METRIC_http_errors_total, 1);
@@ -297,9 +402,15 @@ static enum MHD_Result begin(struct call *call, const char *method)
     request->method = request_method(method);
     request->accept = header(call, MHD_HTTP_HEADER_ACCEPT);
     request->content_type = header(call, MHD_HTTP_HEADER_CONTENT_TYPE);
+    request->origin = header(call, "Origin");
+    request->fetch_site = header(call, "Sec-Fetch-Site");
     request->last_event_id = header(call, "Last-Event-ID");
     request->peer = info->client_addr;
     exchange_route(&call->exchange, call->target);
+    if (is_crowded(call)) {
+        crowd_remove(&call->worker->crowd, socket_of(call));
+        exchange_crowded(&call->exchange);
+    }
     call->state = CALL_BODY;
     if (!must_refuse_body(call)) {
         return MHD_YES;
@@ -323,7 +434,15 @@ static enum MHD_Result take_body(struct call *call, const char *piece, size_t *l
  * answered even if it has closed its half of the connection. */
 static void suspend(struct call *call)
 {
+    struct worker *worker = call->worker;
     call->state = CALL_SUSPENDED;
+    call->late_ms = exchange_due_ms(&call->exchange) + LATE_MS;
+    call->previous = NULL;
+    call->following = worker->suspended;
+    if (call->following != NULL) {
+        call->following->previous = call;
+    }
+    worker->suspended = call;
     MHD_suspend_connection(call->connection);
     if (call->exchange.stage != STAGE_WRITE) {
         watch_client(call);
@@ -332,9 +451,24 @@ static void suspend(struct call *call)
 
 static void resume(struct call *call, enum call_state state)
 {
+    *(call->previous != NULL ? &call->previous->following : &call->worker->suspended) =
+        call->following;
+    if (call->following != NULL) {
+        call->following->previous = call->previous;
+    }
     unwatch_client(call);
     call->state = state;
     MHD_resume_connection(call->connection);
+}
+
+static enum MHD_Result answer_late(struct call *call)
+{
+    enum MHD_Result result = answer(call);
+    call->answered = true;
+    if (call->returned) {
+        call_free(call);
+    }
+    return result;
 }
 
 enum MHD_Result connection_handle(void *cls, struct MHD_Connection *connection, const char *url,
@@ -362,7 +496,11 @@ enum MHD_Result connection_handle(void *cls, struct MHD_Connection *connection, 
         return MHD_YES;
     case CALL_GONE:
         return answer_nobody(call);
+    case CALL_LATE:
+        *request = NULL;
+        return answer_late(call);
     case CALL_STREAM:
+    case CALL_DOWNLOAD:
         break; /* libmicrohttpd has its response */
     }
     return MHD_NO;
@@ -372,8 +510,13 @@ static void go_on(struct call *call)
 {
     TSAN_ACQUIRE(call);
     cds_wfcq_node_init(&call->finished);
-    if (call->state == CALL_GONE) {
+    if (call->state == CALL_GONE || (call->state == CALL_LATE && call->answered)) {
         call_free(call);
+    } else if (call->state == CALL_DOWNLOAD) {
+        download_stepped(call->exchange.download);
+        MHD_resume_connection(call->connection);
+    } else if (call->state == CALL_LATE) {
+        call->returned = true;
     } else if (exchange_resume(&call->exchange)) {
         resume(call, CALL_READY);
     }
@@ -409,6 +552,27 @@ void connection_drop_gone(struct worker *worker)
             hub_wake(&worker->hub, call->exchange.stream);
         } else {
             resume(call, CALL_GONE);
+        }
+    }
+}
+
+void connection_answer_late(struct worker *worker)
+{
+    uint64_t now_ms = clock_monotonic_ms();
+    uint64_t since_ms = clock_elapsed(worker->late_seen_ms, now_ms);
+    if (since_ms < LATE_MS / 2) {
+        return;
+    }
+    worker->late_seen_ms = now_ms;
+    if (since_ms > STALL_COUNTS_MS + LATE_MS) {
+        return; /* this thread has not run either: the loop gets its chance */
+    }
+    struct call *following;
+    for (struct call *call = worker->suspended; call != NULL; call = following) {
+        following = call->following;
+        if (now_ms >= call->late_ms) {
+            exchange_late(&call->exchange);
+            resume(call, CALL_LATE);
         }
     }
 }

@@ -30,6 +30,10 @@ void connection_hub_start(struct worker *worker);
 /* Goes on with calls that the node is done with. True when there are more of them. */
 bool connection_resume_finished(struct worker *worker);
 /* Closes suspended connections whose clients have gone away. */
+/* Answers those that the node should have answered by now. */
+void connection_answer_late(struct worker *worker);
 void connection_drop_gone(struct worker *worker);
+/* Closes connections whose clients take too long for a download. */
+void connection_cut_slow(struct worker *worker);
 
 #endif

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/download.h"
 #include "api/router.h"
 #include "api/stream.h"
 #include "server/base/clock.h"
@@ -29,6 +30,9 @@ void exchange_done(struct exchange *x)
     }
     if (x->stream != NULL) {
         stream_free(x->stream);
+    }
+    if (x->download != NULL) {
+        download_free(x->download);
     }
     free(x->watched);
     request_done(&x->request);
@@ -98,18 +102,35 @@ static bool parse_read(struct exchange *x, struct fault *fault)
     return true;
 }
 
-static void wait_done(struct node_wait *wait, enum status status)
+static void stop_over(struct exchange *x, enum status status)
 {
-    struct exchange *x = wait->data;
     x->outcome = status;
     x->wake(x);
 }
 
+static void wait_done(struct node_wait *wait, enum status status)
+{
+    stop_over(wait->data, status);
+}
+
 static void write_done(struct node_write *write, enum status status)
 {
-    struct exchange *x = write->data;
-    x->outcome = status;
-    x->wake(x);
+    stop_over(write->data, status);
+}
+
+static void change_done(struct node_change *change, enum status status)
+{
+    stop_over(change->data, status);
+}
+
+void exchange_crowded(struct exchange *x)
+{
+    if (x->route != NULL && !router_is_for_operators(x->route)) {
+        x->route = NULL;
+        metric_add(METRIC_http_connections_refused_total, 1);
+        reply_error(&x->reply, 503, "overloaded", "",
+                    "too many connections to this replica; try again or try another replica");
+    }
 }
 
 /* Ends with what `status` says. */
@@ -142,9 +163,9 @@ static bool stop_for(struct exchange *x, enum node_wait_kind kind, uint64_t inde
 
 static bool is_applied(const struct exchange *x)
 {
-    view_lock();
-    uint64_t index = registry_view(node_registry(x->context->node))->index;
-    view_unlock();
+    const struct view *view = node_view_lock(x->context->node);
+    uint64_t index = view->index;
+    view_unlock(&view);
     return index >= x->min_index;
 }
 
@@ -154,8 +175,7 @@ static bool must_watch(struct exchange *x, enum node_wait_kind *ret_kind, uint64
 {
     bool must = false;
     *ret_index = x->after_index;
-    view_lock();
-    const struct view *view = registry_view(node_registry(x->context->node));
+    const struct view *view = node_view_lock(x->context->node);
     switch (x->route->watch) {
     case WATCH_NONE:
         break;
@@ -192,7 +212,7 @@ static bool must_watch(struct exchange *x, enum node_wait_kind *ret_kind, uint64
         break;
     }
     }
-    view_unlock();
+    view_unlock(&view);
     return must;
 }
 
@@ -208,6 +228,42 @@ static bool stop_for_change(struct exchange *x)
     return stop_for(x, kind, index, x->deadline_ms - now_ms);
 }
 
+static enum status begin_write(struct exchange *x)
+{
+    x->write = (struct node_write){.data = x, .done = write_done};
+    return node_write(x->context->node, &x->write, &x->scratch->command);
+}
+
+static enum status begin_change(struct exchange *x)
+{
+    x->change.data = x;
+    x->change.done = change_done;
+    return node_change(x->context->node, &x->change);
+}
+
+static void backup_stepped(struct download *d)
+{
+    stop_over(d->owner, d->status);
+}
+
+static enum status begin_backup(struct exchange *x)
+{
+    x->download = download_open(x->context->node, backup_stepped, x);
+    return download_take(x->download);
+}
+
+static enum status begin(struct exchange *x, enum next next)
+{
+    switch (next) {
+    case NEXT_CHANGE:
+        return begin_change(x);
+    case NEXT_BACKUP:
+        return begin_backup(x);
+    default:
+        return begin_write(x);
+    }
+}
+
 static bool follow(struct exchange *x, enum next next)
 {
     if (next == NEXT_REPLY) {
@@ -218,9 +274,8 @@ static bool follow(struct exchange *x, enum next next)
         x->stage = STAGE_LINEAR;
         return false;
     }
-    x->write = (struct node_write){.data = x, .done = write_done};
-    x->stage = STAGE_WRITE; /* `wake` may come before node_write returns */
-    enum status status = node_write(x->context->node, &x->write, &x->scratch->command);
+    x->stage = STAGE_WRITE; /* `wake` may come before this returns */
+    enum status status = begin(x, next);
     if (status != ST_OK) {
         if (status == ST_BUSY) {
             metric_add(METRIC_http_responses_refused_total, 1);
@@ -335,6 +390,9 @@ bool exchange_resume(struct exchange *x)
         }
         break;
     case STAGE_WRITE:
+        if (x->download != NULL) {
+            download_stepped(x->download);
+        }
         if (follow(x, x->finish(x, outcome))) {
             return false;
         }
@@ -344,4 +402,35 @@ bool exchange_resume(struct exchange *x)
         break;
     }
     return run(x);
+}
+
+uint64_t exchange_due_ms(const struct exchange *x)
+{
+    return x->stage == STAGE_WATCH
+               ? x->deadline_ms
+               : clock_monotonic_ms() + node_facts(x->context->node)->write_timeout_ms;
+}
+
+void exchange_late(struct exchange *x)
+{
+    metric_add(METRIC_http_late_total, 1);
+    switch (x->stage) {
+    case STAGE_WATCH:
+        if (x->route->handle(x) == NEXT_REPLY) {
+            return; /* nothing has changed that could be seen */
+        }
+        reply_status(&x->reply, ST_STALLED);
+        return;
+    case STAGE_WRITE:
+        reply_status(&x->reply, ST_UNKNOWN);
+        return;
+    case STAGE_APPLIED:
+        reply_status(&x->reply, ST_TIMEOUT);
+        return;
+    case STAGE_LINEAR:
+    case STAGE_HANDLE:
+    case STAGE_DONE:
+        break;
+    }
+    reply_status(&x->reply, ST_STALLED);
 }

@@ -28,7 +28,9 @@ struct api_context {
     uint32_t ttl_ms;
     uint32_t reap_after_ms;
     uint64_t started_ms;
-    atomic_bool draining; /* streams end, no more are begun */
+    unsigned connections_max; /* above it: `crowded` */
+    atomic_uint connections;  /* of all workers */
+    atomic_bool draining;     /* streams end, no more are begun */
     /* For strategy=round_robin, by hash of the service's name. */
     _Atomic uint32_t turns[TURNS_SLOTS];
 };
@@ -41,13 +43,16 @@ struct worker_scratch {
 
 /* What a handler wants next. */
 enum next {
-    NEXT_REPLY, /* the reply is complete */
-    NEXT_WRITE, /* the scratch's command is to be submitted, then `finish` called */
-    NEXT_PROOF, /* a leader proof, then the handler once more */
+    NEXT_REPLY,  /* the reply is complete */
+    NEXT_WRITE,  /* the scratch's command is to be submitted, then `finish` called */
+    NEXT_PROOF,  /* a leader proof, then the handler once more */
+    NEXT_CHANGE, /* `change` of the members is to be made, then `finish` called */
+    NEXT_BACKUP, /* a backup is to be taken, then `finish` called */
 };
 
 enum stage { STAGE_LINEAR, STAGE_APPLIED, STAGE_WATCH, STAGE_HANDLE, STAGE_WRITE, STAGE_DONE };
 
+struct download;
 struct route;
 struct stream;
 
@@ -66,6 +71,8 @@ struct exchange {
     char *watched;         /* name of the service waited for */
     bool proven;           /* the leader proof was there */
     struct stream *stream; /* the body is this, in place of the reply's */
+    struct download
+        *download; /* likewise; it is to be ended first, if the node has a file for it */
 
     /* Of the handlers of writes. */
     void *state;
@@ -77,6 +84,7 @@ struct exchange {
     enum status outcome;
     struct node_wait wait;
     struct node_write write;
+    struct node_change change;
 };
 
 void exchange_init(struct exchange *x, struct api_context *context, struct worker_scratch *scratch,
@@ -86,9 +94,16 @@ void exchange_done(struct exchange *x);
 /* Takes the target apart and finds the route. When that fails, `reply` says why, and route is NULL.
  */
 void exchange_route(struct exchange *x, const char *target);
+/* After that, for a connection over the limit: refused, but for what tells how the replica is. */
+void exchange_crowded(struct exchange *x);
 /* With the body complete. True: the reply is complete. False: `wake` will be called, then
  * exchange_resume is to be. */
 MUST_USE bool exchange_start(struct exchange *x);
 MUST_USE bool exchange_resume(struct exchange *x);
+/* When a stopped exchange should have gone on at the latest, monotonic. */
+uint64_t exchange_due_ms(const struct exchange *x);
+/* It has not: makes the reply nevertheless. The exchange stays the node's until `wake` is called,
+ * and is not resumed then. */
+void exchange_late(struct exchange *x);
 
 #endif

@@ -42,8 +42,7 @@ static enum next discover(struct exchange *x, const char *service, const char *n
         return NEXT_REPLY;
     }
     struct json_out json = reply_json(&x->reply);
-    view_lock();
-    const struct view *view = registry_view(node_registry(x->context->node));
+    const struct view *view = node_view_lock(x->context->node);
     const struct ptree *instances = &view->instances;
     if (service != NULL) {
         const struct service_view *found = view_service(view, service);
@@ -57,7 +56,7 @@ static enum next discover(struct exchange *x, const char *service, const char *n
                     "there is no instance now that matches and is healthy");
     }
     x->reply.index = view->index;
-    view_unlock();
+    view_unlock(&view);
     return NEXT_REPLY;
 }
 

@@ -60,8 +60,7 @@ static void out_events(struct json_out *json, const struct view *view,
 static enum next list(struct exchange *x, const struct event_query *query)
 {
     struct json_out json = reply_json(&x->reply);
-    view_lock();
-    const struct view *view = registry_view(node_registry(x->context->node));
+    const struct view *view = node_view_lock(x->context->node);
     x->reply.index = view->index;
     json_out_begin(&json, '{');
     json_out_member_u64(&json, "index", view->changed_index);
@@ -69,7 +68,7 @@ static enum next list(struct exchange *x, const struct event_query *query)
     out_bound(&json, "last", view, view->events_last);
     out_events(&json, view, query);
     json_out_end(&json, '}');
-    view_unlock();
+    view_unlock(&view);
     return NEXT_REPLY;
 }
 
@@ -80,8 +79,7 @@ static enum next open(struct exchange *x, struct event_query *query)
         reply_status(&x->reply, ST_STOPPING);
         return NEXT_REPLY;
     }
-    view_lock();
-    const struct view *view = registry_view(node_registry(x->context->node));
+    const struct view *view = node_view_lock(x->context->node);
     /* This replica may lag behind the one that the client comes from. */
     bool ahead = query->has_after && query->after.index > view->index && !x->proven;
     if (!ahead) {
@@ -89,7 +87,7 @@ static enum next open(struct exchange *x, struct event_query *query)
         x->reply.content_type = "text/event-stream";
         x->stream = stream_open(x->context->node, query, view);
     }
-    view_unlock();
+    view_unlock(&view);
     return ahead ? NEXT_PROOF : NEXT_REPLY;
 }
 

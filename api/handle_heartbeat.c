@@ -30,13 +30,13 @@ static void beating_free(void *state)
     free(b);
 }
 
-static void resolve(struct beating *b, const struct registry *registry)
+static void resolve(struct beating *b, const struct node *node)
 {
-    view_lock();
+    const struct view *view = node_view_lock(node);
     for (uint32_t i = 0; i < b->body.count; i++) {
         const struct slice *id = &b->body.ids[i];
         struct lease_ref ref;
-        if (!b->body.details && registry_find_lease(registry, id->data, id->len, &ref)) {
+        if (!b->body.details && view_find_lease(view, id->data, id->len, &ref)) {
             uint8_t *packed = b->refs + (size_t)b->refs_count * REF_BYTES;
             store_u32(packed, ref.slot);
             store_u32(packed + 4, ref.stamp);
@@ -45,7 +45,7 @@ static void resolve(struct beating *b, const struct registry *registry)
             b->by_id[b->by_id_count++] = *id;
         }
     }
-    view_unlock();
+    view_unlock(&view);
 }
 
 /* `missed` are positions in by_id. */
@@ -152,7 +152,7 @@ enum next handle_heartbeat(struct exchange *x)
     b->refs = mem_alloc((size_t)b->body.count * REF_BYTES);
     b->ref_ids = mem_alloc(b->body.count * sizeof *b->ref_ids);
     b->by_id = mem_alloc(b->body.count * sizeof *b->by_id);
-    resolve(b, node_registry(x->context->node));
+    resolve(b, x->context->node);
     if (b->refs_count == 0) {
         return send_by_id(x);
     }

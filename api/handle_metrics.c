@@ -49,12 +49,19 @@ static void render_replica(struct buffer *out, const struct api_context *context
     label(out, "version", facts->version);
     buffer_append_text(out, "} 1\n");
     gauge(out, "is_leader", "1 on the leader", status.is_leader);
+    gauge(out, "level", "Level of the replicated format in use", status.level);
+    gauge(out, "level_max", "Highest level that this version can speak", facts->level_max);
     gauge(out, "has_leader", "1 while a leader is known", status.leader != 0);
     gauge(out, "term", "Term of Raft", status.term);
     gauge(out, "applied_index", "Index of the log applied here", status.applied_index);
     gauge(out, "commit_index", "Index of the log known to be committed", status.commit_index);
     seconds(out, "staleness_seconds", "Since this replica last heard from a leader",
             status.last_contact_ms);
+    seconds(out, "loop_stalled_seconds", "How long the loop has stood still; less than 0.5 is 0",
+            status.loop_stalled_ms);
+    seconds(out, "disk_stalled_seconds",
+            "How long a write of the log has been on its way; less than 0.5 is 0",
+            status.disk_stalled_ms);
     gauge(out, "disk_free_bytes", "Free on the file system of the data directory",
           node_disk_free(context->node));
     gauge(out, "resident_memory_bytes", "Memory in use by this process", machine_resident_bytes());
@@ -64,8 +71,7 @@ static void render_replica(struct buffer *out, const struct api_context *context
 
 static void render_registry(struct exchange *x, struct buffer *out)
 {
-    view_lock();
-    const struct view *view = registry_view(node_registry(x->context->node));
+    const struct view *view = node_view_lock(x->context->node);
     x->reply.index = view->index;
     gauge(out, "services", "Services that have an instance", view->services_count);
     buffer_append_text(out, "# HELP muster_instances Instances by health\n"
@@ -74,12 +80,15 @@ static void render_registry(struct exchange *x, struct buffer *out)
         buffer_printf(out, "muster_instances{health=\"%s\"} %u\n", health_name((enum health)h),
                       view->counts[h]);
     }
+    gauge(out, "state_bytes", "Size of the registry, as of a snapshot", view->state_bytes);
+    gauge(out, "state_bytes_max", "Registrations above it are refused; 0: no bound yet",
+          view->state_bytes_max);
     const struct event *oldest = view_event(view, view->events_first);
     gauge(out, "events_kept", "Events that streams can be resumed behind",
           view->events_last + 1 - view->events_first);
     gauge(out, "events_oldest_index", "Log index of the oldest event kept; 0: there is none",
           oldest != NULL ? oldest->index : 0);
-    view_unlock();
+    view_unlock(&view);
 }
 
 enum next handle_metrics(struct exchange *x)

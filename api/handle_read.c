@@ -66,14 +66,13 @@ static enum next list_instances(struct exchange *x, unsigned health)
         return NEXT_REPLY;
     }
     struct json_out json = reply_json(&x->reply);
-    view_lock();
-    const struct view *view = registry_view(node_registry(x->context->node));
+    const struct view *view = node_view_lock(x->context->node);
     x->reply.index = view->index;
     json_out_begin(&json, '{');
     json_out_member_u64(&json, "index", view->changed_index);
     render_page(&json, view, &view->instances, &page);
     json_out_end(&json, '}');
-    view_unlock();
+    view_unlock(&view);
     return NEXT_REPLY;
 }
 
@@ -132,8 +131,7 @@ enum next handle_service(struct exchange *x)
     }
     bool plain = filter_is_plain(&page.filter) && page.limit == UINT64_MAX && page.after == NULL;
     struct json_out json = reply_json(&x->reply);
-    view_lock();
-    const struct view *view = registry_view(node_registry(x->context->node));
+    const struct view *view = node_view_lock(x->context->node);
     const struct service_view *service = view_service(view, x->request.param);
     x->reply.index = view->index;
     if (service != NULL && plain) {
@@ -150,7 +148,7 @@ enum next handle_service(struct exchange *x)
     } else {
         render_service(&json, view, x->request.param, &page);
     }
-    view_unlock();
+    view_unlock(&view);
     return NEXT_REPLY;
 }
 
@@ -174,8 +172,7 @@ enum next handle_services(struct exchange *x)
     struct json_out json = reply_json(&x->reply);
     const struct service_view *service;
     struct ptree_iterator it;
-    view_lock();
-    const struct view *view = registry_view(node_registry(x->context->node));
+    const struct view *view = node_view_lock(x->context->node);
     x->reply.index = view->index;
     json_out_begin(&json, '{');
     json_out_member_u64(&json, "index", view->services_index);
@@ -193,7 +190,7 @@ enum next handle_services(struct exchange *x)
     }
     json_out_end(&json, ']');
     json_out_end(&json, '}');
-    view_unlock();
+    view_unlock(&view);
     return NEXT_REPLY;
 }
 
@@ -202,7 +199,7 @@ static void render_lease(struct json_out *json, const struct view *view,
                          const struct record *record)
 {
     uint64_t renewed_ms, deadline_ms;
-    registry_lease_times(view->registry, record, &renewed_ms, &deadline_ms);
+    view_lease_times(view, record, &renewed_ms, &deadline_ms);
     /* The lease may be newer than the view. */
     int64_t since_ms = (int64_t)view->now_ms - (int64_t)renewed_ms;
     json_out_key(json, "last_heartbeat");
@@ -221,8 +218,7 @@ static void render_lease(struct json_out *json, const struct view *view,
 enum next handle_instance(struct exchange *x)
 {
     struct json_out json = reply_json(&x->reply);
-    view_lock();
-    const struct view *view = registry_view(node_registry(x->context->node));
+    const struct view *view = node_view_lock(x->context->node);
     const struct record *record = view_instance(view, x->request.param);
     if (record != NULL) {
         json_out_begin(&json, '{');
@@ -233,6 +229,6 @@ enum next handle_instance(struct exchange *x)
         reply_status(&x->reply, ST_NOT_FOUND);
     }
     x->reply.index = view->index;
-    view_unlock();
+    view_unlock(&view);
     return NEXT_REPLY;
 }

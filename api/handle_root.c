@@ -25,15 +25,14 @@ static void glance_fill(struct glance *g, const struct api_context *context)
     node_members(context->node, g->members, &g->members_count);
     g->uptime_ms = clock_monotonic_ms() - context->started_ms;
     g->instances = 0;
-    view_lock();
-    const struct view *view = registry_view(node_registry(context->node));
+    const struct view *view = node_view_lock(context->node);
     g->index = view->index;
     g->services = view->services_count;
     for (unsigned h = 0; h < HEALTH_COUNT; h++) {
         g->counts[h] = view->counts[h];
         g->instances += view->counts[h];
     }
-    view_unlock();
+    view_unlock(&view);
 }
 
 static const char *role(const struct glance *g)

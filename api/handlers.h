@@ -25,6 +25,19 @@ enum next handle_discover(struct exchange *x);
 enum next handle_discover_type(struct exchange *x);
 enum next handle_events(struct exchange *x);
 
+/* handle_member.c */
+enum next handle_member_add(struct exchange *x);
+enum next handle_member_remove(struct exchange *x);
+enum next handle_member_promote(struct exchange *x);
+enum next handle_member_demote(struct exchange *x);
+enum next handle_transfer(struct exchange *x);
+
+/* handle_backup.c */
+enum next handle_backup(struct exchange *x);
+
+/* handle_state.c */
+enum next handle_state_bytes(struct exchange *x);
+
 /* handle_operate.c, handle_root.c, handle_metrics.c */
 enum next handle_health(struct exchange *x);
 enum next handle_live(struct exchange *x);

@@ -45,11 +45,6 @@ static struct cds_list_head *bucket(struct hub *hub, const char *service)
 
 /* --- one stream --- */
 
-static const struct view *current(const struct hub *hub)
-{
-    return registry_view(node_registry(hub->node));
-}
-
 static void become_active(struct hub *hub, struct stream *s)
 {
     s->state = STREAM_ACTIVE;
@@ -61,7 +56,9 @@ void hub_add(struct hub *hub, struct stream *s)
 {
     CDS_INIT_LIST_HEAD(&s->peers);
     if (atomic_fetch_add(&hub->count, 1) == 0) {
-        hub->seen = current(hub)->events_last;
+        const struct view *view = node_view_lock(hub->node);
+        hub->seen = view->events_last;
+        view_unlock(&view);
     }
     metric_add(METRIC_streams, 1);
     s->closed = hub->closing;
@@ -128,8 +125,7 @@ static void wake_all(struct hub *hub)
 /* Looks at what is new once, for all idle streams. */
 static void look_at_events(struct hub *hub)
 {
-    view_lock();
-    const struct view *view = current(hub);
+    const struct view *view = node_view_lock(hub->node);
     while (hub->seen < view->events_last) {
         const struct event *event = view_event(view, hub->seen + 1);
         if (event == NULL) {
@@ -141,7 +137,7 @@ static void look_at_events(struct hub *hub)
         wake_for(hub, &hub->others, event);
         hub->seen = event->sequence;
     }
-    view_unlock();
+    view_unlock(&view);
     if (hub->wave_ns == 0 && !cds_list_empty(&hub->woken)) {
         hub->wave_ns = node_changed_ns(hub->node);
     }

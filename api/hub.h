@@ -47,7 +47,7 @@ struct hub {
 /* The hub is told of events until the node is destroyed. */
 void hub_start(struct hub *hub, struct node *node, const struct hub_actions *actions);
 
-/* An active stream that was just opened. Within a read-side critical section. */
+/* An active stream that was just opened. */
 void hub_add(struct hub *hub, struct stream *stream);
 /* Before it is freed. */
 void hub_remove(struct hub *hub, struct stream *stream);

@@ -35,6 +35,8 @@ struct request {
     /* NULL when the header is not there. */
     const char *accept;
     const char *content_type;
+    const char *origin;
+    const char *fetch_site; /* Sec-Fetch-Site: what browsers say of who asks */
     const char *last_event_id;
     const struct sockaddr *peer;
 };

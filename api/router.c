@@ -135,3 +135,15 @@ bool router_check_params(const struct route *route, const struct request *reques
     }
     return true;
 }
+
+bool router_is_for_operators(const struct route *route)
+{
+    static const char *const prefixes[] = {"/health", "/metrics", "/cluster"};
+    for (size_t i = 0; i < ARRAY_LENGTH(prefixes); i++) {
+        if (route->method == METHOD_GET &&
+            strncmp(route->pattern, prefixes[i], strlen(prefixes[i])) == 0) {
+            return true;
+        }
+    }
+    return false;
+}

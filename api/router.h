@@ -36,6 +36,8 @@ enum route_result {
     ROUTE_NO_METHOD, /* `ret_allow` has the methods that there are */
     ROUTE_BAD_PARAM, /* the {variable} cannot be decoded or is too long */
 };
+/* What says how a replica is: answered also when it has no room for others. */
+bool router_is_for_operators(const struct route *route);
 /* Decodes the {variable} into request->param. */
 enum route_result router_find(struct request *request, const struct route **ret_route,
                               char ret_allow[ROUTER_ALLOW_SIZE], struct fault *fault);

@@ -221,14 +221,13 @@ size_t stream_read(struct stream *s, char *out, size_t max)
         return piece.len;
     }
     buffer_init(&scratch, EVENT_TEXT_BYTES_MAX);
-    view_lock();
-    const struct view *view = registry_view(node_registry(s->node));
+    const struct view *view = node_view_lock(s->node);
     add_side_texts(s, view, &scratch);
     bool more = put(s, &piece, scratch.data, scratch.len);
     while (more && piece.len < piece.max) {
         more = put_item(s, view, &scratch, &piece);
     }
-    view_unlock();
+    view_unlock(&view);
     buffer_done(&scratch);
     return piece.len;
 }
@@ -237,10 +236,10 @@ void stream_describe(const struct stream *s, char *out, size_t size)
 {
     struct position position;
     char id[EVENT_ID_SIZE] = "";
-    view_lock();
-    if (feed_position(&s->feed, registry_view(node_registry(s->node)), &position)) {
+    const struct view *view = node_view_lock(s->node);
+    if (feed_position(&s->feed, view, &position)) {
         event_id_format(position, id);
     }
-    view_unlock();
+    view_unlock(&view);
     (void)snprintf(out, size, "%s", id);
 }

@@ -64,6 +64,18 @@ static void stop_accepting(struct worker *worker)
     }
 }
 
+static unsigned count_connections(const struct worker *worker)
+{
+    return MHD_get_daemon_info(worker->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS)
+        ->num_connections;
+}
+
+/* Takes no more, and some of those that it has only hold on. */
+static bool is_pressed(const struct worker *worker)
+{
+    return worker->crowd.count > 0 && count_connections(worker) >= worker->connections_max;
+}
+
 /* Until there is something to do, for as long as the daemon allows. */
 static void sleep_until_ready(struct worker *worker, bool busy)
 {
@@ -73,6 +85,12 @@ static void sleep_until_ready(struct worker *worker, bool busy)
     unsigned most_ms = busy                                 ? 0
                        : atomic_load(&worker->stop_ms) == 0 ? SLEEP_MS_MAX
                                                             : LINGER_SLEEP_MS;
+    if (most_ms > LATE_MS / 2 && worker->suspended != NULL) {
+        most_ms = LATE_MS / 2;
+    }
+    if (most_ms > CROWD_PATIENCE_MS && is_pressed(worker)) {
+        most_ms = CROWD_PATIENCE_MS;
+    }
     MHD_UNSIGNED_LONG_LONG timeout_ms;
     if (MHD_get_timeout(worker->daemon, &timeout_ms) != MHD_YES || timeout_ms > most_ms) {
         timeout_ms = most_ms;
@@ -94,9 +112,19 @@ static bool is_over(const struct worker *worker)
     if (stop_ms == 0) {
         return false;
     }
-    return clock_monotonic_ms() >= stop_ms ||
-           MHD_get_daemon_info(worker->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS)
-                   ->num_connections == 0;
+    return clock_monotonic_ms() >= stop_ms || count_connections(worker) == 0;
+}
+
+/* True when it must run again: full, it does not listen, and does so only in the run after the one
+ * that makes room. */
+static bool run_daemon(struct worker *worker)
+{
+    bool full = count_connections(worker) >= worker->connections_max;
+    if (full) {
+        crowd_press(&worker->crowd, clock_monotonic_ms());
+    }
+    (void)MHD_run(worker->daemon);
+    return full && count_connections(worker) < worker->connections_max;
 }
 
 static void *run(void *arg)
@@ -111,12 +139,14 @@ static void *run(void *arg)
         sleep_until_ready(worker, busy);
         busy = connection_resume_finished(worker);
         connection_drop_gone(worker);
+        connection_cut_slow(worker);
+        connection_answer_late(worker);
         if (worker->accepting && atomic_load(&worker->context->draining)) {
             stop_accepting(worker);
             hub_close(&worker->hub);
         }
         busy |= hub_run(&worker->hub);
-        (void)MHD_run(worker->daemon);
+        busy |= run_daemon(worker);
         hub_measure(&worker->hub);
     }
     /* The node answered all before, and takes nothing since: nothing is suspended any more. */
@@ -171,10 +201,12 @@ static void close_all(struct worker *worker)
 bool worker_start(struct worker *worker, unsigned number, int listen_fd, unsigned connections,
                   struct api_context *context, char *error, size_t error_size)
 {
-    *worker = (struct worker){.context = context, .number = number, .accepting = true};
+    *worker = (struct worker){
+        .context = context, .number = number, .connections_max = connections, .accepting = true};
     uint64_t *seed = &worker->scratch.random;
     CHECK(getrandom(seed, sizeof *seed, 0) == (ssize_t)sizeof *seed);
     cds_wfcq_init(&worker->finished_writes.head, &worker->finished_writes.tail);
+    CDS_INIT_LIST_HEAD(&worker->downloads);
     cds_wfcq_init(&worker->finished_reads.head, &worker->finished_reads.tail);
     worker->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     worker->watch_fd = epoll_create1(EPOLL_CLOEXEC);

@@ -16,8 +16,10 @@
 #include <stdint.h>
 
 #include <microhttpd.h>
+#include <urcu/list.h>
 #include <urcu/wfcqueue.h>
 
+#include "api/crowd.h"
 #include "api/exchange.h"
 #include "api/hub.h"
 #include "server/base/log.h"
@@ -26,6 +28,8 @@ struct call_queue {
     struct cds_wfcq_head head;
     struct cds_wfcq_tail tail;
 };
+
+struct call;
 
 struct worker {
     /* immutable after start */
@@ -37,6 +41,7 @@ struct worker {
     int watch_fd;  /* epoll: suspended connections whose client may go away */
     pthread_t thread;
     unsigned number;
+    unsigned connections_max; /* what the daemon takes */
     /* atomic */
     _Atomic uint64_t stop_ms; /* monotonic: when to stop at the latest; 0: not to */
     /* calls that the node is done with; any thread -> this one. Writes pass the reads, of which
@@ -45,7 +50,11 @@ struct worker {
     /* worker only */
     struct worker_scratch scratch;
     bool accepting;
-    struct hub hub; /* event streams */
+    struct call *suspended; /* with the node */
+    uint64_t late_seen_ms;  /* when they were last looked at */
+    struct crowd crowd;
+    struct hub hub;                 /* event streams */
+    struct cds_list_head downloads; /* that are being sent */
     struct log_gate gate;
 };
 

@@ -5,8 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "consensus/bootstrap.h"
-#include "consensus/hello.h"
+#include "consensus/disk/files_posix.h"
 #include "consensus/loop.h"
 #include "server/base/check.h"
 #include "server/base/clock.h"
@@ -19,26 +18,29 @@ static uint64_t relaxed(const _Atomic uint64_t *value)
     return atomic_load_explicit((_Atomic uint64_t *)(uintptr_t)value, memory_order_relaxed);
 }
 
-static bool is_full(const struct consensus *c, size_t len)
+/* 0 when it is not running, or not for long. */
+static uint64_t stalled_ms(uint64_t since_ms, uint64_t now_ms)
 {
-    return relaxed(&c->queued_ops) + relaxed(&c->waiting_ops) >= QUEUE_OPS_MAX ||
-           relaxed(&c->queued_bytes) + relaxed(&c->waiting_bytes) + len > QUEUE_BYTES_MAX;
+    uint64_t ms = since_ms != 0 ? clock_elapsed(since_ms, now_ms) : 0;
+    return ms >= STALL_GRAIN_MS ? ms : 0;
 }
 
 enum status consensus_submit(struct consensus *c, struct consensus_op *op)
 {
     enum status status = ST_OK;
     size_t len = loop_is_replicated(op) ? op->len : 0;
+    uint64_t now_ns = clock_monotonic_ns();
+    uint64_t now_ms = now_ns / 1000000;
     atomic_fetch_add(&c->submitting, 1);
     if (atomic_load(&c->stopping)) {
         status = ST_STOPPING;
-    } else if (is_full(c, len)) {
+    } else if (stalled_ms(relaxed(&c->turned_ms), now_ms) >= STALL_UNFIT_MS) {
+        status = ST_STALLED; /* what is in the queue may happen; this surely does not */
+    } else if (!admission_enter(&c->admission, op->lane, len, now_ms)) {
         status = ST_BUSY;
     } else {
-        op->taken_ns = clock_monotonic_ns();
-        op->deadline_ms = op->taken_ns / 1000000 + c->facts.write_timeout_ms;
-        atomic_fetch_add_explicit(&c->queued_ops, 1, memory_order_relaxed);
-        atomic_fetch_add_explicit(&c->queued_bytes, len, memory_order_relaxed);
+        op->taken_ns = now_ns;
+        op->deadline_ms = now_ms + c->facts.write_timeout_ms;
         cds_wfcq_node_init(&op->node);
         TSAN_RELEASE(op);
         /* Only the first into an empty queue has to wake the loop. */
@@ -57,12 +59,40 @@ static void copy_text(char *to, size_t size, const char *from)
     (void)snprintf(to, size, "%s", from);
 }
 
+enum consensus_directory consensus_look(const char *data_dir, uint64_t *ret_id, char *error,
+                                        size_t error_size)
+{
+    char sentence[512];
+    struct identity identity = {0};
+    enum consensus_directory found = CONSENSUS_DIRECTORY_REFUSED;
+    struct files *files = files_posix_open(data_dir, error, error_size);
+    if (files == NULL) {
+        return found;
+    }
+    switch (identity_read(files, &identity, sentence, sizeof sentence)) {
+    case IDENTITY_MISSING:
+        found = CONSENSUS_DIRECTORY_NEW;
+        break;
+    case IDENTITY_FINE:
+        found = identity.joins && cluster_id_is_none(&identity.cluster) ? CONSENSUS_DIRECTORY_WAITS
+                                                                        : CONSENSUS_DIRECTORY_TAKEN;
+        break;
+    case IDENTITY_REFUSED:
+        (void)snprintf(error, error_size, "%s: %s", data_dir, sentence);
+        break;
+    }
+    *ret_id = identity.member;
+    files_posix_close(files);
+    return found;
+}
+
 struct consensus *consensus_create(const struct consensus_options *options,
-                                   const struct consensus_app *app)
+                                   const struct consensus_fsm *app)
 {
     const struct consensus_options *o = options;
     struct consensus *c = mem_zalloc(1, sizeof *c);
     c->app = *app;
+    c->facts.level_max = app->level_max;
     c->facts.id = o->id;
     c->facts.write_timeout_ms = o->write_timeout_ms;
     c->facts.election_timeout_ms = o->election_timeout_ms;
@@ -71,19 +101,28 @@ struct consensus *consensus_create(const struct consensus_options *options,
     copy_text(c->facts.advertise_http, sizeof c->facts.advertise_http, o->advertise_http);
     copy_text(c->facts.advertise_peer, sizeof c->facts.advertise_peer, o->advertise_peer);
     copy_text(c->facts.version, sizeof c->facts.version, o->version);
-    c->members_given = o->members_given;
     c->members_count = o->members_count;
     memcpy(c->members, o->members, o->members_count * sizeof *o->members);
     c->secret = mem_strdup(o->secret);
     c->peer_listen = mem_strdup(o->peer_listen);
+    c->peer_connections = o->peer_connections;
     c->engine_options = (struct engine_options){
         .id = o->id,
+        .members = c->members,
+        .members_count = o->members_count,
+        .members_given = o->members_given,
+        .joins = o->joins,
+        .voters = o->voters,
+        .replace_after_ms = o->replace_after_ms,
+        .data_dir = c->facts.data_dir,
+        .boot_salt = hello_salt(),
+        .seed = hello_salt(),
         .election_timeout_ms = o->election_timeout_ms,
         .heartbeat_interval_ms = o->heartbeat_interval_ms,
         .snapshot_log_bytes = o->snapshot_log_bytes,
-        .address = c->facts.advertise_peer,
         .name = c->facts.name,
         .http_address = c->facts.advertise_http,
+        .told_address = o->peer_given ? c->facts.advertise_peer : "",
         .version = c->facts.version,
     };
     cds_wfcq_init(&c->queue_head, &c->queue_tail);
@@ -92,35 +131,10 @@ struct consensus *consensus_create(const struct consensus_options *options,
     return c;
 }
 
-/* Whose directory it is, and the members that it says; a new one gets its first entry. */
-static bool open_storage(struct consensus *c, char *error, size_t error_size)
-{
-    struct storage_identity expected = {.member_id = c->facts.id};
-    struct storage_identity found;
-    bootstrap_members_text(c->members, c->members_count, expected.members, sizeof expected.members);
-    expected.cluster_id = bootstrap_cluster_id(expected.members);
-    c->storage =
-        storage_open(c->facts.data_dir, &expected, c->members_given, &found, error, error_size);
-    if (c->storage == NULL) {
-        return false;
-    }
-    c->facts.cluster_id = found.cluster_id;
-    c->engine_options.cluster_id = found.cluster_id;
-    c->engine_options.boot = BOOT(storage_boot(c->storage), hello_salt());
-    storage_watermark(c->storage, &c->engine_options.watermark_term,
-                      &c->engine_options.watermark_index);
-    if (!bootstrap_parse_members(found.members, c->members, &c->members_count)) {
-        (void)snprintf(error, error_size, "%s: the members in its identity file are malformed",
-                       c->facts.data_dir);
-        return false;
-    }
-    return !storage_is_new(c->storage) ||
-           bootstrap_log(c->storage, c->facts.id, c->members, c->members_count, error, error_size);
-}
-
 bool consensus_start(struct consensus *c, char *error, size_t error_size)
 {
-    if (!open_storage(c, error, error_size)) {
+    c->files = files_posix_open(c->facts.data_dir, error, error_size);
+    if (c->files == NULL) {
         return false;
     }
     CHECK(pthread_create(&c->thread, NULL, loop_run, c) == 0);
@@ -157,7 +171,7 @@ void consensus_destroy(struct consensus *c)
     if (c == NULL) {
         return;
     }
-    storage_close(c->storage);
+    files_posix_close(c->files);
     pthread_mutex_destroy(&c->mutex);
     pthread_cond_destroy(&c->started_changed);
     free(c->secret);
@@ -169,16 +183,27 @@ void consensus_destroy(struct consensus *c)
 
 void consensus_propose(struct consensus *c)
 {
-    struct leader *l = &c->engine.leader;
-    if (!l->propose_asked) {
-        l->propose_asked = true;
-        l->propose_after = c->engine.outbox.added;
-    }
+    engine_propose(&c->engine);
 }
 
 uint64_t consensus_oldest_unapplied_ms(const struct consensus *c)
 {
-    return leader_oldest_ms(&c->engine);
+    return proposer_oldest_ms(&c->engine);
+}
+
+bool consensus_refuses_heartbeats(const struct consensus *c)
+{
+    return admission_refuses_heartbeats(&c->admission, clock_monotonic_ms());
+}
+
+bool consensus_knows_all(const struct consensus *c)
+{
+    return c->engine.is_leader && c->engine.proposer.noop_committed;
+}
+
+uint32_t consensus_hold_up_ms(const struct consensus *c)
+{
+    return c->facts.election_timeout_ms + PEER_SILENCE_MS;
 }
 
 void consensus_status(const struct consensus *c, struct consensus_status *ret_status)
@@ -186,15 +211,23 @@ void consensus_status(const struct consensus *c, struct consensus_status *ret_st
     uint64_t contact_ms = relaxed(&c->contact_ms);
     uint64_t now_ms = clock_monotonic_ms();
     bool is_leader = atomic_load_explicit(&c->is_leader, memory_order_relaxed);
+    uint64_t loop_ms = stalled_ms(relaxed(&c->turned_ms), now_ms);
+    uint64_t disk_ms = stalled_ms(relaxed(&c->disk.busy_since_ms), now_ms);
+    uint64_t still_ms = loop_ms > disk_ms ? loop_ms : disk_ms;
+    uint64_t silent_ms = is_leader ? 0 : clock_elapsed(contact_ms, now_ms);
     *ret_status = (struct consensus_status){
         .leader = relaxed(&c->leader),
         .is_leader = is_leader,
         .term = relaxed(&c->term),
         .applied_index = relaxed(&c->applied_index),
         .commit_index = relaxed(&c->commit_index),
-        .last_contact_ms = is_leader ? 0 : clock_elapsed(contact_ms, now_ms),
+        .last_contact_ms = silent_ms > still_ms ? silent_ms : still_ms,
+        .loop_stalled_ms = loop_ms,
+        .disk_stalled_ms = disk_ms,
         .caught_up = atomic_load_explicit(&c->caught_up, memory_order_relaxed),
         .has_space = atomic_load_explicit(&c->has_space, memory_order_relaxed),
+        .phase = (enum consensus_phase)atomic_load_explicit(&c->phase, memory_order_relaxed),
+        .level = (uint16_t)atomic_load_explicit(&c->level, memory_order_relaxed),
     };
 }
 
@@ -203,9 +236,17 @@ const struct consensus_facts *consensus_facts(const struct consensus *c)
     return &c->facts;
 }
 
-static uint64_t since_heard_ms(const struct directory_entry *entry, uint64_t now_ms)
+void consensus_cluster(const struct consensus *c, char out[CONSENSUS_CLUSTER_SIZE])
 {
-    return entry->heard_ms == 0 ? UINT64_MAX : clock_elapsed(entry->heard_ms, now_ms);
+    struct consensus *shared = (struct consensus *)(uintptr_t)c;
+    pthread_mutex_lock(&shared->mutex);
+    memcpy(out, c->cluster, sizeof c->cluster);
+    pthread_mutex_unlock(&shared->mutex);
+}
+
+static uint64_t since_heard_ms(const struct member *m, uint64_t now_ms)
+{
+    return m->heard_ms == 0 ? UINT64_MAX : clock_elapsed(m->heard_ms, now_ms);
 }
 
 void consensus_members(const struct consensus *c, struct consensus_member_info *ret_members,
@@ -214,16 +255,27 @@ void consensus_members(const struct consensus *c, struct consensus_member_info *
     struct consensus *shared = (struct consensus *)(uintptr_t)c;
     uint64_t now_ms = clock_monotonic_ms();
     pthread_mutex_lock(&shared->mutex);
-    for (size_t i = 0; i < c->members_count; i++) {
-        const struct directory_entry *entry = &c->directory[i];
-        ret_members[i] = entry->info;
-        ret_members[i].last_heard_ms = entry->info.is_self ? 0 : since_heard_ms(entry, now_ms);
+    for (size_t i = 0; i < c->table.count; i++) {
+        const struct member *m = &c->table.list[i];
+        ret_members[i] = m->info;
+        ret_members[i].last_heard_ms = m->info.is_self ? 0 : since_heard_ms(m, now_ms);
     }
+    *ret_count = c->table.count;
     pthread_mutex_unlock(&shared->mutex);
-    *ret_count = c->members_count;
+}
+
+size_t consensus_cluster_events(const struct consensus *c,
+                                struct consensus_cluster_event *ret_events)
+{
+    struct consensus *shared = (struct consensus *)(uintptr_t)c;
+    pthread_mutex_lock(&shared->mutex);
+    size_t count = c->events_count;
+    memcpy(ret_events, c->events, count * sizeof *ret_events);
+    pthread_mutex_unlock(&shared->mutex);
+    return count;
 }
 
 uint64_t consensus_disk_free(const struct consensus *c)
 {
-    return storage_free_bytes(c->storage);
+    return c->files->free_bytes(c->files->ctx);
 }

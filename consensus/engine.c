@@ -1,82 +1,67 @@
 #include "consensus/engine.h"
 
+#include <errno.h>
 #include <inttypes.h>
-#include <limits.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "consensus/machine.h"
+#include "consensus/configuration.h"
+#include "consensus/driver_receive.h"
+#include "consensus/startup.h"
 #include "server/base/check.h"
 #include "server/base/log.h"
 #include "server/base/mem.h"
 #include "server/base/metric.h"
 
 #define SPACE_INTERVAL_MS 250
-/* libraft's backend allocates log segments of 8 MiB ahead of need. The disk is full when there is
- * no room for the next one and what is allocated runs out. */
-#define SEGMENT_BYTES    (8u * 1024 * 1024)
-#define CAPACITY_KIB_MIN (6u * 1024)
-/* The first election of a life comes sooner than later ones: a leader that is there says so within
- * a heartbeat, and pre-votes keep it. */
-#define FIRST_ELECTION_HEARTBEATS 3
-/* Between attempts to hand leadership over. */
-#define TRANSFER_RETRY_MS 1000
-/* Entries that a follower may lag behind and still be ready. */
-#define LAG_ENTRIES_MAX 64
+/* The log's next segment is allocated ahead of need; with less free than this the disk is full. */
+#define SPACE_BYTES_MIN (4ull * 1024 * 1024)
+/* Without a leader for so long, one that says that we were removed is believed. */
+#define REMOVED_MS 5000
 
 uint64_t engine_now_ms(const struct engine *e)
 {
     return e->env.now_ms(e->env.ctx);
 }
 
-size_t engine_place(const struct engine *e, uint64_t id)
+void engine_fatal(struct engine *e, const char *format, ...)
 {
-    for (size_t i = 0; i < e->members; i++) {
-        if (e->directory[i].info.id == id) {
-            return i;
-        }
-    }
-    return MEMBERS_MAX;
+    char sentence[512];
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(sentence, sizeof sentence, format, args);
+    va_end(args);
+    e->env.fatal(e->env.ctx, sentence);
+}
+
+void engine_send(struct engine *e, uint64_t to, enum frame_type type, const void *data, size_t len)
+{
+    const struct peer_message message = {.type = type, .head = data, .head_len = len};
+    enum status status UNUSED = e->env.send(e->env.ctx, to, &message);
+}
+
+bool engine_is_up(const struct engine *e, const struct member *m)
+{
+    return e->env.is_up(e->env.ctx, m->info.id) && forming_life(e, m->info.id) == m->info.life;
+}
+
+bool engine_knows_all(const struct engine *e)
+{
+    return e->is_leader && e->proposer.noop_committed;
+}
+
+/* Whether a life that was let in once is surely none of the cluster's any more. While that is not
+ * committed, it may be given up again. */
+static bool has_taken_out(const struct engine *e, uint64_t life)
+{
+    const struct raft *raft = &e->driver.raft;
+    return engine_knows_all(e) && configuration_find(&raft->configuration, life) == NULL &&
+           configuration_find(&raft->configuration_committed, life) == NULL;
 }
 
 /* --- start --- */
-
-static void fill_directory(struct engine *e, const struct consensus_member *members, size_t count)
-{
-    CHECK(count <= MEMBERS_MAX);
-    e->members = count;
-    for (size_t i = 0; i < count; i++) {
-        struct consensus_member_info *info = &e->directory[i].info;
-        info->id = members[i].id;
-        info->is_self = info->id == e->options.id;
-        info->has_space = true;
-        (void)snprintf(info->peer_address, sizeof info->peer_address, "%s", members[i].address);
-        (void)snprintf(info->role, sizeof info->role, "%s", "voter");
-        if (info->is_self) {
-            (void)snprintf(info->name, sizeof info->name, "%s", e->options.name);
-            (void)snprintf(info->http_address, sizeof info->http_address, "%s",
-                           e->options.http_address);
-            (void)snprintf(info->version, sizeof info->version, "%s", e->options.version);
-        }
-    }
-}
-
-static void tune(struct engine *e)
-{
-    struct raft *raft = &e->raft;
-    raft->tracer = NULL; /* formats every step otherwise */
-    uint32_t first_ms = FIRST_ELECTION_HEARTBEATS * e->options.heartbeat_interval_ms;
-    raft_set_election_timeout(raft, first_ms < e->options.election_timeout_ms
-                                        ? first_ms
-                                        : e->options.election_timeout_ms);
-    raft_set_heartbeat_timeout(raft, e->options.heartbeat_interval_ms);
-    raft_set_install_snapshot_timeout(raft, INSTALL_SNAPSHOT_TIMEOUT_MS);
-    raft_set_pre_vote(raft, true);
-    raft_set_max_inflight_entries(raft, APPEND_ENTRIES_MAX);
-    raft_set_snapshot_threshold(raft, UINT_MAX); /* by bytes: machine.c */
-    raft_set_capacity_threshold(raft, 0);        /* engine_has_space() instead */
-}
 
 /* A member has caught up when its first linearizable read is answered. The first commit index that
  * it hears of would not do: a new leader does not know all that was committed before its term. */
@@ -89,42 +74,108 @@ static void ask_first_read(struct engine *e)
 {
     e->first_read = (struct consensus_op){
         .lane = CONSENSUS_READ, .done = first_read_done, .deadline_ms = UINT64_MAX};
-    readgate_add(e, &e->first_read);
+    read_index_add(e, &e->first_read);
 }
 
-bool engine_start(struct engine *e, const struct engine_options *options,
-                  const struct engine_env *env, const struct consensus_app *app, struct raft_io *io,
-                  const struct consensus_member *members, size_t members_count, char *error,
-                  size_t error_size)
+/* The cluster is formed and its files are there. */
+static bool run(struct engine *e, char *error, size_t error_size)
+{
+    CHECK(!e->running);
+    e->started_ms = e->contact_ms = engine_now_ms(e);
+    if (!startup_run(e, error, error_size)) {
+        return false;
+    }
+    e->running = true;
+    ask_first_read(e);
+    return true;
+}
+
+void engine_formed(struct engine *e)
+{
+    char error[1024];
+    if (!run(e, error, sizeof error)) {
+        engine_fatal(e, "the cluster was formed, but the log cannot be read: %s", error);
+        return;
+    }
+    struct hello_facts facts = engine_facts(e);
+    links_changed(e);
+    e->env.introduce(e->env.ctx, &facts);
+}
+
+bool engine_open(struct engine *e, const struct engine_options *options,
+                 const struct engine_env *env, const struct consensus_fsm *app, char *error,
+                 size_t error_size)
 {
     memset(e, 0, sizeof *e);
     e->options = *options;
     e->env = *env;
     e->app = *app;
-    fill_directory(e, members, members_count);
-    outbox_init(&e->outbox, options->boot);
-    leader_init(&e->leader);
-    op_list_init(&e->readgate.waiting);
-    op_list_init(&e->readgate.asked);
-    op_list_init(&e->readgate.indexed);
-    e->readgate.round = BOOT_SALT(options->boot) << 32; /* an answer to an earlier life is none */
-    machine_init(e);
-    guard_wrap(&e->guard, e, io);
     e->started_ms = e->contact_ms = engine_now_ms(e);
-    if (raft_init(&e->raft, io, &e->fsm, options->id, options->address) != 0) {
-        (void)snprintf(error, error_size, "the log cannot be opened: %s", raft_errmsg(&e->raft));
+    driver_init(&e->driver);
+    forwarder_init(&e->forwarder, BOOT(1, options->boot_salt));
+    proposer_init(&e->proposer);
+    read_index_init(&e->read_index, (uint64_t)options->boot_salt << 32);
+    change_init(&e->changes);
+    snapshot_take_init(&e->snapshot_take, e);
+    snapshot_receive_init(&e->snapshot_receive, e);
+    backup_init(e);
+    if (!startup_identify(e, error, error_size)) {
         return false;
     }
-    e->raft_open = true;
-    tune(e);
-    if (raft_start(&e->raft) != 0) {
-        (void)snprintf(error, error_size, "%s",
-                       e->guard.load_error[0] != '\0' ? e->guard.load_error
-                                                      : "the snapshot is damaged");
-        return false;
-    }
-    ask_first_read(e);
+    forming_init(e);
     return true;
+}
+
+bool engine_start(struct engine *e, char *error, size_t error_size)
+{
+    CHECK(e->identity.life != 0);
+    if (!cluster_id_is_none(&e->identity.cluster) && !run(e, error, error_size)) {
+        return false;
+    }
+    links_changed(e);
+    links_tick(e);
+    return true;
+}
+
+struct hello_facts engine_facts(const struct engine *e)
+{
+    return (struct hello_facts){
+        .cluster = e->identity.cluster,
+        .member = e->options.id,
+        .life = e->identity.life,
+        .boot = e->forwarder.boot, /* all of it: a copy may have been started as often */
+        .level_min = e->app.level_min,
+        .level_max = e->app.level_max,
+        .list_hash = e->forming.list_hash,
+    };
+}
+
+enum hello_verdict engine_admit(const struct engine *e, const struct hello_facts *facts)
+{
+    struct hello_facts ours = engine_facts(e);
+    enum hello_verdict verdict = hello_judge(&ours, facts);
+    struct engine *engine = (struct engine *)(uintptr_t)e; /* the table hands out what may change */
+    const struct member *newest = member_info_find(engine, facts->member);
+    const struct member *known = member_info_of_life(engine, facts->life);
+    bool is_member =
+        known != NULL && member_info_is_configured(e, known) && known->info.id == facts->member;
+    if (verdict != HELLO_ACCEPTED) {
+        return verdict;
+    }
+    if (is_member) {
+        return known == newest ? HELLO_ACCEPTED : HELLO_EARLIER_LIFE;
+    }
+    bool is_new = cluster_id_is_none(&facts->cluster);
+    if (!e->running && is_new && !forming_is_first(e, facts->member)) {
+        return HELLO_WRONG_MEMBER;
+    }
+    /* It may have a link, but not in place of the one that is a member. */
+    bool is_taken = newest != NULL && engine_is_up(e, newest);
+    if (is_new) {
+        bool is_expected = newest != NULL || !e->running || e->members.count == 0;
+        return is_taken || !is_expected ? HELLO_WAITS : HELLO_ACCEPTED;
+    }
+    return is_taken || has_taken_out(e, facts->life) ? HELLO_EARLIER_LIFE : HELLO_ACCEPTED;
 }
 
 /* --- what the replica knows of its leader --- */
@@ -132,46 +183,49 @@ bool engine_start(struct engine *e, const struct engine_options *options,
 static void leader_changed(struct engine *e, uint64_t leader)
 {
     log_write(LOG_INFO, "raft", "leader", "leader=%" PRIu64 " term=%" PRIu64, leader,
-              (uint64_t)raft_current_term(&e->raft));
+              (uint64_t)raft_current_term(&e->driver.raft));
     metric_add(METRIC_leader_changes_total, 1);
     e->known_leader = leader;
-    e->suspect_ms = 0;
-    readgate_reset(e);
-    outbox_resend(e);
+    e->election.campaign_at_ms = 0;
+    read_index_reset(e);
+    forwarder_resend(e);
 }
 
-static void observe(struct engine *e)
+static uint64_t leader_now(struct engine *e)
 {
-    raft_id leader;
-    const char *address;
-    bool is_leader = raft_state(&e->raft) == RAFT_LEADER;
-    raft_leader(&e->raft, &leader, &address);
+    uint64_t life = driver_leader_life(e);
+    const struct member *m = life != 0 ? member_info_of_life(e, life) : NULL;
+    return m != NULL ? m->info.id : 0;
+}
+
+void engine_observe(struct engine *e)
+{
+    struct raft *raft = &e->driver.raft;
+    bool is_leader = raft_state(raft) == RAFT_LEADER;
+    uint64_t leader = leader_now(e);
     if (is_leader != e->is_leader) {
         e->is_leader = is_leader;
         if (is_leader) {
             metric_add(METRIC_elections_won_total, 1);
-            leader_begin(e);
+            proposer_begin(e);
         } else {
             e->contact_ms = engine_now_ms(e);
-            leader_end(e);
+            proposer_end(e);
         }
         e->app.leadership(e->app.ctx, is_leader);
     }
     if (leader != e->known_leader) {
         leader_changed(e, leader);
     }
-    if (!e->stood_or_followed && (leader != 0 || raft_state(&e->raft) != RAFT_FOLLOWER)) {
+    if (!e->stood_or_followed && (leader != 0 || raft_state(raft) != RAFT_FOLLOWER)) {
         e->stood_or_followed = true;
-        raft_set_election_timeout(&e->raft, e->options.election_timeout_ms);
+        raft_set_election_timeout(raft, e->options.election_timeout_ms);
     }
 }
 
 void engine_heard_leader(struct engine *e, const struct raft_message *message)
 {
-    raft_id leader;
-    const char *address;
-    raft_leader(&e->raft, &leader, &address);
-    if (leader != message->server_id) {
+    if (driver_leader_life(e) != message->server_id) {
         return;
     }
     e->contact_ms = engine_now_ms(e);
@@ -181,100 +235,71 @@ void engine_heard_leader(struct engine *e, const struct raft_message *message)
     }
 }
 
-/* The followers stand one after the other, so that votes do not split. */
-static uint64_t rank_without(const struct engine *e, uint64_t leader)
-{
-    uint64_t rank = 0;
-    for (size_t i = 0; i < e->members; i++) {
-        uint64_t id = e->directory[i].info.id;
-        rank += id != leader && id < e->options.id;
-    }
-    return rank;
-}
-
 void engine_link_refused(struct engine *e, uint64_t id)
 {
-    if (id == e->known_leader && !e->is_leader && e->suspect_ms == 0) {
-        uint64_t stagger_ms = 2ull * e->options.heartbeat_interval_ms;
-        e->suspect_ms = engine_now_ms(e) + rank_without(e, id) * stagger_ms;
-        log_write(LOG_INFO, "raft", "the leader's process is gone", "leader=%" PRIu64, id);
+    if (e->running) {
+        fsm_forget_told(e, id);
+        election_leader_gone(e, id);
     }
 }
 
-void engine_link_up(struct engine *e, uint64_t id)
+void engine_link_up(struct engine *e, uint64_t id, const struct hello_facts *facts)
 {
+    forming_heard(e, facts);
+    if (!e->running) {
+        return;
+    }
     if (id == e->known_leader) {
-        e->suspect_ms = 0;
-        outbox_resend(e);
+        e->election.campaign_at_ms = 0;
+        forwarder_resend(e);
     }
-    e->info_sent_ms = 0;
+    fsm_forget_told(e, id);
+    snapshot_send_end_to(e, id);
+    snapshot_receive_tell_again(e, id);
+    member_info_hurry(e);
 }
 
-static void check_suspect(struct engine *e)
+/* Those who say so may only be behind; not when there is no leader either that takes us for one. */
+void engine_link_rejected(struct engine *e, uint64_t by, enum hello_verdict verdict)
 {
-    uint64_t now_ms = engine_now_ms(e);
-    if (e->suspect_ms != 0 && now_ms >= e->suspect_ms && !e->is_leader) {
-        e->suspect_ms = now_ms + e->options.election_timeout_ms;
-        guard_take_over(&e->guard);
+    char sentence[256];
+    bool is_led = e->is_leader || engine_now_ms(e) - e->contact_ms < REMOVED_MS;
+    if (!e->running || verdict != HELLO_EARLIER_LIFE || is_led) {
+        return;
     }
+    (void)snprintf(sentence, sizeof sentence,
+                   "member %" PRIu64 " says that this life of member %" PRIu64 " (%016" PRIx64
+                   ") was taken out of the cluster, and it is refused for good. Keep its directory "
+                   "aside, and start the member with an empty one",
+                   by, e->options.id, e->identity.life);
+    e->env.removed(e->env.ctx, sentence);
 }
 
 /* --- disk --- */
 
-bool engine_has_space(const struct engine *e)
+/* rm -rf under a running process: it could go on with the files that it has open, and would leave
+ * parts of a log in the directory. */
+static void check_directory(struct engine *e)
 {
-    return !e->disk_full && directory_quorum_has_space(e);
-}
-
-static void free_transfer(struct raft_transfer *req)
-{
-    free(req);
-}
-
-/* The member that can be reached and has applied most, besides `except`; 0: there is none. */
-static uint64_t best_successor(const struct engine *e, uint64_t except)
-{
-    const struct consensus_member_info *best = NULL;
-    for (size_t i = 0; i < e->members; i++) {
-        const struct consensus_member_info *info = &e->directory[i].info;
-        if (info->id != except && info->id != e->options.id && info->has_space &&
-            e->env.is_up(e->env.ctx, info->id) &&
-            (best == NULL || info->applied_index > best->applied_index)) {
-            best = info;
-        }
-    }
-    return best != NULL ? best->id : 0;
-}
-
-bool engine_has_heir(const struct engine *e)
-{
-    return directory_quorum_has_space(e) && best_successor(e, 0) != 0;
-}
-
-static void hand_leadership_over(struct engine *e, uint64_t except)
-{
-    uint64_t now_ms = engine_now_ms(e);
-    uint64_t to = best_successor(e, except);
-    if (!e->is_leader || to == 0 || raft_transferee(&e->raft) != 0 ||
-        (e->transfer_ms != 0 && now_ms - e->transfer_ms < TRANSFER_RETRY_MS)) {
-        return;
-    }
-    struct raft_transfer *req = mem_zalloc(1, sizeof *req);
-    e->transfer_ms = now_ms;
-    if (raft_transfer(&e->raft, req, to, free_transfer) != 0) {
-        free(req);
+    int result = identity_probe(e->env.files);
+    if (result == -ENOENT) {
+        engine_fatal(e,
+                     "the file identity is gone from %s: the directory was emptied or replaced "
+                     "under this process",
+                     e->options.data_dir);
+    } else if (result == -EIO) {
+        engine_fatal(e, "%s cannot be read: %s", e->options.data_dir, strerror(-result));
     }
 }
 
-void engine_lost_log(struct engine *e, uint64_t id)
+bool engine_has_space(struct engine *e)
 {
-    static struct log_gate gate;
-    uint64_t held;
-    if (log_gate_open(&gate, &held)) {
-        log_write(LOG_WARN, "raft", "a member has lost its log; another leader will send it anew",
-                  "member=%" PRIu64, id);
-    }
-    e->lost_log_member = id; /* from the tick: we are inside of what libraft receives */
+    return !e->disk_full && member_info_majority_has_space(e);
+}
+
+bool engine_has_transfer_target(struct engine *e)
+{
+    return member_info_majority_has_space(e) && transfer_target(e, 0) != 0;
 }
 
 static void check_space(struct engine *e)
@@ -284,17 +309,19 @@ static void check_space(struct engine *e)
         return;
     }
     e->space_checked_ms = now_ms;
-    bool full =
-        e->env.disk_free(e->env.ctx) < SEGMENT_BYTES && e->guard.io->capacity < CAPACITY_KIB_MIN;
+    check_directory(e);
+    bool full = persist_is_full(&e->persist) ||
+                e->env.files->free_bytes(e->env.files->ctx) < SPACE_BYTES_MIN;
     if (full != e->disk_full) {
         e->disk_full = full;
-        e->info_sent_ms = 0;
+        member_info_hurry(e);
         log_write(full ? LOG_ERROR : LOG_INFO, "disk",
                   full ? "full: writes are refused until there is space" : "has space again", "%s",
                   "");
     }
-    if (full) {
-        hand_leadership_over(e, 0);
+    bool stalled = e->persist.busy && now_ms - e->persist.busy_since_ms >= STALL_UNFIT_MS;
+    if (full || stalled) {
+        transfer_begin(e, 0);
     }
 }
 
@@ -308,113 +335,186 @@ void engine_take(struct engine *e, struct consensus_op *ops)
         switch (op->lane) {
         case CONSENSUS_URGENT:
         case CONSENSUS_NORMAL:
-            outbox_add(e, op);
+            forwarder_add(e, op);
             break;
         case CONSENSUS_READ:
-            readgate_add(e, op);
+            read_index_add(e, op);
             break;
-        case CONSENSUS_CALL:
+        case CONSENSUS_POST:
             op->done(op, ST_OK);
             break;
+        case CONSENSUS_CHANGE:
+            change_add(e, op);
+            break;
+        case CONSENSUS_BACKUP:
+            backup_add(e, op);
+            break;
         }
     }
 }
 
-static void receive_bundle(struct engine *e, uint64_t from, const uint8_t *data, size_t len)
+static void receive_batch(struct engine *e, const struct member *from, const uint8_t *data,
+                          size_t len)
 {
     uint8_t refusal[20];
-    enum status status = leader_offer(e, from, data, len);
-    if (status == ST_NO_LEADER || status == ST_NO_SPACE) {
-        memcpy(refusal, data + 8, 16); /* boot and sequence */
+    enum status status = proposer_receive(e, from->info.life, data, len);
+    if (status != ST_OK && status != ST_CORRUPT) {
+        memcpy(refusal, data + 8, 16); /* boot and serial */
         store_u32(refusal + 16, status);
-        enum status sent UNUSED = e->env.send(e->env.ctx, from, FRAME_REFUSE, false, refusal,
-                                              sizeof refusal, NULL, 0, NULL, NULL);
+        engine_send(e, from->info.id, FRAME_REFUSE, refusal, sizeof refusal);
     }
 }
 
-static void receive_refusal(struct engine *e, uint64_t from, const uint8_t *data, size_t len)
+static void dispatch(struct engine *e, struct member *from, uint8_t type, const uint8_t *data,
+                     size_t len)
 {
-    if (len == 20) {
-        enum status status = load_u32(data + 16) == ST_NO_SPACE ? ST_NO_SPACE : ST_NO_LEADER;
-        outbox_refused(e, from, load_u64(data), load_u64(data + 8), status);
-    }
-}
-
-void engine_receive(struct engine *e, uint64_t from, uint8_t type, const uint8_t *data, size_t len)
-{
-    size_t place = engine_place(e, from);
-    if (place == MEMBERS_MAX || e->guard.closing) {
-        return;
-    }
-    machine_publish(e);
     switch ((enum frame_type)type) {
     case FRAME_RAFT:
-        if (!guard_receive(&e->guard, from, e->directory[place].info.peer_address, data, len)) {
-            log_write(LOG_WARN, "peer", "malformed raft message dropped", "from=%" PRIu64, from);
+        if (!driver_receive(e, from, data, len)) {
+            log_write(LOG_WARN, "peer", "malformed raft message dropped", "from=%" PRIu64,
+                      from->info.id);
         }
-        observe(e);
         break;
-    case FRAME_BUNDLE:
-        receive_bundle(e, from, data, len);
+    case FRAME_BATCH:
+        receive_batch(e, from, data, len);
         break;
     case FRAME_REFUSE:
-        receive_refusal(e, from, data, len);
+        forwarder_refused(e, from->info.id, data, len);
         break;
-    case FRAME_READ:
     case FRAME_READ_INDEX:
-    case FRAME_PROBE:
-    case FRAME_PROBE_ACK:
-        readgate_receive(e, from, type, data, len);
+    case FRAME_READ_INDEX_RESULT:
+    case FRAME_CONFIRM:
+    case FRAME_CONFIRM_RESULT:
+        read_index_receive(e, from, type, data, len);
         break;
     case FRAME_INFO:
-        directory_receive(e, from, data, len);
+        member_info_receive(e, from, data, len);
         break;
+    case FRAME_SNAPSHOT:
+        snapshot_receive_piece(e, from, data, len);
+        break;
+    case FRAME_SNAPSHOT_RESULT:
+        snapshot_send_receive(e, from, data, len);
+        break;
+    case FRAME_UNREADABLE:
+        driver_unreadable(e, from, data, len);
+        break;
+    case FRAME_CHANGE:
+        change_receive(e, from, data, len);
+        break;
+    case FRAME_CHANGE_RESULT:
+        change_receive_result(e, data, len);
+        break;
+    case FRAME_FORM:   /* we are formed, */
+    case FRAME_LET_IN: /* or let in */
+        break;
+    }
+}
+
+/* What one may say of whom our configuration does not know: that it leads, or wants to. */
+static bool is_for_guests(uint8_t type)
+{
+    return type == FRAME_RAFT || type == FRAME_SNAPSHOT || type == FRAME_INFO ||
+           type == FRAME_CONFIRM || type == FRAME_READ_INDEX_RESULT || type == FRAME_REFUSE;
+}
+
+void engine_receive(struct engine *e, uint64_t from, uint64_t life, uint8_t type,
+                    const uint8_t *data, size_t len)
+{
+    if (e->closing) {
+        return;
+    }
+    if (!e->running) {
+        if (type == FRAME_FORM || type == FRAME_LET_IN) {
+            forming_receive(e, from, (enum frame_type)type, data, len);
+        }
+        return;
+    }
+    struct member *m = member_info_sender(e, from, life);
+    if (m != NULL && (member_info_is_configured(e, m) || is_for_guests(type))) {
+        fsm_publish(e);
+        dispatch(e, m, type, data, len);
     }
 }
 
 void engine_tick(struct engine *e)
 {
-    guard_watch(&e->guard);
-    machine_publish(e);
-    observe(e);
-    check_suspect(e);
-    check_space(e);
-    if (e->lost_log_member != 0) {
-        hand_leadership_over(e, e->lost_log_member);
-        e->lost_log_member = 0;
+    if (e->closing) {
+        return;
     }
-    outbox_tick(e);
-    readgate_tick(e);
-    directory_tick(e);
+    links_tick(e);
+    forming_tick(e);
+    membership_tick(e);
+    change_tick(e);
+    forwarder_tick(e);
+    read_index_tick(e);
+    if (!e->running) {
+        return;
+    }
+    driver_watch(e);
+    fsm_publish(e);
+    election_tick(e);
+    check_space(e);
+    transfer_tick(e);
+    member_info_tick(e);
+    snapshot_send_tick(e);
+    snapshot_receive_tick(e);
+    persist_tick(&e->persist);
 }
 
 void engine_pump(struct engine *e)
 {
-    if (e->guard.closing) {
+    if (e->closing || !e->running) {
         return;
     }
-    machine_publish(e);
-    observe(e);
-    outbox_pump(e);
-    readgate_pump(e);
-    leader_pump(e);
-    guard_pump(&e->guard);
+    fsm_publish(e);
+    forwarder_pump(e);
+    proposer_pump(e);
+    fsm_pump(e);
+    read_index_pump(e);
+    proposer_pump(e);
+    election_pump(e);
+    snapshot_receive_pump(e);
+    snapshot_take_pump(e);
+    persist_pump(&e->persist);
+}
+
+void engine_propose(struct engine *e)
+{
+    struct proposer *p = &e->proposer;
+    if (!p->propose_asked) {
+        p->propose_asked = true;
+        p->propose_after = e->forwarder.added;
+    }
+}
+
+static enum consensus_phase phase_of(const struct engine *e)
+{
+    if (e->running) {
+        return CONSENSUS_MEMBER;
+    }
+    return e->forming.waits ? CONSENSUS_WAITING : CONSENSUS_FORMING;
 }
 
 void engine_status(struct engine *e, struct consensus_status *ret_status)
 {
-    uint64_t applied = raft_last_applied(&e->raft);
+    uint64_t applied = e->fsm.applied_index;
     *ret_status = (struct consensus_status){
+        .phase = phase_of(e),
         .leader = e->known_leader,
         .is_leader = e->is_leader,
-        .term = raft_current_term(&e->raft),
         .applied_index = applied,
-        .commit_index = raft_commit_index(&e->raft),
         .last_contact_ms = e->contact_ms,
-        .caught_up =
-            e->caught_up && (e->is_leader || applied + LAG_ENTRIES_MAX >= e->leader_commit),
-        .has_space = engine_has_space(e),
+        .level = e->fsm.level,
+        .has_space = true,
     };
+    if (e->running) {
+        ret_status->term = raft_current_term(&e->driver.raft);
+        ret_status->commit_index = raft_commit_index(&e->driver.raft);
+        ret_status->caught_up =
+            e->caught_up && (e->is_leader || applied + ENGINE_LAG_ENTRIES_MAX >= e->leader_commit);
+        ret_status->has_space = engine_has_space(e);
+    }
 }
 
 /* --- stop --- */
@@ -422,38 +522,45 @@ void engine_status(struct engine *e, struct consensus_status *ret_status)
 void engine_stop(struct engine *e)
 {
     e->stopping = true;
-    hand_leadership_over(e, 0);
+    if (e->running) {
+        transfer_begin(e, 0);
+    }
 }
 
 bool engine_is_idle(struct engine *e)
 {
-    bool leads = e->is_leader && best_successor(e, 0) != 0;
-    return outbox_is_empty(&e->outbox) && !leads && e->leader.in_flight == 0;
+    bool leads = e->is_leader && transfer_target(e, 0) != 0;
+    return forwarder_is_empty(&e->forwarder) && !leads && e->proposer.inflight_count == 0;
 }
 
+/* Nothing of ours may be in the hands of a pool thread. */
 bool engine_may_close(const struct engine *e)
 {
-    return !e->guard.encoding_snapshot;
+    return !e->running || (!e->persist.busy && !snapshot_take_is_busy(&e->snapshot_take) &&
+                           !snapshot_receive_is_busy(&e->snapshot_receive) &&
+                           snapshot_send_is_idle(e) && !backup_is_busy(e));
 }
 
 void engine_fail_all(struct engine *e)
 {
-    outbox_fail_all(e);
-    readgate_fail_all(e);
+    /* Pool threads that come back find nothing to go on with. */
+    e->closing = true;
+    snapshot_send_end(e);
+    forwarder_fail_all(e);
+    read_index_fail_all(e);
+    change_fail_all(e);
 }
 
-void engine_close(struct engine *e, void (*closed)(struct raft *raft))
+void engine_close(struct engine *e)
 {
-    guard_close(&e->guard);
-    if (e->raft_open) {
-        raft_close(&e->raft, closed);
-    } else {
-        closed(&e->raft);
+    e->closing = true;
+    snapshot_receive_done(e);
+    backup_done(e);
+    if (e->persist.wal != NULL) {
+        persist_done(&e->persist);
     }
-}
-
-void engine_done(struct engine *e)
-{
-    outbox_done(&e->outbox);
-    leader_done(&e->leader);
+    driver_close(&e->driver);
+    forwarder_done(&e->forwarder);
+    proposer_done(&e->proposer);
+    e->running = false;
 }

@@ -1,12 +1,12 @@
-/* Bundles of operations, and the log entries that carry them. All numbers little endian.
+/* Batches of operations, and the log entries that carry them. All numbers little endian.
  *
- *   bundle: origin u64, boot u64, sequence u64, count u32, zero u32, then count times
+ *   batch: origin u64, boot u64, serial u64, count u32, zero u32, then count times
  *           length u32, bytes
- *   entry:  header of 64 bytes, stamp, then `bundles` times: length u32, bundle; zeros up to a
- *           multiple of 8 (libraft loses entries of other lengths)
+ *   entry:  header of 64 bytes, stamp, then `batches` times: length u32, batch; zeros up to a
+ *           multiple of 8
  *   header: magic u32, crc32c u32 (of all that follows it, padding included), length u32 (without
- *           padding), version u16, bundles u16, index u64, term u64, cluster u64, proposer u64,
- *           stamp length u16, zeros
+ *           padding), version u16, batches u16, index u64, term u64, cluster 16 bytes, proposer
+ *           u64, stamp length u16, level u16, zeros
  *
  * Thread: any. */
 #ifndef MUSTER_CONSENSUS_ENTRY_H
@@ -15,50 +15,51 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "consensus/ids.h"
 #include "server/base/buffer.h"
 #include "server/base/compiler.h"
 #include "server/base/status.h"
 
-#define ENTRY_HEADER_BYTES  64
-#define BUNDLE_HEADER_BYTES 32
-#define ENTRY_STAMP_MAX     64
+#define ENTRY_HEADER_BYTES 64
+#define BATCH_HEADER_BYTES 32
+#define ENTRY_STAMP_MAX    64
 
-struct bundle_header {
-    uint64_t origin;   /* member that took the operations; 0: the leader's own proposal */
-    uint64_t boot;     /* of that member: rises with every start */
-    uint64_t sequence; /* rises with every bundle of that boot, from 1 */
+struct batch_header {
+    uint64_t origin; /* life of the member that took them; 0: the leader's own proposal */
+    uint64_t boot;   /* of that life: rises with every start */
+    uint64_t serial; /* rises with every batch of that boot, from 1 */
     uint32_t count;
 };
-/* A bundle is a header followed by operations (bundle_append); the count is set at the end. */
-void bundle_begin(struct buffer *out, const struct bundle_header *header);
-void bundle_append(struct buffer *out, const uint8_t *data, size_t len);
-void bundle_set_count(struct buffer *out, uint32_t count);
-void bundle_set_number(struct buffer *out, uint64_t boot, uint64_t sequence);
+/* A batch is a header followed by operations (batch_append); the count is set at the end. */
+void batch_begin(struct buffer *out, const struct batch_header *header);
+void batch_append(struct buffer *out, const uint8_t *data, size_t len);
+void batch_set_count(struct buffer *out, uint32_t count);
+void batch_set_number(struct buffer *out, uint64_t boot, uint64_t serial);
 
 /* Reading: checks the header and that all operations are there, none longer than OP_BYTES_MAX and
- * no more than BUNDLE_OPS_MAX. */
-MUST_USE enum status bundle_check(const uint8_t *data, size_t len,
-                                  struct bundle_header *ret_header);
-/* The next operation of a checked bundle; *at is 0 to begin with. */
-const uint8_t *bundle_next(const uint8_t *data, size_t *at, size_t *ret_len);
+ * no more than BATCH_OPS_MAX. */
+MUST_USE enum status batch_check(const uint8_t *data, size_t len, struct batch_header *ret_header);
+/* The next operation of a checked batch; *at is 0 to begin with. */
+const uint8_t *batch_next(const uint8_t *data, size_t *at, size_t *ret_len);
 
 struct entry_header {
     uint64_t index;
     uint64_t term;
-    uint64_t cluster_id;
-    uint64_t proposer;
-    uint16_t bundles;
+    struct cluster_id cluster;
+    uint64_t proposer; /* a life */
+    uint16_t level;    /* of the replicated format, from this entry on */
+    uint16_t batches;
     uint16_t stamp_len;
 };
 /* An entry is begun with its stamp, filled, and sealed (which sets padding and checksum). */
 void entry_begin(struct buffer *out, const struct entry_header *header, const uint8_t *stamp);
-void entry_append_bundle(struct buffer *out, const uint8_t *data, size_t len);
-void entry_seal(struct buffer *out, uint16_t bundles);
+void entry_append_batch(struct buffer *out, const uint8_t *data, size_t len);
+void entry_seal(struct buffer *out, uint16_t batches);
 
-/* Checks everything: checksum, lengths, every bundle, the number of operations. */
+/* Checks everything: checksum, lengths, every batch, the number of operations. */
 MUST_USE enum status entry_check(const uint8_t *data, size_t len, struct entry_header *ret_header);
 const uint8_t *entry_stamp(const uint8_t *data);
-/* The next bundle of a checked entry; *at is 0 to begin with. */
-const uint8_t *entry_next_bundle(const uint8_t *data, size_t *at, size_t *ret_len);
+/* The next batch of a checked entry; *at is 0 to begin with. */
+const uint8_t *entry_next_batch(const uint8_t *data, size_t *at, size_t *ret_len);
 
 #endif

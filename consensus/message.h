@@ -1,5 +1,7 @@
 /* libraft's messages as bytes. Decoding takes nothing on trust: every length and count is checked
- * against what is there before memory is taken for it.
+ * against what is there before memory is taken for it. With the entries go their checksums (log.h),
+ * and that of the entry before them, so that a fork shows on receipt. InstallSnapshot is not among
+ * them: snapshots travel in pieces (snapshot_send.h).
  *
  * Thread: any. */
 #ifndef MUSTER_CONSENSUS_MESSAGE_H
@@ -9,21 +11,24 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "consensus/log.h"
 #include "server/base/buffer.h"
 #include "server/base/compiler.h"
+#include "server/base/limits.h"
 #include "server/base/status.h"
 
-/* Encodes all but the data of an InstallSnapshot, which goes behind it on the wire as it is
- * (message->install_snapshot.data, borrowed): its length is part of what is encoded. */
-void message_encode(const struct raft_message *message, struct buffer *out);
+struct message {
+    struct raft_message raft; /* server_id is the caller's to set */
+    /* AppendEntries: of the entry at prev_log_index, and of each that follows; 0 without any. */
+    uint32_t parent;
+    uint32_t checksums[APPEND_ENTRIES_MAX];
+    struct raft_entry entries[APPEND_ENTRIES_MAX]; /* raft.append_entries.entries; data borrowed */
+};
 
-/* Fills a message whose memory belongs to the caller in the way libraft wants it from raft_io's
- * recv callback: AppendEntries: one `entries` array and one `batch` that all buffers point into;
- * InstallSnapshot: configuration and data (copied). server_id and server_address are set by the
- * caller. ST_CORRUPT: malformed (nothing to free). */
-MUST_USE enum status message_decode(const uint8_t *data, size_t len,
-                                    struct raft_message *ret_message);
-/* Frees what message_decode allocated, for a message that is not given to libraft. */
-void message_done(struct raft_message *message);
+/* The entries of an AppendEntries are those of the log: it holds them, and the position before. */
+void message_encode(const struct raft_message *message, const struct log *log, struct buffer *out);
+
+/* The entries' content is borrowed from `data`. ST_CORRUPT: malformed. */
+MUST_USE enum status message_decode(const uint8_t *data, size_t len, struct message *ret_message);
 
 #endif

@@ -27,31 +27,30 @@ static struct session *make_room(struct sessions *s)
     return oldest;
 }
 
-static bool covers(const struct session *session, uint64_t boot, uint64_t sequence)
+static bool covers(const struct session *session, uint64_t boot, uint64_t serial)
 {
-    return session->boot > boot || (session->boot == boot && session->sequence >= sequence);
+    return session->boot > boot || (session->boot == boot && session->serial >= serial);
 }
 
-bool sessions_advance(struct sessions *s, uint64_t origin, uint64_t boot, uint64_t sequence,
+bool sessions_advance(struct sessions *s, uint64_t origin, uint64_t boot, uint64_t serial,
                       uint64_t index)
 {
     struct session *session = find(s, origin);
-    if (session != NULL && covers(session, boot, sequence)) {
+    if (session != NULL && covers(session, boot, serial)) {
         return false;
     }
     if (session == NULL) {
         session = make_room(s);
     }
-    *session =
-        (struct session){.origin = origin, .boot = boot, .sequence = sequence, .index = index};
+    *session = (struct session){.origin = origin, .boot = boot, .serial = serial, .index = index};
     return true;
 }
 
-bool sessions_has(const struct sessions *s, uint64_t origin, uint64_t boot, uint64_t sequence)
+bool sessions_has(const struct sessions *s, uint64_t origin, uint64_t boot, uint64_t serial)
 {
     for (uint32_t i = 0; i < s->count; i++) {
         if (s->list[i].origin == origin) {
-            return covers(&s->list[i], boot, sequence);
+            return covers(&s->list[i], boot, serial);
         }
     }
     return false;
@@ -73,7 +72,7 @@ void sessions_encode(const struct sessions *s, struct buffer *out)
     for (uint32_t i = 0; i < s->count; i++) {
         buffer_append_u64(out, s->list[i].origin);
         buffer_append_u64(out, s->list[i].boot);
-        buffer_append_u64(out, s->list[i].sequence);
+        buffer_append_u64(out, s->list[i].serial);
         buffer_append_u64(out, s->list[i].index);
     }
 }
@@ -90,7 +89,7 @@ enum status sessions_decode(struct sessions *s, const uint8_t **data, size_t *le
         s->list[i] = (struct session){
             .origin = load_u64(at),
             .boot = load_u64(at + 8),
-            .sequence = load_u64(at + 16),
+            .serial = load_u64(at + 16),
             .index = load_u64(at + 24),
         };
     }

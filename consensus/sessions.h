@@ -1,4 +1,4 @@
-/* Which bundle of each member was applied last: replicated state that makes sending a bundle again
+/* Which batch of each member was applied last: replicated state that makes sending a batch again
  * harmless (section 6.3 of the Raft dissertation).
  *
  * Thread: loop; values. */
@@ -13,14 +13,15 @@
 #include "server/base/compiler.h"
 #include "server/base/status.h"
 
-/* More than there are ever members at a time: members that left are forgotten last. */
+/* More than there are ever members at a time: lives that are gone are forgotten last. Decides what
+ * is skipped, so it belongs to the level: another number needs another level. */
 #define SESSIONS_MAX 64
 
 struct session {
     uint64_t origin;
     uint64_t boot;
-    uint64_t sequence;
-    uint64_t index; /* of the entry with its last bundle */
+    uint64_t serial;
+    uint64_t index; /* of the entry with its last batch */
 };
 
 struct sessions {
@@ -28,14 +29,14 @@ struct sessions {
     struct session list[SESSIONS_MAX];
 };
 
-/* Notes that a bundle is being applied at `index`. False when it was applied before, or belongs to
+/* Notes that a batch is being applied at `index`. False when it was applied before, or belongs to
  * an earlier life of its origin: then it must be skipped. */
-MUST_USE bool sessions_advance(struct sessions *s, uint64_t origin, uint64_t boot,
-                               uint64_t sequence, uint64_t index);
-/* Whether this bundle, or a later one of its origin, has been applied. */
-bool sessions_has(const struct sessions *s, uint64_t origin, uint64_t boot, uint64_t sequence);
+MUST_USE bool sessions_advance(struct sessions *s, uint64_t origin, uint64_t boot, uint64_t serial,
+                               uint64_t index);
+/* Whether this batch, or a later one of its origin, has been applied. */
+bool sessions_has(const struct sessions *s, uint64_t origin, uint64_t boot, uint64_t serial);
 
-/* The boot of its last bundle; 0: none. */
+/* The boot of its last batch; 0: none. */
 uint64_t sessions_boot(const struct sessions *s, uint64_t origin);
 
 void sessions_encode(const struct sessions *s, struct buffer *out);

@@ -16,7 +16,10 @@ import (
 	"muster/jepsen/report"
 )
 
-const exitVoid = 2
+const (
+	exitViolation = 1
+	exitVoid      = 2
+)
 
 func fail(format string, values ...interface{}) {
 	fmt.Fprintf(os.Stderr, "jepsen: "+format+"\n", values...)
@@ -34,6 +37,7 @@ func main() {
 	flag.StringVar(&o.on, "on", "processes", "processes or docker")
 	flag.StringVar(&o.plant, "plant", "", "a planted bug of jepsen/plant")
 	flag.StringVar(&o.musterd, "musterd", "", "the program to test (run.sh builds one)")
+	flag.StringVar(&o.muster, "muster", "", "the command line; programs run under it meanwhile")
 	flag.StringVar(&o.image, "image", "muster", "with --on docker: the image to test")
 	flag.StringVar(&o.commit, "commit", "", "what is tested, for the record")
 	runs := flag.String("runs", "build/jepsen/runs", "where runs are kept")

@@ -7,7 +7,9 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"runtime/pprof"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -23,6 +25,7 @@ type options struct {
 	seed                              int64
 	replicas                          int
 	on, plant, musterd, image, commit string
+	muster                            string // the command line; none: nothing runs under it
 	folder                            string
 	nemeses                           []string
 }
@@ -34,18 +37,23 @@ const (
 	quietWithin = 40 * time.Second
 	equalWithin = 20 * time.Second
 	sampleEvery = 250 * time.Millisecond
+	lookEvery   = 500 * time.Millisecond
+	// More than this beyond its time and a run hangs: faults that wait, rounds of healing, the end.
+	overrunMax = 8 * time.Minute
+	endWithin  = 10 * time.Minute // beside twice the time of the clients
 )
 
 // alarms are words in a log that no run may have.
 var alarms = regexp.MustCompile(`ERROR: (?:Address|Leak|Thread)Sanitizer|runtime error:|broken invariant|Assertion .* failed`)
 
-// ofDisk: the watermark cannot be written when the disk is gone, and the process says so in these words.
-var ofDisk = regexp.MustCompile(`broken invariant condition="watermark_write`)
-
 func makeCluster(o options, h *history.History) (cluster.Cluster, error) {
 	settings := cluster.Options{Folder: o.folder, Musterd: o.musterd, Replicas: o.replicas, Plant: o.plant, Image: o.image, History: h}
 	for _, name := range o.nemeses {
 		settings.Clocks = settings.Clocks || strings.HasPrefix(name, "clock")
+		settings.Other = settings.Other || strings.HasPrefix(name, "fork")
+		if strings.HasPrefix(name, "members") {
+			settings.Spares = cluster.Spares
+		}
 	}
 	switch o.on {
 	case "processes":
@@ -67,6 +75,23 @@ func onInterrupt(c cluster.Cluster) {
 	}()
 }
 
+// endsWithin takes everything away and fails when the run has not ended by itself: a hang is never void.
+func endsWithin(limit time.Duration, c cluster.Cluster) {
+	time.AfterFunc(limit, func() {
+		closed := make(chan struct{})
+		go func() {
+			c.Close(false)
+			close(closed)
+		}()
+		select {
+		case <-closed:
+		case <-time.After(time.Minute): // jepsen/clean.sh takes away what is left
+		}
+		fmt.Printf("violation: the run did not end within %s\n", limit)
+		os.Exit(exitViolation)
+	})
+}
+
 // perform runs it, saves the history, and checks it while the data directories are still there to be
 // kept.
 func perform(o options) (*history.History, *checker.Result, error) {
@@ -85,6 +110,7 @@ func perform(o options) (*history.History, *checker.Result, error) {
 	keep := false
 	defer func() { c.Close(keep) }()
 	onInterrupt(c)
+	endsWithin(2*o.time+endWithin, c)
 	kernel, _ := os.ReadFile("/proc/sys/kernel/osrelease")
 	h.Run = history.Run{Seed: o.seed, Commit: o.commit, On: o.on, Replicas: o.replicas, Nemeses: o.nemeses, Plant: o.plant,
 		Kernel: strings.TrimSpace(string(kernel)), Means: c.Means(), Started: time.Now().UTC().Format(time.RFC3339),
@@ -102,10 +128,16 @@ func perform(o options) (*history.History, *checker.Result, error) {
 		keep = true
 		return nil, nil, err
 	}
+	hangs := time.AfterFunc(o.time+overrunMax, func() {
+		_ = pprof.Lookup("goroutine").WriteTo(os.Stderr, 1)
+		c.Close(true)
+		fail("it did not end within %s of its time", overrunMax)
+	})
 	drive(o, h, c, breaker)
+	hangs.Stop()
 	for n, log := range c.Logs() {
 		for _, line := range strings.Split(log, "\n") {
-			if alarms.MatchString(line) && !ofDisk.MatchString(line) {
+			if alarms.MatchString(line) {
 				h.AddFinding("does_not_crash", "replica %d: %s", n, line)
 			}
 		}
@@ -132,9 +164,24 @@ func drive(o options, h *history.History, c cluster.Cluster, breaker *nemesis.Ne
 		urls = append(urls, c.URL(n))
 	}
 	sampling, stopSampling := context.WithCancel(context.Background())
-	sampled := make(chan struct{})
-	go sample(sampling, h, c, sampled)
-	clients := workload.Start(urls, h, workload.Load{Seed: o.seed, Length: o.time, Streams: true})
+	var samplers sync.WaitGroup
+	samplers.Add(2)
+	go func() {
+		defer samplers.Done()
+		sample(sampling, h, c)
+	}()
+	go func() {
+		defer samplers.Done()
+		look(sampling, h, c)
+	}()
+	clients := workload.Start(urls, h, workload.Load{Seed: o.seed, Length: o.time, Streams: true, Members: c.Members})
+	programs := &workload.Programs{}
+	if o.muster != "" {
+		var err error
+		if programs, err = workload.StartPrograms(o.muster, o.folder, urls, h); err != nil {
+			h.AddFinding("programs_go_on", "%v", err)
+		}
+	}
 	time.Sleep(warmSkip)
 	before := h.Count()
 	time.Sleep(warmFor - warmSkip)
@@ -152,7 +199,8 @@ func drive(o options, h *history.History, c cluster.Cluster, breaker *nemesis.Ne
 	time.Sleep(calmFor)
 	clients.StopWriting()
 	awaitQuiet(h, c)
-	for n := 1; n <= c.Size(); n++ {
+	checkMembers(h, c)
+	for _, n := range c.Members() {
 		items, err := workload.Listing(c.URL(n), n, h)
 		if err != nil {
 			h.AddFinding("serves_after_healing", "%v", err)
@@ -160,9 +208,11 @@ func drive(o options, h *history.History, c cluster.Cluster, breaker *nemesis.Ne
 		h.AddItems(items)
 	}
 	clients.Stop()
+	programs.Stop()
 	finalStates(h, c)
+	checkVotes(h, c)
 	stopSampling()
-	<-sampled
+	samplers.Wait()
 	h.Run.Elections = elections(h)
 	h.Run.EndNs = h.Now()
 	for n := 1; n <= c.Size(); n++ {
@@ -172,20 +222,60 @@ func drive(o options, h *history.History, c cluster.Cluster, breaker *nemesis.Ne
 	}
 }
 
-func sample(until context.Context, h *history.History, c cluster.Cluster, done chan struct{}) {
-	defer close(done)
+func sample(until context.Context, h *history.History, c cluster.Cluster) {
 	for until.Err() == nil {
 		for n := 1; n <= c.Size(); n++ {
-			if health, err := cluster.AskHealth(c, n); err == nil && health.State.Hash != "" {
-				h.AddState(stateOf(h, n, health))
+			if state, err := askState(h, c, n); err == nil && state.Hash != "" {
+				h.AddState(state)
+			}
+			asked := h.Now()
+			if told, err := cluster.AskRoster(c, n); err == nil && told.Leader != 0 {
+				h.AddRoster(history.Roster{Replica: n, Member: told.ID, Asked: asked, At: h.Now(), Term: told.Term, Leader: told.Leader, Voters: told.Voters()})
 			}
 		}
 		time.Sleep(sampleEvery)
 	}
 }
 
-func stateOf(h *history.History, n int, health cluster.Health) history.State {
-	return history.State{Replica: n, At: h.Now(), Index: health.State.Index, Hash: health.State.Hash, Role: health.Role, Term: health.Term}
+func askState(h *history.History, c cluster.Cluster, n int) (history.State, error) {
+	asked := h.Now()
+	health, err := cluster.AskHealth(c, n)
+	return history.State{Replica: n, Asked: asked, At: h.Now(), Ready: health.Ready, Index: health.State.Index,
+		Hash: health.State.Hash, Role: health.Role, Term: health.Term, Life: health.Life}, err
+}
+
+// look sees to whose instances each replica shows, where there is another cluster that they could be of.
+func look(until context.Context, h *history.History, c cluster.Cluster) {
+	for until.Err() == nil && h.Run.Other != "" {
+		for n := 1; n <= c.Size(); n++ {
+			if sight, ok := cluster.Sees(c, n, h); ok {
+				h.AddSight(sight)
+			}
+		}
+		time.Sleep(lookEvery)
+	}
+}
+
+// checkVotes: at the end each replica has a vote by the life that it has, whichever were emptied.
+func checkVotes(h *history.History, c cluster.Cluster) {
+	cluster.AwaitReady(c, equalWithin)
+	for _, n := range c.Members() {
+		if health, votes := cluster.AskVote(c, n); !votes {
+			h.AddFinding("the_emptied_are_let_in", "at the end replica %d is not ready, or its life %s has no vote: phase '%s', ready %t", n,
+				health.Life, health.Phase, health.Ready)
+		}
+	}
+}
+
+// checkMembers: where the members change, all of them list at the end those that there should be.
+func checkMembers(h *history.History, c cluster.Cluster) {
+	h.Run.MembersAtEnd = c.Members()
+	if c.Size() == len(h.Run.MembersAtEnd) {
+		return
+	}
+	if wrong := cluster.AwaitRoster(c, equalWithin); wrong != "" {
+		h.AddFinding("members_are_as_asked", "at the end %s", wrong)
+	}
 }
 
 // awaitQuiet waits until all that fell silent is reaped.
@@ -193,7 +283,7 @@ func awaitQuiet(h *history.History, c cluster.Cluster) {
 	deadline := time.Now().Add(quietWithin)
 	for time.Now().Before(deadline) {
 		silent := 0
-		for n := 1; n <= c.Size(); n++ {
+		for _, n := range c.Members() {
 			items, err := workload.Silent(c.URL(n), n, h)
 			if err != nil {
 				silent++
@@ -212,16 +302,16 @@ func finalStates(h *history.History, c cluster.Cluster) {
 	deadline := time.Now().Add(equalWithin)
 	for {
 		states, equal := []history.State{}, true
-		for n := 1; n <= c.Size(); n++ {
-			health, err := cluster.AskHealth(c, n)
+		for _, n := range c.Members() {
+			state, err := askState(h, c, n)
 			if err != nil {
 				equal = false
 				continue
 			}
-			states = append(states, stateOf(h, n, health))
-			equal = equal && states[0].Index == health.State.Index && states[0].Hash == health.State.Hash
+			states = append(states, state)
+			equal = equal && states[0].Index == state.Index && states[0].Hash == state.Hash
 		}
-		if (equal && len(states) == c.Size()) || time.Now().After(deadline) {
+		if (equal && len(states) == len(c.Members())) || time.Now().After(deadline) {
 			for _, state := range states {
 				state.Final = true
 				h.AddState(state)

@@ -61,8 +61,10 @@ quietly() {
 }
 
 server/prepare.sh jepsen || void "packages are missing"
+# Go keeps what it has fetched and built below HOME.
+[[ -n ${HOME:-} ]] || export HOME=$PWD/build/jepsen/home
 # A Go of the user's comes first; Debian's is enough.
-(cd jepsen && GOFLAGS=-mod=readonly go build -o ../build/jepsen/jepsen .) >"$log" 2>&1 || {
+(cd jepsen && GOFLAGS=-mod=readonly timeout 900 go build -o ../build/jepsen/jepsen .) >"$log" 2>&1 || {
     cat "$log" >&2
     void "the Go part does not build"
 }
@@ -71,7 +73,7 @@ commit=$(git rev-parse --short HEAD 2>/dev/null || echo unknown)
 
 build_product() {
     quietly cmake --preset "$preset"
-    quietly cmake --build --preset "$preset" --target musterd
+    quietly cmake --build --preset "$preset" --target musterd muster
 }
 
 build_plants() {
@@ -79,12 +81,14 @@ build_plants() {
     quietly cmake --build build/plants --target musterd_plant
 }
 
-# One run; $1 is the program, the rest its options.
+# One run; $1 is the program, the rest its options. The program itself ends a run that hangs; `limit` is
+# for a program that hangs, in seconds (0: none).
+limit=0
 run() {
     local program=$1
     shift
     jepsen/clean.sh
-    build/jepsen/jepsen --commit "$commit" --musterd "$PWD/$program" "$@"
+    timeout --kill-after=60 "$limit" build/jepsen/jepsen --commit "$commit" --musterd "$PWD/$program" "$@"
 }
 
 # A run that proved nothing is repeated once: a fault may miss by bad luck.
@@ -101,13 +105,15 @@ run_or_again() {
 
 slice() {
     local worst=0 status part
-    local parts=("--time 55s --nemesis kill,pause,partition"
-        "--time 60s --nemesis disk-full,power,io-error,disk-stuck --replicas 3"
-        "--time 55s --nemesis clock,delay,loss,rate,damage,rolling,kill --replicas 5")
+    local parts=("--time 45s --nemesis kill,pause,partition"
+        "--time 55s --nemesis disk-full,power,io-error,disk-stuck --replicas 3"
+        "--time 50s --nemesis clock,delay,loss,rate,damage,rolling,kill --replicas 5"
+        "--time 50s --nemesis empty,fork,members --replicas 3")
+    limit=400
     for part in "${parts[@]}"; do
         status=0
         # shellcheck disable=SC2086 # a list of options
-        run_or_again build/release/musterd $part ${arguments[@]+"${arguments[@]}"} || status=$?
+        run_or_again build/release/musterd --muster "$PWD/build/release/muster" $part ${arguments[@]+"${arguments[@]}"} || status=$?
         if ((status == 1 || (status != 0 && worst == 0))); then
             worst=$status
         fi
@@ -134,7 +140,6 @@ lease_drifts kill,partition
 slot_by_member none
 incarnation_ignored none
 event_lost none
-guard_off_load damage
 TEXT
 }
 
@@ -168,7 +173,7 @@ one)
         run build/plants/musterd_plant --plant "$plant" ${arguments[@]+"${arguments[@]}"}
     else
         build_product
-        run "build/$preset/musterd" ${arguments[@]+"${arguments[@]}"}
+        run "build/$preset/musterd" --muster "$PWD/build/$preset/muster" ${arguments[@]+"${arguments[@]}"}
     fi
     ;;
 docker)
@@ -190,6 +195,6 @@ options) build/jepsen/jepsen --help ;;
 test)
     cd jepsen
     [[ -z $(gofmt -l .) ]] || void "gofmt: $(gofmt -l .)"
-    go vet ./... && go test ./...
+    go vet ./... && go test -timeout 300s ./...
     ;;
 esac

@@ -1,6 +1,5 @@
 #include "server/config.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -11,16 +10,17 @@
 
 #include "server/base/compiler.h"
 #include "server/base/text.h"
+#include "server/config_settle.h"
 
-#define HEARTBEAT_INTERVAL_MS 40
-#define FILE_LINE_BYTES_MAX   8192
-#define QUOTED_BYTES_MAX      100
-#define ADDRESS_SIZE          (HOST_BYTES_MAX + 9)
+#define FILE_LINE_BYTES_MAX 8192
+#define QUOTED_BYTES_MAX    100
+#define ADDRESS_SIZE        (HOST_BYTES_MAX + 9)
 
 static_assert(SNAPSHOT_LOG_BYTES_DEFAULT == 32 << 20, "config.def says 32MiB");
 static_assert(HTTP_THREADS_MAX == 64, "config.def says 64");
 static_assert(EVENTS_KEPT_DEFAULT == 8192 && EVENTS_KEPT_MIN == 16 && EVENTS_KEPT_MAX == 262144,
               "config.def says so");
+static_assert(SECRET_BYTES_MIN == 16 && SECRET_BYTES_MAX == 256, "config.def says so");
 static_assert(LOG_ERROR == 0 && LOG_WARN == 1 && LOG_INFO == 2 && LOG_DEBUG == 3 && LOG_TEXT == 0 &&
                   LOG_JSON == 1 && sizeof(enum log_level) == sizeof(unsigned),
               "config.def lists the choices in this order");
@@ -97,21 +97,12 @@ static bool parse_number(const char *text, size_t len, uint64_t max, uint64_t *r
 
 static bool set_size(const struct key *key, struct config *c, const char *text, struct why *why)
 {
-    static const struct {
-        const char *suffix;
-        unsigned shift;
-    } units[] = {{"", 0}, {"KiB", 10}, {"MiB", 20}, {"GiB", 30}};
-    size_t n = strspn(text, "0123456789");
-    uint64_t number;
-    for (size_t i = 0; i < ARRAY_LENGTH(units); i++) {
-        if (strcmp(text + n, units[i].suffix) == 0 &&
-            parse_number(text, n, key->max >> units[i].shift, &number) &&
-            number << units[i].shift >= key->min) {
-            *(uint64_t *)(void *)((char *)c + key->field) = number << units[i].shift;
-            return true;
-        }
+    uint64_t size;
+    if (!text_parse_size(text, key->max, &size) || size < key->min) {
+        return refuse_range(key, text, why);
     }
-    return refuse_range(key, text, why);
+    *(uint64_t *)(void *)((char *)c + key->field) = size;
+    return true;
 }
 
 static bool set_count(const struct key *key, struct config *c, const char *text, struct why *why)
@@ -130,6 +121,9 @@ static bool set_text(const struct key *key, struct config *c, const char *text, 
     if (len == 0) {
         return refuse(why, "must not be empty");
     }
+    if (len < key->min) {
+        return refuse(why, "is too short and could be guessed; allowed is %s", key->range);
+    }
     if (len > key->max) {
         return refuse(why, "is longer than %" PRIu64 " bytes", key->max);
     }
@@ -138,15 +132,6 @@ static bool set_text(const struct key *key, struct config *c, const char *text, 
     }
     memcpy((char *)c + key->field, text, len + 1);
     return true;
-}
-
-/* No host, or one that stands for every address of the machine. */
-static bool is_wildcard(const char *host)
-{
-    struct in_addr ipv4;
-    struct in6_addr ipv6;
-    return host[0] == '\0' || (inet_pton(AF_INET, host, &ipv4) == 1 && ipv4.s_addr == INADDR_ANY) ||
-           (inet_pton(AF_INET6, host, &ipv6) == 1 && IN6_IS_ADDR_UNSPECIFIED(&ipv6));
 }
 
 static bool parse_address(const char *text, bool dialled, char out[ADDRESS_SIZE], struct why *why)
@@ -159,7 +144,7 @@ static bool parse_address(const char *text, bool dialled, char out[ADDRESS_SIZE]
         return refuse(why, "\"%s\" is not an address such as 10.0.0.5:9000 or [::1]:9000",
                       shown(text));
     }
-    if (dialled && is_wildcard(host)) {
+    if (dialled && text_is_any_host(host)) {
         return refuse(why, "\"%s\" names no host that others could dial", shown(text));
     }
     memcpy(out, text, len + 1);
@@ -204,10 +189,21 @@ static bool set_nothing(const struct key *key UNUSED, struct config *c UNUSED,
     return true;
 }
 
-static bool set_join(const struct key *key UNUSED, struct config *c UNUSED, const char *text UNUSED,
+static bool set_join(const struct key *key UNUSED, struct config *c, const char *text,
                      struct why *why)
 {
-    return refuse(why, "membership change is not available yet");
+    return servers_parse(text, &c->join, why->text, sizeof why->text);
+}
+
+/* An even number survives no more losses than the odd one below it. */
+static bool set_voters(const struct key *key, struct config *c, const char *text, struct why *why)
+{
+    uint64_t voters;
+    if (!text_parse_u64(text, key->max, &voters) || voters % 2 == 0) {
+        return refuse_range(key, text, why);
+    }
+    c->voters = (unsigned)voters;
+    return true;
 }
 
 /* `text` is "1=host:9100". */
@@ -218,8 +214,8 @@ static bool add_member(struct config *c, const char *text, struct why *why)
     if (text[len] != '=' || !parse_number(text, len, INT64_MAX, &id) || id == 0) {
         return refuse(why, "\"%s\" is not a member such as 1=host:9100", shown(text));
     }
-    if (c->members_count == MEMBERS_MAX) {
-        return refuse(why, "there are more than %d members", MEMBERS_MAX);
+    if (c->members_count == CLUSTER_MEMBERS_MAX) {
+        return refuse(why, "there are more than %d members", CLUSTER_MEMBERS_MAX);
     }
     struct consensus_member *member = &c->members[c->members_count];
     if (!parse_address(text + len + 1, true, member->address, why)) {
@@ -478,94 +474,6 @@ static bool apply(struct config *c, const char *const values[KEYS], struct why *
     return true;
 }
 
-/* --- what follows from several keys --- */
-
-static void format_address(char out[ADDRESS_SIZE], const char *host, uint16_t port)
-{
-    bool ipv6 = strchr(host, ':') != NULL;
-    (void)snprintf(out, ADDRESS_SIZE, "%s%s%s:%u", ipv6 ? "[" : "", host, ipv6 ? "]" : "", port);
-}
-
-/* The machine's own name is the best guess when nobody said how others reach it. */
-static void guess_host(char host[HOST_BYTES_MAX + 1])
-{
-    if (gethostname(host, HOST_BYTES_MAX) != 0 || host[0] == '\0') {
-        (void)snprintf(host, HOST_BYTES_MAX + 1, "localhost");
-    }
-    host[HOST_BYTES_MAX] = '\0';
-}
-
-static const struct consensus_member *find_self(const struct config *c)
-{
-    for (size_t i = 0; i < c->members_count; i++) {
-        if (c->members[i].id == c->id) {
-            return &c->members[i];
-        }
-    }
-    return NULL;
-}
-
-/* Advertised is, in this order: what the user said, the address listened on, and when that is every
- * address, the host that the cluster knows this member by. */
-static bool settle_addresses(struct config *c, struct why *why)
-{
-    char http_host[HOST_BYTES_MAX + 1] = "", peer_host[HOST_BYTES_MAX + 1] = "";
-    char host[HOST_BYTES_MAX + 1];
-    uint16_t http_port = 0, peer_port = 0, port;
-    const struct consensus_member *self = find_self(c);
-    if (c->cluster_given && self == NULL) {
-        return refuse(why, "--cluster does not list this member, whose --id is %" PRIu64, c->id);
-    }
-    bool parsed = text_parse_address(c->http, http_host, sizeof http_host, &http_port) &&
-                  text_parse_address(c->peer, peer_host, sizeof peer_host, &peer_port);
-    bool http_any = is_wildcard(http_host), peer_any = is_wildcard(peer_host);
-    if (!parsed ||
-        (http_port == peer_port && (http_any || peer_any || strcmp(http_host, peer_host) == 0))) {
-        return refuse(why, "--http %s and --peer %s cannot both be listened on", c->http, c->peer);
-    }
-    bool told = c->advertise_peer[0] != '\0' || self == NULL;
-    if (!text_parse_address(told ? c->advertise_peer : self->address, host, sizeof host, &port)) {
-        guess_host(host);
-        port = peer_port;
-    }
-    if (c->advertise_peer[0] == '\0') {
-        format_address(c->advertise_peer, peer_any ? host : peer_host, peer_any ? port : peer_port);
-    }
-    if (c->advertise_http[0] == '\0') {
-        format_address(c->advertise_http, http_any ? host : http_host, http_port);
-    }
-    if (!c->cluster_given) {
-        c->members[0].id = c->id;
-        memcpy(c->members[0].address, c->advertise_peer, sizeof c->advertise_peer);
-        c->members_count = 1;
-    }
-    return true;
-}
-
-static bool settle(struct config *c, struct why *why)
-{
-    if (c->name[0] == '\0') {
-        (void)snprintf(c->name, sizeof c->name, "muster-%" PRIu64, c->id);
-    }
-    if (c->http_threads == 0) {
-        long cores = sysconf(_SC_NPROCESSORS_ONLN);
-        c->http_threads = (unsigned)(cores < 1                  ? 1
-                                     : cores > HTTP_THREADS_MAX ? HTTP_THREADS_MAX
-                                                                : cores);
-    }
-    if (c->heartbeat_interval_ms == 0) {
-        uint32_t tenth = c->election_timeout_ms / 10;
-        c->heartbeat_interval_ms = tenth < HEARTBEAT_INTERVAL_MS ? tenth : HEARTBEAT_INTERVAL_MS;
-    }
-    if (c->heartbeat_interval_ms > c->election_timeout_ms / 2) {
-        return refuse(why,
-                      "--heartbeat-interval (%" PRIu32 "ms) must be at most half of "
-                      "--election-timeout (%" PRIu32 "ms)",
-                      c->heartbeat_interval_ms, c->election_timeout_ms);
-    }
-    return settle_addresses(c, why);
-}
-
 enum config_outcome config_load(int argc, char *const argv[],
                                 const char *(*environment)(const char *name),
                                 struct config *ret_config, char *error, size_t error_size)
@@ -583,7 +491,7 @@ enum config_outcome config_load(int argc, char *const argv[],
         flags[k] != NULL ? flags[k] : find_variable(&keys[k], environment, &variable);
     if (outcome == CONFIG_RUN && apply(&c, NULL, &why) &&
         (path == NULL || load_file(&c, path, &why)) && load_environment(&c, environment, &why) &&
-        apply(&c, flags, &why) && settle(&c, &why)) {
+        apply(&c, flags, &why) && config_settle(&c, why.text, sizeof why.text)) {
         *ret_config = c;
         return CONFIG_RUN;
     }

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "client/lib/servers.h"
 #include "consensus/consensus.h"
 #include "server/base/log.h"
 
@@ -16,7 +17,9 @@
 
 struct config {
     uint64_t id;
+    bool id_given; /* by the user */
     char name[NAME_BYTES_MAX + 1];
+    bool name_given;
     char data[CONFIG_TEXT_MAX];
     char http[HOST_BYTES_MAX + 9];
     char peer[HOST_BYTES_MAX + 9];
@@ -24,8 +27,12 @@ struct config {
     char advertise_peer[HOST_BYTES_MAX + 9];
     char cluster_secret[SECRET_BYTES_MAX + 1];
     bool cluster_given;
+    bool peer_given; /* advertise_peer is what the user said, there or in --cluster */
     struct consensus_member members[MEMBERS_MAX]; /* in order of id */
     size_t members_count;
+    struct servers join; /* --join; none: not given */
+    unsigned voters;
+    uint32_t replace_after_ms;
     uint32_t ttl_ms;
     uint32_t reap_after_ms;
     uint32_t write_timeout_ms;
@@ -33,6 +40,7 @@ struct config {
     uint32_t heartbeat_interval_ms;
     uint64_t snapshot_log_bytes;
     unsigned events_kept;
+    uint64_t state_bytes;
     unsigned http_threads;
     enum log_level log_level;
     enum log_format log_format;
@@ -48,5 +56,8 @@ enum config_outcome {
 enum config_outcome config_load(int argc, char *const argv[],
                                 const char *(*environment)(const char *name),
                                 struct config *ret_config, char *error, size_t error_size);
+
+/* The id that a directory or a cluster gave this member, and the name that follows from it. */
+void config_set_id(struct config *config, uint64_t id);
 
 #endif

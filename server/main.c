@@ -5,16 +5,21 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "api/api.h"
+#include "server/base/compiler.h"
+#include "server/base/limits.h"
 #include "server/base/log.h"
+#include "server/base/process.h"
 #include "server/config.h"
+#include "server/join.h"
 #include "server/node/node.h"
 #include "server/notify.h"
+#include "server/offline.h"
 
-#define ERROR_SIZE 1024
+#define ERROR_SIZE            1024
+#define STOP_PATIENCE_SECONDS 10 /* besides two write timeouts */
 
 enum { EXIT_STOPPED = 0, EXIT_NOT_STARTED = 1, EXIT_USAGE = 2 };
 
@@ -29,11 +34,18 @@ static void exit_at_once(int signal_number)
     _exit(128 + signal_number);
 }
 
-static void stop_signals(sigset_t *ret_set)
+static const int stop_signals[] = {SIGTERM, SIGINT};
+/* What a closed terminal, `systemctl reload` or a rotation of logs sends: no reason to end. */
+static const int noted_signals[] = {SIGHUP, SIGUSR1, SIGUSR2};
+/* A write that fails says so itself: to a client that left, or over a limit on the size of files.
+ */
+static const int ignored_signals[] = {SIGPIPE, SIGXFSZ};
+
+static void add_signals(sigset_t *set, const int *signals, size_t count)
 {
-    sigemptyset(ret_set);
-    sigaddset(ret_set, SIGTERM);
-    sigaddset(ret_set, SIGINT);
+    for (size_t i = 0; i < count; i++) {
+        sigaddset(set, signals[i]);
+    }
 }
 
 /* Before there are threads, which inherit the mask: only the main thread takes these signals. */
@@ -41,27 +53,54 @@ static void block_signals(void)
 {
     sigset_t set;
     struct sigaction ignore = {.sa_handler = SIG_IGN};
-    sigaction(SIGPIPE, &ignore, NULL);
-    stop_signals(&set);
+    for (size_t i = 0; i < ARRAY_LENGTH(ignored_signals); i++) {
+        sigaction(ignored_signals[i], &ignore, NULL);
+    }
+    sigemptyset(&set);
+    add_signals(&set, stop_signals, ARRAY_LENGTH(stop_signals));
+    add_signals(&set, noted_signals, ARRAY_LENGTH(noted_signals));
     pthread_sigmask(SIG_BLOCK, &set, NULL);
 }
 
-/* Returns the signal that came; from then on another one ends the process. */
+static bool is_stop(int signal_number)
+{
+    for (size_t i = 0; i < ARRAY_LENGTH(stop_signals); i++) {
+        if (stop_signals[i] == signal_number) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Returns the signal to stop that came; from then on another one ends the process. */
 static int wait_for_signal(void)
 {
+    static struct log_gate gate;
     sigset_t set;
+    sigset_t stop;
     int signal_number;
-    stop_signals(&set);
-    while (sigwait(&set, &signal_number) != 0) {
+    uint64_t held;
+    sigemptyset(&stop);
+    add_signals(&stop, stop_signals, ARRAY_LENGTH(stop_signals));
+    set = stop;
+    add_signals(&set, noted_signals, ARRAY_LENGTH(noted_signals));
+    while (sigwait(&set, &signal_number) != 0 || !is_stop(signal_number)) {
+        if (log_gate_open(&gate, &held)) {
+            log_write(LOG_INFO, "main", "signal noted: there is nothing to load again",
+                      "signal=%d held_back=%" PRIu64, signal_number, held);
+        }
     }
     struct sigaction second = {.sa_handler = exit_at_once};
-    sigaction(SIGTERM, &second, NULL);
-    sigaction(SIGINT, &second, NULL);
-    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+    for (size_t i = 0; i < ARRAY_LENGTH(stop_signals); i++) {
+        sigaction(stop_signals[i], &second, NULL);
+    }
+    sigaction(SIGALRM, &second, NULL);
+    pthread_sigmask(SIG_UNBLOCK, &stop, NULL);
     return signal_number;
 }
 
-static struct node *start_node(const struct config *config, char *error, size_t error_size)
+static struct node *start_node(const struct config *config, const struct descriptor_shares *shares,
+                               char *error, size_t error_size)
 {
     const struct consensus_options options = {
         .id = config->id,
@@ -73,21 +112,57 @@ static struct node *start_node(const struct config *config, char *error, size_t 
         .peer_listen = config->peer,
         .advertise_peer = config->advertise_peer,
         .advertise_http = config->advertise_http,
+        .peer_given = config->peer_given,
+        .joins = config->join.count > 0,
+        .voters = config->voters,
+        .replace_after_ms = config->replace_after_ms,
         .secret = config->cluster_secret,
         .election_timeout_ms = config->election_timeout_ms,
         .heartbeat_interval_ms = config->heartbeat_interval_ms,
         .write_timeout_ms = config->write_timeout_ms,
         .snapshot_log_bytes = config->snapshot_log_bytes,
+        .peer_connections = shares->peer_connections,
         .version = MUSTER_VERSION,
     };
-    return node_start(&options, config->events_kept, error, error_size);
+    const struct node_options own = {
+        .events_kept = config->events_kept,
+        .state_bytes = config->state_bytes,
+    };
+    return node_start(&options, &own, error, error_size);
+}
+
+/* So that clients cannot take the descriptors that log, snapshots and members need. */
+static bool share_descriptors(const struct config *config, struct descriptor_shares *ret_shares,
+                              char *error, size_t error_size)
+{
+    uint64_t limit = process_raise_descriptors();
+    uint64_t inherited = process_inherited();
+    uint64_t needed;
+    if (!process_share(limit, inherited, config->http_threads, ret_shares, &needed)) {
+        (void)snprintf(error, error_size,
+                       "the limit on open files is %" PRIu64
+                       " (ulimit -Hn, LimitNOFILE), and %" PRIu64 " is the least to work with",
+                       limit, needed);
+        return false;
+    }
+    if (ret_shares->http_threads < config->http_threads) {
+        log_write(LOG_WARN, "main", "the limit on open files is low: fewer threads for HTTP",
+                  "limit=%" PRIu64 " threads=%u", limit, ret_shares->http_threads);
+    }
+    return true;
 }
 
 static int serve(const struct config *config, char *error, size_t error_size)
 {
+    struct descriptor_shares shares;
+    if (!share_descriptors(config, &shares, error, error_size)) {
+        return EXIT_NOT_STARTED;
+    }
     const struct api_options api_options = {
         .listen = config->http,
-        .threads = config->http_threads,
+        .threads = shares.http_threads,
+        .connections = shares.http_connections,
+        .spare = shares.http_spare,
         .ttl_ms = config->ttl_ms,
         .reap_after_ms = config->reap_after_ms,
     };
@@ -95,7 +170,7 @@ static int serve(const struct config *config, char *error, size_t error_size)
     if (listen_fd < 0) {
         return EXIT_NOT_STARTED;
     }
-    struct node *node = start_node(config, error, error_size);
+    struct node *node = start_node(config, &shares, error, error_size);
     if (node == NULL) {
         close(listen_fd);
         return EXIT_NOT_STARTED;
@@ -114,6 +189,8 @@ static int serve(const struct config *config, char *error, size_t error_size)
     int signal_number = wait_for_signal();
     log_write(LOG_INFO, "main", "stopping", "signal=%d", signal_number);
     notify_send("STOPPING=1");
+    /* Loop or disk may stand still. What was acknowledged is on disk. */
+    (void)alarm(2 * config->write_timeout_ms / 1000 + STOP_PATIENCE_SECONDS);
     api_drain(api);
     node_stop(node);
     api_stop(api);
@@ -122,22 +199,54 @@ static int serve(const struct config *config, char *error, size_t error_size)
     return EXIT_STOPPED;
 }
 
-/* A descriptor a connection: as many as the system lets us have. */
-static void raise_descriptor_limit(void)
+static enum config_outcome load(int argc, char *argv[], struct config *ret_config,
+                                struct offline *ret_offline, char *error, size_t error_size)
 {
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
-        limit.rlim_cur = limit.rlim_max;
-        (void)setrlimit(RLIMIT_NOFILE, &limit);
+    if (!offline_scan(&argc, argv, ret_offline, error, error_size)) {
+        return CONFIG_INVALID;
     }
+    enum config_outcome outcome =
+        config_load(argc, argv, find_variable, ret_config, error, error_size);
+    return outcome == CONFIG_RUN && !offline_check(ret_offline, ret_config, error, error_size)
+               ? CONFIG_INVALID
+               : outcome;
+}
+
+static int run(struct config *config, const struct offline *offline, char *error, size_t error_size)
+{
+    if (offline->recover) {
+        return offline_recover(offline, config, error, error_size) ? EXIT_STOPPED
+                                                                   : EXIT_NOT_STARTED;
+    }
+    if (offline->restore != NULL && !offline_restore(offline, config, error, error_size)) {
+        return EXIT_NOT_STARTED;
+    }
+    enum join_outcome joined = join_cluster(config, error, error_size);
+    if (joined != JOIN_DONE) {
+        return joined == JOIN_STOPPED ? EXIT_STOPPED : EXIT_NOT_STARTED;
+    }
+    return serve(config, error, error_size);
+}
+
+/* The last line, and the status. */
+static int refuse_start(const char *error)
+{
+    char sentence[ERROR_SIZE + 16];
+    (void)snprintf(sentence, sizeof sentence, "musterd: %s", error);
+    log_say(sentence);
+    return EXIT_NOT_STARTED;
 }
 
 int main(int argc, char *argv[])
 {
     static struct config config;
+    struct offline offline;
     char error[ERROR_SIZE];
-    enum config_outcome outcome =
-        config_load(argc, argv, find_variable, &config, error, sizeof error);
+    if (!process_fill_standard()) {
+        return refuse_start(
+            "/dev/null cannot be opened in place of a closed stdin, stdout or stderr");
+    }
+    enum config_outcome outcome = load(argc, argv, &config, &offline, error, sizeof error);
     if (outcome == CONFIG_HELP) {
         return fflush(stdout) == 0 ? EXIT_STOPPED : EXIT_NOT_STARTED;
     }
@@ -146,11 +255,14 @@ int main(int argc, char *argv[])
         return EXIT_USAGE;
     }
     log_setup(config.log_level, config.log_format);
-    raise_descriptor_limit();
     block_signals();
-    int status = serve(&config, error, sizeof error);
-    if (status == EXIT_NOT_STARTED) {
-        fprintf(stderr, "musterd: %s\n", error);
+    if (!log_start()) {
+        return refuse_start("no thread can be started; see the limit on processes (ulimit -u)");
     }
+    int status = run(&config, &offline, error, sizeof error);
+    if (status == EXIT_NOT_STARTED) {
+        status = refuse_start(error);
+    }
+    log_flush(LAST_WORDS_MS);
     return status;
 }

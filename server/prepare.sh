@@ -13,17 +13,22 @@
 # libraft comes from the release's backports suite where the release itself has one older than
 # 0.22; the source entry (mirror and signing key included) is derived from the machine's own.
 set -eu
+# What apt says is read below; what is written must be read by others; root may have come without sbin.
+export LC_ALL=C
+umask 022
+PATH=$PATH:/usr/sbin:/sbin
 
 RAFT_MIN=0.22
 build_packages="gcc libc6-dev cmake ninja-build pkg-config libraft-dev libuv1-dev libmsgpack-dev
  libmicrohttpd-dev liburcu-dev libjansson-dev libgnutls28-dev libcurl4-gnutls-dev curl procps"
-test_packages="libcmocka-dev python3 python3-pytest python3-pytest-xdist python3-yaml util-linux e2fsprogs mount"
+test_packages="libcmocka-dev g++ python3 python3-pytest python3-pytest-xdist python3-pytest-timeout python3-yaml util-linux
+ e2fsprogs mount netbase iproute2"
 bench_packages="python3 wrk util-linux git"
 peer_packages="etcd-server etcd-client zookeeper default-jre-headless libzookeeper-mt-dev"
 ci_packages="clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev git"
 jepsen_packages="iproute2 iptables util-linux mount e2fsprogs faketime git procps ca-certificates"
 command -v go >/dev/null 2>&1 || jepsen_packages="$jepsen_packages golang-go"
-docker_packages="iptables debootstrap python3 python3-pytest"
+docker_packages="iptables debootstrap python3 python3-pytest python3-pytest-timeout"
 command -v dockerd >/dev/null 2>&1 || docker_packages="$docker_packages docker.io"
 command -v docker >/dev/null 2>&1 || ! apt-cache show docker-cli >/dev/null 2>&1 ||
     docker_packages="$docker_packages docker-cli"

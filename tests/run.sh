@@ -55,6 +55,10 @@ python=/usr/bin/python3
 
 build=$root/build/$preset
 results=$build/results
+# Of one unit test, and of all integration tests together; of one of those: tests/pytest.ini.
+unit_limit_s=120
+integration_limit_s=2400
+unset PYTEST_ADDOPTS PYTEST_PLUGINS
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 echo "== building ($preset)"
@@ -74,7 +78,7 @@ failed=0
 reports=()
 if ((unit)); then
     echo "== unit tests"
-    ctest --test-dir "$build" --output-on-failure --no-tests=error -j2 \
+    ctest --test-dir "$build" --output-on-failure --no-tests=error -j2 --timeout "$unit_limit_s" \
         --test-output-size-passed 1000000 --test-output-size-failed 1000000 \
         --output-junit "$results/unit.xml" || failed=1
     reports+=("$results/unit.xml")
@@ -86,7 +90,9 @@ if ((integration)); then
     if [[ -n $expression ]]; then
         arguments+=(-k "$expression")
     fi
+    # An interrupt lets pytest end what it has started.
     MUSTER_BIN=$build PYTHONDONTWRITEBYTECODE=1 \
+        timeout --foreground --signal=INT --kill-after=120 "$integration_limit_s" \
         "$python" -m pytest "${arguments[@]}" tests/integration || failed=1
     reports+=("$results/integration.xml")
 fi

@@ -131,6 +131,23 @@ enum cli_exit cli_call(struct cli *cli, const struct http_request *request,
     return exit_status;
 }
 
+enum cli_exit cli_show(struct cli *cli, const struct http_request *request,
+                       void (*print)(const json_t *body, const void *data), const void *data)
+{
+    struct http_answer answer = {.body = NULL};
+    enum cli_exit exit_status = cli_call(cli, request, &answer);
+    if (exit_status != CLI_DONE) {
+        return exit_status;
+    }
+    if (cli->json) {
+        output_json(answer.body);
+    } else {
+        print(answer.body, data);
+    }
+    http_answer_done(&answer);
+    return CLI_DONE;
+}
+
 bool cli_path_filters(const struct cli *cli, struct bytes *path)
 {
     static const char *const names[] = {"health", "type", "zone", "tag"};

@@ -49,6 +49,10 @@ enum cli_exit cli_usage(const struct cli *cli, const char *format, ...) PRINTF_L
 enum cli_exit cli_call(struct cli *cli, const struct http_request *request,
                        struct http_answer *ret_answer);
 
+/* The same, and shows the answer: as JSON, or by `print`, which gets `data`. */
+enum cli_exit cli_show(struct cli *cli, const struct http_request *request,
+                       void (*print)(const json_t *body, const void *data), const void *data);
+
 /* One attempt at one replica, whose answer counts whatever it is. False with a few words in `why`
  * when there is none. */
 MUST_USE bool cli_ask(struct cli *cli, const char *url, const struct http_request *request,
@@ -75,6 +79,9 @@ enum cli_exit cmd_watch(struct cli *cli);
 enum cli_exit cmd_run(struct cli *cli);
 enum cli_exit cmd_status(struct cli *cli);
 enum cli_exit cmd_members(struct cli *cli);
+enum cli_exit cmd_member(struct cli *cli);
+enum cli_exit cmd_leader(struct cli *cli);
+enum cli_exit cmd_backup(struct cli *cli);
 enum cli_exit cmd_bench(struct cli *cli);
 extern const char cmd_bench_help[];
 

@@ -10,23 +10,22 @@
 #define PROBE_MS 3000
 
 static const struct table_column status_columns[] = {
-    {"ID", "id"},           {"NAME", "name"},   {"ROLE", "role"},           {"LEADER", "leader"},
-    {"STATE", "state"},     {"INDEX", "index"}, {"STALENESS", "staleness"}, {"VERSION", "version"},
-    {"ADDRESS", "address"}, {NULL, NULL},
+    {"ID", "id"},       {"NAME", "name"},       {"ROLE", "role"},           {"LEADER", "leader"},
+    {"STATE", "state"}, {"INDEX", "index"},     {"STALENESS", "staleness"}, {"VERSION", "version"},
+    {"LEVEL", "level"}, {"UP TO", "level_max"}, {"ADDRESS", "address"},     {NULL, NULL},
 };
 
 static const struct table_column member_columns[] = {
-    {"ID", "id"},
-    {"NAME", "name"},
-    {"ROLE", "role"},
-    {"LEADER", "leader"},
-    {"REACHABLE", "reachable"},
-    {"INDEX", "applied_index"},
-    {"BEHIND", "behind"},
-    {"VERSION", "version"},
-    {"HTTP", "http"},
-    {"PEER", "peer"},
-    {NULL, NULL},
+    {"ID", "id"},         {"NAME", "name"},           {"ROLE", "role"},
+    {"LEADER", "leader"}, {"REACHABLE", "reachable"}, {"INDEX", "applied_index"},
+    {"BEHIND", "behind"}, {"VERSION", "version"},     {"HTTP", "http"},
+    {"PEER", "peer"},     {"TROUBLE", "trouble"},     {NULL, NULL},
+};
+
+/* What happened to them. */
+static const struct table_column event_columns[] = {
+    {"INDEX", "index"},   {"MEMBER", "member"}, {"EVENT", "event"},
+    {"VOTERS", "voters"}, {NULL, NULL},
 };
 
 static void copy_member(json_t *to, const json_t *from, const char *name)
@@ -35,6 +34,19 @@ static void copy_member(json_t *to, const json_t *from, const char *name)
     if (value != NULL) {
         json_object_set(to, name, value);
     }
+}
+
+/* A replica that is no member (yet) says in which way: "forming", "waiting". */
+static const char *state_of(const struct http_answer *answer)
+{
+    const char *phase = json_string_value(json_object_get(answer->body, "phase"));
+    if (!json_is_object(answer->body) || json_object_get(answer->body, "id") == NULL) {
+        return "no replica";
+    }
+    if (answer->status == 200) {
+        return "ready";
+    }
+    return phase != NULL && strcmp(phase, "member") != 0 ? phase : "not ready";
 }
 
 /* What one replica says of itself, as an object whose members are the columns of the table. */
@@ -50,15 +62,12 @@ static json_t *probe(struct cli *cli, const char *url)
         json_object_set_new(replica, "error", json_string(why));
         return replica;
     }
-    static const char *const copied[] = {"id", "name", "role", "leader", "version", "reason"};
+    static const char *const copied[] = {"id",     "name",  "role",  "leader",   "version",
+                                         "reason", "phase", "level", "level_max"};
     for (size_t i = 0; i < ARRAY_LENGTH(copied); i++) {
         copy_member(replica, answer.body, copied[i]);
     }
-    bool told = json_is_object(answer.body) && json_object_get(answer.body, "id") != NULL;
-    json_object_set_new(replica, "state",
-                        json_string(!told                  ? "no replica"
-                                    : answer.status == 200 ? "ready"
-                                                           : "not ready"));
+    json_object_set_new(replica, "state", json_string(state_of(&answer)));
     if (answer.index >= 0) {
         json_object_set_new(replica, "index", json_integer(answer.index));
     }
@@ -202,28 +211,21 @@ enum cli_exit cmd_status(struct cli *cli)
     return reachable ? CLI_DONE : CLI_UNREACHABLE;
 }
 
+static void print_members(const json_t *body, const void *data UNUSED)
+{
+    const json_t *events = json_object_get(body, "events");
+    table_print_rows(json_object_get(body, "members"), member_columns);
+    if (json_array_size(events) > 0) {
+        putchar('\n');
+        table_print_rows(events, event_columns);
+    }
+}
+
 enum cli_exit cmd_members(struct cli *cli)
 {
     const struct http_request request = {.method = "GET", .path = "/cluster", .read = true};
-    struct http_answer answer;
-    struct table table;
     if (cli->args.words_count != 0) {
         return cli_usage(cli, "members takes no words");
     }
-    enum cli_exit exit_status = cli_call(cli, &request, &answer);
-    if (exit_status != CLI_DONE) {
-        return exit_status;
-    }
-    if (cli->json) {
-        output_json(answer.body);
-    } else {
-        const json_t *members = json_object_get(answer.body, "members");
-        table_init(&table, member_columns);
-        for (size_t i = 0; i < json_array_size(members); i++) {
-            table_add(&table, json_array_get(members, i));
-        }
-        table_print(&table);
-    }
-    http_answer_done(&answer);
-    return CLI_DONE;
+    return cli_show(cli, &request, print_members, NULL);
 }

@@ -349,7 +349,8 @@ enum cli_exit cmd_run(struct cli *cli)
         .drain = {.due_ms = LOOP_NEVER, .on_due = on_drained},
         .stop = {.due_ms = LOOP_NEVER, .on_due = on_stop_timeout},
     };
-    char why[512] = "an option is over a limit, see muster register --help";
+    char why[512] = "an option is over a limit (muster register --help), or HEARTBEAT_INTERVAL "
+                    "in the environment is not a number of seconds";
     run.check.ctx = &run;
     json_t *body = json_object();
     CHECK(body != NULL);

@@ -21,34 +21,18 @@ static const struct table_column service_columns[] = {
     {"TYPES", "types"},     {"TAGS", "tags"},           {NULL, NULL},
 };
 
-static void print_rows(const json_t *rows, const struct table_column *columns)
+static void print_services(const json_t *body, const void *data UNUSED)
 {
-    struct table table;
-    table_init(&table, columns);
-    for (size_t i = 0; i < json_array_size(rows); i++) {
-        table_add(&table, json_array_get(rows, i));
-    }
-    table_print(&table);
+    table_print_rows(json_object_get(body, "services"), service_columns);
 }
 
 enum cli_exit cmd_services(struct cli *cli)
 {
     const struct http_request request = {.method = "GET", .path = "/services", .read = true};
-    struct http_answer answer = {.body = NULL};
     if (cli->args.words_count != 0) {
         return cli_usage(cli, "services takes no words");
     }
-    enum cli_exit exit_status = cli_call(cli, &request, &answer);
-    if (exit_status != CLI_DONE) {
-        return exit_status;
-    }
-    if (cli->json) {
-        output_json(answer.body);
-    } else {
-        print_rows(json_object_get(answer.body, "services"), service_columns);
-    }
-    http_answer_done(&answer);
-    return CLI_DONE;
+    return cli_show(cli, &request, print_services, NULL);
 }
 
 /* The path of a page without where it starts; false after having complained. */
@@ -135,7 +119,7 @@ enum cli_exit cmd_list(struct cli *cli)
         if (cli->json) {
             output_json(all);
         } else {
-            print_rows(json_object_get(all, "instances"), instance_columns);
+            table_print_rows(json_object_get(all, "instances"), instance_columns);
         }
     }
     json_decref(all);

@@ -9,6 +9,7 @@
 #include "client/cli/output.h"
 #include "server/base/check.h"
 #include "server/base/limits.h"
+#include "server/base/process.h"
 #include "server/base/text.h"
 
 #define DEFAULT_SERVER  "http://127.0.0.1:9000"
@@ -76,6 +77,20 @@ static const struct args_option watch_options[] = {
     {.name = "event", .repeated = true},
     {.name = "after"},
     {.name = "snapshot", .bare = true},
+    {.name = NULL},
+};
+
+static const struct args_option member_options[] = {{.name = "id"},
+                                                    {.name = "force", .bare = true},
+                                                    {.name = "dry-run", .bare = true},
+                                                    {.name = NULL}};
+static const struct args_option leader_options[] = {{.name = "dry-run", .bare = true},
+                                                    {.name = NULL}};
+
+static const struct args_option backup_options[] = {
+    {.name = "verify", .bare = true},
+    {.name = "force", .bare = true},
+    {.name = "consistency"},
     {.name = NULL},
 };
 
@@ -196,6 +211,62 @@ static const struct command commands[] = {
     {"members", cmd_members, NULL, "", "list the cluster's members as one replica sees them",
      "Examples:\n"
      "  muster members\n"},
+    {"member", cmd_member, member_options,
+     "list | add HOST:PORT | remove ID | promote ID | demote ID [OPTION]...",
+     "change the cluster's members",
+     "  add HOST:PORT  a new member is expected at that address, which is that of its peer port: "
+     "it\n"
+     "                 is let in when it comes, as a standby. `musterd --join` does this by "
+     "itself\n"
+     "  remove ID      takes a member out, for good: its replica says so and ends. One that leads\n"
+     "                 hands over first\n"
+     "  promote ID     gives a standby a vote, when it has caught up\n"
+     "  demote ID      takes the vote: it serves reads and forwards writes as before, and counts\n"
+     "                 for nothing until it is promoted\n"
+     "  list           the same as `muster members`\n"
+     "\n"
+     "  --id N         id of the member to add (default: a free one)\n"
+     "  --dry-run      say what it would do to the majority, and do nothing\n"
+     "  --force        also when those that can be reached would be no majority afterwards\n"
+     "\n"
+     "Ends when the change is committed. Exit status 1: there is no such member, or it would "
+     "leave\n"
+     "the cluster without a majority; 4: it may still happen.\n"
+     "\n"
+     "Examples:\n"
+     "  muster member add d.example:9100\n"
+     "  muster member remove 3 --dry-run\n"
+     "  muster member demote 2\n"},
+    {"leader", cmd_leader, leader_options, "transfer [ID] [OPTION]...", "let another member lead",
+     "To the member with that id, or to the one that is furthest.\n"
+     "\n"
+     "  --dry-run      say whether it could, and do nothing\n"
+     "\n"
+     "Examples:\n"
+     "  muster leader transfer\n"
+     "  muster leader transfer 2\n"},
+    {"backup", cmd_backup, backup_options, "FILE [OPTION]... | --verify FILE",
+     "fetch a backup of everything into a file, or check one",
+     "What comes is checked as it comes, and written to FILE.part; FILE is there when it is whole "
+     "and\n"
+     "on the disk. It has everything in it: keep it as you keep the data directories. To make a "
+     "new\n"
+     "cluster of it: musterd --restore FILE.\n"
+     "\n"
+     "  --verify         check FILE, and say what is in it: index, cluster, level, time, "
+     "instances.\n"
+     "                   Every checksum is looked at; what the state means, only a restore checks\n"
+     "  --force          replace FILE if it is there\n"
+     "  --consistency C  linearizable (default): with all that was acknowledged before the call; "
+     "or\n"
+     "                   stale: what the replica has, also when there is no leader\n"
+     "\n"
+     "--timeout counts for the connection; a replica that sends nothing for a minute is given up.\n"
+     "Exit status 1 when it was refused, or FILE is damaged; 3 when no replica answers.\n"
+     "\n"
+     "Examples:\n"
+     "  muster backup /backups/muster-$(date +%F)\n"
+     "  muster backup --verify /backups/muster-2026-11-29 --output json\n"},
     {"bench", cmd_bench, bench_options, "KIND [OPTION]...",
      "put load of one kind on the replicas and measure", cmd_bench_help},
     {.name = NULL},
@@ -310,6 +381,8 @@ int main(int argc, char *argv[])
     static struct cli cli;
     char error[512];
     enum cli_exit exit_status;
+    /* Else a socket could get the number of stdout, and what we print go there. */
+    CHECK(process_fill_standard());
     curl_global_init(CURL_GLOBAL_DEFAULT);
     if (args_parse(argc, argv, global_options, commands, &cli.args, error, sizeof error)) {
         exit_status = run(&cli);

@@ -14,6 +14,7 @@ _muster_options() {
     list) echo "--service $filters" ;;
     discover) echo "--strategy --near $filters" ;;
     watch) echo "--type --id --event --after --snapshot" ;;
+    backup) echo "--verify --force --consistency" ;;
     bench)
         echo "--connections --threads --duration --requests --warmup --rate --instances --services" \
             "--ttl --batch --limit --consistency --watchers --via --prefix --reuse --keep"
@@ -28,7 +29,7 @@ _muster_services() {
 
 _muster() {
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
-    local commands="register heartbeat deregister maintenance services list discover watch run status members bench"
+    local commands="register heartbeat deregister maintenance services list discover watch run status members member leader backup bench"
     local globals="--server --output --timeout --help --version"
     local command="" words="" i
     for ((i = 1; i < COMP_CWORD; i++)); do
@@ -50,7 +51,7 @@ _muster() {
     --event) words="registered updated deregistered expired recovered reaped health maintenance" ;;
     --service) words=$(_muster_services) ;;
     --*)
-        if [[ " --snapshot --reuse --keep --help --version " != *" $previous "* ]]; then
+        if [[ " --snapshot --reuse --keep --verify --force --help --version " != *" $previous "* ]]; then
             return # its value is the user's
         fi
         ;;
@@ -62,6 +63,9 @@ _muster() {
             words=$commands
         elif [[ $command == discover || $command == watch ]]; then
             words=$(_muster_services)
+        elif [[ $command == backup ]]; then
+            COMPREPLY=($(compgen -f -- "$current"))
+            return
         elif [[ $command == bench ]]; then
             words="register heartbeat discover watch"
         elif [[ $command == maintenance ]]; then

@@ -175,3 +175,13 @@ void table_print(struct table *table)
     }
     free(table->cells);
 }
+
+void table_print_rows(const json_t *rows, const struct table_column *columns)
+{
+    struct table table;
+    table_init(&table, columns);
+    for (size_t i = 0; i < json_array_size(rows); i++) {
+        table_add(&table, json_array_get(rows, i));
+    }
+    table_print(&table);
+}

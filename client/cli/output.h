@@ -42,5 +42,7 @@ void table_init(struct table *table, const struct table_column *columns);
 void table_add(struct table *table, const json_t *row);
 /* Prints headings and rows, and frees the cells. */
 void table_print(struct table *table);
+/* A table of these rows, whole. */
+void table_print_rows(const json_t *rows, const struct table_column *columns);
 
 #endif

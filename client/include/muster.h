@@ -179,7 +179,7 @@ struct muster_spec {
     const char *type; /* at most 255 bytes, as the next two; NULL: "" */
     const char *zone;
     const char *host;        /* NULL: the address that this machine calls the registry from */
-    uint16_t port;           /* 0: SERVER_PORT of the environment */
+    uint16_t port;           /* 0: SERVER_PORT of the environment, which must be one then */
     int32_t weight;          /* for MUSTER_WEIGHTED, 1 to 65,535; 0: 1 */
     const char *const *tags; /* at most 64 of at most 255 bytes */
     size_t tags_count;

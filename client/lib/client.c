@@ -108,29 +108,21 @@ static bool take_fallback(struct muster *muster, const char *url, char *why, siz
     return true;
 }
 
-/* What the environment says of instances. */
-static bool take_environment(struct muster *muster, char *why, size_t why_size)
+/* What the environment says of instances. These names are not ours alone (Kubernetes sets
+ * SERVER_PORT to a URL where there is a service `server`): what cannot be used only counts for an
+ * instance that needs it. */
+static void take_environment(struct muster *muster)
 {
     const char *port = environment("SERVER_PORT");
     const char *interval = environment("HEARTBEAT_INTERVAL");
     const char *id = environment("SERVER_ID");
     uint64_t value = 0;
-    if (port != NULL && (!text_parse_u64(port, UINT16_MAX, &value) || value == 0)) {
-        (void)snprintf(why, why_size, "SERVER_PORT is not a port");
-        return false;
-    }
-    muster->port = (uint16_t)value;
-    if (interval != NULL &&
-        (!text_parse_duration_ms(interval, &muster->interval_ms) || muster->interval_ms == 0)) {
-        (void)snprintf(why, why_size, "HEARTBEAT_INTERVAL is not a number of seconds");
-        return false;
-    }
-    if (id != NULL && strlen(id) > NAME_BYTES_MAX) {
-        (void)snprintf(why, why_size, "SERVER_ID is longer than %d bytes", NAME_BYTES_MAX);
-        return false;
-    }
-    muster->id = id != NULL ? strdup(id) : NULL;
-    return true;
+    muster->port = port != NULL && text_parse_u64(port, UINT16_MAX, &value) ? (uint16_t)value : 0;
+    muster->interval_unusable =
+        interval != NULL &&
+        (!text_parse_duration_ms(interval, &muster->interval_ms) || muster->interval_ms == 0);
+    muster->id_unusable = id != NULL && strlen(id) > NAME_BYTES_MAX;
+    muster->id = id != NULL && !muster->id_unusable ? strdup(id) : NULL;
 }
 
 static bool take_options(struct muster *muster, const struct muster_options *options, char *why,
@@ -150,9 +142,9 @@ static bool take_options(struct muster *muster, const struct muster_options *opt
                        REQUEST_TIMEOUT_MS_MIN, WAIT_MS_MAX);
         return false;
     }
+    take_environment(muster);
     return take_servers(muster, options->servers, why, why_size) &&
-           take_fallback(muster, options->fallback, why, why_size) &&
-           take_environment(muster, why, why_size);
+           take_fallback(muster, options->fallback, why, why_size);
 }
 
 /* --- start and end --- */

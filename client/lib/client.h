@@ -54,8 +54,10 @@ struct muster {
     pthread_t thread;
     struct servers servers;
     uint32_t request_timeout_ms;
-    uint64_t interval_ms;                   /* HEARTBEAT_INTERVAL; 0: none */
-    uint16_t port;                          /* SERVER_PORT; 0: none */
+    uint64_t interval_ms;   /* HEARTBEAT_INTERVAL; 0: none */
+    uint16_t port;          /* SERVER_PORT; 0: none that can be used */
+    bool interval_unusable; /* what HEARTBEAT_INTERVAL or SERVER_ID says */
+    bool id_unusable;
     char fallback_host[HOST_BYTES_MAX + 1]; /* "": none */
     uint16_t fallback_port;
 

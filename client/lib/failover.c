@@ -21,7 +21,8 @@ enum verdict {
 static enum verdict judge_answer(const struct http_request *request,
                                  const struct http_answer *answer)
 {
-    if (answer->status < 500 && answer->status != 429) {
+    bool full = answer->status == 507; /* surely not done, and the same at every replica */
+    if (full || (answer->status < 500 && answer->status != 429)) {
         return VERDICT_FINAL;
     }
     if (answer->status == 503 || answer->status == 429) {

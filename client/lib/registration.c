@@ -125,7 +125,8 @@ static bool is_bounded(const char *text, size_t max)
 static bool is_valid(const struct muster *muster, const struct muster_spec *spec)
 {
     if (spec == NULL || spec->size < sizeof *spec || spec->name == NULL || *spec->name == '\0' ||
-        (spec->port == 0 && muster->port == 0) || spec->health > MUSTER_CRITICAL ||
+        (spec->port == 0 && muster->port == 0) || (spec->id == NULL && muster->id_unusable) ||
+        (spec->interval_ms == 0 && muster->interval_unusable) || spec->health > MUSTER_CRITICAL ||
         spec->weight < MUSTER_WEIGHT_NONE || spec->weight > WEIGHT_MAX ||
         spec->tags_count > TAGS_MAX || spec->metadata_count > METADATA_MAX ||
         (spec->ttl_ms > 0 && spec->ttl_ms < TTL_MS_MIN) || spec->ttl_ms > TTL_MS_MAX ||

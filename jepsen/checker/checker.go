@@ -44,9 +44,11 @@ const warmOpsMin = 500
 // Check runs them all.
 func Check(h *history.History) *Result {
 	r := newResult()
+	checkMixing(h, r)
+	h = withoutForeign(h)
 	events := truth(h, r)
 	for _, check := range []func(*history.History, *Result){
-		checkFindings, checkLinear, checkLedger, checkSessions, checkFresh, checkPolls, checkStates, checkEnds, measure,
+		checkFindings, checkLinear, checkLedger, checkSessions, checkFresh, checkPolls, checkStates, checkEnds, checkLeaders, measure,
 	} {
 		check(h, r)
 	}
@@ -56,6 +58,7 @@ func Check(h *history.History) *Result {
 	checkLeases(h, events, r)
 	checkListings(h, events, r)
 	checkCopies(h, events, r)
+	checkPrograms(h, events, r)
 	checkVoid(h, r)
 	return r
 }
@@ -116,8 +119,12 @@ func checkStates(h *history.History, r *Result) {
 		}
 	}
 	r.Figures["states_compared"] = float64(compared)
-	if h.Run.Replicas > 0 && len(last) != h.Run.Replicas {
-		r.fail("replicas_converge", h.Run.EndNs, "%d of %d replicas told their final state", len(last), h.Run.Replicas)
+	members := h.Run.Replicas
+	if h.Run.MembersAtEnd != nil {
+		members = len(h.Run.MembersAtEnd)
+	}
+	if members > 0 && len(last) != members {
+		r.fail("replicas_converge", h.Run.EndNs, "%d of %d replicas told their final state", len(last), members)
 	}
 	for n, s := range last {
 		for m, other := range last {

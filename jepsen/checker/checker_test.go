@@ -48,6 +48,32 @@ func sound() *history.History {
 		h.Items = append(h.Items, history.Item{Replica: replica, ID: "led-0-0", Value: 7, Incarnation: 200, Health: "passing"},
 			history.Item{Replica: replica, ID: "live-0", Value: 1, Incarnation: 400, Health: "passing"})
 	}
+	// Replica 2 has another cluster's directory from 20 s to 30 s.
+	h.Run.Cluster, h.Run.Other, h.Run.OtherWrites = "this", "other", 3
+	h.Aways = []history.Away{{Replica: 2, Why: history.Foreign, From: 20 * second, To: 30 * second}}
+	h.Ops = append(h.Ops, history.Op{Client: "l", Replica: 2, Kind: history.List, Mode: "stale", Key: "flap", Call: 21 * second,
+		Return: 22 * second, Outcome: history.OK, Status: 200, Index: 13, Applied: 13, Count: 3, Digest: 4711},
+		history.Op{Client: "a", Replica: 2, Kind: history.Register, Set: "ledger", Key: "led-1-0", Call: 23 * second,
+			Return: 25 * second, Outcome: history.Refused, Status: 503, Value: 9})
+	h.States = append(h.States, history.State{Replica: 2, Asked: 21 * second, At: 21*second + 1, Index: 13, Hash: "z"})
+	h.Sights = []history.Sight{{Replica: 1, At: 21 * second, Cluster: "this", Ready: true, Ours: 3},
+		{Replica: 2, At: 21 * second, Cluster: "other", Theirs: 1}, {Replica: 2, At: 22 * second, Cluster: "other", Theirs: 3},
+		{Replica: 2, At: 23 * second, Cluster: "other", Theirs: 3}}
+	// Member 1, life "a", led term 2 and was taken out then; member 2 leads term 3. All is told twice.
+	for turn := int64(0); turn < 2; turn++ {
+		h.States = append(h.States, history.State{Replica: 1, Role: "leader", Term: 2, Life: "a", Index: 15, Hash: "w", At: 40*second + turn},
+			history.State{Replica: 2, Role: "leader", Term: 3, Life: "b", Index: 16, Hash: "v", Asked: 49 * second, At: 50*second + turn})
+		h.Rosters = append(h.Rosters, history.Roster{Replica: 1, Member: 1, Term: 2, Leader: 1, At: 40*second + turn},
+			history.Roster{Replica: 1, Member: 1, Term: 3, Leader: 1 + int(turn), At: 51*second + turn},
+			history.Roster{Replica: 1, Member: 1, Term: 3, Leader: 4, At: 51*second + turn},
+			history.Roster{Replica: 2, Member: 2, Term: 3, Leader: 2, At: 51*second + turn, Asked: 50 * second},
+			history.Roster{Replica: 2, Member: 7, Term: 2, Leader: 7, Asked: 21 * second, At: 22*second + turn})
+	}
+	h.Removals = []history.Removal{{Replica: 1, Member: 1, Life: "a", Term: 3, At: 50 * second}}
+	h.Run.Programs = []string{"run-0"}
+	for replica := 1; replica <= 2; replica++ {
+		h.Items = append(h.Items, history.Item{Replica: replica, ID: "run-0", Value: 1, Incarnation: 500, Health: "passing"})
+	}
 	h.Faults = []history.Fault{{Kind: "kill-any", Targets: []int{1}, From: second, To: 2 * second, Bit: 1}}
 	h.Ends = []history.End{{Replica: 1, Status: "signal: killed", Expected: true}}
 	return h
@@ -68,7 +94,7 @@ func TestASoundHistoryIsClean(t *testing.T) {
 		t.Fatalf("%+v %v", r.Violations, r.Void)
 	}
 	for _, figure := range []string{"registers_checked", "events", "listings_replayed", "renewals", "lapses", "session_reads",
-		"linearizable_listings", "polls", "states_compared", "writes_matched_to_events"} {
+		"linearizable_listings", "polls", "states_compared", "writes_matched_to_events", "leaders_told", "removals"} {
 		if r.Figures[figure] == 0 {
 			t.Errorf("%s: nothing was looked at", figure)
 		}
@@ -95,6 +121,53 @@ func TestEveryPlantedViolationIsReported(t *testing.T) {
 		name, check string
 		plant       func(*testing.T, *history.History)
 	}{
+		{"a write that another cluster acknowledged", "clusters_never_mix", func(t *testing.T, h *history.History) {
+			op := find(t, h, func(op *history.Op) bool { return op.Key == "led-1-0" })
+			op.Outcome, op.Status, op.Incarnation, op.Index = history.OK, 201, 500, 15
+		}},
+		{"a write acknowledged there is lost here", "acknowledged_is_there", func(t *testing.T, h *history.History) {
+			op := find(t, h, func(op *history.Op) bool { return op.Key == "led-1-0" })
+			op.Outcome, op.Status, op.Incarnation, op.Index = history.OK, 201, 500, 15
+		}},
+		{"a linearizable read of another cluster", "clusters_never_mix", func(t *testing.T, h *history.History) {
+			find(t, h, func(op *history.Op) bool { return op.Digest == 4711 }).Mode = "linearizable"
+		}},
+		{"a listing of another cluster that is told too late", "listings_equal_events", func(t *testing.T, h *history.History) {
+			op := find(t, h, func(op *history.Op) bool { return op.Digest == 4711 })
+			op.Call, op.Return = 30*second+1, 30*second+2
+		}},
+		{"a state of another cluster that is told too late", "state_equal_at_equal_index", func(t *testing.T, h *history.History) {
+			h.States[4].Asked, h.States[4].At = 30*second+1, 30*second+2
+		}},
+		{"another cluster's directory is ready", "clusters_never_mix", func(t *testing.T, h *history.History) {
+			h.States[4].Ready = true
+		}},
+		{"another cluster's instance in a listing", "clusters_never_mix", func(t *testing.T, h *history.History) {
+			h.Sights[0].Theirs = 1
+		}},
+		{"another cluster has an instance of ours", "clusters_never_mix", func(t *testing.T, h *history.History) {
+			h.Sights[1].Ours = 1
+		}},
+		{"another cluster has lost a write", "clusters_never_mix", func(t *testing.T, h *history.History) {
+			h.Sights[2].Theirs, h.Sights[3].Theirs = 2, 2
+		}},
+		{"another cluster loses a write", "clusters_never_mix", func(t *testing.T, h *history.History) {
+			h.Sights = h.Sights[2:]
+			h.Sights[1].Theirs = 2
+		}},
+		{"another cluster goes on with a minority", "clusters_never_mix", func(t *testing.T, h *history.History) {
+			h.Sights[1].Ready = true
+		}},
+		{"one without a cluster shows something", "clusters_never_mix", func(t *testing.T, h *history.History) {
+			h.Sights[1].Cluster = "none"
+		}},
+		{"another cluster's event", "clusters_never_mix", func(t *testing.T, h *history.History) {
+			h.Seen = append(h.Seen, event("all-0", 14, "registered", "fork-1", 1, 500, "passing", 40*second),
+				event("all-1", 14, "registered", "fork-1", 1, 500, "passing", 40*second))
+		}},
+		{"another cluster's instance at the end", "clusters_never_mix", func(t *testing.T, h *history.History) {
+			h.Items = append(h.Items, history.Item{Replica: 1, ID: "fork-2", Health: "passing"})
+		}},
 		{"a stale linearizable read", "linearizable", func(t *testing.T, h *history.History) {
 			get := find(t, h, kindOf(history.Get, "reg"))
 			get.Status, get.Value, get.Incarnation = 404, 0, 0
@@ -140,7 +213,23 @@ func TestEveryPlantedViolationIsReported(t *testing.T) {
 		}},
 		{"replicas that differ", "state_equal_at_equal_index", func(t *testing.T, h *history.History) { h.States[1].Hash = "z" }},
 		{"replicas that do not come together", "replicas_converge", func(t *testing.T, h *history.History) { h.States[3].Index = 15 }},
-		{"a replica that is gone at the end", "replicas_converge", func(t *testing.T, h *history.History) { h.States = h.States[:3] }},
+		{"a replica that is gone at the end", "replicas_converge", func(t *testing.T, h *history.History) { h.States[3].Final = false }},
+		{"two leaders of a term", "one_leader_a_term", func(t *testing.T, h *history.History) {
+			h.States[6].Term, h.States[8].Term = 2, 2
+		}},
+		{"two leaders of a term in the lists of members", "one_leader_a_term", func(t *testing.T, h *history.History) {
+			two := history.Roster{Replica: 1, Member: 2, Term: 2, Leader: 2}
+			h.Rosters = append(h.Rosters, two, two)
+		}},
+		{"a leader that was taken out", "the_removed_never_lead", func(t *testing.T, h *history.History) {
+			h.States = append(h.States, history.State{Replica: 1, Role: "leader", Term: 4, Life: "a", Index: 17, Hash: "u", At: 55 * second})
+		}},
+		{"a program that is not registered any more", "programs_go_on", func(t *testing.T, h *history.History) {
+			h.Items[len(h.Items)-1].Health = "critical"
+		}},
+		{"a member that joined and does not come along", "replicas_converge", func(t *testing.T, h *history.History) {
+			h.Run.MembersAtEnd = []int{1, 2, 4}
+		}},
 		{"a crash", "no_end_without_cause", func(t *testing.T, h *history.History) { h.Ends[0].Expected = false }},
 		{"something seen while it ran", "does_not_heal", func(t *testing.T, h *history.History) { h.AddFinding("does_not_heal", "x") }},
 		{"a write that is applied twice", "applied_at_most_once", func(t *testing.T, h *history.History) {

@@ -24,15 +24,30 @@ type Options struct {
 	Image    string // of containers
 	History  *history.History
 	Clocks   bool // wall clocks are to jump: costs a library in between
+	Other    bool // another cluster is formed first, whose directories are kept for SwapIn
+	Spares   int  // machines that are no members yet
 }
 
-// Cluster is what faults are done to. Replicas are numbered from 1.
+// Cluster is what faults are done to. Replicas, one a machine, are numbered from 1.
 type Cluster interface {
 	// Start brings all replicas up and waits until they are ready.
 	Start() error
 	// Close ends everything and takes away what was made; keep leaves the data with the run.
 	Close(keep bool)
+	// Size is the number of machines; Members are those that are members now, or about to be.
 	Size() int
+	Members() []int
+	ID(n int) int // of the member that a machine is
+	Peer(n int) string
+	// Join starts a machine with nothing as a member: id 0 is found by the cluster, and told to Learn.
+	Join(n, id int) error
+	Learn(n, id int)
+	Leave(n int) error // no member any more, and nothing left
+	Move(n int) string // another address from its next start on
+	MoveAll()
+	// Ended waits for a process that ends by itself, UpInVain starts one.
+	Ended(n int, within time.Duration) (string, bool)
+	UpInVain(n int) error
 	// URL of a replica's HTTP API.
 	URL(n int) string
 	// Means says which mechanisms are in use.
@@ -48,9 +63,15 @@ type Cluster interface {
 	Alive(n int) bool
 	// Refuses starts one whose data was damaged: true when it ends by itself with status 1.
 	Refuses(n int) (bool, string)
-	// Wipe empties the data directory of one that is not running.
+	// Wipe empties the data directory of one that is not running: it comes back as another life.
 	Wipe(n int) error
+	// SwapIn gives one that is not running the directory of the other cluster; SwapOut its own again.
+	SwapIn(n int) error
+	SwapOut(n int) error
+	HasOther(n int) bool
 	DataDir(n int) string
+	// Sync makes durable what was changed there by others than the replica.
+	Sync(n int) error
 	// Expect says that this replica may end by itself until Settle.
 	Expect(n int, expected bool)
 
@@ -69,9 +90,12 @@ type Cluster interface {
 
 // Health is what the nemesis and the sampler want to know.
 type Health struct {
+	ID    int    `json:"id"`
 	Role  string `json:"role"`
 	Term  uint64 `json:"term"`
 	Ready bool   `json:"ready"`
+	Phase string `json:"phase"` // forming, waiting, member
+	Life  string `json:"life"`
 	State struct {
 		Index uint64 `json:"index"`
 		Hash  string `json:"hash"`
@@ -87,23 +111,57 @@ var asking = &http.Client{Timeout: 400 * time.Millisecond, Transport: &http.Tran
 // AskHealth of one replica.
 func AskHealth(c Cluster, n int) (Health, error) {
 	var health Health
-	answer, err := asking.Get(c.URL(n) + "/health")
+	header, err := ask(c, n, "/health", &health)
+	health.Date, _ = http.ParseTime(header.Get("Date"))
+	return health, err
+}
+
+// AskCluster gives the cluster id that a replica believes in.
+func AskCluster(c Cluster, n int) (string, error) {
+	var told struct {
+		Cluster string `json:"cluster"`
+	}
+	_, err := ask(c, n, "/cluster", &told)
+	return told.Cluster, err
+}
+
+// AskVote says whether a replica is ready, and has a vote by the life that it has now: it lists itself so.
+func AskVote(c Cluster, n int) (Health, bool) {
+	health, err := AskHealth(c, n)
+	if err != nil || !health.Ready {
+		return health, false
+	}
+	told, err := AskRoster(c, n)
+	return health, err == nil && hasVote(told.Members, health.ID, health.Life)
+}
+
+// hasVote: a member is listed twice for a moment, by its earlier and by its later life.
+func hasVote(members []Member, id int, life string) bool {
+	for _, m := range members {
+		if m.ID == id && m.Life == life && m.Role == "voter" {
+			return true
+		}
+	}
+	return false
+}
+
+func ask(c Cluster, n int, path string, into interface{}) (http.Header, error) {
+	answer, err := asking.Get(c.URL(n) + path)
 	if err != nil {
-		return health, err
+		return http.Header{}, err
 	}
 	defer answer.Body.Close()
-	health.Date, _ = http.ParseTime(answer.Header.Get("Date"))
 	body, err := io.ReadAll(io.LimitReader(answer.Body, 1<<20))
 	if err != nil {
-		return health, err
+		return answer.Header, err
 	}
-	return health, json.Unmarshal(body, &health)
+	return answer.Header, json.Unmarshal(body, into)
 }
 
 // Leader is the replica that says so with the highest term; 0 when none does.
 func Leader(c Cluster) int {
 	leader, term := 0, uint64(0)
-	for n := 1; n <= c.Size(); n++ {
+	for _, n := range c.Members() {
 		health, err := AskHealth(c, n)
 		if err == nil && health.Role == "leader" && health.Term >= term {
 			leader, term = n, health.Term
@@ -123,19 +181,20 @@ func AwaitLeader(c Cluster, within time.Duration) int {
 	}
 }
 
-// AwaitReady waits until all say that they can serve; else the number of one that does not.
+// AwaitReady waits until all say that they can serve, and have a vote by the lives that they have now;
+// else the number of one that does not.
 func AwaitReady(c Cluster, within time.Duration) int {
 	deadline := time.Now().Add(within)
-	for n := 1; n <= c.Size(); {
-		health, err := AskHealth(c, n)
-		if err == nil && health.Ready {
-			n++
-			continue
+	for _, n := range c.Members() {
+		for {
+			if _, votes := AskVote(c, n); votes {
+				break
+			}
+			if time.Now().After(deadline) {
+				return n
+			}
+			time.Sleep(50 * time.Millisecond)
 		}
-		if time.Now().After(deadline) {
-			return n
-		}
-		time.Sleep(50 * time.Millisecond)
 	}
 	return 0
 }

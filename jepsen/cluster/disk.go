@@ -105,12 +105,12 @@ func (d *Disk) Fill() error {
 	return nil
 }
 
-// Clear gives the room back.
+// Clear gives the room back, also if power is lost just after.
 func (d *Disk) Clear() error {
 	if err := os.Remove(d.hog()); err != nil && !os.IsNotExist(err) {
 		return err
 	}
-	return nil
+	return run("sync", "-f", d.mount)
 }
 
 // Freeze holds up every write until Thaw, as a disk that is stuck does. A process that waits for it

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"os"
@@ -58,8 +59,15 @@ func (d *Containers) compose(arguments ...string) error {
 		base = []string{"docker", "compose"}
 	}
 	all := append(base[1:], append([]string{"-p", d.project, "-f", "docker/compose.yml"}, arguments...)...)
-	command := exec.Command(base[0], all...)
-	command.Env = append(os.Environ(), "MUSTER_IMAGE="+d.options.Image, "MUSTER_CLUSTER_SECRET=chaos")
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	defer cancel()
+	command := exec.CommandContext(ctx, base[0], all...)
+	for _, entry := range os.Environ() { // where the engine is, but no setting of the cluster
+		if !strings.HasPrefix(entry, "MUSTER_") && !strings.HasPrefix(entry, "COMPOSE_") {
+			command.Env = append(command.Env, entry)
+		}
+	}
+	command.Env = append(command.Env, "MUSTER_IMAGE="+d.options.Image, "MUSTER_CLUSTER_SECRET=chaos in a test cluster")
 	for n := 1; n < len(d.ports); n++ {
 		command.Env = append(command.Env, fmt.Sprintf("MUSTER_PORT_%d=%d", n, d.ports[n]))
 	}
@@ -139,6 +147,41 @@ func (d *Containers) Close(bool) {
 // Size is the number of replicas.
 func (d *Containers) Size() int { return d.options.Replicas }
 
+// Members are all there are: they do not change.
+func (d *Containers) Members() []int { return []int{1, 2, 3} }
+
+// ID of the member that a container is.
+func (d *Containers) ID(n int) int { return n }
+
+// Peer is the address that compose.yml gives it.
+func (d *Containers) Peer(n int) string { return fmt.Sprintf("muster-%d:9100", n) }
+
+// Join is not possible with containers, nor is what follows.
+func (d *Containers) Join(int, int) error { return errOnlyProcesses }
+
+// Learn has nothing to do.
+func (d *Containers) Learn(int, int) {}
+
+// Leave is not possible.
+func (d *Containers) Leave(int) error { return errOnlyProcesses }
+
+// Move is not possible.
+func (d *Containers) Move(n int) string { return d.Peer(n) }
+
+// MoveAll is not possible.
+func (d *Containers) MoveAll() {}
+
+// Ended is not possible.
+func (d *Containers) Ended(int, time.Duration) (string, bool) { return errOnlyProcesses.Error(), false }
+
+// UpInVain is not possible.
+func (d *Containers) UpInVain(int) error { return errOnlyProcesses }
+
+// HasOther is not possible.
+func (d *Containers) HasOther(int) bool { return false }
+
+var errOnlyProcesses = fmt.Errorf("only with --on processes")
+
 // URL of a replica's published port.
 func (d *Containers) URL(n int) string { return fmt.Sprintf("http://127.0.0.1:%d", d.ports[n]) }
 
@@ -153,7 +196,7 @@ func (d *Containers) Can(family string) (bool, string) {
 	case "kill", "pause", "partition", "loss", "rolling":
 		return true, ""
 	}
-	return false, "only with --on processes"
+	return false, errOnlyProcesses.Error()
 }
 
 // Up starts a container that does not run. Its namespace is new, and so are addresses.
@@ -201,10 +244,19 @@ func (d *Containers) Pid(n int) int {
 func (d *Containers) Alive(n int) bool { return d.Pid(n) != 0 }
 
 // Refuses is not possible with containers.
-func (d *Containers) Refuses(int) (bool, string) { return false, "only with --on processes" }
+func (d *Containers) Refuses(int) (bool, string) { return false, errOnlyProcesses.Error() }
 
 // Wipe is not possible with containers.
-func (d *Containers) Wipe(int) error { return fmt.Errorf("only with --on processes") }
+func (d *Containers) Wipe(int) error { return errOnlyProcesses }
+
+// Sync has nothing to do.
+func (d *Containers) Sync(int) error { return nil }
+
+// SwapIn is not possible with containers.
+func (d *Containers) SwapIn(int) error { return errOnlyProcesses }
+
+// SwapOut is not possible with containers.
+func (d *Containers) SwapOut(int) error { return errOnlyProcesses }
 
 // DataDir is inside of a volume.
 func (d *Containers) DataDir(int) string { return "" }
@@ -221,7 +273,7 @@ func (d *Containers) Disk(int) *Disk { return nil }
 
 // SetClock is not possible with containers.
 func (d *Containers) SetClock(int, time.Duration) error {
-	return fmt.Errorf("only with --on processes")
+	return errOnlyProcesses
 }
 
 // Logs of all containers.

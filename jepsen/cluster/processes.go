@@ -27,7 +27,13 @@ type replica struct {
 	status   string
 	expected bool // may end by itself
 	disk     *Disk
-	plain    string // data directory where there is no disk of its own
+	folder   string // where its directories are when there is no disk of its own
+	member   bool
+	id       int    // of the member
+	joins    bool   // it became one by --join
+	list     string // its --cluster, where it did not
+	moves    int    // how often its address has changed
+	foreign  bool   // it has the other cluster's directory
 }
 
 // Processes is a cluster of musterd processes in network namespaces: clients reach each over a bridge,
@@ -40,6 +46,7 @@ type Processes struct {
 	wire    *wire
 	mu      sync.Mutex
 	all     map[int]*replica
+	first   string // the --cluster that all began with
 	noDisk  string // why replicas have no disks of their own
 	noClock string
 }
@@ -62,8 +69,8 @@ func NewProcesses(options Options) (*Processes, error) {
 		p.Close(false)
 		return nil, err
 	}
-	for n := 1; n <= options.Replicas; n++ {
-		r := &replica{n: n, plain: filepath.Join(options.Folder, fmt.Sprintf("data-%d", n))}
+	for n := 1; n <= p.Size(); n++ {
+		r := &replica{n: n, member: n <= options.Replicas, folder: filepath.Join(options.Folder, fmt.Sprintf("replica-%d", n))}
 		p.all[n] = r
 		port, err := p.makeNamespace(n)
 		if err != nil {
@@ -74,6 +81,13 @@ func NewProcesses(options Options) (*Processes, error) {
 		if r.disk, err = newDisk(options.Folder, n); err != nil {
 			p.noDisk, r.disk = err.Error(), nil
 		}
+		if r.member {
+			r.id = n
+		}
+	}
+	p.first = p.list()
+	for _, r := range p.all {
+		r.list = p.first
 	}
 	p.wire = newWire(ports)
 	return p, nil
@@ -127,6 +141,7 @@ func (p *Processes) makeNamespace(n int) (*os.File, error) {
 		"ip -n " + ns + " link set lo up",
 		"ip link set " + tap + " address " + macOf(n) + " netns " + ns,
 		"ip -n " + ns + " addr add " + p.inside(n) + "/24 dev " + tap,
+		"ip -n " + ns + " addr add " + p.inside(n+secondAddress) + "/24 dev " + tap,
 		"ip -n " + ns + " link set " + tap + " up",
 	} {
 		if err := run(strings.Fields(command)...); err != nil {
@@ -137,18 +152,18 @@ func (p *Processes) makeNamespace(n int) (*os.File, error) {
 	return port, nil
 }
 
-// Size is the number of replicas.
-func (p *Processes) Size() int { return p.options.Replicas }
-
 // URL of a replica's HTTP API.
 func (p *Processes) URL(n int) string { return "http://" + p.outside(n) + ":9000" }
 
 // DataDir of a replica.
-func (p *Processes) DataDir(n int) string {
+func (p *Processes) DataDir(n int) string { return p.dir(n, "data") }
+
+// dir is one of the directories that a replica has.
+func (p *Processes) dir(n int, name string) string {
 	if d := p.all[n].disk; d != nil {
-		return filepath.Join(d.mount, "data")
+		return filepath.Join(d.mount, name)
 	}
-	return p.all[n].plain
+	return filepath.Join(p.all[n].folder, name)
 }
 
 // Disk of a replica; nil where it has none of its own.
@@ -186,14 +201,15 @@ func (p *Processes) SetClock(n int, offset time.Duration) error {
 	return os.WriteFile(p.clockFile(n), []byte(fmt.Sprintf("%+d\n", int64(offset/time.Second))), 0o644)
 }
 
+// environment of a replica: nothing of the outside but where programs and libraries are.
 func (p *Processes) environment(n int) []string {
 	kept := []string{}
-	for _, entry := range os.Environ() {
-		if !strings.HasPrefix(entry, "MUSTER_") && !strings.HasPrefix(entry, "HEARTBEAT_TIMEOUT=") {
-			kept = append(kept, entry)
+	for _, name := range []string{"PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH"} {
+		if value, set := os.LookupEnv(name); set {
+			kept = append(kept, name+"="+value)
 		}
 	}
-	kept = append(kept, "MUSTER_CLUSTER_SECRET=chaos",
+	kept = append(kept, "MUSTER_CLUSTER_SECRET=chaos in a test cluster",
 		"ASAN_OPTIONS=detect_leaks=0:abort_on_error=0:verify_asan_link_order=0", "UBSAN_OPTIONS=print_stacktrace=1")
 	if p.noClock == "" {
 		kept = append(kept, "LD_PRELOAD="+fakeTime, "FAKETIME_TIMESTAMP_FILE="+p.clockFile(n),
@@ -205,19 +221,11 @@ func (p *Processes) environment(n int) []string {
 	return kept
 }
 
-func (p *Processes) arguments(n int) []string {
-	members := []string{}
-	for m := 1; m <= p.Size(); m++ {
-		members = append(members, fmt.Sprintf("%d=%s:9100", m, p.inside(m)))
-	}
-	return []string{"--net=/var/run/netns/" + p.namespace(n), p.options.Musterd,
-		"--id", fmt.Sprint(n), "--data", p.DataDir(n), "--http", p.outside(n) + ":9000",
-		"--peer", p.inside(n) + ":9100", "--cluster", strings.Join(members, ","),
-		"--write-timeout", "2s", "--snapshot-log-bytes", "256KiB"}
-}
-
 // Up starts a replica that does not run.
-func (p *Processes) Up(n int) error {
+func (p *Processes) Up(n int) error { return p.up(n, false) }
+
+// up starts one that may end by itself, or not.
+func (p *Processes) up(n int, expected bool) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	r := p.all[n]
@@ -228,6 +236,8 @@ func (p *Processes) Up(n int) error {
 		if err := r.disk.Mount(); err != nil {
 			return err
 		}
+	} else if err := os.MkdirAll(r.folder, 0o755); err != nil {
+		return err
 	}
 	log, err := os.OpenFile(p.logFile(n), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
@@ -247,7 +257,7 @@ func (p *Processes) Up(n int) error {
 	if err := command.Start(); err != nil {
 		return err
 	}
-	r.command, r.ended, r.expected = command, make(chan struct{}), false
+	r.command, r.ended, r.expected = command, make(chan struct{}), expected
 	go p.watch(r, command, r.ended)
 	return nil
 }
@@ -349,20 +359,28 @@ func (p *Processes) Resume(n int) error {
 
 // Refuses starts a damaged replica: it must end by itself with status 1.
 func (p *Processes) Refuses(n int) (bool, string) {
-	if err := p.Up(n); err != nil {
+	if err := p.up(n, true); err != nil {
 		return false, err.Error()
 	}
-	p.Expect(n, true)
-	select {
-	case <-p.all[n].ended:
-		return p.all[n].status == "exit status 1", p.all[n].status
-	case <-time.After(5 * time.Second):
-		return false, "it runs"
-	}
+	status, _ := p.Ended(n, 5*time.Second)
+	return status == "exit status 1", status
 }
 
-// Wipe empties the data directory.
-func (p *Processes) Wipe(n int) error { return os.RemoveAll(p.DataDir(n)) }
+// Wipe empties the data directory. Without the members as it knew them, it finds them by --join.
+func (p *Processes) Wipe(n int) error {
+	if err := os.RemoveAll(p.DataDir(n)); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	if p.all[n].list != p.list() {
+		p.all[n].joins = true // its list does not find the others any more
+	}
+	p.mu.Unlock()
+	return p.Sync(n)
+}
+
+// Sync makes durable what we changed in a replica's directories: no loss of power may undo it.
+func (p *Processes) Sync(n int) error { return run("sync", "-f", filepath.Dir(p.DataDir(n))) }
 
 // Troubles sets what is wrong on the ways from one replica to another.
 func (p *Processes) Troubles(all map[[2]int]Trouble) { p.wire.set(all) }
@@ -382,7 +400,24 @@ func (p *Processes) Pid(n int) int {
 
 // Start brings all replicas up.
 func (p *Processes) Start() error {
-	for n := 1; n <= p.Size(); n++ {
+	if p.options.Other {
+		if err := p.formOther(); err != nil {
+			return fmt.Errorf("the other cluster: %w", err)
+		}
+	}
+	if err := p.upAll(); err != nil {
+		return err
+	}
+	if !p.options.Other {
+		return nil
+	}
+	var err error
+	p.options.History.Run.Cluster, err = AskCluster(p, 1)
+	return err
+}
+
+func (p *Processes) upAll() error {
+	for _, n := range p.Members() {
 		if err := p.Up(n); err != nil {
 			return err
 		}
@@ -416,7 +451,10 @@ func (p *Processes) Close(keep bool) {
 		}
 		if r.disk != nil {
 			if keep {
-				_ = run("cp", "-a", "--sparse=always", filepath.Join(r.disk.mount, "data"), r.plain)
+				_ = os.MkdirAll(r.folder, 0o755)
+				for _, name := range []string{"data", "own", "before"} {
+					_ = run("cp", "-a", "--sparse=always", p.dir(n, name), r.folder)
+				}
 			}
 			if r.disk.Unmount() == nil {
 				_ = os.Remove(r.disk.image)

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 )
@@ -57,6 +58,7 @@ type Op struct {
 	Count       int     `json:"count,omitempty"` // of instances listed
 	Digest      uint64  `json:"digest,omitempty"`
 	Waited      bool    `json:"waited,omitempty"` // a long-poll whose time ran out
+	Foreign     bool    `json:"-"`                // the replica had another cluster's directory: no session goes on from it
 }
 
 // Seen is one thing that a reader of events met.
@@ -80,12 +82,35 @@ type Seen struct {
 // State is what GET /health of a replica said.
 type State struct {
 	Replica int    `json:"replica"`
+	Asked   int64  `json:"asked"`
 	At      int64  `json:"at"`
+	Ready   bool   `json:"ready"`
 	Index   uint64 `json:"index"`
 	Hash    string `json:"hash"`
 	Role    string `json:"role"`
 	Term    uint64 `json:"term"`
+	Life    string `json:"life,omitempty"`
 	Final   bool   `json:"final,omitempty"` // after all was healed
+}
+
+// Roster is who leads, as a replica told with the list of the members.
+type Roster struct {
+	Replica int    `json:"replica"`
+	Member  int    `json:"member"` // its id
+	Asked   int64  `json:"asked"`
+	At      int64  `json:"at"`
+	Term    uint64 `json:"term"`
+	Leader  int    `json:"leader"` // id of the member
+	Voters  []int  `json:"voters"`
+}
+
+// Removal is a life of a member that was taken out, acknowledged, and the term in which that was known.
+type Removal struct {
+	Replica int    `json:"replica"`
+	Member  int    `json:"member"`
+	Life    string `json:"life"`
+	Term    uint64 `json:"term"`
+	At      int64  `json:"at"`
 }
 
 // Fault is something that was done to the cluster.
@@ -98,6 +123,51 @@ type Fault struct {
 	Bit     int64  `json:"bit"`   // how often it was felt; 0 makes the run void
 	Proof   string `json:"proof"` // what was counted
 	Error   string `json:"error,omitempty"`
+}
+
+// Foreign is why a replica is away: it has the directory of another cluster.
+const Foreign = "foreign"
+
+// Away is a time in which a replica's address does not stand for a member of this cluster.
+type Away struct {
+	Replica int    `json:"replica"`
+	Why     string `json:"why"`
+	From    int64  `json:"from"` // the member's own process is gone
+	To      int64  `json:"to"`   // and so is the other one; 0: it lasts until the end
+}
+
+// Covers says whether all of this time is in it.
+func (a Away) Covers(replica int, from, to int64) bool {
+	return a.Replica == replica && a.From <= from && (a.To == 0 || to <= a.To)
+}
+
+// Touches says whether any of this time is in it.
+func (a Away) Touches(replica int, from, to int64) bool {
+	return a.Replica == replica && a.From <= to && (a.To == 0 || from <= a.To)
+}
+
+// ForeignPrefix begins the ids that only the other cluster has.
+const ForeignPrefix = "fork-"
+
+// Sight is whose instances a replica showed, while it said that it belongs to this cluster id.
+type Sight struct {
+	Replica int    `json:"replica"`
+	At      int64  `json:"at"`
+	Cluster string `json:"cluster"`
+	Ready   bool   `json:"ready"`
+	Ours    int    `json:"ours"`   // ids of this cluster in the services that were looked at
+	Theirs  int    `json:"theirs"` // ids of the other one; these are all that it has
+	OurID   string `json:"our_id,omitempty"`
+	TheirID string `json:"their_id,omitempty"` // one of them
+}
+
+// Count counts one id.
+func (s *Sight) Count(id string) {
+	if strings.HasPrefix(id, ForeignPrefix) {
+		s.Theirs, s.TheirID = s.Theirs+1, id
+	} else {
+		s.Ours, s.OurID = s.Ours+1, id
+	}
 }
 
 // End is a process that ended.
@@ -141,6 +211,14 @@ type Run struct {
 	EndNs     int64    `json:"end_ns"`
 	WarmOps   float64  `json:"warm_ops_per_second"`
 	Elections int      `json:"elections"`
+	Cluster   string   `json:"cluster,omitempty"` // its id, where another one was formed too
+	Other     string   `json:"other,omitempty"`   // the id of that one
+	// OtherWrites were acknowledged by the other cluster, and are in each of its directories.
+	OtherWrites int `json:"other_writes,omitempty"`
+	// MembersAtEnd are the replicas that were members at the end, where these may change.
+	MembersAtEnd []int `json:"members_at_end,omitempty"`
+	// Programs ran under `muster run`, as these ids.
+	Programs []string `json:"programs,omitempty"`
 }
 
 // History collects from all goroutines.
@@ -155,6 +233,10 @@ type History struct {
 	Ends     []End
 	Findings []Finding
 	Items    []Item
+	Aways    []Away
+	Sights   []Sight
+	Rosters  []Roster
+	Removals []Removal
 }
 
 // New begins the clock.
@@ -188,6 +270,62 @@ func (h *History) AddState(state State) {
 func (h *History) AddFault(fault Fault) {
 	h.mu.Lock()
 	h.Faults = append(h.Faults, fault)
+	h.mu.Unlock()
+}
+
+// AddAway keeps a time that begins now. Its end is told by EndAway.
+func (h *History) AddAway(replica int, why string) {
+	h.mu.Lock()
+	h.Aways = append(h.Aways, Away{Replica: replica, Why: why, From: h.Now()})
+	h.mu.Unlock()
+}
+
+// EndAway ends the last one of a replica.
+func (h *History) EndAway(replica int) {
+	h.mu.Lock()
+	for i := len(h.Aways) - 1; i >= 0; i-- {
+		if h.Aways[i].Replica == replica {
+			h.Aways[i].To = h.Now()
+			break
+		}
+	}
+	h.mu.Unlock()
+}
+
+// ForeignTurns counts how often the replica's directory was exchanged: odd while it is another cluster's.
+func (h *History) ForeignTurns(replica int) int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	turns := 0
+	for _, a := range h.Aways {
+		if a.Replica == replica && a.Why == Foreign {
+			turns++
+			if a.To != 0 {
+				turns++
+			}
+		}
+	}
+	return turns
+}
+
+// AddSight keeps whose instances a replica showed.
+func (h *History) AddSight(sight Sight) {
+	h.mu.Lock()
+	h.Sights = append(h.Sights, sight)
+	h.mu.Unlock()
+}
+
+// AddRoster keeps what a replica told of the members.
+func (h *History) AddRoster(roster Roster) {
+	h.mu.Lock()
+	h.Rosters = append(h.Rosters, roster)
+	h.mu.Unlock()
+}
+
+// AddRemoval keeps a life that was taken out.
+func (h *History) AddRemoval(removal Removal) {
+	h.mu.Lock()
+	h.Removals = append(h.Removals, removal)
 	h.mu.Unlock()
 }
 
@@ -262,6 +400,10 @@ func (h *History) Save(folder string) error {
 		{"ends", len(h.Ends), func(i int) interface{} { return &h.Ends[i] }},
 		{"findings", len(h.Findings), func(i int) interface{} { return &h.Findings[i] }},
 		{"listing", len(h.Items), func(i int) interface{} { return &h.Items[i] }},
+		{"aways", len(h.Aways), func(i int) interface{} { return &h.Aways[i] }},
+		{"sights", len(h.Sights), func(i int) interface{} { return &h.Sights[i] }},
+		{"rosters", len(h.Rosters), func(i int) interface{} { return &h.Rosters[i] }},
+		{"removals", len(h.Removals), func(i int) interface{} { return &h.Removals[i] }},
 	} {
 		if err := writeLines(filepath.Join(folder, part.name+".jsonl"), part.count, part.line); err != nil {
 			return err
@@ -272,6 +414,9 @@ func (h *History) Save(folder string) error {
 
 func readLines(path string, line func(*json.Decoder) error) error {
 	file, err := os.Open(path)
+	if os.IsNotExist(err) {
+		return nil // a run of an older version
+	}
 	if err != nil {
 		return err
 	}
@@ -318,6 +463,25 @@ func Load(folder string) (*History, error) {
 			return err
 		},
 		"listing": func(d *json.Decoder) error { var v Item; err := d.Decode(&v); h.Items = append(h.Items, v); return err },
+		"aways":   func(d *json.Decoder) error { var v Away; err := d.Decode(&v); h.Aways = append(h.Aways, v); return err },
+		"sights": func(d *json.Decoder) error {
+			var v Sight
+			err := d.Decode(&v)
+			h.Sights = append(h.Sights, v)
+			return err
+		},
+		"rosters": func(d *json.Decoder) error {
+			var v Roster
+			err := d.Decode(&v)
+			h.Rosters = append(h.Rosters, v)
+			return err
+		},
+		"removals": func(d *json.Decoder) error {
+			var v Removal
+			err := d.Decode(&v)
+			h.Removals = append(h.Removals, v)
+			return err
+		},
 	} {
 		if err := readLines(filepath.Join(folder, name+".jsonl"), line); err != nil {
 			return nil, err

@@ -5,9 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"os"
-	"path/filepath"
-	"sort"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -25,7 +22,6 @@ func diskKinds() []kind {
 		{name: "power-all", family: "power", begin: func(n *Nemesis) (*active, error) { return n.powerLoss("all") }},
 		{name: "disk-stuck-leader", family: "disk-stuck", begin: func(n *Nemesis) (*active, error) { return n.stuck("leader") }},
 		{name: "disk-stuck-any", family: "disk-stuck", begin: func(n *Nemesis) (*active, error) { return n.stuck("any") }},
-		{name: "damage", family: "damage", alone: true, begin: (*Nemesis).damage},
 	}
 }
 
@@ -84,6 +80,7 @@ func (n *Nemesis) writeBulk(round int) {
 	for tag := 0; tag < bulkTags; tag++ {
 		metadata[fmt.Sprintf("bulk-%d", tag)] = strings.Repeat("x", 500)
 	}
+	members := n.cluster.Members()
 	var all sync.WaitGroup
 	for writer := 0; writer < bulkWriters; writer++ {
 		writer := writer
@@ -93,7 +90,7 @@ func (n *Nemesis) writeBulk(round int) {
 			for turn := 0; turn < bulkTurns; turn++ {
 				body, _ := json.Marshal(map[string]interface{}{"id": fmt.Sprintf("bulk-%d", writer), "name": "bulk",
 					"host": "10.0.0.1", "port": 1 + (round*bulkTurns+turn)%60000, "ttl": 3600, "metadata": metadata})
-				answer, err := bulkClient.Post(n.cluster.URL(1+writer%n.cluster.Size())+"/register", "application/json",
+				answer, err := bulkClient.Post(n.cluster.URL(members[writer%len(members)])+"/register", "application/json",
 					bytes.NewReader(body))
 				if err == nil {
 					answer.Body.Close()
@@ -104,7 +101,7 @@ func (n *Nemesis) writeBulk(round int) {
 	all.Wait()
 }
 
-var bulkClient = &http.Client{Timeout: time.Second}
+var bulkClient = &http.Client{Timeout: time.Second, Transport: &http.Transport{}} // no proxy
 
 // ioError: from one moment on every access fails. The process must end itself with status 70.
 func (n *Nemesis) ioError() (*active, error) {
@@ -208,101 +205,4 @@ func (n *Nemesis) stuck(who string) (*active, error) {
 			close(healed)
 			return <-thawed
 		}}, nil
-}
-
-// damage changes a file of a stopped replica, which must then refuse to start. It is wiped and joins
-// again, as the manual says: only while all others are sound.
-func (n *Nemesis) damage() (*active, error) {
-	leader := cluster.AwaitLeader(n.cluster, 2*time.Second)
-	free := n.free()
-	if leader == 0 || len(free) < n.cluster.Size() {
-		return nil, errNoTarget
-	}
-	target := free[0]
-	if err := n.cluster.Kill(target); err != nil {
-		return nil, err
-	}
-	what, err := n.spoil(filepath.Join(n.cluster.DataDir(target), "raft"))
-	if err != nil {
-		_ = n.cluster.Up(target)
-		return nil, err
-	}
-	refused, how := n.cluster.Refuses(target)
-	if !refused {
-		n.history.AddFinding("damage_is_refused", "replica %d after %s: %s", target, what, how)
-		if err := n.cluster.Kill(target); err != nil {
-			return nil, err
-		}
-	}
-	if err := n.cluster.Wipe(target); err != nil {
-		return nil, err
-	}
-	return &active{targets: []int{target}, owned: []int{target}, detail: what, proof: "files damaged",
-		felt: func() int64 { return 1 }, heal: func() error { return n.cluster.Up(target) }}, nil
-}
-
-// needed are the files of a log without which it cannot go on: the newest snapshot, unless the one before
-// it and the log behind that are there, and segments that hold more than it does. What a snapshot covers
-// may be damaged without anything being lost.
-func needed(names []string) []string {
-	all := map[string]bool{}
-	for _, name := range names {
-		all[name] = true
-	}
-	newest, index, before := "", uint64(0), uint64(0)
-	firstKept := uint64(0)
-	sort.Strings(names)
-	for _, name := range names {
-		var t, i, ms, first, last uint64
-		if n, _ := fmt.Sscanf(name, "snapshot-%d-%d-%d", &t, &i, &ms); n == 3 && !strings.HasSuffix(name, ".meta") && all[name+".meta"] {
-			if i >= index {
-				newest, index, before = name, i, index
-			} else if i > before {
-				before = i
-			}
-		}
-		if n, _ := fmt.Sscanf(name, "%d-%d", &first, &last); n == 2 && (firstKept == 0 || first < firstKept) {
-			firstKept = first
-		}
-	}
-	alone := newest != "" && (before == 0 || firstKept == 0 || firstKept > before+1)
-	found := []string{}
-	for _, name := range names {
-		var first, last uint64
-		closed, _ := fmt.Sscanf(name, "%d-%d", &first, &last)
-		if (alone && (name == newest || name == newest+".meta")) || strings.HasPrefix(name, "open-") || (closed == 2 && last > index) {
-			found = append(found, name)
-		}
-	}
-	return found
-}
-
-// spoil flips a bit in a file that is needed.
-func (n *Nemesis) spoil(folder string) (string, error) {
-	entries, err := os.ReadDir(folder)
-	if err != nil {
-		return "", err
-	}
-	names := []string{}
-	for _, entry := range entries {
-		names = append(names, entry.Name())
-	}
-	candidates := needed(names)
-	n.r.Shuffle(len(candidates), func(a, b int) { candidates[a], candidates[b] = candidates[b], candidates[a] })
-	for _, name := range candidates {
-		path := filepath.Join(folder, name)
-		content, err := os.ReadFile(path)
-		if err != nil {
-			return "", err
-		}
-		// Segments are longer than what is in them.
-		used := len(bytes.TrimRight(content, "\x00"))
-		if used < 64 {
-			continue
-		}
-		at := 16 + n.r.Intn(used-24)
-		content[at] ^= 1 << uint(n.r.Intn(8))
-		return fmt.Sprintf("a flipped bit in %s at %d of %d", name, at, used), os.WriteFile(path, content, 0o600)
-	}
-	return "", errNoTarget
 }

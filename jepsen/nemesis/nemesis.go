@@ -30,25 +30,29 @@ type active struct {
 	proof   string       // what felt counts
 	felt    func() int64 // asked just before heal
 	heal    func() error
-	owned   []int // replicas that no other fault may touch meanwhile
-	patient bool  // waits until it is felt
+	owned   []int         // replicas that no other fault may touch meanwhile
+	patient bool          // waits until it is felt
+	last    bool          // ends after all others of its round
+	say     func() string // detail that is known at the end only
 }
 
 // Nemesis draws and does.
 type Nemesis struct {
-	cluster cluster.Cluster
-	history *history.History
-	r       *rand.Rand
-	kinds   []kind
-	deck    []kind
-	busy    map[int]bool
-	net     *network
-	long    bool // there is time for long pauses
+	cluster  cluster.Cluster
+	history  *history.History
+	r        *rand.Rand
+	kinds    []kind
+	deck     []kind
+	busy     map[int]bool
+	net      *network
+	long     bool // there is time for long pauses
+	base     int  // members at the beginning
+	changing bool // of the members, under way
 }
 
 func allKinds() []kind {
 	kinds := []kind{}
-	for _, some := range [][]kind{processKinds(), networkKinds(), diskKinds()} {
+	for _, some := range [][]kind{processKinds(), networkKinds(), diskKinds(), identityKinds(), memberKinds()} {
 		kinds = append(kinds, some...)
 	}
 	return kinds
@@ -71,7 +75,8 @@ func Families() []string {
 // New takes families ("partition") and kinds ("partition-ring"). Those that are impossible here are an
 // error: a run must not pass without what was asked for.
 func New(c cluster.Cluster, h *history.History, seed int64, names []string, long bool) (*Nemesis, error) {
-	n := &Nemesis{cluster: c, history: h, r: rand.New(rand.NewSource(seed)), busy: map[int]bool{}, net: newNetwork(c), long: long}
+	n := &Nemesis{cluster: c, history: h, r: rand.New(rand.NewSource(seed)), busy: map[int]bool{}, net: newNetwork(c), long: long,
+		base: len(c.Members())}
 	for _, name := range names {
 		some := 0
 		for _, k := range allKinds() {
@@ -120,7 +125,7 @@ func (n *Nemesis) Run(until context.Context) {
 	for until.Err() == nil && len(n.kinds) > 0 {
 		n.round(until)
 		if slow := cluster.AwaitReady(n.cluster, serveWithin); slow != 0 {
-			n.history.AddFinding("serves_after_healing", "replica %d is not ready %s after all was healed", slow, serveWithin)
+			n.history.AddFinding("serves_after_healing", "replica %d is not ready, with a vote, %s after all was healed", slow, serveWithin)
 			return
 		}
 		select {
@@ -158,7 +163,19 @@ func (n *Nemesis) round(until context.Context) {
 		}
 		time.Sleep(n.between(0, 1500*time.Millisecond))
 	}
-	sort.Slice(faults, func(a, b int) bool { return faults[a].until.Before(faults[b].until) })
+	sort.SliceStable(faults, func(a, b int) bool { return faults[a].until.Before(faults[b].until) })
+	n.endAll(until, faults, false)
+	n.endAll(until, faults, true)
+}
+
+// endAll ends those of a round that end last, or the others.
+func (n *Nemesis) endAll(until context.Context, all []*ongoing, last bool) {
+	faults := []*ongoing{}
+	for _, one := range all {
+		if one.last == last {
+			faults = append(faults, one)
+		}
+	}
 	for at := 0; at < len(faults); at++ {
 		one := faults[at]
 		if wait := time.Until(one.until); wait > 0 {
@@ -212,6 +229,9 @@ func (n *Nemesis) begin(k kind) *ongoing {
 
 func (n *Nemesis) end(one *ongoing) {
 	one.fault.Bit = one.felt()
+	if one.say != nil {
+		one.fault.Detail = one.say()
+	}
 	if err := one.heal(); err != nil {
 		one.fault.Error = err.Error()
 	}
@@ -227,13 +247,28 @@ var errNoTarget = fmt.Errorf("every replica is in other hands")
 // free are the replicas that no other fault has, in random order.
 func (n *Nemesis) free() []int {
 	found := []int{}
-	for m := 1; m <= n.cluster.Size(); m++ {
+	for _, m := range n.cluster.Members() {
 		if !n.busy[m] && n.cluster.Alive(m) {
 			found = append(found, m)
 		}
 	}
 	n.r.Shuffle(len(found), func(a, b int) { found[a], found[b] = found[b], found[a] })
 	return found
+}
+
+// minority is how many may be without their directories while all that was acknowledged is safe.
+func (n *Nemesis) minority() int { return (len(cluster.Voters(n.cluster)) - 1) / 2 }
+
+// some are one of them, or as many as a minority is.
+func (n *Nemesis) some(free []int) []int {
+	most := n.minority()
+	if most > len(free) {
+		most = len(free)
+	}
+	if most == 0 {
+		return nil
+	}
+	return free[:1+n.r.Intn(most)]
 }
 
 // pick gives replicas: the leader, any one, a majority, all.
@@ -251,11 +286,13 @@ func (n *Nemesis) pick(who string) ([]int, error) {
 			return free[:1], nil
 		}
 	case "majority":
-		if most := n.cluster.Size()/2 + 1; len(free) >= most {
+		voters := cluster.Voters(n.cluster)
+		free = without(free, without(free, voters))
+		if most := len(voters)/2 + 1; len(free) >= most {
 			return free[:most], nil
 		}
 	case "all":
-		if len(free) == n.cluster.Size() {
+		if len(free) == len(n.cluster.Members()) {
 			return free, nil
 		}
 	}

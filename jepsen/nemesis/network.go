@@ -92,10 +92,8 @@ func cutBetween(a, b []int) map[[2]int]bool {
 }
 
 func (n *Nemesis) shuffled() []int {
-	all := n.r.Perm(n.cluster.Size())
-	for i := range all {
-		all[i]++
-	}
+	all := n.cluster.Members()
+	n.r.Shuffle(len(all), func(a, b int) { all[a], all[b] = all[b], all[a] })
 	return all
 }
 
@@ -105,7 +103,7 @@ func cutLeader(n *Nemesis) (map[[2]int]bool, error) {
 		return nil, errNoTarget
 	}
 	others := []int{}
-	for m := 1; m <= n.cluster.Size(); m++ {
+	for _, m := range n.cluster.Members() {
 		if m != leader {
 			others = append(others, m)
 		}

@@ -1,7 +1,6 @@
 package nemesis
 
 import (
-	"fmt"
 	"math/rand"
 	"testing"
 	"time"
@@ -16,11 +15,21 @@ type links struct {
 	now  map[[2]int]cluster.Trouble
 }
 
-func (l *links) Size() int                               { return l.size }
+func (l *links) Size() int      { return l.size }
+func (l *links) ID(m int) int   { return m }
+func (l *links) URL(int) string { return "http://127.0.0.1:1" }
+func (l *links) Members() []int {
+	all := []int{}
+	for m := 1; m <= l.size; m++ {
+		all = append(all, m)
+	}
+	return all
+}
+func (l *links) Alive(int) bool                          { return true }
 func (l *links) Troubles(all map[[2]int]cluster.Trouble) { l.now = all }
 func nemesisOf(size int) (*Nemesis, *links) {
 	l := &links{size: size}
-	return &Nemesis{cluster: l, r: rand.New(rand.NewSource(1)), net: newNetwork(l)}, l
+	return &Nemesis{cluster: l, r: rand.New(rand.NewSource(1)), net: newNetwork(l), busy: map[int]bool{}}, l
 }
 
 func TestTroublesOnOneLinkAddUpAndHealOneByOne(t *testing.T) {
@@ -90,21 +99,5 @@ func TestTheSameSeedDrawsTheSameFaults(t *testing.T) {
 		if first[i] != second[i] {
 			t.Fatalf("%s, then %s", first[i], second[i])
 		}
-	}
-}
-
-func TestOnlyFilesThatAreNeededAreDamaged(t *testing.T) {
-	names := []string{"metadata1", "snapshot-2-50-999", "snapshot-2-50-999.meta", "snapshot-3-120-1500", "snapshot-3-120-1500.meta",
-		"0000000000000101-0000000000000130", "open-3", "open-4"}
-	got := needed(names)
-	want := "[0000000000000101-0000000000000130 open-3 open-4 snapshot-3-120-1500 snapshot-3-120-1500.meta]"
-	if fmt.Sprint(got) != want {
-		t.Errorf("%v", got)
-	}
-	// The older snapshot and the log from there on hold all of it, too.
-	got = needed(append(names, "0000000000000051-0000000000000100"))
-	want = "[0000000000000101-0000000000000130 open-3 open-4]"
-	if fmt.Sprint(got) != want {
-		t.Errorf("%v", got)
 	}
 }

@@ -1,9 +1,9 @@
-/* A musterd with planted bugs, for what checks real clusters: those of tests/plant/, and these,
+/* A musterd with planted bugs, for what checks real clusters: those of tests/mutants/, and these,
  * that the simulator has in other places. CHAOS_PLANT in the environment chooses one, CHAOS_MEMBER
  * is this member's id.
  *
  * Thread: as the function that is replaced. */
-#include "tests/plant/plant.h"
+#include "tests/mutants/mutant.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +13,7 @@
 
 static uint64_t member;
 
-uint64_t plant_member(void)
+uint64_t mutant_member(void)
 {
     return member;
 }
@@ -23,7 +23,7 @@ __attribute__((constructor)) static void choose(void)
     const char *name = getenv("CHAOS_PLANT");
     const char *number = getenv("CHAOS_MEMBER");
     member = number != NULL ? strtoul(number, NULL, 10) : 0;
-    if (name != NULL && !plant_choose(name)) {
+    if (name != NULL && !mutant_choose(name)) {
         fprintf(stderr, "no bug is called '%s'\n", name);
         exit(2);
     }
@@ -33,7 +33,7 @@ uint64_t __real_clock_monotonic_ms(void);
 uint64_t __wrap_clock_monotonic_ms(void)
 {
     struct timespec now;
-    if (!plant_is(PLANT_wall_clock) || clock_gettime(CLOCK_REALTIME, &now) != 0) {
+    if (!mutant_is(MUTANT_wall_clock) || clock_gettime(CLOCK_REALTIME, &now) != 0) {
         return __real_clock_monotonic_ms();
     }
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
@@ -45,7 +45,7 @@ void __wrap_feed_resume(struct feed *feed, const struct feed_filter *filter, boo
                         struct position after, const struct view *view)
 {
     __real_feed_resume(feed, filter, present, after, view);
-    if (plant_is(PLANT_event_lost) && feed->next <= view->events_last) {
+    if (mutant_is(MUTANT_event_lost) && feed->next <= view->events_last) {
         feed->next++;
     }
 }

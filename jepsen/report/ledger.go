@@ -98,7 +98,7 @@ func names(all map[string]*line) []string {
 
 func render(runs int, all *line, kinds, plants map[string]*line, bugs []string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d runs without planted bugs, %.0f operations checked, %d elections, %d runs void.\n\n", all.runs, all.operations,
+	fmt.Fprintf(&b, "%d runs without planted bugs, %.0f operations checked, %d elections, %d runs void.\n", all.runs, all.operations,
 		all.elections, all.void)
 	b.WriteString("A write gap is that of all faults at the time, from the beginning of one to 3 s after its end.\n\n")
 	b.WriteString("| fault | runs | bit | operations in these runs | elections | longest write gap | violations |\n")

@@ -30,7 +30,8 @@ const (
 
 // World is what all clients share.
 type World struct {
-	URLs    []string // by replica, from 1; [0] is not used
+	URLs    []string     // by replica, from 1; [0] is not used
+	Members func() []int // the replicas that are members now; nil: all
 	History *history.History
 	http    *http.Client
 	stop    context.Context
@@ -92,6 +93,12 @@ func (w *World) request(replica int, method, path string, body interface{}, with
 	return answer{status: got.StatusCode, applied: applied, body: text}, nil
 }
 
+// isForeign says whether the replica has, or has had since there were `turns`, the directory of another
+// cluster. Clients that follow GET /health/ready do not meet one.
+func (w *World) isForeign(replica, turns int) bool {
+	return turns%2 == 1 || w.History.ForeignTurns(replica) != turns
+}
+
 // outcomeOf tells what a client may believe.
 func outcomeOf(got answer, err error) history.Outcome {
 	var dial *net.OpError
@@ -109,10 +116,12 @@ func outcomeOf(got answer, err error) history.Outcome {
 
 // do sends a request, fills in what every answer has, and leaves the rest to the caller.
 func (w *World) do(op *history.Op, method, path string, body interface{}, within time.Duration) answer {
+	turns := w.History.ForeignTurns(op.Replica)
 	op.Call = w.History.Now()
 	got, err := w.request(op.Replica, method, path, body, within)
 	op.Return = w.History.Now()
 	op.Outcome, op.Status, op.Applied = outcomeOf(got, err), got.status, got.applied
+	op.Foreign = w.isForeign(op.Replica, turns)
 	return got
 }
 
@@ -233,7 +242,25 @@ func random(seed int64, name string) *rand.Rand {
 	return rand.New(rand.NewSource(seed))
 }
 
-func (w *World) anyReplica(r *rand.Rand) int { return 1 + r.Intn(len(w.URLs)-1) }
+// strayShare of the requests goes to a machine that may be no member, as from a client with an old list.
+const strayShare = 32
+
+// anyReplica is a member at random, now and then any machine.
+func (w *World) anyReplica(r *rand.Rand) int {
+	if r.Intn(strayShare) == 0 {
+		return 1 + r.Intn(len(w.URLs)-1)
+	}
+	return w.turn(r.Intn(1 << 30))
+}
+
+// turn is the member whose turn it is.
+func (w *World) turn(k int) int {
+	if w.Members == nil {
+		return 1 + k%(len(w.URLs)-1)
+	}
+	members := w.Members()
+	return members[k%len(members)]
+}
 
 // sleep returns false when the run is over.
 func (w *World) sleep(d time.Duration) bool {

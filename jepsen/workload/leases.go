@@ -52,7 +52,7 @@ func (w *World) startLeases(load Load) {
 
 func (w *World) untilAcknowledged(client, set string, r registration) {
 	for replica := 0; !w.over(); replica++ {
-		if op := w.register(client, 1+replica%(len(w.URLs)-1), set, r); op.Outcome == history.OK {
+		if op := w.register(client, w.turn(replica), set, r); op.Outcome == history.OK {
 			return
 		}
 		w.sleep(50 * time.Millisecond)
@@ -99,7 +99,7 @@ func (w *World) fallSilent(load Load) {
 			w.untilAcknowledged("silent", "silent", registration{ID: id, Name: silentService, Port: 1 + n%65535,
 				TTL: ttl.Seconds(), ReapAfter: reapAfter})
 			for b := 0; b < beats && w.sleep(ttl/3); b++ {
-				w.heartbeat("silent", 1+(n+b)%(len(w.URLs)-1), "silent", id, ttl)
+				w.heartbeat("silent", w.turn(n+b), "silent", id, ttl)
 			}
 		})
 	}

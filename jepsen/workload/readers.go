@@ -44,7 +44,7 @@ func (w *World) startReaders(load Load) {
 					op.MinIndex = 0
 				}
 				op = w.list(name, w.anyReplica(r), w.someService(r), history.List, mode, op.MinIndex, 0)
-				if op.Outcome == history.OK && op.Applied > seen {
+				if op.Outcome == history.OK && !op.Foreign && op.Applied > seen {
 					seen = op.Applied
 				}
 			}
@@ -58,7 +58,7 @@ func (w *World) startReaders(load Load) {
 			var seen, index uint64
 			for w.sleep(5 * time.Millisecond) {
 				op := w.list(name, w.anyReplica(r), service, history.Poll, "min_index", seen, index)
-				if op.Outcome != history.OK {
+				if op.Outcome != history.OK || op.Foreign {
 					w.sleep(50 * time.Millisecond)
 					continue
 				}

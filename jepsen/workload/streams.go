@@ -80,6 +80,10 @@ func parseID(text string) (index, position uint64, ok bool) {
 // connect reads one connection to its end.
 func (d *reader) connect() {
 	replica := d.w.anyReplica(d.r)
+	turns := d.w.History.ForeignTurns(replica)
+	if d.w.isForeign(replica, turns) {
+		return
+	}
 	ctx, cancel := context.WithCancel(d.w.stop)
 	defer cancel()
 	path := "/events?"
@@ -123,6 +127,9 @@ func (d *reader) connect() {
 	block := map[string]string{}
 	for lines.Scan() {
 		quiet.Reset(quietMax)
+		if d.w.isForeign(replica, turns) {
+			return
+		}
 		line := lines.Text()
 		if line == "" {
 			d.dispatch(replica, block)
@@ -192,6 +199,7 @@ func (w *World) listEvents(load Load, name string) {
 	var index uint64
 	for !w.over() {
 		replica := w.anyReplica(d.r)
+		turns := w.History.ForeignTurns(replica)
 		got, err := w.request(replica, "GET", fmt.Sprintf("/events?after=%d.%d&limit=1000&index=%d&wait=1s", d.index,
 			d.position, index), nil, 3*time.Second)
 		var told struct {
@@ -205,7 +213,7 @@ func (w *World) listEvents(load Load, name string) {
 			} `json:"events"`
 			Next string `json:"next"`
 		}
-		if err != nil || got.status != 200 || json.Unmarshal(got.body, &told) != nil {
+		if err != nil || w.isForeign(replica, turns) || got.status != 200 || json.Unmarshal(got.body, &told) != nil {
 			w.sleep(50 * time.Millisecond)
 			continue
 		}

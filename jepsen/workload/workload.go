@@ -22,7 +22,8 @@ const (
 type Load struct {
 	Seed    int64
 	Length  time.Duration
-	Streams bool // the server has event streams
+	Streams bool         // the server has event streams
+	Members func() []int // nil: all replicas are members, always
 }
 
 // Clients are all clients of a run, in three groups that end one after the other.
@@ -31,7 +32,7 @@ type Clients struct{ events, keepers, others *World }
 // Start begins the readers of events first, so that they miss nothing, then everything else.
 func Start(urls []string, h *history.History, load Load) *Clients {
 	group := func() *World {
-		w := &World{URLs: append([]string{""}, urls...), History: h, http: newHTTP()}
+		w := &World{URLs: append([]string{""}, urls...), Members: load.Members, History: h, http: newHTTP()}
 		w.stop, w.end = context.WithCancel(context.Background())
 		return w
 	}

@@ -6,7 +6,10 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"testing"
+	"time"
 
 	"muster/jepsen/history"
 )
@@ -52,5 +55,40 @@ func TestAReaderOfEventsObeysTheStandard(t *testing.T) {
 	}
 	if d.index != 12 {
 		t.Errorf("goes on from %d: half a block counts for nothing", d.index)
+	}
+}
+
+func TestClientsGoToTheMembersOfTheMomentAndNowAndThenElsewhere(t *testing.T) {
+	w := &World{URLs: make([]string, 7), Members: func() []int { return []int{2, 5} }}
+	counts, r := map[int]int{}, random(1, "x")
+	for try := 0; try < 10000; try++ {
+		counts[w.anyReplica(r)]++
+	}
+	if counts[2] < 4000 || counts[5] < 4000 || counts[1] == 0 || counts[6] == 0 || counts[1] > 200 || counts[0]+counts[7] > 0 {
+		t.Errorf("%v", counts)
+	}
+	w.Members = nil
+	if w.turn(7) != 2 {
+		t.Error("all are members")
+	}
+}
+
+func TestAProgramThatEndsByItselfIsReported(t *testing.T) {
+	folder := t.TempDir()
+	for script, findings := range map[string]int{"exit 0": programCount, "trap 'exit 143' TERM; while :; do sleep 0.05; done": 0} {
+		muster := filepath.Join(folder, "muster")
+		if err := os.WriteFile(muster, []byte("#!/bin/sh\n"+script+"\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		h := history.New()
+		p, err := StartPrograms(muster, folder, []string{"http://127.0.0.1:1"}, h)
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(300 * time.Millisecond)
+		p.Stop()
+		if len(h.Findings) != findings || len(h.Run.Programs) != programCount {
+			t.Errorf("'%s': %+v", script, h.Findings)
+		}
 	}
 }

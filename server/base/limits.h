@@ -1,6 +1,7 @@
 /* Every bound of Muster in one place, with its reason. Relations between bounds are asserted.
  *
- * The limits on what users send are the contract of api/openapi.yaml. */
+ * The limits on what users send are the contract of api/openapi.yaml. What an entry of the log does
+ * is not decided by these but by the limits of the replicated level (server/registry/level.h). */
 #ifndef MUSTER_BASE_LIMITS_H
 #define MUSTER_BASE_LIMITS_H
 
@@ -36,33 +37,49 @@
 #define EVENT_TEXT_BYTES_MAX (160 * 1024)
 /* What the kernel holds for a client that follows events and does not read. */
 #define STREAM_SOCKET_BYTES (64 * 1024)
+/* A client that takes nothing of a backup for so long is cut off, and one that takes so long for
+ * all of it: it holds one of few places. */
+#define DOWNLOAD_STUCK_MS (30 * 1000)
+#define DOWNLOAD_MS_MAX   (60 * 60 * 1000)
 
 /* --- the registry --- */
+/* Leases have 24-bit slots. */
+#define INSTANCES_MAX (1u << 24)
 /* An incarnation is index * 65536 + position: below 2^53, so that JSON numbers hold it. */
 #define INCARNATION_POSITION_BITS 16
-/* Events that are kept for those who resume a stream: so many, and so many times 1 KiB. */
+/* Events that are kept for those who resume a stream: a number of them, and as many KiB. The
+ * default is that of --events-kept. */
 #define EVENTS_KEPT_DEFAULT 8192
 #define EVENTS_KEPT_MIN     16
 #define EVENTS_KEPT_MAX     (256 * 1024)
 #define EVENT_BYTES_MEAN    1024
+/* What --state-bytes may say. */
+#define STATE_BOUND_MIN (1024 * 1024)
+#define STATE_BOUND_MAX (1024ull * 1024 * 1024 * 1024)
 
-/* --- replication --- */
-#define MEMBERS_MAX 9
+/* --- replication: what an entry may hold is part of its format, by version and level --- */
+/* Servers of a configuration: members, and one of them twice while its directory is replaced. */
+#define MEMBERS_MAX         10
+#define CLUSTER_MEMBERS_MAX (MEMBERS_MAX - 1)
+/* Links of a member: to those of its configuration, to as many that it is about to hear of, and to
+ * those of its list. */
+#define LINKS_MAX (3 * MEMBERS_MAX)
 /* A write of one client: the largest command is a register of about 60 KiB or a heartbeat of
  * 10,000 ids of 255 bytes, which the replica sends resolved wherever it knows the instance. */
 #define OP_BYTES_MAX (4 * 1024 * 1024)
 /* What one replica sends to the leader at a time; the next waits until this one is settled. */
-#define BUNDLE_BYTES_MAX (4 * 1024 * 1024 + 64 * 1024)
-#define BUNDLE_OPS_MAX   8192
-/* One log entry: a bundle of each member at most, but not more than this unless one alone is. */
+#define BATCH_BYTES_MAX (4 * 1024 * 1024 + 64 * 1024)
+#define BATCH_OPS_MAX   8192
+/* One log entry: a batch of each member at most, but not more than this unless one alone is. */
 #define ENTRY_BYTES_MAX   (5 * 1024 * 1024)
-#define ENTRY_BUNDLES_MAX MEMBERS_MAX
+#define ENTRY_BATCHES_MAX MEMBERS_MAX
 #define ENTRY_OPS_MAX     65535 /* a position in an entry has 16 bits */
 /* Entries proposed and not yet applied: deep pipelines slow libraft down. */
 #define ENTRIES_IN_FLIGHT_MAX 4
 /* Entries in one AppendEntries message to a member that catches up. */
 #define APPEND_ENTRIES_MAX 12
-/* Writes waiting at one replica: above it, refused at the door. */
+/* Writes waiting at one replica: above it, refused at the door. Heartbeats, and all others: each.
+ */
 #define QUEUE_OPS_MAX   65536
 #define QUEUE_BYTES_MAX (64 * 1024 * 1024)
 /* Reads waiting for an index, a change or a leader proof. */
@@ -70,26 +87,56 @@
 
 /* --- links between members --- */
 #define PEER_FRAME_BYTES_MAX (64 * 1024 * 1024)
-/* Bulk messages (snapshots) travel in pieces between the others. */
-#define PEER_PIECE_BYTES     (256 * 1024)
-#define PEER_BULK_BYTES_MAX  (2ull * 1024 * 1024 * 1024)
+/* A bulk message (a piece of a snapshot): no other message waits for more than one of them. */
+#define PEER_BULK_BYTES_MAX  (1024 * 1024)
 #define PEER_QUEUE_BYTES_MAX (96 * 1024 * 1024)
 #define PEER_HANDSHAKE_MS    3000
-#define PEER_CONNECTIONS_MAX 64 /* incoming, those in handshake included */
-#define SECRET_BYTES_MAX     256
+#define PEER_SILENCE_MS      5000 /* a machine that does not answer for so long is given up */
+#define PEER_CONNECTIONS_MAX 64   /* incoming, those in handshake included */
+/* One who listens in on a handshake, or takes a member's place, can guess at the secret offline. */
+#define SECRET_BYTES_MIN 16
+#define SECRET_BYTES_MAX 256
+
+/* --- standing still: seen by the threads that serve HTTP, from outside of loop and disk --- */
+#define STALL_GRAIN_MS  500  /* less is nothing */
+#define STALL_COUNTS_MS 1000 /* counted, and said when it is over */
+#define STALL_UNFIT_MS  2000 /* not ready; a leader hands over; nothing new is taken by a loop */
+#define LATE_MS         500  /* behind its deadline a request is answered without the loop */
+
+/* --- the process --- */
+/* Descriptors that clients cannot take. Standard ones, directory, lock, log segments (two
+ * descriptors each), snapshots written, sent and received, the loop's own, look-ups of names, the
+ * port: */
+#define DESCRIPTORS_OF_LOOP  28
+#define DESCRIPTORS_A_WORKER 4
+#define PEER_CONNECTIONS_MIN                                                                       \
+    12 /* where there are few; must hold all members, and some who knock                           \
+        */
+#define HTTP_CONNECTIONS_MIN 4
+/* Connections a worker takes above what clients may have: to be told so, or for /health. */
+#define HTTP_SPARE_A_WORKER_MIN 2
+#define HTTP_SPARE_A_WORKER_MAX 32
+#define HTTP_SPARE_IDLE_SECONDS 1
+/* Lines that wait for a stderr that takes none; twice, as one half is being written. */
+#define LOG_WAITING_BYTES_MAX (256 * 1024)
+/* How long a process that ends waits for stderr to take what it has to say. */
+#define LAST_WORDS_MS 500
 
 /* --- disk --- */
 #define SNAPSHOT_LOG_BYTES_DEFAULT (32 * 1024 * 1024)
 #define SNAPSHOT_LOG_BYTES_MIN     (64 * 1024)
 #define SNAPSHOT_LOG_SHARE         2 /* of a large snapshot, as log before the next */
+/* Free space that a backup leaves to the log. */
+#define BACKUP_SPACE_KEPT (64ull * 1024 * 1024)
 
-static_assert(OP_BYTES_MAX < BUNDLE_BYTES_MAX, "a bundle holds any op");
+static_assert(OP_BYTES_MAX < BATCH_BYTES_MAX, "a batch holds any op");
+static_assert(PEER_CONNECTIONS_MIN > CLUSTER_MEMBERS_MAX, "all members can connect");
 static_assert(EVENT_TEXT_BYTES_MAX >
                   2 * (5 * NAME_BYTES_MAX + TAGS_MAX * (TAG_BYTES_MAX + 2) +
                        METADATA_MAX * (METADATA_KEY_BYTES_MAX + METADATA_VALUE_BYTES_MAX + 3) +
                        2 * NOTE_BYTES_MAX + 1024),
               "any event fits");
-static_assert(BUNDLE_BYTES_MAX < ENTRY_BYTES_MAX, "an entry holds any bundle");
+static_assert(BATCH_BYTES_MAX < ENTRY_BYTES_MAX, "an entry holds any batch");
 static_assert(ENTRY_BYTES_MAX < 8 * 1024 * 1024 - 65536, "an entry fits into a log segment");
 static_assert(APPEND_ENTRIES_MAX * (ENTRY_BYTES_MAX + 64) < PEER_FRAME_BYTES_MAX,
               "a frame holds any AppendEntries message");

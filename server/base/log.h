@@ -1,6 +1,10 @@
 /* One line an event, on stderr, as text or JSON: time, level, area, event, key=value pairs.
  * Strings from outside go through LOG_QUOTED or a quoted %s; control characters are escaped.
  *
+ * A reader of stderr that stands still (a paused terminal, a log driver that hangs) must not hold
+ * up a server: after log_start a thread of its own writes, and lines that find no room are dropped,
+ * counted and reported.
+ *
  * Thread: any; a line is written whole. */
 #ifndef MUSTER_BASE_LOG_H
 #define MUSTER_BASE_LOG_H
@@ -16,10 +20,18 @@ enum log_format { LOG_TEXT, LOG_JSON };
 /* At start, before there are threads. */
 void log_setup(enum log_level level, enum log_format format);
 bool log_enabled(enum log_level level);
+/* From here on no line waits for stderr. Once in a process, after signals are blocked; a process
+ * that did this must not fork and go on without exec. False: no thread could be made; errno says
+ * why. */
+MUST_USE bool log_start(void);
+/* Waits until all lines are written, but no longer than this: before the process ends. */
+void log_flush(uint64_t within_ms);
 /* `area` is the part of Muster that speaks ("raft", "peer", "lease", ...), `event` a few fixed
  * words, and the rest `key=value key="quoted value"` pairs. A line is cut at 2 KiB. */
 void log_write(enum log_level level, const char *area, const char *event, const char *format, ...)
     PRINTF_LIKE(4, 5);
+/* A sentence for people, as it is: without time and level. */
+void log_say(const char *sentence);
 
 /* Lets through one message a second for each place, and counts the ones it held back.
  *     static struct log_gate gate;

@@ -50,6 +50,11 @@ static struct ptree_node *node_create(const struct ptree_kind *kind, bool leaf, 
     return n;
 }
 
+static void retire(const struct ptree_kind *kind, struct ptree_node *n)
+{
+    kind->retire(kind->ctx, n, n->epoch);
+}
+
 /* The node itself when it is not published yet, else a copy in its place. */
 static struct ptree_node *own(const struct ptree_kind *kind, struct ptree_node *n)
 {
@@ -59,7 +64,7 @@ static struct ptree_node *own(const struct ptree_kind *kind, struct ptree_node *
     struct ptree_node *copy = mem_alloc(node_size(n->leaf, n->room));
     memcpy(copy, n, node_size(n->leaf, n->room));
     copy->epoch = kind->epoch;
-    kind->retire(kind->ctx, n);
+    retire(kind, n);
     return copy;
 }
 
@@ -199,6 +204,16 @@ static void *put(const struct ptree_kind *kind, struct ptree_node **n, void *val
     return replaced;
 }
 
+static struct ptree_node *root_over(const struct ptree_kind *kind, struct ptree_node *left,
+                                    struct ptree_node *right)
+{
+    struct ptree_node *root = node_create(kind, false, FANOUT);
+    insert_item(root, 0, left, low_of(left));
+    insert_item(root, 1, right, low_of(right));
+    recount(root);
+    return root;
+}
+
 void *ptree_put(struct ptree *t, const struct ptree_kind *kind, void *value)
 {
     struct ptree_node *right;
@@ -207,11 +222,7 @@ void *ptree_put(struct ptree *t, const struct ptree_kind *kind, void *value)
     }
     void *replaced = put(kind, &t->root, value, kind->key(value), &right);
     if (right != NULL) {
-        struct ptree_node *root = node_create(kind, false, FANOUT);
-        insert_item(root, 0, t->root, low_of(t->root));
-        insert_item(root, 1, right, low_of(right));
-        recount(root);
-        t->root = root;
+        t->root = root_over(kind, t->root, right);
     }
     return replaced;
 }
@@ -229,7 +240,7 @@ static void refill(const struct ptree_kind *kind, struct ptree_node *node, unsig
         move_items(right, 0, right->used, left, left->used);
         recount(left);
         remove_item(node, left_at + 1);
-        kind->retire(kind->ctx, right);
+        retire(kind, right);
     } else {
         unsigned half = (left->used + right->used) / 2u;
         if (left->used < half) {
@@ -242,6 +253,64 @@ static void refill(const struct ptree_kind *kind, struct ptree_node *node, unsig
         lows(node)[left_at + 1] = low_of(right);
     }
     lows(node)[left_at] = low_of(left);
+}
+
+/* --- from sorted input --- */
+
+/* A node that stands to the right of a full one, with one item. */
+static struct ptree_node *begin_right(const struct ptree_kind *kind, bool leaf, void *item)
+{
+    struct ptree_node *n = node_create(kind, leaf, FANOUT);
+    insert_item(n, 0, item, leaf ? NULL : low_of(item));
+    n->count = 1;
+    return n;
+}
+
+/* Returns the right neighbour that had to be begun, with the value in it. A node is left with one
+ * item less than it has room for, as ptree_put() leaves it. */
+static struct ptree_node *append(const struct ptree_kind *kind, struct ptree_node **n, void *value)
+{
+    struct ptree_node *node = *n;
+    CHECK(node->epoch == kind->epoch);
+    if (node->leaf) {
+        if (node->used == FANOUT - 1) {
+            return begin_right(kind, true, value);
+        }
+        node = *n = with_room(node);
+        insert_item(node, node->used, value, NULL);
+        node->count++;
+        return NULL;
+    }
+    struct ptree_node *right = append(kind, &children(node)[node->used - 1], value);
+    if (right != NULL && node->used == FANOUT - 1) {
+        return begin_right(kind, false, right);
+    }
+    if (right != NULL) {
+        insert_item(node, node->used, right, low_of(right));
+    }
+    node->count++;
+    return NULL;
+}
+
+void ptree_append(struct ptree *t, const struct ptree_kind *kind, void *value)
+{
+    if (t->root == NULL) {
+        t->root = node_create(kind, true, ROOM_FIRST);
+    }
+    struct ptree_node *right = append(kind, &t->root, value);
+    if (right != NULL) {
+        t->root = root_over(kind, t->root, right);
+    }
+}
+
+void ptree_settle(struct ptree *t, const struct ptree_kind *kind)
+{
+    for (struct ptree_node *n = t->root; n != NULL && !n->leaf; n = children(n)[n->used - 1]) {
+        CHECK(n->used > 1);
+        if (children(n)[n->used - 1]->used < FEWEST) {
+            refill(kind, n, n->used - 1u); /* its left neighbour is full */
+        }
+    }
 }
 
 static void *take_out(const struct ptree_kind *kind, struct ptree_node **n, const char *key)
@@ -277,7 +346,7 @@ void *ptree_remove(struct ptree *t, const struct ptree_kind *kind, const char *k
     while (t->root != NULL && (t->root->used == 0 || (!t->root->leaf && t->root->used == 1))) {
         struct ptree_node *old = t->root;
         t->root = old->used == 0 ? NULL : children(old)[0];
-        kind->retire(kind->ctx, old);
+        retire(kind, old);
     }
     return removed;
 }
@@ -289,7 +358,7 @@ static void clear(const struct ptree_kind *kind, struct ptree_node *n)
             clear(kind, children(n)[i]);
         }
     }
-    kind->retire(kind->ctx, n);
+    retire(kind, n);
 }
 
 void ptree_clear(struct ptree *t, const struct ptree_kind *kind)

@@ -21,10 +21,11 @@ struct ptree_node;
 /* What all versions of one or more trees share. */
 struct ptree_kind {
     const char *(*key)(const void *value); /* NUL-terminated, constant for the value's life */
-    /* Takes memory that versions older than the current one may still reach. */
-    void (*retire)(void *ctx, void *memory);
+    /* Takes memory that versions older than the current one may still reach, but none that was
+     * published before `epoch` began. */
+    void (*retire)(void *ctx, void *memory, uint64_t epoch);
     void *ctx;
-    uint64_t epoch; /* private; begins at 0 */
+    uint64_t epoch; /* begins at 0; ptree_publish() begins the next */
 };
 
 struct ptree {
@@ -38,6 +39,11 @@ void ptree_publish(struct ptree_kind *kind);
 
 /* Puts a value, in place of the one with the same key. Returns the one replaced or NULL. */
 void *ptree_put(struct ptree *t, const struct ptree_kind *kind, void *value);
+/* Building from sorted input, in O(n): puts a value whose key is above all others. Since the last
+ * ptree_settle(), or in a new tree, nothing else may be called. */
+void ptree_append(struct ptree *t, const struct ptree_kind *kind, void *value);
+/* After the last of these: from now on it is a tree like any other. */
+void ptree_settle(struct ptree *t, const struct ptree_kind *kind);
 /* Takes the value of that key out. Returns it, or NULL when there was none. */
 void *ptree_remove(struct ptree *t, const struct ptree_kind *kind, const char *key);
 /* Retires all nodes of this version. */

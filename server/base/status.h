@@ -19,8 +19,12 @@
     X(ST_STOPPING, 503, "stopping", "this replica is shutting down; nothing was done")             \
     X(ST_UNKNOWN, 504, "outcome_unknown", "the write may or may not have happened")                \
     X(ST_TIMEOUT, 504, "timeout", "not reached in time")                                           \
+    X(ST_STALLED, 503, "stalled", "this replica stands still; nothing was done; try another one")  \
+    X(ST_FULL, 507, "full",                                                                        \
+      "the registry is full; nothing was done; raise its bound or remove some")                    \
     X(ST_CORRUPT, 500, "corrupt", "data is damaged")                                               \
-    X(ST_REFUSED, 500, "refused", "not allowed")                                                   \
+    X(ST_LEVEL, 503, "level_too_low",                                                              \
+      "older members do not know this; upgrade them; nothing was done")                            \
     X(ST_IO, 500, "io", "an input/output error")
 
 enum status {

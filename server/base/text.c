@@ -1,5 +1,6 @@
 #include "server/base/text.h"
 
+#include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -68,6 +69,30 @@ bool text_parse_duration_ms(const char *text, uint64_t *ret_ms)
     return false;
 }
 
+bool text_parse_size(const char *text, uint64_t max, uint64_t *ret_bytes)
+{
+    static const struct {
+        const char *suffix;
+        unsigned shift;
+    } units[] = {{"", 0}, {"KiB", 10}, {"MiB", 20}, {"GiB", 30}, {"TiB", 40}};
+    char digits[TEXT_U64_SIZE];
+    size_t n = strspn(text, "0123456789");
+    uint64_t number;
+    if (n >= sizeof digits) {
+        return false;
+    }
+    memcpy(digits, text, n);
+    digits[n] = '\0';
+    for (size_t i = 0; i < ARRAY_LENGTH(units); i++) {
+        if (strcmp(text + n, units[i].suffix) == 0 &&
+            text_parse_u64(digits, max >> units[i].shift, &number)) {
+            *ret_bytes = number << units[i].shift;
+            return true;
+        }
+    }
+    return false;
+}
+
 bool text_parse_address(const char *text, char *host, size_t host_size, uint16_t *ret_port)
 {
     const char *colon = strrchr(text, ':');
@@ -86,7 +111,7 @@ bool text_parse_address(const char *text, char *host, size_t host_size, uint16_t
         return false;
     }
     for (size_t i = 0; i < len; i++) {
-        if (text[i] <= ' ' || text[i] == 0x7f || strchr("[]/,=", text[i]) != NULL) {
+        if (text[i] <= ' ' || text[i] == 0x7f || strchr("[]/,=@#", text[i]) != NULL) {
             return false;
         }
     }
@@ -94,6 +119,14 @@ bool text_parse_address(const char *text, char *host, size_t host_size, uint16_t
     host[len] = '\0';
     *ret_port = (uint16_t)port;
     return true;
+}
+
+bool text_is_any_host(const char *host)
+{
+    struct in_addr ipv4;
+    struct in6_addr ipv6;
+    return host[0] == '\0' || (inet_pton(AF_INET, host, &ipv4) == 1 && ipv4.s_addr == INADDR_ANY) ||
+           (inet_pton(AF_INET6, host, &ipv6) == 1 && IN6_IS_ADDR_UNSPECIFIED(&ipv6));
 }
 
 /* Length of the well-formed sequence at p (of at most `left` bytes), 0 when ill-formed. */

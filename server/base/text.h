@@ -21,8 +21,13 @@ MUST_USE bool text_parse_u64(const char *text, uint64_t max, uint64_t *ret_value
 MUST_USE bool text_parse_duration_ms(const char *text, uint64_t *ret_ms);
 /* Splits "host:port" or "[ipv6]:port". `host` holds at most host_size - 1 bytes; may come out
  * empty (":9000"). The port must be 1..65535. */
+/* "4096", "64KiB", "2MiB", "4GiB" or "1TiB". */
+MUST_USE bool text_parse_size(const char *text, uint64_t max, uint64_t *ret_bytes);
 MUST_USE bool text_parse_address(const char *text, char *host, size_t host_size,
                                  uint16_t *ret_port);
+/* No host, or one that stands for every address of the machine: it can be listened on, not dialled.
+ */
+bool text_is_any_host(const char *host);
 /* Valid UTF-8 (RFC 3629: no overlong forms, no surrogates) without control characters
  * (C0, DEL, C1). */
 MUST_USE bool text_is_printable(const char *text, size_t len);

@@ -5,7 +5,8 @@
  *   - a turn of the loop counts for at most STEP_MS_MAX, however long the process did not run
  *     (SIGSTOP, a paused machine, a starved CPU);
  *   - nothing counts while the oldest entry proposed has not been applied for STALL_MS (a slow
- *     disk, a lost quorum), nor while heartbeats are refused for lack of space on the disks;
+ *     disk, a lost quorum), nor while heartbeats are refused for lack of space on the disks, or at
+ *     this door because too many wait;
  *   - no expiry at all until clients have had time to reach a new leader, or one that stood still.
  *
  * Leases are never judged here: an entry `expire {until}` goes behind all renewals received so far,
@@ -19,12 +20,6 @@
 #define STEP_MS_MAX 150 /* three ticks */
 #define STALL_MS    250
 #define PAUSE_MS    1000 /* a turn of the loop that took so long has kept clients out */
-
-/* The brake: if many leases lapse at once, the network broke rather than all of them died. In each
- * window at most a quarter of all leases lapses, or BRAKE_COUNT_MIN if that is more. */
-#define BRAKE_WINDOW_MS 5000
-#define BRAKE_SHARE     4
-#define BRAKE_COUNT_MIN 256
 
 /* The next entry comes a tick later: so neither the loop nor those who follow the events are
  * flooded. */
@@ -40,8 +35,9 @@ void expiry_leadership(struct node *node, bool leader)
         .counted_ms = now_ms,
         .seen_ms = now_ms,
         .grace_until_ms = now_ms + node->grace_ms,
-        .window_ms = now_ms,
+        .pause_grace_until_ms = now_ms + node->pause_grace_ms,
     };
+    brake_begin(&x->brake, now_ms);
     metric_set(METRIC_expiry_brake, 0);
 }
 
@@ -54,7 +50,8 @@ static void count_time(struct node *node)
     uint64_t step_ms = now_ms - x->counted_ms;
     struct consensus_status status;
     consensus_status(node->consensus, &status);
-    if (!status.has_space || consensus_oldest_unapplied_ms(node->consensus) > STALL_MS) {
+    if (!status.has_space || consensus_refuses_heartbeats(node->consensus) ||
+        consensus_oldest_unapplied_ms(node->consensus) > STALL_MS) {
         step_ms = 0;
     } else if (step_ms > STEP_MS_MAX) {
         step_ms = STEP_MS_MAX;
@@ -78,19 +75,46 @@ uint64_t expiry_stamp_ms(struct node *node)
     return x->stamped_ms;
 }
 
-/* How many may still lapse in this window. */
-static uint32_t allowance(struct node *node, uint64_t now_ms)
+/* What is due, and how much of it an entry may take. */
+struct verdict {
+    uint32_t due;    /* lapses and reaps */
+    uint32_t living; /* of those, not critical yet */
+    uint32_t limit;
+    bool brakes;
+};
+
+/* The brake is for the living: reaping those that lapsed earlier only waits while it brakes. */
+static struct verdict judge(struct node *node, uint64_t until_ms)
+{
+    struct verdict v;
+    uint32_t may =
+        brake_allowance(&node->expiry.brake, registry_count(node->registry), clock_monotonic_ms());
+    v.due = registry_due(node->registry, until_ms, &v.living);
+    v.brakes = v.living > may;
+    v.limit = v.brakes ? may : v.due;
+    if (v.limit > LAPSES_AN_ENTRY) {
+        v.limit = LAPSES_AN_ENTRY;
+    }
+    return v;
+}
+
+/* A new leader waits until a heartbeat that was held up somewhere has had time to reach it. Where
+ * it took over nothing, as in a cluster that has just been formed, there is none to wait for. */
+void expiry_settle(struct node *node)
 {
     struct expiry *x = &node->expiry;
-    uint32_t most = registry_count(node->registry) / BRAKE_SHARE;
-    if (most < BRAKE_COUNT_MIN) {
-        most = BRAKE_COUNT_MIN;
+    if (x->leads && !x->knows_all && consensus_knows_all(node->consensus)) {
+        x->knows_all = true;
+        if (registry_count(node->registry) == 0) {
+            x->grace_until_ms = x->pause_grace_until_ms;
+        }
     }
-    if (clock_elapsed(x->window_ms, now_ms) >= BRAKE_WINDOW_MS) {
-        x->window_ms = now_ms;
-        x->window_lapsed = 0;
-    }
-    return x->window_lapsed < most ? most - x->window_lapsed : 0;
+}
+
+static bool is_in_grace(const struct expiry *x)
+{
+    uint64_t now_ms = clock_monotonic_ms();
+    return !x->knows_all || now_ms < x->grace_until_ms || now_ms < x->pause_grace_until_ms;
 }
 
 static void set_brake(struct node *node, bool braking, uint32_t due)
@@ -105,6 +129,38 @@ static void set_brake(struct node *node, bool braking, uint32_t due)
     metric_set(METRIC_expiry_brake, braking);
 }
 
+/* What this replica was told to have the cluster keep, as far as the level lets it. */
+static uint32_t events_to_keep(const struct node *node)
+{
+    const struct registry_limits *limits = registry_limits(node->registry);
+    if (node->events_kept < limits->events_kept_min) {
+        return limits->events_kept_min;
+    }
+    return node->events_kept < limits->events_kept_max ? node->events_kept
+                                                       : limits->events_kept_max;
+}
+
+/* What this replica was told to have the cluster do, and it does not do yet. */
+static bool wish(const struct node *node, struct command *ret_command)
+{
+    if (registry_events_kept(node->registry) != events_to_keep(node)) {
+        *ret_command = (struct command){
+            .kind = COMMAND_KEEP_EVENTS,
+            .keep_events = {.count = events_to_keep(node)},
+        };
+        return true;
+    }
+    if (registry_level(node->registry) >= LEVEL_STATE_BYTES &&
+        registry_state_bytes_max(node->registry) < node->state_bytes) {
+        *ret_command = (struct command){
+            .kind = COMMAND_STATE_BYTES,
+            .state_bytes = {.most = node->state_bytes},
+        };
+        return true;
+    }
+    return false;
+}
+
 void expiry_tick(struct node *node, uint64_t now_ms)
 {
     struct expiry *x = &node->expiry;
@@ -112,25 +168,26 @@ void expiry_tick(struct node *node, uint64_t now_ms)
         return;
     }
     if (clock_elapsed(x->seen_ms, now_ms) > PAUSE_MS) {
-        x->grace_until_ms = now_ms + node->grace_ms;
+        x->pause_grace_until_ms = now_ms + node->pause_grace_ms;
     }
+    expiry_settle(node);
     count_time(node);
     x->seen_ms = now_ms;
     if (x->proposed) {
         return;
     }
-    if (registry_events_kept(node->registry) != node->events_kept) {
+    struct command ignored;
+    if (wish(node, &ignored)) {
         x->proposed = true;
         consensus_propose(node->consensus);
         return;
     }
-    if (now_ms < x->grace_until_ms) {
+    if (is_in_grace(x)) {
         return;
     }
-    uint32_t due = registry_due(node->registry, x->clock_ms);
-    uint32_t may = allowance(node, now_ms);
-    set_brake(node, due > may, due);
-    if (due > 0 && may > 0) {
+    struct verdict v = judge(node, x->clock_ms);
+    set_brake(node, v.brakes, v.living);
+    if (v.limit > 0) {
         x->proposed = true;
         consensus_propose(node->consensus);
     }
@@ -140,22 +197,17 @@ bool expiry_command(struct node *node, struct command *ret_command)
 {
     struct expiry *x = &node->expiry;
     uint64_t until_ms = expiry_stamp_ms(node);
-    if (registry_events_kept(node->registry) != node->events_kept) {
-        *ret_command = (struct command){
-            .kind = COMMAND_KEEP_EVENTS,
-            .keep_events = {.count = node->events_kept},
-        };
+    if (wish(node, ret_command)) {
         return true;
     }
-    if (clock_monotonic_ms() < x->grace_until_ms || registry_due(node->registry, until_ms) == 0) {
+    struct verdict v = judge(node, until_ms);
+    if (v.limit == 0 || is_in_grace(x)) {
         x->proposed = false;
         return false;
     }
-    uint32_t allowed = allowance(node, clock_monotonic_ms());
     *ret_command = (struct command){
         .kind = COMMAND_EXPIRE,
-        .expire = {.until_ms = until_ms,
-                   .limit = allowed < LAPSES_AN_ENTRY ? allowed : LAPSES_AN_ENTRY},
+        .expire = {.until_ms = until_ms, .limit = v.limit},
     };
     return true;
 }
@@ -163,5 +215,5 @@ bool expiry_command(struct node *node, struct command *ret_command)
 void expiry_applied(struct node *node, uint32_t lapsed)
 {
     node->expiry.proposed = false;
-    node->expiry.window_lapsed += lapsed;
+    brake_count(&node->expiry.brake, lapsed);
 }

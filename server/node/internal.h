@@ -7,7 +7,9 @@
 #include <stdatomic.h>
 
 #include "server/base/log.h"
+#include "server/node/brake.h"
 #include "server/node/node.h"
+#include "server/registry/registry.h"
 
 #define WATCH_BUCKETS 4096
 
@@ -25,32 +27,41 @@ struct watch {
 /* expiry.c: the leader's clock, and what it proposes when leases are due. */
 struct expiry {
     bool leads;
-    uint64_t clock_ms;   /* cluster time as of `counted_ms` */
-    uint64_t counted_ms; /* monotonic; what passed until then was counted, or was not to be */
-    uint64_t stamped_ms; /* largest cluster time put on an entry */
-    uint64_t seen_ms;    /* monotonic, last turn of the loop */
-    uint64_t grace_until_ms;
-    bool proposed;          /* an expire entry is on its way */
-    uint64_t window_ms;     /* of the mass-expiry brake: begin */
-    uint32_t window_lapsed; /* leases lapsed or reaped in it */
+    uint64_t clock_ms;       /* cluster time as of `counted_ms` */
+    uint64_t counted_ms;     /* monotonic; what passed until then was counted, or was not to be */
+    uint64_t stamped_ms;     /* largest cluster time put on an entry */
+    uint64_t seen_ms;        /* monotonic, last turn of the loop */
+    uint64_t grace_until_ms; /* after an election */
+    uint64_t pause_grace_until_ms; /* after a turn of the loop that took long */
+    bool knows_all;                /* all that earlier leaders committed is applied */
+    bool proposed;                 /* an expire entry is on its way */
+    struct brake brake;
     bool braking;
 };
 
 struct node {
     struct consensus *consensus;
-    struct registry *registry; /* read with rcu_dereference */
+    struct registry *registry; /* what commands are applied to */
+    struct view_source views;  /* where readers find it */
+    struct home *home;         /* replica.c: the registry, and those who work on it */
+    struct home *held;         /* replica.c: earlier ones that a snapshot still holds */
     struct watch watch;
     struct expiry expiry;
-    uint32_t grace_ms;    /* immutable after start */
-    uint32_t events_kept; /* immutable after start */
+    uint32_t grace_ms; /* immutable after start, as the next three */
+    uint32_t pause_grace_ms;
+    uint32_t events_kept;
+    uint64_t state_bytes;
     _Atomic(struct node_listener *) listeners;
     _Atomic uint64_t changed_ns;
     uint64_t entry_ns; /* when the entry being applied was begun */
 };
 
 /* replica.c */
-struct consensus_app replica_app(struct node *node);
-struct registry *replica_create_registry(struct node *node);
+struct consensus_fsm replica_app(struct node *node);
+/* The empty registry that a node begins with. */
+void replica_init(struct node *node);
+/* When consensus has stopped and no reader is left. */
+void replica_done(struct node *node);
 
 /* watch.c */
 void watch_add(struct node *node, struct node_wait *wait);
@@ -64,6 +75,8 @@ void watch_fail_all(struct node *node, enum status status);
 
 /* expiry.c */
 void expiry_leadership(struct node *node, bool leader);
+/* Before each entry: whether this leader took over any instances. */
+void expiry_settle(struct node *node);
 void expiry_tick(struct node *node, uint64_t now_ms);
 uint64_t expiry_stamp_ms(struct node *node);
 /* What the leader has to propose now; false: nothing any more. */

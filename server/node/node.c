@@ -4,6 +4,7 @@
 
 #include <urcu.h>
 
+#include "server/base/limits.h"
 #include "server/base/mem.h"
 #include "server/base/metric.h"
 #include "server/node/internal.h"
@@ -12,16 +13,18 @@
 /* What a client needs to try another replica after an election. */
 #define RETRY_MS 1000
 
-struct node *node_start(const struct consensus_options *options, uint32_t events_kept, char *error,
-                        size_t error_size)
+struct node *node_start(const struct consensus_options *options, const struct node_options *own,
+                        char *error, size_t error_size)
 {
     struct node *node = mem_zalloc(1, sizeof *node);
     rcu_register_thread();
-    node->registry = replica_create_registry(node);
-    node->events_kept = events_kept;
-    node->grace_ms = options->election_timeout_ms + RETRY_MS;
-    const struct consensus_app app = replica_app(node);
+    replica_init(node);
+    node->events_kept = own->events_kept;
+    node->state_bytes = own->state_bytes;
+    const struct consensus_fsm app = replica_app(node);
     node->consensus = consensus_create(options, &app);
+    node->grace_ms = consensus_hold_up_ms(node->consensus) + RETRY_MS;
+    node->pause_grace_ms = options->election_timeout_ms + RETRY_MS;
     if (!consensus_start(node->consensus, error, error_size)) {
         node_destroy(node);
         return NULL;
@@ -40,8 +43,7 @@ void node_destroy(struct node *node)
     if (node == NULL) {
         return;
     }
-    rcu_barrier();
-    registry_destroy(node->registry);
+    replica_done(node);
     consensus_destroy(node->consensus);
     free(node);
     rcu_unregister_thread();
@@ -108,7 +110,7 @@ enum status node_wait(struct node *node, struct node_wait *wait)
     metric_add(METRIC_waiters, 1);
     wait->node = node;
     wait->op = (struct consensus_op){
-        .lane = wait->kind == NODE_WAIT_LINEAR ? CONSENSUS_READ : CONSENSUS_CALL,
+        .lane = wait->kind == NODE_WAIT_LINEAR ? CONSENSUS_READ : CONSENSUS_POST,
         .done = wait_arrived,
     };
     enum status status = consensus_submit(node->consensus, &wait->op);
@@ -117,6 +119,38 @@ enum status node_wait(struct node *node, struct node_wait *wait)
         metric_add(METRIC_waiters, -1);
     }
     return status;
+}
+
+/* --- members --- */
+
+static void change_done(struct consensus_op *op, enum status status)
+{
+    struct node_change *change = CONTAINER_OF(op, struct node_change, op);
+    change->done(change, status);
+}
+
+enum status node_change(struct node *node, struct node_change *change)
+{
+    change->op = (struct consensus_op){
+        .lane = CONSENSUS_CHANGE, .done = change_done, .change = change->change};
+    return consensus_submit(node->consensus, &change->op);
+}
+
+/* --- backups --- */
+
+static void backup_done(struct consensus_op *op, enum status status)
+{
+    struct node_backup *backup = CONTAINER_OF(op, struct node_backup, op);
+    backup->done(backup, status);
+}
+
+enum status node_backup(struct node *node, struct node_backup *backup,
+                        enum consensus_backup_step step)
+{
+    backup->backup.step = step;
+    backup->op = (struct consensus_op){
+        .lane = CONSENSUS_BACKUP, .done = backup_done, .backup = &backup->backup};
+    return consensus_submit(node->consensus, &backup->op);
 }
 
 /* --- events --- */
@@ -135,11 +169,9 @@ uint64_t node_changed_ns(const struct node *node)
 
 /* --- how it stands --- */
 
-const struct registry *node_registry(const struct node *node)
+const struct view *node_view_lock(const struct node *node)
 {
-    const struct registry *registry = rcu_dereference(node->registry);
-    TSAN_ACQUIRE(node);
-    return registry;
+    return view_lock(&node->views);
 }
 
 void node_status(const struct node *node, struct node_status *ret_status)
@@ -154,8 +186,12 @@ void node_status(const struct node *node, struct node_status *ret_status)
         .applied_index = s.applied_index,
         .commit_index = s.commit_index,
         .last_contact_ms = s.last_contact_ms,
+        .loop_stalled_ms = s.loop_stalled_ms,
+        .disk_stalled_ms = s.disk_stalled_ms,
         .caught_up = s.caught_up,
         .has_space = s.has_space,
+        .phase = s.phase,
+        .level = s.level,
     };
 }
 
@@ -163,7 +199,18 @@ bool node_ready(const struct node *node, const char **ret_reason)
 {
     struct node_status s;
     node_status(node, &s);
-    if (s.leader == 0) {
+    if (s.loop_stalled_ms >= STALL_UNFIT_MS) {
+        *ret_reason = "the loop of this replica stands still: a thread that is not given the "
+                      "processor, or a call to the system that does not return";
+    } else if (s.disk_stalled_ms >= STALL_UNFIT_MS) {
+        *ret_reason = "the disk of this replica stands still: a write of the log does not end";
+    } else if (s.phase == CONSENSUS_WAITING) {
+        *ret_reason =
+            "this member has an empty directory, and its cluster exists already: it waits "
+            "without a vote until the cluster lets it in";
+    } else if (s.phase == CONSENSUS_FORMING) {
+        *ret_reason = "the cluster is not formed yet: not all of its first members have met";
+    } else if (s.leader == 0) {
         *ret_reason = "no leader is known: a majority of the members cannot be reached, or is "
                       "electing one";
     } else if (!s.caught_up) {
@@ -181,6 +228,11 @@ void node_members(const struct node *node, struct consensus_member_info *ret_mem
     consensus_members(node->consensus, ret_members, ret_count);
 }
 
+size_t node_cluster_events(const struct node *node, struct consensus_cluster_event *ret_events)
+{
+    return consensus_cluster_events(node->consensus, ret_events);
+}
+
 uint64_t node_disk_free(const struct node *node)
 {
     return consensus_disk_free(node->consensus);
@@ -189,4 +241,9 @@ uint64_t node_disk_free(const struct node *node)
 const struct consensus_facts *node_facts(const struct node *node)
 {
     return consensus_facts(node->consensus);
+}
+
+void node_cluster(const struct node *node, char out[CONSENSUS_CLUSTER_SIZE])
+{
+    consensus_cluster(node->consensus, out);
 }

@@ -18,14 +18,27 @@
 struct node;
 
 /* Opens the data directory, joins the cluster, starts the loop thread. On failure writes a sentence
- * that says what to do to `error` and returns NULL. `options` is read only during the call. While
- * this replica leads, it has the cluster keep so many events (EVENTS_KEPT_MIN..MAX). */
-struct node *node_start(const struct consensus_options *options, uint32_t events_kept, char *error,
-                        size_t error_size);
+ * that says what to do to `error` and returns NULL. The options are read only during the call.
+ * While this replica leads, it has the cluster keep so many events (EVENTS_KEPT_MIN..MAX), and
+ * bounds the state by so many bytes, if it is not bounded by more already. */
+struct node_options {
+    uint32_t events_kept;
+    uint64_t state_bytes;
+};
+struct node *node_start(const struct consensus_options *options, const struct node_options *own,
+                        char *error, size_t error_size);
 /* Refuses what is waiting (ST_STOPPING), hands leadership over, finishes what is in flight within
  * the write timeout, closes. Blocks. All callbacks have come when it returns. */
 void node_stop(struct node *node);
 void node_destroy(struct node *node);
+
+/* Before a node is started on the directory, or instead: see consensus.h. */
+MUST_USE bool node_restore(const char *data_dir, const struct consensus_member *self,
+                           const char *path, struct consensus_restored *ret_restored, char *error,
+                           size_t error_size);
+MUST_USE bool node_recover(const char *data_dir, uint64_t id, bool confirmed,
+                           struct consensus_recovered *ret_recovered, char *error,
+                           size_t error_size);
 
 /* A write. Fill `command` (which borrows), `data` and `done`; the rest is the node's. The command
  * is encoded within node_write, so that what it borrows is needed no longer than that call. */
@@ -68,6 +81,31 @@ struct node_wait {
 /* ST_OK: `done` will be called, also when it is reached already. ST_BUSY, ST_STOPPING: it won't. */
 MUST_USE enum status node_wait(struct node *node, struct node_wait *wait);
 
+/* A change of the cluster's members. Fill `data`, `done` and `change`. */
+struct node_change {
+    void *data;
+    /* ST_OK: committed, and known here; ST_NOT_FOUND, ST_CONFLICT: see consensus.h; ST_UNKNOWN when
+     * it may still happen; anything else: nothing was done. */
+    void (*done)(struct node_change *change, enum status status);
+    struct consensus_change change;
+    /* private */
+    struct consensus_op op;
+};
+/* ST_OK: `done` will be called; else it will not. */
+MUST_USE enum status node_change(struct node *node, struct node_change *change);
+
+/* A backup: steps as consensus.h says, one at a time. Fill `data` and `done`. */
+struct node_backup {
+    void *data;
+    void (*done)(struct node_backup *backup, enum status status);
+    struct consensus_backup backup;
+    /* private */
+    struct consensus_op op;
+};
+/* ST_OK: `done` will be called; else it will not. */
+MUST_USE enum status node_backup(struct node *node, struct node_backup *backup,
+                                 enum consensus_backup_step step);
+
 /* Told on the loop thread after each entry that made events, before anybody who waits is woken, and
  * when the history was replaced by a snapshot's. `told` must not block. Stays until the node is
  * destroyed: add it before node_stop, free it after. */
@@ -80,9 +118,9 @@ void node_listen(struct node *node, struct node_listener *listener);
 /* Monotonic time at which this replica last applied an entry that made events; 0: never. */
 uint64_t node_changed_ns(const struct node *node);
 
-/* For reading; see view.h. Ask for it inside of each read-side critical section, and keep it no
- * longer: a snapshot that came from the leader replaces the whole registry. */
-const struct registry *node_registry(const struct node *node);
+/* Begins a read-side critical section and returns the latest view of the registry; view_unlock()
+ * ends it (view.h). From a thread that is registered with liburcu. */
+MUST_USE const struct view *node_view_lock(const struct node *node);
 
 /* How this replica stands; cheap enough for every answer. */
 struct node_status {
@@ -92,9 +130,13 @@ struct node_status {
     uint64_t term;
     uint64_t applied_index;
     uint64_t commit_index;
-    uint64_t last_contact_ms; /* since this replica last heard from a leader; 0 on the leader */
-    bool caught_up;           /* applied all that was committed when it started */
-    bool has_space;           /* disk */
+    uint64_t last_contact_ms; /* how old its answers may be: see struct consensus_status */
+    uint64_t loop_stalled_ms;
+    uint64_t disk_stalled_ms;
+    bool caught_up; /* applied all that was committed when it started */
+    bool has_space; /* disk */
+    enum consensus_phase phase;
+    uint16_t level; /* of the replicated format; 0: nothing is known yet */
 };
 void node_status(const struct node *node, struct node_status *ret_status);
 /* Ready to serve: has a leader and has caught up. When not, a sentence why (static). */
@@ -103,8 +145,12 @@ bool node_ready(const struct node *node, const char **ret_reason);
 /* Everything that /health and /cluster show besides; takes a lock, not for every request. */
 void node_members(const struct node *node, struct consensus_member_info *ret_members,
                   size_t *ret_count /* room for MEMBERS_MAX */);
+/* Room for CONSENSUS_CLUSTER_EVENTS_MAX. */
+size_t node_cluster_events(const struct node *node, struct consensus_cluster_event *ret_events);
 /* Free bytes on the file system of the data directory. */
 uint64_t node_disk_free(const struct node *node);
 const struct consensus_facts *node_facts(const struct node *node); /* constant after start */
+/* The cluster's id: 32 hexadecimal digits, all zeros until it is formed. Takes a lock. */
+void node_cluster(const struct node *node, char out[CONSENSUS_CLUSTER_SIZE]);
 
 #endif

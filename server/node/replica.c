@@ -10,6 +10,7 @@
 #include "server/node/internal.h"
 #include "server/registry/snapshot.h"
 #include "server/wire/wire_command.h"
+#include "server/wire/wire_restore.h"
 #include "server/wire/wire_snapshot.h"
 
 /* --- memory that readers may still see --- */
@@ -37,8 +38,28 @@ static void retire(void *ctx, void **memory, size_t count)
     call_rcu(&r->head, free_retired);
 }
 
+/* --- the registry, and what comes in its place --- */
+
+/* A registry, and those who still work on it. */
+struct home {
+    struct rcu_head head;
+    struct registry *registry;
+    _Atomic unsigned users; /* the node while readers may see it, and each growth on its way */
+    struct home *next;      /* of those that a snapshot holds */
+};
+
+/* The last one destroys the registry: on liburcu's thread, unless the node itself goes. */
+static void leave_home(struct home *home)
+{
+    if (atomic_fetch_sub(&home->users, 1) == 1) {
+        registry_destroy(home->registry);
+        free(home);
+    }
+}
+
 struct growth {
     struct rcu_head head;
+    struct home *home;
     void *table;
     size_t buckets;
 };
@@ -48,23 +69,82 @@ static void grow_table(struct rcu_head *head)
     struct growth *g = CONTAINER_OF(head, struct growth, head);
     TSAN_ACQUIRE(g);
     registry_grow(g->table, g->buckets);
+    leave_home(g->home);
     free(g);
 }
 
 /* liburcu's thread has time for it. */
 static void grow(void *ctx, void *table, size_t buckets)
 {
-    (void)ctx;
+    struct home *home = ctx;
     struct growth *g = mem_alloc(sizeof *g);
-    *g = (struct growth){.table = table, .buckets = buckets};
+    *g = (struct growth){.home = home, .table = table, .buckets = buckets};
+    atomic_fetch_add(&home->users, 1);
     TSAN_RELEASE(g);
     call_rcu(&g->head, grow_table);
 }
 
-struct registry *replica_create_registry(struct node *node)
+static struct home *make_home(void)
 {
-    const struct registry_options options = {.retire = retire, .grow = grow, .ctx = node};
-    return registry_create(&options);
+    struct home *home = mem_zalloc(1, sizeof *home);
+    const struct registry_options options = {.retire = retire, .grow = grow, .ctx = home};
+    atomic_init(&home->users, 1);
+    home->registry = registry_create(&options);
+    return home;
+}
+
+static void leave_later(struct rcu_head *head)
+{
+    struct home *home = CONTAINER_OF(head, struct home, head);
+    TSAN_ACQUIRE(home);
+    leave_home(home);
+}
+
+/* Readers may still be in it, or a snapshot of it may be on its way to the disk. */
+static void give_up(struct node *node, struct home *home)
+{
+    if (registry_is_held(home->registry)) {
+        home->next = node->held;
+        node->held = home;
+        return;
+    }
+    TSAN_RELEASE(home);
+    call_rcu(&home->head, leave_later);
+}
+
+static void give_up_released(struct node *node)
+{
+    struct home **link = &node->held;
+    while (*link != NULL) {
+        struct home *home = *link;
+        if (registry_is_held(home->registry)) {
+            link = &home->next;
+        } else {
+            *link = home->next;
+            give_up(node, home);
+        }
+    }
+}
+
+static void move_in(struct node *node, struct home *home)
+{
+    node->home = home;
+    node->registry = home->registry;
+    view_source_set(&node->views, home->registry);
+}
+
+void replica_init(struct node *node)
+{
+    move_in(node, make_home());
+}
+
+void replica_done(struct node *node)
+{
+    rcu_barrier(); /* nothing is on its way to it any more */
+    CHECK(node->held == NULL);
+    leave_home(node->home);
+    node->home = NULL;
+    node->registry = NULL;
 }
 
 /* --- entries --- */
@@ -84,16 +164,19 @@ static void app_begin(void *ctx, uint64_t index, const uint8_t *data, size_t len
     enum status status = wire_stamp_decode(data, len, &stamp);
     CHECK(status == ST_OK);
     node->entry_ns = clock_monotonic_ns();
+    expiry_settle(node);
     registry_begin(node->registry, index, &stamp);
 }
 
 static void count(struct node *node, const struct command *command, const struct result *result)
 {
-    if (command->kind == COMMAND_EXPIRE || command->kind == COMMAND_KEEP_EVENTS) {
-        expiry_applied(node, result->expired);
+    if (command->kind == COMMAND_EXPIRE || command->kind == COMMAND_KEEP_EVENTS ||
+        command->kind == COMMAND_STATE_BYTES) {
+        expiry_applied(node, result->lapsed);
         metric_add(METRIC_expired_total, result->expired);
     } else {
         metric_add(METRIC_heartbeats_total, result->renewed);
+        metric_add(METRIC_registrations_full_total, result->status == ST_FULL);
     }
 }
 
@@ -103,11 +186,17 @@ static void app_apply(void *ctx, uint32_t position, const uint8_t *data, size_t 
     struct node *node = ctx;
     struct wire_command decoded;
     struct result result;
-    enum status status = wire_command_decode(data, len, &decoded);
-    CHECK(status == ST_OK); /* the entry's checksum was right: a command from the future? */
-    registry_apply(node->registry, position, &decoded.command, &result);
+    enum status status = wire_command_decode(data, len, registry_limits(node->registry), &decoded);
+    CHECK(status != ST_CORRUPT); /* the entry's checksum was right: a command from the future? */
+    if (status == ST_OK) {
+        registry_apply(node->registry, position, &decoded.command, &result);
+        wire_command_done(&decoded);
+    } else {
+        /* A door of a newer version let it in. All replicas refuse it: the limits are the state's.
+         */
+        result = (struct result){.status = status, .index = registry_index(node->registry)};
+    }
     count(node, &decoded.command, &result);
-    wire_command_done(&decoded);
     if (op != NULL) {
         CONTAINER_OF(op, struct node_write, op)->result = result;
     } else {
@@ -153,39 +242,90 @@ static void *app_take(void *ctx)
     return registry_snapshot_take(node->registry);
 }
 
-static void app_encode(void *snapshot, struct buffer *out)
+static void app_encode(void *snapshot, void (*write)(void *sink, const void *data, size_t len),
+                       void *sink)
 {
-    wire_snapshot_encode(snapshot, out);
+    wire_snapshot_encode(snapshot, write, sink);
 }
 
 static void app_release(void *ctx, void *snapshot)
 {
-    (void)ctx;
     registry_snapshot_release(snapshot);
+    give_up_released(ctx);
 }
 
-static enum status app_restore(void *ctx, const uint8_t *data, size_t len)
+struct restore {
+    struct home *home;
+    struct wire_restore wire;
+};
+
+static void *app_restore_begin(void *ctx)
+{
+    (void)ctx;
+    struct restore *restore = mem_alloc(sizeof *restore);
+    restore->home = make_home();
+    wire_restore_init(&restore->wire, restore->home->registry);
+    return restore;
+}
+
+static enum status app_restore_feed(void *restore, const uint8_t *data, size_t len)
+{
+    return wire_restore_feed(&((struct restore *)restore)->wire, data, len);
+}
+
+static enum status app_restore_end(void *restore)
+{
+    return wire_restore_end(&((struct restore *)restore)->wire);
+}
+
+/* Its home remains. */
+static struct home *end_restore(struct restore *restore)
+{
+    struct home *home = restore->home;
+    wire_restore_done(&restore->wire);
+    free(restore);
+    return home;
+}
+
+static void app_restore_swap(void *ctx, void *restore)
 {
     struct node *node = ctx;
-    struct registry *old = node->registry;
-    struct registry *new = replica_create_registry(node);
-    enum status status = wire_snapshot_decode(data, len, new);
-    if (status != ST_OK) {
-        rcu_barrier();
-        registry_destroy(new);
-        return status;
-    }
-    TSAN_RELEASE(node);
-    rcu_assign_pointer(node->registry, new);
-    synchronize_rcu(); /* readers of the old one are gone, */
-    rcu_barrier();     /* and nothing is done to its table any more */
-    registry_destroy(old);
+    struct home *old = node->home;
+    move_in(node, end_restore(restore));
+    give_up(node, old);
     tell_listeners(node);
     watch_restored(node);
-    return ST_OK;
+}
+
+static void app_restore_drop(void *ctx, void *restore)
+{
+    give_up(ctx, end_restore(restore)); /* it has no readers, but may be large */
 }
 
 /* --- the rest --- */
+
+static void app_set_level(void *ctx, uint16_t level)
+{
+    struct node *node = ctx;
+    registry_set_level(node->registry, level);
+}
+
+static uint64_t app_hash(void *ctx)
+{
+    const struct node *node = ctx;
+    return registry_hash(node->registry);
+}
+
+static uint64_t app_items(void *ctx)
+{
+    const struct node *node = ctx;
+    const struct view *view = registry_view(node->registry);
+    uint64_t items = 0;
+    for (size_t i = 0; i < HEALTH_COUNT; i++) {
+        items += view->counts[i];
+    }
+    return items;
+}
 
 static void app_tick(void *ctx, uint64_t now_ms)
 {
@@ -209,19 +349,29 @@ static bool app_propose(void *ctx, struct buffer *out)
     return true;
 }
 
-struct consensus_app replica_app(struct node *node)
+struct consensus_fsm replica_app(struct node *node)
 {
-    return (struct consensus_app){
+    return (struct consensus_fsm){
         .ctx = node,
+        .level_min = LEVEL_MIN,
+        .level_max = LEVEL_MAX,
         .stamp = app_stamp,
         .begin = app_begin,
         .apply = app_apply,
         .end = app_end,
         .publish = app_publish,
+        .set_level = app_set_level,
+        .understands = wire_command_understands,
+        .hash = app_hash,
+        .items = app_items,
         .take = app_take,
         .encode = app_encode,
         .release = app_release,
-        .restore = app_restore,
+        .restore_begin = app_restore_begin,
+        .restore_feed = app_restore_feed,
+        .restore_end = app_restore_end,
+        .restore_swap = app_restore_swap,
+        .restore_drop = app_restore_drop,
         .tick = app_tick,
         .leadership = app_leadership,
         .propose = app_propose,

@@ -1,5 +1,6 @@
 /* Reads that wait for an index or a change. They live on the loop: they come through its queue and
  * are looked at only when an entry has touched what they ask for. */
+#include <stdio.h>
 #include <string.h>
 
 #include "server/base/check.h"
@@ -86,6 +87,27 @@ static void look_at(struct node *node, struct node_wait **list)
     }
 }
 
+/* All services of a bucket. Those who wait for one stand together, and it is looked up once. */
+static void look_at_bucket(struct node *node, struct node_wait **list)
+{
+    char name[NAME_BYTES_MAX + 1] = ""; /* a name is never empty */
+    uint64_t index = 0;
+    struct node_wait **link = list;
+    while (*link != NULL) {
+        struct node_wait *wait = *link;
+        if (strcmp(wait->name, name) != 0) {
+            (void)snprintf(name, sizeof name, "%s", wait->name);
+            index = view_service_index(registry_view(node->registry), wait->name);
+        }
+        if (index > wait->index) {
+            *link = wait->next;
+            finish(node, wait, ST_OK);
+        } else {
+            link = &wait->next;
+        }
+    }
+}
+
 static void expect(struct watch *w, const struct node_wait *wait)
 {
     if (wait->deadline_ms < w->deadline_ms) {
@@ -160,7 +182,7 @@ void watch_restored(struct node *node)
     look_at(node, &w->services);
     look_at(node, &w->changed);
     for (size_t i = 0; i < WATCH_BUCKETS; i++) {
-        look_at(node, &w->by_service[i]);
+        look_at_bucket(node, &w->by_service[i]);
     }
 }
 

@@ -6,6 +6,7 @@
 #include "server/base/mem.h"
 #include "server/registry/internal.h"
 #include "server/registry/mix.h"
+#include "server/registry/size.h"
 
 static void set_result(const struct instance *instance, struct result *ret_result)
 {
@@ -13,16 +14,17 @@ static void set_result(const struct instance *instance, struct result *ret_resul
     ret_result->ttl_ms = instance->record->ttl_ms;
 }
 
-static void renew_lease(struct registry *r, struct lease *lease)
+static void renew_lease(struct registry *r, uint32_t slot)
 {
-    registry_set_lease(r, lease, r->work.now_ms, r->work.now_ms + lease->ttl_ms);
+    const struct lease *lease = leases_at(&r->leases, slot);
+    registry_set_lease(r, slot, r->work.now_ms, r->work.now_ms + lease->ttl_ms);
 }
 
 /* For when the deadline may have come nearer than the lease's bucket. */
 static void renew_and_relink(struct registry *r, const struct instance *instance)
 {
     leases_unlink(&r->leases, instance->record->slot);
-    renew_lease(r, leases_at(&r->leases, instance->record->slot));
+    renew_lease(r, instance->record->slot);
     leases_link(&r->leases, instance->record->slot);
 }
 
@@ -37,7 +39,7 @@ static void heard(struct registry *r, struct instance *instance, enum health dec
                    (note != NULL && (strlen(record_note(old)) != note->len ||
                                      memcmp(record_note(old), note->data, note->len) != 0));
     if (!recovered && !changed) {
-        renew_lease(r, leases_at(&r->leases, instance->record->slot));
+        renew_lease(r, instance->record->slot);
         return;
     }
     struct record *new = record_copy(old, note, NULL);
@@ -50,21 +52,33 @@ static void heard(struct registry *r, struct instance *instance, enum health dec
 
 /* --- register --- */
 
+/* What a record adds to the state at most: as an instance, as one of a new service, and in an
+ * event. */
+static uint64_t size_added(const struct record *record)
+{
+    uint64_t size = size_instance(record);
+    return 2 * size + SIZE_LEASE_MAX + SIZE_EVENT_MAX +
+           size_service(record_name(record), record->index);
+}
+
 static void register_new(struct registry *r, const struct command *command,
                          struct result *ret_result)
 {
-    uint32_t slot = leases_take_slot(&r->leases);
-    if (slot == NONE) {
-        ret_result->status = ST_BUSY;
-        return;
-    }
     struct record *record = record_create(&command->register_.registration);
-    record->slot = slot;
+    record->slot = NONE; /* for its size: none is taken before it is sure */
     record->stamp = (uint32_t)(mix64(r->incarnation) >> 32);
     record->incarnation = r->incarnation;
     record->index = r->work.index;
     record->registered_ms = r->work.wall_ms;
     record->declared = (uint8_t)command->register_.health;
+    if (registry_count(r) >= r->work.limits.instances ||
+        !registry_has_room(r, size_added(record))) {
+        free(record);
+        ret_result->status = ST_FULL;
+        return;
+    }
+    record->slot = leases_take_slot(&r->leases);
+    CHECK(record->slot != NONE); /* there are INSTANCES_MAX */
     registry_insert(r, record, r->work.now_ms, r->work.now_ms + record->ttl_ms);
     events_add(r, EVENT_REGISTERED, record);
     ret_result->created = true;
@@ -74,30 +88,39 @@ static void register_new(struct registry *r, const struct command *command,
 
 /* Same id, other content: the owner's update when it named its incarnation, else another process
  * has come in its place. */
-static void register_other(struct registry *r, struct instance *instance,
-                           const struct command *command)
+static enum status register_other(struct registry *r, struct instance *instance,
+                                  const struct command *command)
 {
     const struct record *old = instance->record;
     bool owner = command->register_.incarnation != 0;
-    struct record *created = record_create(&command->register_.registration);
     struct slice note = {.data = record_note(old), .len = owner ? strlen(record_note(old)) : 0};
     struct slice reason = {.data = record_reason(old), .len = strlen(record_reason(old))};
-    struct record *new = record_copy(created, &note, &reason);
-    free(created);
+    struct record *new = record_build(&command->register_.registration, note, reason);
     new->incarnation = owner ? old->incarnation : r->incarnation;
     new->registered_ms = owner ? old->registered_ms : r->work.wall_ms;
     new->maintenance = old->maintenance;
     new->declared = owner && !command->register_.health_given ? old->declared
                                                               : (uint8_t)command->register_.health;
+    new->slot = old->slot;
+    new->stamp = old->stamp;
+    new->index = r->work.index;
     /* Those who follow its old service or type alone must learn that it is gone from there. */
     bool moved = strcmp(record_name(old), record_name(new)) != 0 ||
                  strcmp(record_type(old), record_type(new)) != 0;
+    /* What makes it smaller is taken also where the state is full. */
+    uint64_t added =
+        size_added(new) - size_instance(old) + (moved ? size_instance(old) + SIZE_EVENT_MAX : 0);
+    if (size_instance(new) > size_instance(old) && !registry_has_room(r, added)) {
+        free(new);
+        return ST_FULL;
+    }
     if (moved) {
         events_add(r, EVENT_DEREGISTERED, instance->record);
     }
     registry_replace(r, instance, new);
     renew_and_relink(r, instance);
     events_add(r, moved ? EVENT_REGISTERED : EVENT_UPDATED, new);
+    return ST_OK;
 }
 
 static void apply_register(struct registry *r, const struct command *command,
@@ -118,7 +141,7 @@ static void apply_register(struct registry *r, const struct command *command,
                                               : (enum health)instance->record->declared,
               NULL);
     } else {
-        register_other(r, instance, command);
+        ret_result->status = register_other(r, instance, command);
     }
     set_result(instance, ret_result);
 }
@@ -147,7 +170,7 @@ static void apply_renew(struct registry *r, const struct command *command,
         if (lease->lapsed) {
             heard(r, lease->instance, (enum health)lease->instance->record->declared, NULL);
         } else {
-            renew_lease(r, lease);
+            renew_lease(r, slot);
         }
         ret_result->renewed++;
     }
@@ -246,7 +269,7 @@ static void lapse(struct registry *r, struct instance *instance)
     new->lapsed = true;
     registry_replace(r, instance, new);
     leases_unlink(&r->leases, instance->record->slot);
-    registry_set_lease(r, lease, renewed,
+    registry_set_lease(r, new->slot, renewed,
                        new->reap_after_ms > 0 ? r->work.now_ms + new->reap_after_ms : NEVER);
     leases_link(&r->leases, instance->record->slot);
     events_add(r, EVENT_EXPIRED, new);
@@ -291,10 +314,24 @@ static void apply_expire(struct registry *r, const struct command *command,
             registry_remove(r, due[i].instance);
         } else {
             lapse(r, due[i].instance);
+            ret_result->lapsed++;
         }
         ret_result->expired++;
     }
     free(due);
+}
+
+/* The first bound may be any; then it is only raised, so that what was accepted is never too much.
+ */
+static void apply_state_bytes(struct registry *r, const struct command *command,
+                              struct result *ret_result)
+{
+    if (command->state_bytes.most <= r->work.state_bytes_max) {
+        ret_result->status = ST_CONFLICT;
+        return;
+    }
+    r->work.state_bytes_max = command->state_bytes.most;
+    events_trim(r);
 }
 
 void apply_command(struct registry *r, const struct command *command, struct result *ret_result)
@@ -320,6 +357,9 @@ void apply_command(struct registry *r, const struct command *command, struct res
         return;
     case COMMAND_KEEP_EVENTS:
         events_keep(r, command->keep_events.count);
+        return;
+    case COMMAND_STATE_BYTES:
+        apply_state_bytes(r, command, ret_result);
         return;
     }
     CHECK(false); /* the decoder lets no other kind through */

@@ -15,6 +15,19 @@ static const char *const event_names[] = {
     [EVENT_MAINTENANCE] = "maintenance",
 };
 
+uint16_t command_level(uint64_t kind)
+{
+    switch (kind) {
+#define X(name, number, level, what)                                                               \
+    case number:                                                                                   \
+        return (level);
+        COMMAND_MAP(X)
+#undef X
+    default:
+        return 0;
+    }
+}
+
 const char *event_type_name(enum event_type type)
 {
     return event_names[type];

@@ -11,15 +11,25 @@
 #include "server/base/status.h"
 #include "server/registry/record.h"
 
+/* X(kind, number in the log, level from which it may be used, what it is). Numbers and levels never
+ * change once they were released. */
+#define COMMAND_MAP(X)                                                                             \
+    X(COMMAND_REGISTER, 1, 1, "a registration, its update or its repetition")                      \
+    X(COMMAND_RENEW, 2, 1, "heartbeats by lease: the fast form, resolved by the replica")          \
+    X(COMMAND_HEARTBEAT, 3, 1, "heartbeats by id: one with details, or ids not known there")       \
+    X(COMMAND_DEREGISTER, 4, 1, "an instance goes")                                                \
+    X(COMMAND_MAINTENANCE, 5, 1, "maintenance on or off")                                          \
+    X(COMMAND_EXPIRE, 6, 1, "the leader's: leases due until a moment lapse or are reaped")         \
+    X(COMMAND_KEEP_EVENTS, 7, 1, "the leader's: how many events are kept")                         \
+    X(COMMAND_STATE_BYTES, 8, 2, "the size of the state is bounded, or the bound raised")
+
 enum command_kind {
-    COMMAND_REGISTER = 1,
-    COMMAND_RENEW,     /* heartbeats by lease: the fast form, resolved by the replica */
-    COMMAND_HEARTBEAT, /* heartbeats by id: one with details, or ids the replica did not know */
-    COMMAND_DEREGISTER,
-    COMMAND_MAINTENANCE,
-    COMMAND_EXPIRE,      /* the leader's own: leases due until a moment lapse or are reaped */
-    COMMAND_KEEP_EVENTS, /* the leader's own: how many events are kept */
+#define X(kind, number, level, what) kind = (number),
+    COMMAND_MAP(X)
+#undef X
 };
+/* The level from which a kind may be used; 0: this build knows no such kind. */
+uint16_t command_level(uint64_t kind);
 
 /* Names a lease for as long as its id is in the registry: the stamp changes when the slot is given
  * to another id. */
@@ -65,19 +75,25 @@ struct command {
             uint32_t limit;    /* at most so many leases, the earliest due first */
         } expire;
         struct {
-            uint32_t count; /* EVENTS_KEPT_MIN..EVENTS_KEPT_MAX */
+            uint32_t count; /* within the limits of the level */
         } keep_events;
+        struct {
+            uint64_t most; /* above the bound so far */
+        } state_bytes;
     };
 };
 
 struct result {
-    enum status status; /* ST_OK, ST_NOT_FOUND, ST_CONFLICT, or ST_BUSY when the table is full */
-    uint64_t index;     /* of the entry that it was applied in */
+    /* ST_OK, ST_NOT_FOUND, ST_CONFLICT; ST_FULL: no room in the table, or in the state;
+     * ST_TOO_LARGE: above a limit of the level (from the decoder). */
+    enum status status;
+    uint64_t index; /* of the entry that it was applied in */
     uint64_t incarnation;
     uint32_t ttl_ms;
     bool created;     /* register: the id was not there before */
     uint32_t renewed; /* heartbeats */
     uint32_t expired; /* expire: leases that lapsed and instances that were reaped */
+    uint32_t lapsed;  /* of those, the former */
     /* Positions in the command whose lease or id was not there. Caller frees with free(). */
     uint32_t *missed;
     uint32_t missed_count;

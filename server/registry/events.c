@@ -3,6 +3,10 @@
 #include "server/base/mem.h"
 #include "server/registry/internal.h"
 #include "server/registry/mix.h"
+#include "server/registry/size.h"
+
+/* Of the bound on the state, so that events cannot take the room of instances. */
+#define STATE_SHARE 8
 
 static uint64_t event_hash(const struct event *e)
 {
@@ -13,9 +17,10 @@ static uint64_t event_hash(const struct event *e)
     return mix64(h ^ record_hash(e->record));
 }
 
-static size_t event_bytes(const struct event *e)
+/* Decides which events are dropped, so no size of a struct may be in it. */
+static size_t event_bytes(const struct registry *r, const struct event *e)
 {
-    return sizeof *e + record_size(e->record);
+    return r->work.limits.event_bytes_fixed + record_text_bytes(e->record);
 }
 
 static struct event_ring *ring_of(const struct registry *r)
@@ -35,15 +40,18 @@ static void drop_oldest(struct registry *r)
     struct event *e = at(r, r->work.events_first);
     atomic_store_explicit(&ring->slots[e->sequence % ring->capacity], NULL, memory_order_relaxed);
     r->events_sum -= event_hash(e);
-    r->events_bytes -= event_bytes(e);
+    r->events_bytes -= event_bytes(r, e);
+    r->events_size -= size_event(e);
     r->work.events_first++;
-    registry_record_unref(r, e->record);
-    registry_retire_as(r, e, RETIRED_EVENT);
+    retire_memory(r, e, RETIRED_EVENT, retire_must_keep_index(r, e->index));
+    retire_record(r, e->record);
 }
 
-static size_t bytes_max(const struct registry *r)
+static uint64_t bytes_max(const struct registry *r)
 {
-    return (size_t)r->work.events_kept * EVENT_BYTES_MEAN;
+    uint64_t most = (uint64_t)r->work.events_kept * r->work.limits.event_bytes_mean;
+    uint64_t share = r->work.state_bytes_max / STATE_SHARE;
+    return share > 0 && share < most ? share : most;
 }
 
 /* Takes the event, whose sequence follows the last. */
@@ -51,13 +59,14 @@ static void append(struct registry *r, struct event *e)
 {
     r->work.events_last = e->sequence;
     struct event_ring *ring = ring_of(r);
-    while (
-        e->sequence - r->work.events_first >= ring->capacity ||
-        (r->events_bytes + event_bytes(e) > bytes_max(r) && r->work.events_first < e->sequence)) {
+    while (e->sequence - r->work.events_first >= ring->capacity ||
+           (r->events_bytes + event_bytes(r, e) > bytes_max(r) &&
+            r->work.events_first < e->sequence)) {
         drop_oldest(r);
     }
     r->events_sum += event_hash(e);
-    r->events_bytes += event_bytes(e);
+    r->events_bytes += event_bytes(r, e);
+    r->events_size += size_event(e);
     /* Readers find it only through a view, which is published with release. */
     atomic_store_explicit(&ring->slots[e->sequence % ring->capacity], e, memory_order_release);
 }
@@ -75,13 +84,31 @@ void events_add(struct registry *r, enum event_type type, struct record *record)
         .record = record,
     };
     append(r, e);
+    /* A renewal or deregistration is taken also where the state is full: history makes room. */
+    while (!registry_has_room(r, 0) && r->work.events_first < r->work.events_last) {
+        drop_oldest(r);
+    }
 }
 
-void events_restore(struct registry *r, const struct event *event)
+bool events_restore(struct registry *r, const struct event *event)
 {
+    uint64_t kept = event->sequence - r->work.events_first;
+    if (kept >= r->work.events_kept ||
+        (kept > 0 && r->events_bytes + event_bytes(r, event) > bytes_max(r))) {
+        return false;
+    }
     struct event *e = mem_alloc(sizeof *e);
     *e = *event;
     append(r, e);
+    return true;
+}
+
+void events_trim(struct registry *r)
+{
+    while (r->work.events_last + 1 - r->work.events_first > r->work.events_kept ||
+           (r->events_bytes > bytes_max(r) && r->work.events_first < r->work.events_last)) {
+        drop_oldest(r);
+    }
 }
 
 void events_keep(struct registry *r, uint32_t count)
@@ -92,16 +119,13 @@ void events_keep(struct registry *r, uint32_t count)
     }
     struct event_ring *ring = mem_zalloc(1, sizeof *ring + count * sizeof ring->slots[0]);
     ring->capacity = r->work.events_kept = count;
-    while (r->work.events_last + 1 - r->work.events_first > count ||
-           (r->events_bytes > bytes_max(r) && r->work.events_first < r->work.events_last)) {
-        drop_oldest(r);
-    }
+    events_trim(r);
     for (uint64_t i = r->work.events_first; i <= r->work.events_last; i++) {
         atomic_store_explicit(&ring->slots[i % count], at(r, i), memory_order_relaxed);
     }
     r->work.events = ring;
     if (old != NULL) {
-        registry_retire(r, old); /* readers of older views look there */
+        retire_memory(r, old, RETIRED_PLAIN, false); /* readers of older views look there */
     }
 }
 

@@ -18,7 +18,6 @@
 
 #define NONE          UINT32_MAX
 #define NEVER         UINT64_MAX
-#define INSTANCES_MAX (1u << 24)
 #define LEASES_BLOCK  4096u
 #define LEASE_BLOCKS  (INSTANCES_MAX / LEASES_BLOCK)
 #define WHEEL_BUCKETS 8192u
@@ -63,26 +62,36 @@ struct event_ring {
 /* What the lowest bits of a retired address say of it. */
 enum retired_kind { RETIRED_PLAIN, RETIRED_SERVICE, RETIRED_EVENT, RETIRED_KINDS };
 
+struct retired {
+    void **memory;
+    size_t count, capacity;
+};
+
 struct registry {
     struct registry_options options;
     struct ptree_kind services_kind, records_kind, tallies_kind;
-    struct cds_lfht *by_id;
-    size_t buckets; /* of by_id, once it has grown */
+    struct cds_lfht *by_id; /* NULL while a snapshot is being restored */
+    size_t buckets;         /* of by_id, once it has grown */
     struct leases leases;
-    struct view work;       /* what the next view will say */
-    struct view *view;      /* published */
-    uint64_t instances_sum; /* of the hashes of all instances, wraps around */
-    uint64_t services_sum;  /* of the hashes of names and indexes of all services */
-    uint64_t events_sum;    /* likewise of the events kept */
-    size_t events_bytes;    /* of the events kept */
-    uint32_t entry_events;  /* made in this entry */
-    uint64_t incarnation;   /* of the command being applied */
-    char **touched;         /* names of services */
+    struct view work;        /* what the next view will say */
+    struct view *view;       /* published */
+    uint64_t instances_sum;  /* of the hashes of all instances, wraps around */
+    uint64_t services_sum;   /* of the hashes of names and indexes of all services */
+    uint64_t events_sum;     /* likewise of the events kept */
+    size_t events_bytes;     /* of the events kept, as it decides which are dropped */
+    uint64_t instances_size; /* in a snapshot: size.h */
+    uint64_t services_size;
+    uint64_t events_size;
+    uint32_t entry_events; /* made in this entry */
+    uint64_t incarnation;  /* of the command being applied */
+    char **touched;        /* names of services */
     size_t touched_count, touched_capacity;
-    void **retired;
-    size_t retired_count, retired_capacity;
-    unsigned holds; /* snapshots out */
+    struct retired retired;                    /* waits for readers */
+    struct retired kept;                       /* waits for snapshots */
+    struct registry_snapshot *snapshots;       /* held; the newest first */
+    uint64_t snapshots_epoch, snapshots_index; /* nothing made from there on is in any of them */
     bool in_entry;
+    struct restore *restore; /* NULL once it is complete */
 };
 
 /* Stands for all that liburcu orders between the writer, the readers and what frees: see
@@ -91,21 +100,42 @@ extern char registry_readers;
 
 /* registry.c */
 struct instance *registry_find(const struct registry *r, const char *id, size_t len);
-void registry_retire(struct registry *r, void *memory);
-void registry_retire_as(struct registry *r, void *memory, enum retired_kind kind);
-void registry_record_unref(struct registry *r, struct record *record);
 /* Puts an instance into the tables; its record's slot, stamp and all else is set. */
 void registry_insert(struct registry *r, struct record *record, uint64_t renewed_ms,
                      uint64_t deadline_ms);
+/* The part of it that concerns the lease and the hash of the state; returns the instance made. */
+struct instance *registry_lease_out(struct registry *r, struct record *record, uint64_t renewed_ms,
+                                    uint64_t deadline_ms);
 void registry_remove(struct registry *r, struct instance *instance);
 /* Puts another record (whose reference it takes) in place of the instance's. */
 void registry_replace(struct registry *r, struct instance *instance, struct record *record);
 /* Raises r->buckets to one an instance; it never falls. True when by_id has to grow to it. */
 bool registry_raise_buckets(struct registry *r);
+/* The table by id of all instances that have a lease, and none. */
+void registry_make_table(struct registry *r);
+void registry_drop_table(struct registry *r);
 uint64_t registry_lease_hash(const struct lease *lease);
+/* Whether so much more, and an event of it, may come to the state. */
+bool registry_has_room(const struct registry *r, uint64_t bytes);
 /* Changes deadline and renewal time of a lease in the hash as well. */
-void registry_set_lease(struct registry *r, struct lease *lease, uint64_t renewed_ms,
+void registry_set_lease(struct registry *r, uint32_t slot, uint64_t renewed_ms,
                         uint64_t deadline_ms);
+
+/* retire.c */
+/* Frees `memory` when no reader can see it any more, and with `keep` no snapshot either. */
+void retire_memory(struct registry *r, void *memory, enum retired_kind kind, bool keep);
+/* Whether a snapshot may hold what was made in this epoch, or in the entry of this index. */
+bool retire_must_keep_epoch(const struct registry *r, uint64_t epoch);
+bool retire_must_keep_index(const struct registry *r, uint64_t index);
+/* One reference less. */
+void retire_record(struct registry *r, struct record *record);
+/* Hands over what was retired so far. */
+void retire_give(struct registry *r);
+/* Frees it: no reader is left. */
+void retire_done(struct registry *r);
+
+/* snapshot.c: the lease is about to change. */
+void snapshot_save_lease(struct registry *r, uint32_t slot);
 
 /* apply.c */
 void apply_command(struct registry *r, const struct command *command, struct result *ret_result);
@@ -116,13 +146,25 @@ void services_remove(struct registry *r, struct record *record);
 void services_replace(struct registry *r, struct record *old, struct record *new);
 void services_set_index(struct registry *r, struct service_view *service, uint64_t index);
 void services_free_view(struct service_view *view);
+/* For restore.c: a service without instances and index, that is in no tree yet; one more instance
+ * in its counts and tallies; its index, and with it its part of the hash. */
+struct service_view *services_make_view(struct registry *r, const char *name);
+void services_count(struct registry *r, struct service_view *service, const struct record *record);
+void services_first_index(struct registry *r, struct service_view *service, uint64_t index);
+
+/* restore.c: forgets what was restored of services, after a call for each if it is wanted. */
+void restore_free(struct registry *r,
+                  void (*free_service)(struct registry *, struct service_view *));
 
 /* events.c */
 void events_add(struct registry *r, enum event_type type, struct record *record);
-void events_restore(struct registry *r, const struct event *event);
+/* False, and nothing is taken, when it could not have been kept beside the others. */
+bool events_restore(struct registry *r, const struct event *event);
 void events_clear(struct registry *r);
 /* How many are kept from now on. */
 void events_keep(struct registry *r, uint32_t count);
+/* Drops what is more than may be kept now. */
+void events_trim(struct registry *r);
 void events_free(struct event *event);
 
 /* leases.c */

@@ -12,6 +12,9 @@ static_assert(6 * (NAME_BYTES_MAX + 1) + 2 * (NOTE_BYTES_MAX + 1) + TAGS_MAX * (
                   UINT16_MAX,
               "16-bit offsets reach all of a record");
 
+/* Texts that every record has once: id, name, type, host, zone, note, reason. */
+#define SINGLE_TEXTS 7u
+
 static const char *const health_names[] = {"passing", "warning", "critical", "maintenance"};
 
 const char *health_name(enum health health)
@@ -86,7 +89,7 @@ static uint16_t lay(struct layout *l, struct slice text)
 static size_t text_size(const struct registration *g, size_t note_len, size_t reason_len)
 {
     size_t size = g->id.len + g->name.len + g->type.len + g->host.len + g->zone.len + note_len +
-                  reason_len + 7;
+                  reason_len + SINGLE_TEXTS;
     for (uint32_t i = 0; i < g->tags_count; i++) {
         size += g->tags[i].len + 1;
     }
@@ -96,7 +99,7 @@ static size_t text_size(const struct registration *g, size_t note_len, size_t re
     return size;
 }
 
-static struct record *build(const struct registration *g, struct slice note, struct slice reason)
+struct record *record_build(const struct registration *g, struct slice note, struct slice reason)
 {
     size_t size = text_size(g, note.len, reason.len);
     CHECK(size <= UINT16_MAX);
@@ -135,7 +138,7 @@ static struct record *build(const struct registration *g, struct slice note, str
 struct record *record_create(const struct registration *registration)
 {
     struct slice empty = {.data = "", .len = 0};
-    return build(registration, empty, empty);
+    return record_build(registration, empty, empty);
 }
 
 static struct slice slice_of(const char *text)
@@ -180,8 +183,8 @@ struct record *record_copy(const struct record *r, const struct slice *note,
     } else {
         struct registration g;
         record_registration(r, &g);
-        copy = build(&g, note != NULL ? *note : slice_of(record_note(r)),
-                     reason != NULL ? *reason : slice_of(record_reason(r)));
+        copy = record_build(&g, note != NULL ? *note : slice_of(record_note(r)),
+                            reason != NULL ? *reason : slice_of(record_reason(r)));
         copy->incarnation = r->incarnation;
         copy->index = r->index;
         copy->registered_ms = r->registered_ms;
@@ -240,4 +243,10 @@ uint64_t record_hash(const struct record *r)
 size_t record_size(const struct record *r)
 {
     return sizeof *r + r->text_len;
+}
+
+size_t record_text_bytes(const struct record *r)
+{
+    size_t ends = SINGLE_TEXTS + r->tags_count + 2u * r->metadata_count;
+    return r->text_len - ends;
 }

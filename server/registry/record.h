@@ -126,6 +126,9 @@ const char *record_metadata_value(const struct record *r, const char *key);
 /* A new record with one reference from a registration that obeys the limits; the fields outside
  * of it (incarnation, index, times, states, note, reason) are zero or empty. */
 struct record *record_create(const struct registration *registration);
+/* The same with a note and a reason. */
+struct record *record_build(const struct registration *registration, struct slice note,
+                            struct slice reason);
 /* A copy with one reference and another note and reason (either may be NULL: as before). */
 struct record *record_copy(const struct record *r, const struct slice *note,
                            const struct slice *reason);
@@ -135,6 +138,8 @@ bool record_same_content(const struct record *r, const struct registration *regi
 uint64_t record_hash(const struct record *r);
 /* Bytes it takes in memory. */
 size_t record_size(const struct record *r);
+/* Bytes of all its texts, whatever this build adds to them: decides how many events are kept. */
+size_t record_text_bytes(const struct record *r);
 /* Fills a registration that borrows from the record. */
 void record_registration(const struct record *r, struct registration *ret_registration);
 

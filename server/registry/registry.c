@@ -7,14 +7,9 @@
 #include "server/base/mem.h"
 #include "server/registry/internal.h"
 #include "server/registry/mix.h"
+#include "server/registry/size.h"
 
 #define TABLE_BUCKETS_MIN 1024
-#define RETIRED_MASK      3u
-
-static_assert(RETIRED_KINDS <= RETIRED_MASK, "what malloc gives is aligned well enough");
-
-char registry_readers;
-
 static const char *record_key(const void *value)
 {
     return record_id(value);
@@ -30,9 +25,10 @@ static const char *tally_key(const void *value)
     return ((const struct tally *)value)->text;
 }
 
-static void retire_node(void *ctx, void *memory)
+static void retire_node(void *ctx, void *memory, uint64_t epoch)
 {
-    registry_retire(ctx, memory);
+    struct registry *r = ctx;
+    retire_memory(r, memory, RETIRED_PLAIN, retire_must_keep_epoch(r, epoch));
 }
 
 static struct ptree_kind kind_of(struct registry *r, const char *(*key)(const void *))
@@ -40,11 +36,22 @@ static struct ptree_kind kind_of(struct registry *r, const char *(*key)(const vo
     return (struct ptree_kind){.key = key, .retire = retire_node, .ctx = r};
 }
 
+static struct cds_lfht *create_table(size_t buckets)
+{
+    /* We let it grow ourselves. By itself it would grow by the longest chain that it meets: to
+     * gigabytes, with luck so bad as hundreds of thousands of ids have by nature; or, counting,
+     * only when chains are eight long. */
+    struct cds_lfht *table = cds_lfht_new(buckets, TABLE_BUCKETS_MIN, 0, 0, NULL);
+    CHECK(table != NULL);
+    return table;
+}
+
 static struct view *view_copy(const struct registry *r)
 {
     struct view *view = mem_alloc(sizeof *view);
     *view = r->work;
     view->hash = registry_hash(r);
+    view->state_bytes = registry_state_bytes(r);
     return view;
 }
 
@@ -55,16 +62,14 @@ struct registry *registry_create(const struct registry_options *options)
     r->services_kind = kind_of(r, service_key);
     r->records_kind = kind_of(r, record_key);
     r->tallies_kind = kind_of(r, tally_key);
-    /* We let it grow ourselves. By itself it would grow by the longest chain that it meets: to
-     * gigabytes, with luck so bad as hundreds of thousands of ids have by nature; or, counting,
-     * only when chains are eight long. */
-    r->by_id = cds_lfht_new(TABLE_BUCKETS_MIN, TABLE_BUCKETS_MIN, 0, 0, NULL);
-    CHECK(r->by_id != NULL);
+    r->by_id = create_table(TABLE_BUCKETS_MIN);
     r->buckets = TABLE_BUCKETS_MIN;
     leases_init(&r->leases);
     r->work.registry = r;
     r->work.events_first = 1;
-    events_keep(r, EVENTS_KEPT_DEFAULT);
+    r->work.level = LEVEL_MIN;
+    r->work.limits = *level_limits(LEVEL_MIN);
+    events_keep(r, r->work.limits.events_kept_first);
     r->view = view_copy(r);
     return r;
 }
@@ -77,110 +82,67 @@ static void forget_touched(struct registry *r)
     r->touched_count = 0;
 }
 
+static void destroy_instances(struct registry *r)
+{
+    rcu_read_lock();
+    for (uint32_t slot = 0; slot < r->leases.slots; slot++) {
+        struct instance *instance = leases_at(&r->leases, slot)->instance;
+        if (instance != NULL) {
+            if (r->by_id != NULL) {
+                (void)cds_lfht_del(r->by_id, &instance->node);
+            }
+            retire_record(r, instance->record);
+            retire_memory(r, instance, RETIRED_PLAIN, false);
+        }
+    }
+    rcu_read_unlock();
+}
+
+static void destroy_tallies(struct registry *r, struct ptree *tallies)
+{
+    struct ptree_iterator it;
+    ptree_iterate(&it, tallies, 0);
+    for (struct tally *tally; (tally = ptree_next(&it)) != NULL;) {
+        retire_memory(r, tally, RETIRED_PLAIN, false);
+    }
+    ptree_clear(tallies, &r->tallies_kind);
+}
+
+static void destroy_service(struct registry *r, struct service_view *service)
+{
+    destroy_tallies(r, &service->tags);
+    destroy_tallies(r, &service->types);
+    ptree_clear(&service->instances, &r->records_kind);
+    retire_memory(r, service, RETIRED_SERVICE, false);
+}
+
 void registry_destroy(struct registry *r)
 {
     if (r == NULL) {
         return;
     }
-    struct ptree_iterator it;
-    r->holds = 0;
-    rcu_read_lock();
-    for (uint32_t slot = 0; slot < r->leases.slots; slot++) {
-        struct instance *instance = leases_at(&r->leases, slot)->instance;
-        if (instance != NULL) {
-            (void)cds_lfht_del(r->by_id, &instance->node);
-            registry_record_unref(r, instance->record);
-            registry_retire(r, instance);
-        }
-    }
-    rcu_read_unlock();
+    CHECK(r->snapshots == NULL);
+    destroy_instances(r);
     events_clear(r);
-    registry_retire(r, (void *)(uintptr_t)r->work.events);
-    ptree_iterate(&it, &r->work.services, 0);
-    for (struct service_view *s; (s = ptree_next(&it)) != NULL;) {
-        struct ptree_iterator tallies;
-        struct tally *tally;
-        for (ptree_iterate(&tallies, &s->tags, 0); (tally = ptree_next(&tallies)) != NULL;) {
-            registry_retire(r, tally);
+    retire_memory(r, (void *)(uintptr_t)r->work.events, RETIRED_PLAIN, false);
+    if (r->restore != NULL) {
+        restore_free(r, destroy_service);
+    } else {
+        struct ptree_iterator it;
+        ptree_iterate(&it, &r->work.services, 0);
+        for (struct service_view *service; (service = ptree_next(&it)) != NULL;) {
+            destroy_service(r, service);
         }
-        for (ptree_iterate(&tallies, &s->types, 0); (tally = ptree_next(&tallies)) != NULL;) {
-            registry_retire(r, tally);
-        }
-        ptree_clear(&s->instances, &r->records_kind);
-        ptree_clear(&s->tags, &r->tallies_kind);
-        ptree_clear(&s->types, &r->tallies_kind);
-        registry_retire_as(r, s, RETIRED_SERVICE);
     }
     ptree_clear(&r->work.services, &r->services_kind);
     ptree_clear(&r->work.instances, &r->records_kind);
-    registry_free_retired(r->retired, r->retired_count);
-    CHECK(cds_lfht_destroy(r->by_id, NULL) == 0);
+    retire_done(r);
+    registry_drop_table(r);
     leases_done(&r->leases);
     forget_touched(r);
     free(r->touched);
     free(r->view);
     free(r);
-}
-
-/* --- memory that readers may still see --- */
-
-void registry_free_retired(void **memory, size_t count)
-{
-    TSAN_ACQUIRE(&registry_readers);
-    for (size_t i = 0; i < count; i++) {
-        uintptr_t address = (uintptr_t)memory[i];
-        void *object = (void *)(address & ~(uintptr_t)RETIRED_MASK);
-        switch ((enum retired_kind)(address & RETIRED_MASK)) {
-        case RETIRED_SERVICE:
-            services_free_view(object);
-            break;
-        case RETIRED_EVENT:
-            events_free(object);
-            break;
-        case RETIRED_PLAIN:
-        case RETIRED_KINDS:
-            free(object);
-            break;
-        }
-    }
-    free(memory);
-}
-
-void registry_retire(struct registry *r, void *memory)
-{
-    if (r->retired_count == r->retired_capacity) {
-        r->retired_capacity = r->retired_capacity > 0 ? r->retired_capacity * 2 : 64;
-        r->retired = mem_realloc(r->retired, r->retired_capacity * sizeof *r->retired);
-    }
-    r->retired[r->retired_count++] = memory;
-}
-
-void registry_retire_as(struct registry *r, void *memory, enum retired_kind kind)
-{
-    registry_retire(r, (void *)((uintptr_t)memory | (uintptr_t)kind));
-}
-
-static void give_retired(struct registry *r)
-{
-    if (r->retired_count == 0 || r->holds > 0) {
-        return;
-    }
-    TSAN_RELEASE(&registry_readers);
-    if (r->options.retire != NULL) {
-        r->options.retire(r->options.ctx, r->retired, r->retired_count);
-    } else {
-        registry_free_retired(r->retired, r->retired_count);
-    }
-    r->retired = NULL;
-    r->retired_count = r->retired_capacity = 0;
-}
-
-void registry_record_unref(struct registry *r, struct record *record)
-{
-    CHECK(record->references > 0);
-    if (--record->references == 0) {
-        registry_retire(r, record);
-    }
 }
 
 /* --- the tables --- */
@@ -226,21 +188,40 @@ static uint64_t record_in_place_hash(const struct record *record)
     return mix64(record_hash(record) ^ record->slot);
 }
 
-void registry_set_lease(struct registry *r, struct lease *lease, uint64_t renewed_ms,
-                        uint64_t deadline_ms)
+static uint64_t lease_size(const struct lease *lease)
 {
-    r->instances_sum -= registry_lease_hash(lease);
-    atomic_store_explicit(&lease->renewed_ms, renewed_ms, memory_order_relaxed);
-    atomic_store_explicit(&lease->deadline_ms, deadline_ms, memory_order_relaxed);
-    r->instances_sum += registry_lease_hash(lease);
+    return size_lease(atomic_load_explicit(&lease->renewed_ms, memory_order_relaxed),
+                      atomic_load_explicit(&lease->deadline_ms, memory_order_relaxed));
 }
 
-void registry_insert(struct registry *r, struct record *record, uint64_t renewed_ms,
-                     uint64_t deadline_ms)
+/* Whoever sees one of the new values sees what was saved of the old ones: snapshot.c. */
+static void write_lease(struct registry *r, uint32_t slot, uint64_t renewed_ms,
+                        uint64_t deadline_ms)
+{
+    struct lease *lease = leases_at(&r->leases, slot);
+    if (r->snapshots != NULL) {
+        snapshot_save_lease(r, slot);
+    }
+    atomic_store_explicit(&lease->renewed_ms, renewed_ms, memory_order_release);
+    atomic_store_explicit(&lease->deadline_ms, deadline_ms, memory_order_release);
+}
+
+void registry_set_lease(struct registry *r, uint32_t slot, uint64_t renewed_ms,
+                        uint64_t deadline_ms)
+{
+    const struct lease *lease = leases_at(&r->leases, slot);
+    r->instances_sum -= registry_lease_hash(lease);
+    r->instances_size -= lease_size(lease);
+    write_lease(r, slot, renewed_ms, deadline_ms);
+    r->instances_sum += registry_lease_hash(lease);
+    r->instances_size += lease_size(lease);
+}
+
+struct instance *registry_lease_out(struct registry *r, struct record *record, uint64_t renewed_ms,
+                                    uint64_t deadline_ms)
 {
     struct instance *instance = mem_alloc(sizeof *instance);
     struct lease *lease = leases_at(&r->leases, record->slot);
-    const char *id = record_id(record);
     *instance = (struct instance){.record = record};
     cds_lfht_node_init(&instance->node);
     lease->instance = instance;
@@ -248,30 +229,39 @@ void registry_insert(struct registry *r, struct record *record, uint64_t renewed
     lease->ttl_ms = record->ttl_ms;
     lease->lapsed = record->lapsed;
     lease->bucket = WHEEL_BUCKETS;
-    atomic_store_explicit(&lease->renewed_ms, renewed_ms, memory_order_relaxed);
-    atomic_store_explicit(&lease->deadline_ms, deadline_ms, memory_order_relaxed);
+    write_lease(r, record->slot, renewed_ms, deadline_ms);
     leases_link(&r->leases, record->slot);
+    r->instances_sum += record_in_place_hash(record) + registry_lease_hash(lease);
+    r->instances_size += size_instance(record) + lease_size(lease);
+    return instance;
+}
+
+void registry_insert(struct registry *r, struct record *record, uint64_t renewed_ms,
+                     uint64_t deadline_ms)
+{
+    const char *id = record_id(record);
+    struct instance *instance = registry_lease_out(r, record, renewed_ms, deadline_ms);
     TSAN_RELEASE(&registry_readers);
     cds_lfht_add(r->by_id, id_hash(id, strlen(id)), &instance->node);
     void *replaced = ptree_put(&r->work.instances, &r->records_kind, record);
     CHECK(replaced == NULL);
     services_add(r, record);
     r->work.changed_index = r->work.index;
-    r->instances_sum += record_in_place_hash(record) + registry_lease_hash(lease);
 }
 
 void registry_remove(struct registry *r, struct instance *instance)
 {
     struct record *record = instance->record;
-    r->instances_sum -=
-        record_in_place_hash(record) + registry_lease_hash(leases_at(&r->leases, record->slot));
+    const struct lease *lease = leases_at(&r->leases, record->slot);
+    r->instances_sum -= record_in_place_hash(record) + registry_lease_hash(lease);
+    r->instances_size -= size_instance(record) + lease_size(lease);
     CHECK(cds_lfht_del(r->by_id, &instance->node) == 0);
     ptree_remove(&r->work.instances, &r->records_kind, record_id(record));
     services_remove(r, record);
     leases_free_slot(&r->leases, record->slot);
     r->work.changed_index = r->work.index;
-    registry_record_unref(r, record);
-    registry_retire(r, instance);
+    retire_record(r, record);
+    retire_memory(r, instance, RETIRED_PLAIN, false); /* snapshots do not look there */
 }
 
 void registry_replace(struct registry *r, struct instance *instance, struct record *record)
@@ -282,6 +272,7 @@ void registry_replace(struct registry *r, struct instance *instance, struct reco
     record->stamp = old->stamp;
     record->index = r->work.index;
     r->instances_sum += record_in_place_hash(record) - record_in_place_hash(old);
+    r->instances_size += size_instance(record) - size_instance(old);
     ptree_put(&r->work.instances, &r->records_kind, record);
     services_replace(r, old, record);
     lease->lapsed = record->lapsed;
@@ -289,7 +280,7 @@ void registry_replace(struct registry *r, struct instance *instance, struct reco
     r->work.changed_index = r->work.index;
     TSAN_RELEASE(&registry_readers);
     rcu_assign_pointer(instance->record, record);
-    registry_record_unref(r, old);
+    retire_record(r, old);
 }
 
 /* --- entries --- */
@@ -318,6 +309,7 @@ void registry_apply(struct registry *r, uint32_t position, const struct command 
     struct result *result = ret_result != NULL ? ret_result : &ignored;
     CHECK(r->in_entry);
     CHECK(position < 1u << INCARNATION_POSITION_BITS);
+    CHECK(command_level(command->kind) > 0 && command_level(command->kind) <= r->work.level);
     r->incarnation = r->work.index << INCARNATION_POSITION_BITS | position;
     *result = (struct result){.status = ST_OK, .index = r->work.index};
     rcu_read_lock();
@@ -345,6 +337,30 @@ bool registry_raise_buckets(struct registry *r)
     return true;
 }
 
+void registry_make_table(struct registry *r)
+{
+    struct ptree_iterator it;
+    CHECK(r->by_id == NULL);
+    r->buckets = TABLE_BUCKETS_MIN;
+    (void)registry_raise_buckets(r);
+    r->by_id = create_table(r->buckets);
+    ptree_iterate(&it, &r->work.instances, 0);
+    /* Nobody else sees the table: there is nothing for a critical section to protect. */
+    for (const struct record *record; (record = ptree_next(&it)) != NULL;) {
+        const char *id = record_id(record);
+        struct instance *instance = leases_at(&r->leases, record->slot)->instance;
+        cds_lfht_add(r->by_id, id_hash(id, strlen(id)), &instance->node);
+    }
+}
+
+void registry_drop_table(struct registry *r)
+{
+    if (r->by_id != NULL) {
+        CHECK(cds_lfht_destroy(r->by_id, NULL) == 0);
+        r->by_id = NULL;
+    }
+}
+
 void registry_end(struct registry *r)
 {
     CHECK(r->in_entry);
@@ -359,17 +375,39 @@ void registry_end(struct registry *r)
     }
 }
 
+void registry_set_level(struct registry *r, uint16_t level)
+{
+    const struct registry_limits *limits = level_limits(level);
+    CHECK(r->in_entry && level >= r->work.level);
+    CHECK(limits != NULL && limits_are_possible(limits));
+    r->work.level = level;
+    r->work.limits = *limits;
+    uint32_t kept = r->work.events_kept;
+    kept = kept < limits->events_kept_min ? limits->events_kept_min : kept;
+    events_keep(r, kept > limits->events_kept_max ? limits->events_kept_max : kept);
+}
+
+uint16_t registry_level(const struct registry *r)
+{
+    return r->work.level;
+}
+
+const struct registry_limits *registry_limits(const struct registry *r)
+{
+    return &r->work.limits;
+}
+
 void registry_publish(struct registry *r)
 {
     CHECK(!r->in_entry);
     struct view *view = view_copy(r);
-    registry_retire(r, r->view);
+    retire_memory(r, r->view, RETIRED_PLAIN, false);
     TSAN_RELEASE(&registry_readers);
     rcu_assign_pointer(r->view, view);
     ptree_publish(&r->services_kind);
     ptree_publish(&r->records_kind);
     ptree_publish(&r->tallies_kind);
-    give_retired(r);
+    retire_give(r);
 }
 
 struct touched registry_touched(const struct registry *r)
@@ -377,9 +415,13 @@ struct touched registry_touched(const struct registry *r)
     return (struct touched){.services = (const char *const *)r->touched, .count = r->touched_count};
 }
 
-uint32_t registry_due(struct registry *r, uint64_t now_ms)
+uint32_t registry_due(struct registry *r, uint64_t now_ms, uint32_t *ret_living)
 {
     leases_collect_due(&r->leases, now_ms);
+    *ret_living = 0;
+    for (uint32_t i = 0; i < r->leases.due_count; i++) {
+        *ret_living += !leases_at(&r->leases, r->leases.due[i])->lapsed;
+    }
     return r->leases.due_count;
 }
 
@@ -391,6 +433,22 @@ uint32_t registry_count(const struct registry *r)
 uint32_t registry_events_kept(const struct registry *r)
 {
     return r->work.events_kept;
+}
+
+uint64_t registry_state_bytes(const struct registry *r)
+{
+    return size_head(&r->work) + r->instances_size + r->services_size + r->events_size;
+}
+
+uint64_t registry_state_bytes_max(const struct registry *r)
+{
+    return r->work.state_bytes_max;
+}
+
+bool registry_has_room(const struct registry *r, uint64_t bytes)
+{
+    uint64_t most = r->work.state_bytes_max;
+    return most == 0 || registry_state_bytes(r) + bytes <= most;
 }
 
 uint64_t registry_index(const struct registry *r)
@@ -415,5 +473,11 @@ uint64_t registry_hash(const struct registry *r)
     h = mix64(h ^ r->work.services_index);
     h = mix64(h ^ r->work.extinct_index);
     h = mix64(h ^ r->work.events_last);
-    return mix64(h ^ r->work.events_kept);
+    h = mix64(h ^ r->work.events_kept);
+    h = mix64(h ^ r->work.level);
+    if (r->work.level >= LEVEL_STATE_BYTES) {
+        h = mix64(h ^ registry_state_bytes(r));
+        h = mix64(h ^ r->work.state_bytes_max);
+    }
+    return mix64(h ^ limits_hash(&r->work.limits));
 }

@@ -13,9 +13,11 @@
 #include <stdint.h>
 
 #include "server/registry/command.h"
+#include "server/registry/level.h"
 #include "server/registry/record.h"
 
 struct registry;
+struct view;
 
 struct registry_options {
     /* Takes what readers may still reach, after each entry: `memory` itself and each of its items
@@ -48,8 +50,15 @@ void registry_begin(struct registry *registry, uint64_t index, const struct stam
 void registry_apply(struct registry *registry, uint32_t position, const struct command *command,
                     struct result *ret_result);
 void registry_end(struct registry *registry);
+/* Within an entry, before its commands: the replicated level rises, or stays. A new registry has
+ * LEVEL_MIN. This build must speak it (level_limits). */
+void registry_set_level(struct registry *registry, uint16_t level);
+uint16_t registry_level(const struct registry *registry);
+const struct registry_limits *registry_limits(const struct registry *registry);
 /* Lets readers see what the entries ended so far have changed. */
 void registry_publish(struct registry *registry);
+/* The view last published, for the owner. Readers: view_lock() of view.h. */
+const struct view *registry_view(const struct registry *registry);
 
 /* What that has changed for watchers: names of services touched, valid until the next
  * registry_begin. */
@@ -59,10 +68,14 @@ struct touched {
 };
 struct touched registry_touched(const struct registry *registry);
 
-/* Leases due at `now_ms`, of all that there are. Looks, changes nothing that is replicated. */
-uint32_t registry_due(struct registry *registry, uint64_t now_ms);
+/* Leases due at `now_ms`, of all that there are; *ret_living: how many of them would lapse, and not
+ * be reaped. Looks, changes nothing that is replicated. */
+uint32_t registry_due(struct registry *registry, uint64_t now_ms, uint32_t *ret_living);
 uint32_t registry_count(const struct registry *registry);
 /* How many events are kept at most (COMMAND_KEEP_EVENTS). */
+/* Size of the state in bytes, as of a snapshot; and its bound, 0: none yet. */
+uint64_t registry_state_bytes(const struct registry *registry);
+uint64_t registry_state_bytes_max(const struct registry *registry);
 uint32_t registry_events_kept(const struct registry *registry);
 
 /* Log index of the last entry, cluster time, wall clock of the last entry. */

@@ -5,6 +5,7 @@
 #include "server/base/mem.h"
 #include "server/registry/internal.h"
 #include "server/registry/mix.h"
+#include "server/registry/size.h"
 
 static void touch_name(struct registry *r, const char *name)
 {
@@ -18,7 +19,7 @@ static void touch_name(struct registry *r, const char *name)
 static void retire_view(struct registry *r, struct service_view *view)
 {
     /* The mark tells registry_free_retired() that there may be text with it. */
-    registry_retire_as(r, view, RETIRED_SERVICE);
+    retire_memory(r, view, RETIRED_SERVICE, retire_must_keep_epoch(r, view->epoch));
 }
 
 void services_free_view(struct service_view *view)
@@ -32,11 +33,39 @@ static uint64_t service_hash(const struct service_view *service)
     return mix64(mix_bytes(service->name, strlen(service->name)) ^ service->index);
 }
 
-void services_set_index(struct registry *r, struct service_view *service, uint64_t index)
+/* In the hash and the size of the state. */
+static void count_service(struct registry *r, const struct service_view *service)
+{
+    r->services_sum += service_hash(service);
+    r->services_size += size_service(service->name, service->index);
+}
+
+static void uncount_service(struct registry *r, const struct service_view *service)
 {
     r->services_sum -= service_hash(service);
+    r->services_size -= size_service(service->name, service->index);
+}
+
+void services_set_index(struct registry *r, struct service_view *service, uint64_t index)
+{
+    uncount_service(r, service);
     service->index = index;
-    r->services_sum += service_hash(service);
+    count_service(r, service);
+}
+
+struct service_view *services_make_view(struct registry *r, const char *name)
+{
+    struct service_view *service = mem_zalloc(1, sizeof *service + strlen(name) + 1);
+    memcpy(service->name, name, strlen(name) + 1);
+    service->epoch = r->services_kind.epoch;
+    atomic_init(&service->rendered, NULL);
+    return service;
+}
+
+void services_first_index(struct registry *r, struct service_view *service, uint64_t index)
+{
+    service->index = index;
+    count_service(r, service);
 }
 
 /* The service as this entry may still change it, made when it is not there. */
@@ -47,22 +76,17 @@ static struct service_view *touch(struct registry *r, const char *name)
         services_set_index(r, old, r->work.index);
         return old;
     }
-    size_t size = sizeof *old + strlen(name) + 1;
-    struct service_view *copy = mem_zalloc(1, size);
+    struct service_view *copy = services_make_view(r, name);
     if (old != NULL) {
         copy->instances = old->instances;
         copy->tags = old->tags;
         copy->types = old->types;
         memcpy(copy->counts, old->counts, sizeof copy->counts);
-        r->services_sum -= service_hash(old);
+        uncount_service(r, old);
     } else {
         r->work.services_count++;
     }
-    memcpy(copy->name, name, strlen(name) + 1);
-    copy->epoch = r->services_kind.epoch;
-    copy->index = r->work.index;
-    r->services_sum += service_hash(copy);
-    atomic_init(&copy->rendered, NULL);
+    services_first_index(r, copy, r->work.index);
     void *replaced = ptree_put(&r->work.services, &r->services_kind, copy);
     CHECK(replaced == old);
     if (old != NULL) {
@@ -96,7 +120,7 @@ static void tally_change(struct registry *r, struct ptree *tallies, const char *
         r->work.services_index = r->work.index;
     }
     if (old != NULL) {
-        registry_retire(r, old);
+        retire_memory(r, old, RETIRED_PLAIN, false); /* no snapshot looks at it */
     }
 }
 
@@ -117,6 +141,12 @@ static void count(struct registry *r, struct service_view *service, const struct
     enum health health = record_health(record);
     service->counts[health] += (uint32_t)change;
     r->work.counts[health] += (uint32_t)change;
+}
+
+void services_count(struct registry *r, struct service_view *service, const struct record *record)
+{
+    tally_all(r, service, record, 1);
+    count(r, service, record, 1);
 }
 
 void services_add(struct registry *r, struct record *record)
@@ -143,7 +173,7 @@ void services_remove(struct registry *r, struct record *record)
         ptree_clear(&service->tags, &r->tallies_kind);
         ptree_clear(&service->types, &r->tallies_kind);
         r->work.services_count--;
-        r->services_sum -= service_hash(service);
+        uncount_service(r, service);
         r->work.extinct_index = r->work.index;
         retire_view(r, service);
     }

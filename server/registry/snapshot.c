@@ -7,55 +7,130 @@
 #include "server/base/mem.h"
 #include "server/registry/internal.h"
 
-struct lease_copy {
-    uint64_t renewed_ms;
-    uint64_t deadline_ms;
-    uint32_t stamp;
+#define WORD_BITS 64u
+
+/* Leases as they were when the snapshot was taken, of those that have changed since. Only the loop
+ * writes here, and each place once: the values first, then the bit. */
+struct saved_leases {
+    _Atomic uint64_t saved[LEASES_BLOCK / WORD_BITS];
+    struct {
+        uint64_t renewed_ms;
+        uint64_t deadline_ms;
+    } leases[LEASES_BLOCK];
 };
 
 struct registry_snapshot {
     struct registry *registry;
+    struct registry_snapshot *next; /* an older one */
     struct view view;
-    struct lease_copy *leases; /* by slot */
+    uint64_t events_count;
     const struct event **events;
+    uint32_t slots;                         /* leases that there were */
+    _Atomic(struct saved_leases *) saved[]; /* for each block of them; NULL: none has changed */
 };
 
 struct registry_snapshot *registry_snapshot_take(struct registry *r)
 {
-    struct registry_snapshot *s = mem_alloc(sizeof *s);
-    CHECK(!r->in_entry && r->view->index == r->work.index);
+    CHECK(!r->in_entry && r->restore == NULL && r->view->index == r->work.index);
+    uint32_t blocks = r->leases.slots / LEASES_BLOCK;
+    struct registry_snapshot *s = mem_zalloc(1, sizeof *s + blocks * sizeof s->saved[0]);
     s->registry = r;
     s->view = *r->view;
-    s->leases = mem_alloc(r->leases.slots * sizeof *s->leases);
-    for (uint32_t slot = 0; slot < r->leases.slots; slot++) {
-        const struct lease *lease = leases_at(&r->leases, slot);
-        s->leases[slot] = (struct lease_copy){
-            .renewed_ms = atomic_load_explicit(&lease->renewed_ms, memory_order_relaxed),
-            .deadline_ms = atomic_load_explicit(&lease->deadline_ms, memory_order_relaxed),
-            .stamp = lease->stamp,
-        };
-    }
-    uint64_t count = s->view.events_last + 1 - s->view.events_first;
-    s->events = mem_alloc(count * sizeof *s->events);
-    for (uint64_t i = 0; i < count; i++) {
+    s->slots = r->leases.slots;
+    s->events_count = s->view.events_last + 1 - s->view.events_first;
+    s->events = mem_alloc(s->events_count * sizeof *s->events);
+    for (uint64_t i = 0; i < s->events_count; i++) {
         s->events[i] = view_event(&s->view, s->view.events_first + i);
     }
-    r->holds++;
+    s->next = r->snapshots;
+    r->snapshots = s;
+    r->snapshots_epoch = r->records_kind.epoch;
+    r->snapshots_index = s->view.index;
+    CHECK(r->services_kind.epoch == r->snapshots_epoch);
     return s;
 }
 
 void registry_snapshot_release(struct registry_snapshot *s)
 {
-    CHECK(s->registry->holds > 0);
-    s->registry->holds--; /* what piled up goes with the next entry */
+    struct registry_snapshot **link = &s->registry->snapshots;
+    while (*link != s) {
+        CHECK(*link != NULL);
+        link = &(*link)->next;
+    }
+    *link = s->next; /* what piled up goes with the next entry */
+    for (uint32_t i = 0; i < s->slots / LEASES_BLOCK; i++) {
+        free(atomic_load_explicit(&s->saved[i], memory_order_relaxed));
+    }
     free(s->events);
-    free(s->leases);
     free(s);
 }
+
+bool registry_is_held(const struct registry *r)
+{
+    return r->snapshots != NULL;
+}
+
+/* --- leases go on --- */
+
+static void save(struct registry_snapshot *s, uint32_t slot)
+{
+    uint32_t place = slot % LEASES_BLOCK;
+    uint64_t bit = (uint64_t)1 << (place % WORD_BITS);
+    struct saved_leases *block =
+        atomic_load_explicit(&s->saved[slot / LEASES_BLOCK], memory_order_relaxed);
+    if (block == NULL) {
+        block = mem_zalloc(1, sizeof *block);
+        atomic_store_explicit(&s->saved[slot / LEASES_BLOCK], block, memory_order_release);
+    }
+    _Atomic uint64_t *word = &block->saved[place / WORD_BITS];
+    uint64_t bits = atomic_load_explicit(word, memory_order_relaxed);
+    if ((bits & bit) != 0) {
+        return;
+    }
+    const struct lease *lease = leases_at(&s->registry->leases, slot);
+    block->leases[place].renewed_ms =
+        atomic_load_explicit(&lease->renewed_ms, memory_order_relaxed);
+    block->leases[place].deadline_ms =
+        atomic_load_explicit(&lease->deadline_ms, memory_order_relaxed);
+    atomic_store_explicit(word, bits | bit, memory_order_release);
+}
+
+void snapshot_save_lease(struct registry *r, uint32_t slot)
+{
+    for (struct registry_snapshot *s = r->snapshots; s != NULL; s = s->next) {
+        if (slot < s->slots) {
+            save(s, slot);
+        }
+    }
+}
+
+/* As it was. The values that are there first: if one of them is new, what was saved is seen. */
+static void read_lease(const struct registry_snapshot *s, struct snapshot_instance *said)
+{
+    uint32_t slot = said->record->slot;
+    uint32_t place = slot % LEASES_BLOCK;
+    const struct lease *lease = leases_at(&s->registry->leases, slot);
+    said->renewed_ms = atomic_load_explicit(&lease->renewed_ms, memory_order_acquire);
+    said->deadline_ms = atomic_load_explicit(&lease->deadline_ms, memory_order_acquire);
+    const struct saved_leases *block =
+        atomic_load_explicit(&s->saved[slot / LEASES_BLOCK], memory_order_acquire);
+    if (block == NULL) {
+        return;
+    }
+    uint64_t bits = atomic_load_explicit(&block->saved[place / WORD_BITS], memory_order_acquire);
+    if ((bits >> (place % WORD_BITS) & 1) != 0) {
+        said->renewed_ms = block->leases[place].renewed_ms;
+        said->deadline_ms = block->leases[place].deadline_ms;
+    }
+}
+
+/* --- reading --- */
 
 void registry_snapshot_head(const struct registry_snapshot *s, struct snapshot_head *ret_head)
 {
     *ret_head = (struct snapshot_head){
+        .level = s->view.level,
+        .limits = s->view.limits,
         .index = s->view.index,
         .now_ms = s->view.now_ms,
         .wall_ms = s->view.wall_ms,
@@ -64,9 +139,11 @@ void registry_snapshot_head(const struct registry_snapshot *s, struct snapshot_h
         .extinct_index = s->view.extinct_index,
         .events_last = s->view.events_last,
         .events_kept = s->view.events_kept,
+        .state_bytes_max = s->view.state_bytes_max,
+        .state_bytes = s->view.state_bytes,
         .instances = ptree_count(&s->view.instances),
         .services = s->view.services_count,
-        .events = s->view.events_last + 1 - s->view.events_first,
+        .events = s->events_count,
     };
 }
 
@@ -76,94 +153,15 @@ void registry_snapshot_walk(const struct registry_snapshot *s,
     struct ptree_iterator it;
     ptree_iterate(&it, &s->view.instances, 0);
     for (const struct record *record; (record = ptree_next(&it)) != NULL;) {
-        const struct lease_copy *lease = &s->leases[record->slot];
-        struct snapshot_instance said = {
-            .record = record,
-            .stamp = lease->stamp,
-            .renewed_ms = lease->renewed_ms,
-            .deadline_ms = lease->deadline_ms,
-        };
+        struct snapshot_instance said = {.record = record};
+        read_lease(s, &said);
         visitor->instance(visitor->ctx, &said);
     }
     ptree_iterate(&it, &s->view.services, 0);
     for (const struct service_view *service; (service = ptree_next(&it)) != NULL;) {
         visitor->service(visitor->ctx, service->name, service->index);
     }
-    uint64_t count = s->view.events_last + 1 - s->view.events_first;
-    for (uint64_t i = 0; i < count; i++) {
+    for (uint64_t i = 0; i < s->events_count; i++) {
         visitor->event(visitor->ctx, s->events[i]);
     }
-}
-
-enum status registry_restore_head(struct registry *r, const struct snapshot_head *head)
-{
-    if (head->events_kept < EVENTS_KEPT_MIN || head->events_kept > EVENTS_KEPT_MAX ||
-        head->events > head->events_kept || head->events > head->events_last ||
-        head->events_last == UINT64_MAX || head->instances > INSTANCES_MAX) {
-        return ST_CORRUPT;
-    }
-    r->in_entry = true;
-    r->work.index = head->index;
-    r->work.now_ms = head->now_ms;
-    r->work.wall_ms = head->wall_ms;
-    r->work.changed_index = head->changed_index;
-    r->work.services_index = head->services_index;
-    r->work.extinct_index = head->extinct_index;
-    r->work.events_first = head->events_last + 1 - head->events;
-    r->work.events_last = r->work.events_first - 1;
-    events_keep(r, head->events_kept);
-    leases_start_at(&r->leases, head->now_ms);
-    return ST_OK;
-}
-
-enum status registry_restore_instance(struct registry *r, struct record *record, uint32_t stamp,
-                                      uint64_t renewed_ms, uint64_t deadline_ms)
-{
-    const char *id = record_id(record);
-    struct view said = r->work;
-    enum status status = ST_CORRUPT;
-    rcu_read_lock();
-    if (record->index <= said.index && registry_find(r, id, strlen(id)) == NULL &&
-        leases_take_this_slot(&r->leases, record->slot)) {
-        record->stamp = stamp;
-        registry_insert(r, record, renewed_ms, deadline_ms);
-        r->work.changed_index = said.changed_index;
-        r->work.services_index = said.services_index;
-        status = ST_OK;
-    }
-    rcu_read_unlock();
-    if (registry_raise_buckets(r)) {
-        registry_grow(r->by_id, r->buckets); /* at once: nobody reads it yet */
-    }
-    return status;
-}
-
-enum status registry_restore_service(struct registry *r, const char *name, uint64_t index)
-{
-    struct service_view *service = ptree_find(&r->work.services, &r->services_kind, name);
-    if (service == NULL || index > r->work.index) {
-        return ST_CORRUPT;
-    }
-    services_set_index(r, service, index);
-    return ST_OK;
-}
-
-enum status registry_restore_event(struct registry *r, const struct event *event)
-{
-    if (event->sequence != r->work.events_last + 1 || event->index > r->work.index) {
-        return ST_CORRUPT;
-    }
-    events_restore(r, event);
-    return ST_OK;
-}
-
-enum status registry_restore_end(struct registry *r, const struct snapshot_head *head)
-{
-    if (ptree_count(&r->work.instances) != head->instances ||
-        r->work.services_count != head->services || r->work.events_last != head->events_last) {
-        return ST_CORRUPT;
-    }
-    registry_end(r);
-    registry_publish(r);
-    return ST_OK;
 }

@@ -3,6 +3,7 @@
 
 #include "server/registry/internal.h"
 #include "server/registry/mix.h"
+#include "server/registry/size.h"
 
 struct totals {
     uint32_t counts[HEALTH_COUNT];
@@ -54,6 +55,32 @@ static const char *verify_instance(const struct registry *r, const struct record
     return NULL;
 }
 
+static const char *verify_sizes(const struct registry *r)
+{
+    struct ptree_iterator it;
+    uint64_t instances = 0;
+    uint64_t services = 0;
+    uint64_t events = 0;
+    ptree_iterate(&it, &r->work.instances, 0);
+    for (const struct record *record; (record = ptree_next(&it)) != NULL;) {
+        const struct lease *lease = leases_at(&r->leases, record->slot);
+        instances += size_instance(record) +
+                     size_lease(atomic_load_explicit(&lease->renewed_ms, memory_order_relaxed),
+                                atomic_load_explicit(&lease->deadline_ms, memory_order_relaxed));
+    }
+    ptree_iterate(&it, &r->work.services, 0);
+    for (const struct service_view *s; (s = ptree_next(&it)) != NULL;) {
+        services += size_service(s->name, s->index);
+    }
+    for (uint64_t i = r->work.events_first; i <= r->work.events_last; i++) {
+        events += size_event(view_event(&r->work, i));
+    }
+    return instances == r->instances_size && services == r->services_size &&
+                   events == r->events_size
+               ? NULL
+               : "the size of the state is counted wrongly";
+}
+
 static const char *verify(const struct registry *r)
 {
     struct ptree_iterator it;
@@ -77,7 +104,7 @@ static const char *verify(const struct registry *r)
             return broken;
         }
     }
-    return sum == r->instances_sum ? NULL : "the hash of the instances is wrong";
+    return sum == r->instances_sum ? verify_sizes(r) : "the hash of the instances is wrong";
 }
 
 const char *registry_verify(struct registry *r)

@@ -2,16 +2,29 @@
 
 #include <stdlib.h>
 
+#include "server/base/check.h"
 #include "server/base/compiler.h"
 #include "server/registry/internal.h"
 
-void view_lock(void)
+void view_source_set(struct view_source *source, struct registry *registry)
 {
-    rcu_read_lock();
+    CHECK(!registry->in_entry && registry->view != NULL);
+    TSAN_RELEASE(&registry_readers);
+    rcu_assign_pointer(source->registry, registry);
 }
 
-void view_unlock(void)
+const struct view *view_lock(const struct view_source *source)
 {
+    rcu_read_lock();
+    const struct registry *registry = rcu_dereference(source->registry);
+    TSAN_ACQUIRE(&registry_readers);
+    return registry_view(registry);
+}
+
+void view_unlock(const struct view **view)
+{
+    CHECK(*view != NULL);
+    *view = NULL;
     TSAN_RELEASE(&registry_readers);
     rcu_read_unlock();
 }
@@ -57,10 +70,10 @@ const struct event *view_event(const struct view *view, uint64_t sequence)
     return event != NULL && event->sequence == sequence ? event : NULL;
 }
 
-bool registry_find_lease(const struct registry *r, const char *id, size_t id_len,
-                         struct lease_ref *ret_ref)
+bool view_find_lease(const struct view *view, const char *id, size_t id_len,
+                     struct lease_ref *ret_ref)
 {
-    const struct instance *instance = registry_find(r, id, id_len);
+    const struct instance *instance = registry_find(view->registry, id, id_len);
     if (instance == NULL) {
         return false;
     }
@@ -69,10 +82,10 @@ bool registry_find_lease(const struct registry *r, const char *id, size_t id_len
     return true;
 }
 
-void registry_lease_times(const struct registry *r, const struct record *record,
-                          uint64_t *ret_renewed_ms, uint64_t *ret_deadline_ms)
+void view_lease_times(const struct view *view, const struct record *record,
+                      uint64_t *ret_renewed_ms, uint64_t *ret_deadline_ms)
 {
-    struct lease *lease = leases_at(&r->leases, record->slot);
+    struct lease *lease = leases_at(&view->registry->leases, record->slot);
     *ret_renewed_ms = atomic_load_explicit(&lease->renewed_ms, memory_order_relaxed);
     *ret_deadline_ms = atomic_load_explicit(&lease->deadline_ms, memory_order_relaxed);
 }

@@ -1,10 +1,12 @@
 /* Reading the registry from any thread, without locks: a view is one published version, immutable,
  * valid until view_unlock().
  *
- *     view_lock();
- *     const struct view *view = registry_view(registry);
+ *     const struct view *view = view_lock(source);
  *     ... view_service(view, "web") ...
- *     view_unlock();
+ *     view_unlock(&view);
+ *
+ * A snapshot from the leader replaces the whole registry, so a reader must not look for the
+ * registry before its critical section begins. It cannot: view_lock() is the only way to one.
  *
  * Thread: any that is registered with liburcu (rcu_register_thread), inside of a read-side critical
  * section. What is found is borrowed until its end. */
@@ -15,10 +17,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "server/base/compiler.h"
 #include "server/base/ptree.h"
 #include "server/registry/command.h"
+#include "server/registry/level.h"
 #include "server/registry/record.h"
-#include "server/registry/registry.h"
 
 /* Text made by a reader from a service_view or an event, and kept with it for the next reader. */
 struct rendered {
@@ -47,30 +50,41 @@ struct tally {
 struct event_ring;
 
 struct view {
-    uint64_t index;          /* log index of the last entry applied */
-    uint64_t changed_index;  /* last change of any instance */
-    uint64_t services_index; /* last change of what GET /services says */
-    uint64_t extinct_index;  /* last time that a service lost its last instance */
-    uint64_t now_ms;         /* cluster time */
-    int64_t wall_ms;         /* wall clock of the last entry */
-    uint64_t hash;           /* registry_hash() */
+    uint64_t index;                /* log index of the last entry applied */
+    uint64_t changed_index;        /* last change of any instance */
+    uint64_t services_index;       /* last change of what GET /services says */
+    uint64_t extinct_index;        /* last time that a service lost its last instance */
+    uint64_t now_ms;               /* cluster time */
+    int64_t wall_ms;               /* wall clock of the last entry */
+    uint64_t hash;                 /* registry_hash() */
+    uint16_t level;                /* of the replicated format */
+    struct registry_limits limits; /* of the level */
     uint32_t counts[HEALTH_COUNT];
     uint32_t services_count;
     struct ptree services;  /* of struct service_view, by name */
     struct ptree instances; /* of struct record, by id */
     uint64_t events_first;  /* sequences kept: first..last; none when first > last */
     uint64_t events_last;
-    uint32_t events_kept; /* at most so many */
-    const struct event_ring *events;
-    const struct registry *registry;
+    uint32_t events_kept;            /* at most so many */
+    uint64_t state_bytes;            /* size of a snapshot */
+    uint64_t state_bytes_max;        /* a registration above it is refused; 0: no bound yet */
+    const struct event_ring *events; /* private */
+    const struct registry *registry; /* private */
 };
 
-/* The read-side critical section: liburcu's. Waits for nobody; may be nested. */
-void view_lock(void);
-void view_unlock(void);
+/* Where readers find the registry. The owner may put another registry in its place at any time, and
+ * destroy the old one after a grace period. */
+struct view_source {
+    struct registry *registry; /* private */
+};
+/* The owner's thread. The registry is complete and published. */
+void view_source_set(struct view_source *source, struct registry *registry);
 
-/* The latest version. Never NULL. */
-const struct view *registry_view(const struct registry *registry);
+/* Begins a read-side critical section of liburcu and returns the latest view, never NULL. Does not
+ * wait; may be nested. */
+MUST_USE const struct view *view_lock(const struct view_source *source);
+/* Ends it, and sets *view to NULL, so that a use after it cannot go unnoticed. */
+void view_unlock(const struct view **view);
 
 /* NULL when there is no such service. */
 const struct service_view *view_service(const struct view *view, const char *name);
@@ -87,12 +101,12 @@ const struct event *view_event(const struct view *view, uint64_t sequence);
 
 /* The newest state of an id, O(1), maybe newer than any view: for resolving heartbeats. False when
  * it is not there now. */
-bool registry_find_lease(const struct registry *registry, const char *id, size_t id_len,
-                         struct lease_ref *ret_ref);
+bool view_find_lease(const struct view *view, const char *id, size_t id_len,
+                     struct lease_ref *ret_ref);
 /* When the instance of this record was last heard from and when its lease ends (or, when it has
  * lapsed, when it is reaped; UINT64_MAX: never), in cluster time. */
-void registry_lease_times(const struct registry *registry, const struct record *record,
-                          uint64_t *ret_renewed_ms, uint64_t *ret_deadline_ms);
+void view_lease_times(const struct view *view, const struct record *record,
+                      uint64_t *ret_renewed_ms, uint64_t *ret_deadline_ms);
 
 /* Keeps `text` (from malloc) with the service or event for later readers; if another reader was
  * first, frees it. Returns the one kept. */

@@ -67,6 +67,12 @@ bool unpack_finished(const struct unpack *in)
     return !in->bad && in->at == in->end;
 }
 
+void unpack_refuse(struct unpack *in)
+{
+    in->over = in->over || !in->bad; /* the first thing that is wrong counts */
+    in->bad = true;
+}
+
 static bool have(struct unpack *in, size_t len)
 {
     if (in->bad || (size_t)(in->end - in->at) < len) {
@@ -102,7 +108,7 @@ uint64_t unpack_uint(struct unpack *in, uint64_t max)
         in->bad = true;
     }
     if (value > max) {
-        in->bad = true;
+        unpack_refuse(in);
     }
     return in->bad ? 0 : value;
 }
@@ -143,7 +149,7 @@ static struct slice take_slice(struct unpack *in, size_t len, size_t max)
 {
     struct slice empty = {.data = "", .len = 0};
     if (len > max) {
-        in->bad = true;
+        unpack_refuse(in);
     }
     if (!have(in, len)) {
         return empty;

@@ -25,15 +25,18 @@ struct unpack {
     const uint8_t *at;
     const uint8_t *end;
     bool bad;
+    bool over; /* it is bad because a number or a length is above its maximum */
 };
 struct unpack unpack_begin(const void *data, size_t len);
-/* Above `max`: bad. */
+/* Above `max`: bad, and over. */
 uint64_t unpack_uint(struct unpack *in, uint64_t max);
 int64_t unpack_int(struct unpack *in);
 bool unpack_bool(struct unpack *in);
-/* Borrowed from the input. Longer than `max` or with a NUL inside: bad. */
+/* Borrowed from the input. Longer than `max`: bad, and over. With a NUL inside: bad. */
 struct slice unpack_text(struct unpack *in, size_t max);
 struct slice unpack_bytes(struct unpack *in, size_t max);
+/* Something above a limit was read: bad, and over. */
+void unpack_refuse(struct unpack *in);
 /* All was read, and well-formed. */
 bool unpack_finished(const struct unpack *in);
 

@@ -59,20 +59,28 @@ void wire_command_encode(const struct command *c, struct buffer *out)
     case COMMAND_KEEP_EVENTS:
         pack_uint(out, c->keep_events.count);
         return;
+    case COMMAND_STATE_BYTES:
+        pack_uint(out, c->state_bytes.most);
+        return;
     }
 }
 
 static bool decode_health(struct unpack *in, enum health *ret_health)
 {
-    uint64_t code = unpack_uint(in, HEALTH_CODE_MAX);
+    uint64_t code = unpack_uint(in, UINT64_MAX);
+    if (code > HEALTH_CODE_MAX) {
+        in->bad = true;
+        code = 0;
+    }
     *ret_health = code > 0 ? (enum health)(code - 1) : HEALTH_PASSING;
     return code > 0;
 }
 
-static void decode_heartbeat(struct unpack *in, struct wire_command *w)
+static void decode_heartbeat(struct unpack *in, const struct registry_limits *limits,
+                             struct wire_command *w)
 {
     struct command *c = &w->command;
-    uint32_t count = (uint32_t)unpack_uint(in, HEARTBEAT_IDS_MAX);
+    uint32_t count = (uint32_t)unpack_uint(in, limits->heartbeat_ids);
     if (count == 0 || count > (size_t)(in->end - in->at)) {
         in->bad = true;
         return;
@@ -82,7 +90,7 @@ static void decode_heartbeat(struct unpack *in, struct wire_command *w)
         ids = w->ids = mem_alloc(count * sizeof *ids);
     }
     for (uint32_t i = 0; i < count; i++) {
-        ids[i] = unpack_text(in, NAME_BYTES_MAX);
+        ids[i] = unpack_text(in, limits->name_bytes);
     }
     c->heartbeat.ids = ids;
     c->heartbeat.count = count;
@@ -90,13 +98,13 @@ static void decode_heartbeat(struct unpack *in, struct wire_command *w)
     c->heartbeat.status_given = decode_health(in, &c->heartbeat.status);
     c->heartbeat.note_given = unpack_bool(in);
     if (c->heartbeat.note_given) {
-        c->heartbeat.note = unpack_text(in, NOTE_BYTES_MAX);
+        c->heartbeat.note = unpack_text(in, limits->note_bytes);
     }
 }
 
-static void decode_renew(struct unpack *in, struct command *c)
+static void decode_renew(struct unpack *in, const struct registry_limits *limits, struct command *c)
 {
-    struct slice refs = unpack_bytes(in, (size_t)HEARTBEAT_IDS_MAX * 8);
+    struct slice refs = unpack_bytes(in, (size_t)limits->heartbeat_ids * 8);
     if (refs.len == 0 || refs.len % 8 != 0) {
         in->bad = true;
     }
@@ -104,53 +112,73 @@ static void decode_renew(struct unpack *in, struct command *c)
     c->renew.count = (uint32_t)(refs.len / 8);
 }
 
-static void decode_fields(struct unpack *in, struct wire_command *w)
+static void decode_fields(struct unpack *in, const struct registry_limits *limits,
+                          struct wire_command *w)
 {
     struct command *c = &w->command;
     switch (c->kind) {
     case COMMAND_REGISTER:
-        wire_registration_decode(in, &c->register_.registration);
+        wire_registration_decode(in, limits, &c->register_.registration);
         c->register_.incarnation = unpack_uint(in, UINT64_MAX);
         c->register_.health_given = decode_health(in, &c->register_.health);
         return;
     case COMMAND_RENEW:
-        decode_renew(in, c);
+        decode_renew(in, limits, c);
         return;
     case COMMAND_HEARTBEAT:
-        decode_heartbeat(in, w);
+        decode_heartbeat(in, limits, w);
         return;
     case COMMAND_DEREGISTER:
-        c->deregister.id = unpack_text(in, NAME_BYTES_MAX);
+        c->deregister.id = unpack_text(in, limits->name_bytes);
         c->deregister.incarnation = unpack_uint(in, UINT64_MAX);
         return;
     case COMMAND_MAINTENANCE:
-        c->maintenance.id = unpack_text(in, NAME_BYTES_MAX);
+        c->maintenance.id = unpack_text(in, limits->name_bytes);
         c->maintenance.enabled = unpack_bool(in);
-        c->maintenance.reason = unpack_text(in, NOTE_BYTES_MAX);
+        c->maintenance.reason = unpack_text(in, limits->note_bytes);
         return;
     case COMMAND_EXPIRE:
         c->expire.until_ms = unpack_uint(in, UINT64_MAX);
         c->expire.limit = (uint32_t)unpack_uint(in, UINT32_MAX);
         return;
     case COMMAND_KEEP_EVENTS:
-        c->keep_events.count = (uint32_t)unpack_uint(in, EVENTS_KEPT_MAX);
-        in->bad |= c->keep_events.count < EVENTS_KEPT_MIN;
+        c->keep_events.count = (uint32_t)unpack_uint(in, limits->events_kept_max);
+        if (!in->bad && c->keep_events.count < limits->events_kept_min) {
+            unpack_refuse(in);
+        }
+        return;
+    case COMMAND_STATE_BYTES:
+        c->state_bytes.most = unpack_uint(in, UINT64_MAX);
         return;
     }
     in->bad = true;
 }
 
-enum status wire_command_decode(const uint8_t *data, size_t len, struct wire_command *ret_command)
+enum status wire_command_decode(const uint8_t *data, size_t len,
+                                const struct registry_limits *limits,
+                                struct wire_command *ret_command)
 {
     struct unpack in = unpack_begin(data, len);
+    uint64_t kind = unpack_uint(&in, UINT64_MAX);
     ret_command->ids = NULL;
-    ret_command->command.kind = (enum command_kind)unpack_uint(&in, COMMAND_KEEP_EVENTS);
-    decode_fields(&in, ret_command);
-    if (!unpack_finished(&in)) {
-        wire_command_done(ret_command);
+    if (command_level(kind) == 0) {
         return ST_CORRUPT;
     }
+    ret_command->command.kind = (enum command_kind)kind;
+    decode_fields(&in, limits, ret_command);
+    if (!unpack_finished(&in)) {
+        wire_command_done(ret_command);
+        return in.over ? ST_TOO_LARGE : ST_CORRUPT;
+    }
     return ST_OK;
+}
+
+bool wire_command_understands(const uint8_t *data, size_t len, uint16_t level)
+{
+    struct unpack in = unpack_begin(data, len);
+    uint64_t kind = unpack_uint(&in, UINT64_MAX);
+    uint16_t from = command_level(kind);
+    return !in.bad && from > 0 && from <= level;
 }
 
 void wire_command_done(struct wire_command *w)

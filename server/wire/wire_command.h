@@ -4,6 +4,7 @@
 #ifndef MUSTER_WIRE_COMMAND_H
 #define MUSTER_WIRE_COMMAND_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -24,10 +25,16 @@ struct wire_command {
     struct slice *ids; /* private */
     struct slice one;  /* private */
 };
-/* Checks every limit before memory is taken. ST_CORRUPT: nothing to clean up. */
+/* Checks every limit before memory is taken. ST_TOO_LARGE: something is above a limit of the level,
+ * which every replica finds alike; only the kind is set. ST_CORRUPT: malformed. Both leave nothing
+ * to clean up. */
 MUST_USE enum status wire_command_decode(const uint8_t *data, size_t len,
+                                         const struct registry_limits *limits,
                                          struct wire_command *ret_command);
 void wire_command_done(struct wire_command *command);
+/* Whether the bytes begin with a kind of command that this build knows and that may be used at this
+ * level. Looks at the kind alone. */
+bool wire_command_understands(const uint8_t *data, size_t len, uint16_t level);
 
 void wire_stamp_encode(const struct stamp *stamp, uint8_t out[WIRE_STAMP_BYTES]);
 MUST_USE enum status wire_stamp_decode(const uint8_t *data, size_t len, struct stamp *ret_stamp);

@@ -27,25 +27,26 @@ void wire_registration_encode(const struct registration *g, struct buffer *out)
     }
 }
 
-void wire_registration_decode(struct unpack *in, struct registration *ret_registration)
+void wire_registration_decode(struct unpack *in, const struct registry_limits *limits,
+                              struct registration *ret_registration)
 {
     struct registration *g = ret_registration;
-    g->id = unpack_text(in, NAME_BYTES_MAX);
-    g->name = unpack_text(in, NAME_BYTES_MAX);
-    g->type = unpack_text(in, NAME_BYTES_MAX);
-    g->host = unpack_text(in, HOST_BYTES_MAX);
-    g->zone = unpack_text(in, NAME_BYTES_MAX);
+    g->id = unpack_text(in, limits->name_bytes);
+    g->name = unpack_text(in, limits->name_bytes);
+    g->type = unpack_text(in, limits->name_bytes);
+    g->host = unpack_text(in, limits->host_bytes);
+    g->zone = unpack_text(in, limits->name_bytes);
     g->port = (uint16_t)unpack_uint(in, UINT16_MAX);
-    g->weight = (uint16_t)unpack_uint(in, WEIGHT_MAX);
-    g->ttl_ms = (uint32_t)unpack_uint(in, TTL_MS_MAX);
-    g->reap_after_ms = (uint32_t)unpack_uint(in, REAP_AFTER_MS_MAX);
-    g->tags_count = (uint32_t)unpack_uint(in, TAGS_MAX);
+    g->weight = (uint16_t)unpack_uint(in, limits->weight);
+    g->ttl_ms = (uint32_t)unpack_uint(in, limits->ttl_ms);
+    g->reap_after_ms = (uint32_t)unpack_uint(in, limits->reap_after_ms);
+    g->tags_count = (uint32_t)unpack_uint(in, limits->tags);
     for (uint32_t i = 0; i < g->tags_count; i++) {
-        g->tags[i] = unpack_text(in, TAG_BYTES_MAX);
+        g->tags[i] = unpack_text(in, limits->tag_bytes);
     }
-    g->metadata_count = (uint32_t)unpack_uint(in, METADATA_MAX);
+    g->metadata_count = (uint32_t)unpack_uint(in, limits->metadata);
     for (uint32_t i = 0; i < g->metadata_count; i++) {
-        g->metadata[i].key = unpack_text(in, METADATA_KEY_BYTES_MAX);
-        g->metadata[i].value = unpack_text(in, METADATA_VALUE_BYTES_MAX);
+        g->metadata[i].key = unpack_text(in, limits->metadata_key_bytes);
+        g->metadata[i].value = unpack_text(in, limits->metadata_value_bytes);
     }
 }

@@ -1,22 +1,31 @@
-/* The whole registry as bytes, and back. Checksums are the consensus layer's.
+/* The whole registry as bytes, a piece at a time; the other way: wire_restore.h. Checksums are the
+ * consensus layer's.
  *
- *   magic "MUSR", version 2; head; instances by id; services by name; events from the oldest on
+ *   head; instances by id; services by name; events from the oldest on
  *
- * Thread: encode: the one thread that may walk the snapshot; decode: loop. */
+ * Each of these is an item: its length, u32 little endian, and its content. So a reader that is
+ * given any part of the bytes knows when an item is whole.
+ *
+ * Thread: the one thread that may walk the snapshot. */
 #ifndef MUSTER_WIRE_SNAPSHOT_H
 #define MUSTER_WIRE_SNAPSHOT_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-#include "server/base/buffer.h"
-#include "server/base/compiler.h"
-#include "server/base/status.h"
 #include "server/registry/snapshot.h"
 
-void wire_snapshot_encode(const struct registry_snapshot *snapshot, struct buffer *out);
-/* Into a registry that was just created; destroy it on ST_CORRUPT. */
-MUST_USE enum status wire_snapshot_decode(const uint8_t *data, size_t len,
-                                          struct registry *registry);
+#define WIRE_SNAPSHOT_MAGIC   "MUSR"
+#define WIRE_SNAPSHOT_VERSION 3
+/* An item's length before it. */
+#define WIRE_ITEM_HEAD_BYTES 4
+/* No item is longer: an event with the largest record that this build has room for. */
+#define WIRE_ITEM_BYTES_MAX (96u * 1024)
+/* Pieces are about as long; longer by one item at most. */
+#define WIRE_PIECE_BYTES (64u * 1024)
+
+/* Gives all of it to `write`, in order. Takes memory for a piece. */
+void wire_snapshot_encode(const struct registry_snapshot *snapshot,
+                          void (*write)(void *sink, const void *data, size_t len), void *sink);
 
 #endif

@@ -16,6 +16,7 @@ sys.path[:0] = [HERE, os.path.join(ROOT, "tests", "integration")]
 import cases  # noqa: E402
 import cases_life  # noqa: E402
 import cases_watch  # noqa: E402
+import cluster  # noqa: E402
 import measure  # noqa: E402
 import systems  # noqa: E402
 
@@ -85,6 +86,8 @@ def main():
     known = {case.__name__: case for case in cases.CASES + cases_life.CASES +
              cases_watch.CASES}
     options, chosen = parse(list(known))
+    # No proxy, no setting of etcd or of Java from the outside.
+    cluster.forget_environment()
     bench = Bench(options)
     # What runs is ended and removed on the way out.
     signal.signal(signal.SIGINT, systems.Interrupts.handle)

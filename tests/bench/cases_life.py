@@ -1,10 +1,12 @@
 """The cases about the life of a cluster: memory, leaders that die, restarts, a million leases."""
 import os
 import re
+import subprocess
 import time
 
 import measure
 import systems
+from cluster import MUSTER
 from systems import Muster
 
 PROBE_RATE = "200"  # a write every 5 ms
@@ -154,7 +156,7 @@ def end_beats(beats):
     for beat in beats:
         beat.terminate()
     for beat in beats:
-        beat.communicate()  # its figures are of no interest
+        beat.communicate(timeout=systems.LOAD_TIMEOUT_S)  # its figures are of no interest
 
 
 def fill_beating(bench, cluster, parts, size):
@@ -230,4 +232,46 @@ def full_load(bench):
         ("changes", "leader changes"), ("delay", "loop delay p99 <= ms")], None)
 
 
-CASES = [memory, failover, restart, million, full_load]
+BACKUP_EVERY_S = 6
+
+
+def backups_until(replica, path, deadline):
+    """By the command, one every few seconds; how many, and how long one took at most."""
+    taken, longest = 0, 0
+    while time.monotonic() < deadline:
+        began = time.monotonic()
+        subprocess.run([MUSTER, "--server", replica.url, "backup", "--force", path], check=True,
+                       capture_output=True, timeout=systems.LOAD_TIMEOUT_S)
+        took = time.monotonic() - began
+        taken, longest = taken + 1, max(longest, took)
+        time.sleep(max(0, min(BACKUP_EVERY_S - took, deadline - time.monotonic())))
+    return {"backups": taken, "longest_s": longest, "mib": os.path.getsize(path) / 2 ** 20}
+
+
+def backup(bench):
+    """A million leases renewed every 10 s: how late the loop is, without backups and with them."""
+    size = (100000 if bench.quick else 1000000) // PARTS
+    seconds = 10 if bench.quick else 6 * bench.seconds
+    parts = ["m%d" % n for n in range(PARTS)]
+    path = os.path.join(bench.folder, "backup")
+    rows = {"without": [], "of a follower": [], "of the leader": []}
+    with Muster(bench.folder) as cluster:
+        cluster.start()
+        fill_beating(bench, cluster, parts, size)
+        for _ in range(bench.rounds):
+            for name, measured in rows.items():
+                beats = start_beats(cluster, parts, size, "%ds" % seconds)
+                deadline = time.monotonic() + seconds
+                since = steadiness(cluster)
+                whose = cluster.leader() if name == "of the leader" else cluster.followers()[0]
+                made = {} if name == "without" else backups_until(whose, path, deadline)
+                beats = [systems.finish_bench(beat) for beat in beats]
+                measured.append({"p99": max(beat["p99"] for beat in beats), **since(), **made})
+    bench.add("backup", "{:,} leases, renewed every 10 s; a backup every {} s".format(
+        size * PARTS, BACKUP_EVERY_S), rows, [
+            ("delay", "loop delay p99 <= ms"), ("p99", "renewal of 1,000 p99 ms"),
+            ("changes", "leader changes"), ("backups", "backups"), ("longest_s", "longest s"),
+            ("mib", "MiB")], None)
+
+
+CASES = [memory, failover, restart, million, full_load, backup]

@@ -63,8 +63,8 @@ def await_ready(what, condition, within_s=60, every_s=0.005):
 def machine(root):
     def output(*command):
         try:
-            return subprocess.run(command, capture_output=True, text=True, cwd=root,
-                                  check=False).stdout.strip()
+            return subprocess.run(command, capture_output=True, encoding="utf-8", cwd=root,
+                                  timeout=60, check=False).stdout.strip()
         except OSError:
             return ""
     with open("/proc/cpuinfo", encoding="ascii", errors="replace") as file:

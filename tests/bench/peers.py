@@ -191,7 +191,7 @@ class ZooKeeper(Peer):
 
         def load(seconds):
             done = subprocess.run([*command, str(clients), str(seconds)], capture_output=True,
-                                  text=True, timeout=seconds + 90, check=False)
+                                  encoding="utf-8", timeout=seconds + 90, check=False)
             if done.returncode != 0:
                 raise RuntimeError("%s %s: %s" % (program, operation, done.stderr))
             return json.loads(done.stdout)

@@ -7,7 +7,7 @@ import sys
 
 import cluster as replicas
 import measure
-from cluster import MUSTER, Cluster, clean_environment
+from cluster import MUSTER, Cluster, clean_environment, read_line
 
 BUILD = os.path.dirname(MUSTER)
 LOAD_TIMEOUT_S = 1800
@@ -45,7 +45,7 @@ class Muster(Cluster):
 
     def __init__(self, folder, *options):
         data = os.path.join(folder, "muster-%d" % os.getpid())
-        subprocess.run(["rm", "-rf", data], check=True)
+        subprocess.run(["rm", "-rf", data], timeout=LOAD_TIMEOUT_S, check=True)
         os.makedirs(data)
         super().__init__(3, ["--ttl", "1h", *options], data_root=data)
         self.data_root = data
@@ -54,7 +54,7 @@ class Muster(Cluster):
         try:
             super().__exit__(kind, *rest)
         finally:
-            subprocess.run(["rm", "-rf", self.data_root], check=True)
+            subprocess.run(["rm", "-rf", self.data_root], timeout=LOAD_TIMEOUT_S, check=True)
 
     def start(self, wait=True):
         with Interrupts.hold():
@@ -93,7 +93,7 @@ def bench_command(urls, *arguments):
 
 
 def bench(urls, *arguments):
-    done = subprocess.run(bench_command(urls, *arguments), capture_output=True, text=True,
+    done = subprocess.run(bench_command(urls, *arguments), capture_output=True, encoding="utf-8",
                           timeout=LOAD_TIMEOUT_S, check=False, env=clean_environment())
     if not done.stdout:
         raise RuntimeError("muster bench %s: %s" % (" ".join(arguments), done.stderr))
@@ -102,7 +102,7 @@ def bench(urls, *arguments):
 
 def start_bench(urls, *arguments):
     """One that runs beside others; `finish_bench` has its figures."""
-    return subprocess.Popen(bench_command(urls, *arguments), stdout=subprocess.PIPE, text=True,
+    return subprocess.Popen(bench_command(urls, *arguments), stdout=subprocess.PIPE, encoding="utf-8",
                             env=clean_environment())
 
 
@@ -136,8 +136,8 @@ class Ceiling:
             with Interrupts.hold():
                 self.process = subprocess.Popen(
                     [os.path.join(BUILD, "bench_ceiling"), str(self.threads), str(self.size)],
-                    stdout=subprocess.PIPE, text=True)
-            self.url = "http://127.0.0.1:%d" % int(self.process.stdout.readline())
+                    stdout=subprocess.PIPE, encoding="utf-8")
+            self.url = "http://127.0.0.1:%d" % int(read_line(self.process))
         except BaseException:
             self.__exit__()
             raise
@@ -160,7 +160,7 @@ def wrk(url, connections, seconds, pids, script=None, threads=1):
 
     def run():
         before = os.times()
-        done = subprocess.run(command, capture_output=True, text=True, check=True,
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", check=True,
                               timeout=seconds + 60)
         after = os.times()
         figures = json.loads(done.stdout.rsplit("FIGURES ", 1)[1])

@@ -15,6 +15,12 @@ RELEASE = os.environ.get("DEBIAN", "bookworm")
 SERVICES = ("muster-1", "muster-2", "muster-3")
 
 
+def pytest_collection_modifyitems(items):
+    """The first test also makes the images, which takes minutes; the others wait for containers."""
+    for item in items:
+        item.add_marker(pytest.mark.timeout(1800))
+
+
 @pytest.fixture(scope="session")
 def engine():
     engine = Engine().start()
@@ -78,14 +84,19 @@ class Compose:
     """docker/compose.yml under a name, ports and volumes of the test's own."""
 
     def __init__(self, image):
-        ports = free_ports(4)
+        ports = free_ports(6)
         self.project = "mustertest" + uuid.uuid4().hex[:8]
-        self.environment = dict(
-            os.environ, MUSTER_IMAGE=image, MUSTER_CLUSTER_SECRET=uuid.uuid4().hex,
+        # Where the engine is, but nothing that Compose or compose.yml would take for a setting.
+        self.environment = {name: value for name, value in os.environ.items()
+                            if not name.startswith(("COMPOSE_", "MUSTER_", "PROMETHEUS_"))}
+        self.environment.update(
+            MUSTER_IMAGE=image, MUSTER_CLUSTER_SECRET=uuid.uuid4().hex,
             PROMETHEUS_PORT=str(ports[3]),
+            MUSTER_PORT_4=str(ports[4]), MUSTER_PORT_5=str(ports[5]),
             **{"MUSTER_PORT_%d" % (n + 1): str(ports[n]) for n in range(3)})
         self.prometheus_port = ports[3]
         self.replicas = [Replica(self, name, port) for name, port in zip(SERVICES, ports)]
+        self.joining = [Replica(self, "muster-%d" % n, ports[n]) for n in (4, 5)]
 
     def run(self, *arguments):
         return run(*compose_command(), "-p", self.project, "-f", "docker/compose.yml", *arguments,
@@ -110,4 +121,4 @@ def compose(image):
         yield compose
     finally:
         print(compose.run("logs", "--tail=50"))
-        compose.run("--profile", "monitoring", "down", "-v", "--timeout", "20")
+        compose.run("--profile", "monitoring", "--profile", "grow", "--profile", "scale", "down", "-v", "--timeout", "20")

@@ -14,13 +14,15 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 CACHE = os.path.join(ROOT, "build", "docker")
 START_WITHIN_S = 60
+PULL_WITHIN_S = 600
+RUN_WITHIN_S = 24 * 3600  # what is run with an engine is jepsen, which has a limit of its own
 # Must be what docker/compose.yml names.
 PROMETHEUS = "prom/prometheus:v2.53.2"
 
 
 def run(*command, check=True, timeout=1800, **options):
     """Runs a program; returns its output, or fails with the end of it."""
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8",
                           timeout=timeout, **options)
     if check and done.returncode != 0:
         raise AssertionError("%s: exit status %d\n%s" % (" ".join(command), done.returncode,
@@ -29,7 +31,8 @@ def run(*command, check=True, timeout=1800, **options):
 
 
 def succeeds(*command):
-    return subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
+    return subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                          timeout=PULL_WITHIN_S, check=False).returncode == 0
 
 
 class Engine:
@@ -106,7 +109,7 @@ def make_base_image(release):
     os.makedirs(CACHE, exist_ok=True)
     run("debootstrap", "--variant=minbase", release, folder, mirror())
     # The same suites as the machine's, under this release's name, as the image of the registry has.
-    own = re.search(r"^VERSION_CODENAME=(\S+)", open("/etc/os-release").read(), re.MULTILINE)
+    own = re.search(r"^VERSION_CODENAME=(\S+)", open("/etc/os-release", encoding="utf-8").read(), re.MULTILINE)
     os.remove(folder + "/etc/apt/sources.list")
     for file, text in debian_sources().items():
         target = "sources.list" if file == "sources.list" else "sources.list.d/" + file
@@ -150,7 +153,7 @@ def main():
     engine = Engine().start()
     try:
         build_image(os.environ.get("DEBIAN", "bookworm"))
-        return subprocess.run(sys.argv[1:], check=False).returncode
+        return subprocess.run(sys.argv[1:], timeout=RUN_WITHIN_S, check=False).returncode
     finally:
         engine.stop()
 

@@ -21,6 +21,8 @@ esac
 server/prepare.sh docker
 python=/usr/bin/python3
 [[ -x $python ]] || python=python3
-# Compose would take these for its own.
-unset COMPOSE_FILE COMPOSE_PROJECT_NAME
-exec env PYTHONDONTWRITEBYTECODE=1 "$python" -m pytest -q -p no:cacheprovider --durations=5 "$@" tests/docker
+unset PYTEST_ADDOPTS PYTEST_PLUGINS
+export PYTHONDONTWRITEBYTECODE=1
+# All of it; each test has its own limit (conftest.py). An interrupt lets pytest end what it has started.
+exec timeout --foreground --signal=INT --kill-after=120 5400 \
+    "$python" -m pytest -q -p no:cacheprovider --durations=5 "$@" tests/docker

@@ -97,3 +97,51 @@ def test_a_replica_goes_on_from_the_backup_of_its_volume_as_the_manual_says(comp
         assert replica.get("/instances/moved?min_index=%d" % got.json["index"]).status == 200
     finally:
         run("docker", "volume", "rm", "-f", volume + "-copy")
+
+
+def roles(replica):
+    return {m["id"]: m["role"] for m in replica.get("/cluster").json["members"]}
+
+
+def muster(compose, *arguments):
+    return compose.run("exec", "-T", "muster-1", "muster", *arguments)
+
+
+def test_two_replicas_more_join_get_votes_and_are_taken_out_again(compose):
+    compose.wait_healthy()
+    first = compose.replicas[0]
+    with keep(compose) as heartbeater, Writers(compose.replicas, 3, prefix="grow") as writers:
+        await_true("writes under way", lambda: writers.count() > 100, 30)
+        compose.run("--profile", "grow", "up", "-d", "--no-build", "muster-4", "muster-5")
+        for replica in compose.joining:
+            await_true(replica.name + " healthy", replica.is_healthy, 60, 0.2)
+        assert roles(first) == {1: "voter", 2: "voter", 3: "voter", 4: "standby", 5: "standby"}
+        for id in ("4", "5"):
+            muster(compose, "member", "promote", id)
+        assert list(roles(first).values()) == ["voter"] * 5
+        before = writers.count()
+        await_true("writes go on", lambda: writers.count() > before + 100, 30)
+        for id in ("5", "4"):
+            muster(compose, "member", "remove", id)
+        before = writers.count()
+        await_true("writes go on", lambda: writers.count() > before + 100, 30)
+        compose.run("--profile", "grow", "rm", "-sf", "muster-4", "muster-5")
+        writers.stop()
+    assert roles(first) == {1: "voter", 2: "voter", 3: "voter"}
+    assert_nothing_lost(compose, writers, heartbeater)
+
+
+def test_replicas_that_are_scaled_up_join_by_themselves(compose):
+    compose.wait_healthy()
+    first = compose.replicas[0]
+    compose.run("--profile", "scale", "up", "-d", "--no-build", "--scale", "muster-more=2", "muster-more")
+    await_true("two standbys", lambda: list(roles(first).values()) == ["voter"] * 3 + ["standby"] * 2,
+               60)
+    containers = compose.run("ps", "-q", "muster-more").split()
+    for container in containers:
+        await_true("healthy", lambda id=container: run(
+            "docker", "inspect", "-f", "{{.State.Health.Status}}", id).strip() == "healthy", 60, 0.2)
+    for id in sorted(roles(first))[3:]:
+        muster(compose, "member", "remove", str(id))
+    compose.run("--profile", "scale", "rm", "-sfv", "muster-more")
+    assert len(containers) == 2 and roles(first) == {1: "voter", 2: "voter", 3: "voter"}

@@ -6,13 +6,15 @@ import urllib.request
 from cluster import await_true
 from engine import PROMETHEUS, ROOT, run
 
+# Of this machine: no proxy knows it.
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 def ask(compose, path):
     url = "http://127.0.0.1:%d/api/v1/%s" % (compose.prometheus_port, path)
     try:
-        with urllib.request.urlopen(url, timeout=5) as answer:
+        with DIRECT.open(url, timeout=5) as answer:
             return json.load(answer)["data"]
     except OSError:
         return None

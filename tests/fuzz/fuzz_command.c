@@ -18,7 +18,7 @@ static void encode(const uint8_t *data, size_t len, struct buffer *out)
 {
     struct wire_command command;
     uint8_t *copy = fuzz_copy(data, len);
-    CHECK(wire_command_decode(copy, len, &command) == ST_OK);
+    CHECK(wire_command_decode(copy, len, level_limits(LEVEL_MAX), &command) == ST_OK);
     buffer_init(out, OP_BYTES_MAX);
     wire_command_encode(&command.command, out);
     CHECK(!out->overflowed);
@@ -31,10 +31,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     struct wire_command command;
     struct buffer shortest, again;
     try_stamp(data, len);
-    if (wire_command_decode(data, len, &command) != ST_OK) {
+    if (wire_command_decode(data, len, level_limits(LEVEL_MAX), &command) != ST_OK) {
         return 0;
     }
     wire_command_done(&command);
+    CHECK(wire_command_understands(data, len, LEVEL_MAX));
     encode(data, len, &shortest);
     encode(shortest.data, shortest.len, &again);
     CHECK(shortest.len <= len && again.len == shortest.len);

@@ -11,14 +11,14 @@
 #define REBUILD_SIZE (64u * 1024 * 1024)
 
 /* Returns how many operations there are. */
-static uint32_t walk_bundle(const uint8_t *data, size_t len)
+static uint32_t walk_batch(const uint8_t *data, size_t len)
 {
-    struct bundle_header header;
+    struct batch_header header;
     size_t at = 0;
-    CHECK(bundle_check(data, len, &header) == ST_OK);
+    CHECK(batch_check(data, len, &header) == ST_OK);
     for (uint32_t i = 0; i < header.count; i++) {
         size_t op_len;
-        const uint8_t *op = bundle_next(data, &at, &op_len);
+        const uint8_t *op = batch_next(data, &at, &op_len);
         CHECK(op_len <= OP_BYTES_MAX && op + op_len <= data + len);
     }
     return header.count;
@@ -35,18 +35,19 @@ static void try_entry(const uint8_t *data, size_t len)
     }
     buffer_init(&out, REBUILD_SIZE);
     entry_begin(&out, &header, entry_stamp(data));
-    for (uint16_t i = 0; i < header.bundles; i++) {
-        size_t bundle_len;
-        const uint8_t *bundle = entry_next_bundle(data, &at, &bundle_len);
-        ops += walk_bundle(bundle, bundle_len);
-        entry_append_bundle(&out, bundle, bundle_len);
+    for (uint16_t i = 0; i < header.batches; i++) {
+        size_t batch_len;
+        const uint8_t *batch = entry_next_batch(data, &at, &batch_len);
+        ops += walk_batch(batch, batch_len);
+        entry_append_batch(&out, batch, batch_len);
     }
     CHECK(ops <= ENTRY_OPS_MAX);
     size_t used = out.len;
-    entry_seal(&out, header.bundles);
+    entry_seal(&out, header.batches);
     CHECK(out.len == len && entry_check(out.data, out.len, &again) == ST_OK);
     CHECK(header.index == again.index && header.term == again.term);
-    CHECK(header.cluster_id == again.cluster_id && header.proposer == again.proposer);
+    CHECK(cluster_id_equal(&header.cluster, &again.cluster));
+    CHECK(header.proposer == again.proposer && header.level == again.level);
     CHECK(memcmp(out.data + ENTRY_HEADER_BYTES, data + ENTRY_HEADER_BYTES,
                  used - ENTRY_HEADER_BYTES) == 0);
     buffer_done(&out);

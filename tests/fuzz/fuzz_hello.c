@@ -1,110 +1,178 @@
-/* The handshake between members: first bytes from a stranger in the place of each message, as they
- * are and with the checksum put right; then an honest handshake, and the same with one bit of the
- * answer or the proof turned, which must not be accepted.
+/* The handshake between members: bytes from a stranger in the place of each message, as they are
+ * and put right in all that needs no secret; then an exchange of two members, and the same with one
+ * bit of one message turned, after which the acceptor must not be open.
  *
- * Input: cluster, from, to 8 bytes each; nonces 16 each; place and bit to turn; secret 8; the rest
- * is the stranger's. */
-#include "consensus/hello.h"
+ * Input: two members (facts of 64 bytes each, as in a hello); seed of the random bytes 8; message
+ * and bit to turn 3; secret 8; the rest is the stranger's. */
+#include "consensus/peer/handshake.h"
 #include "server/base/crc32c.h"
+#include "tests/fake_random.h" /* a target is a function of its input alone */
 #include "tests/fuzz/fuzz.h"
 
-#define HELLO_CRC_AT  48
-#define ANSWER_CRC_AT 56
-#define VERDICT_AT    6
+#define MESSAGES 5
+#define AT_ZERO  (HELLO_PREFIX_BYTES + 52) /* of facts */
 
 struct situation {
-    struct hello hello;
-    uint8_t nonce[HELLO_NONCE_BYTES];
-    uint8_t place;
-    uint8_t bit;
-    char secret[8];
+    struct hello_facts facts[2];
+    uint64_t seed;
+    size_t message;
+    unsigned bit;
+    char secret[9];
 };
 
-static void seal(uint8_t *message, size_t crc_at, const char *magic)
+/* --- single messages --- */
+
+static void put_right(enum hello_kind kind, uint8_t *bytes)
 {
-    memcpy(message, magic, strlen(magic));
-    store_u32(message + crc_at, crc32c(0, message, crc_at));
-    store_u32(message + crc_at + 4, 0);
+    static const struct hello_facts some = {.member = 1, .life = 1};
+    struct hello_message m = {.kind = kind, .facts = some};
+    uint8_t model[HELLO_BYTES_MAX];
+    size_t crc_at = hello_encode(&m, model) - 4;
+    memcpy(bytes, model, HELLO_PREFIX_BYTES - 2); /* the verdict is the stranger's */
+    if (kind != HELLO_KIND_FACTS && kind != HELLO_KIND_VERDICT) {
+        store_u16(bytes + HELLO_PREFIX_BYTES - 2, 0);
+    }
+    if (kind == HELLO_KIND_HELLO || kind == HELLO_KIND_FACTS) {
+        store_u32(bytes + AT_ZERO, 0);
+    }
+    store_u32(bytes + crc_at, crc32c(0, bytes, crc_at));
 }
 
-static bool same_hello(const struct hello *a, const struct hello *b)
+static void try_message(enum hello_kind kind, const uint8_t *bytes)
 {
-    return a->cluster_id == b->cluster_id && a->from == b->from && a->to == b->to &&
-           memcmp(a->nonce, b->nonce, sizeof a->nonce) == 0;
-}
-
-static void try_hello(const uint8_t bytes[HELLO_BYTES])
-{
-    struct hello hello, again;
-    uint8_t out[HELLO_BYTES];
-    enum hello_verdict verdict = hello_decode(bytes, &hello);
-    CHECK(strlen(hello_verdict_text(verdict)) > 0);
+    struct hello_message m;
+    uint8_t again[HELLO_BYTES_MAX];
+    char sentence[HELLO_SENTENCE_SIZE];
+    enum hello_verdict verdict = hello_decode(kind, bytes, &m);
+    CHECK(verdict <= HELLO_WRONG_VERSION);
     if (verdict == HELLO_ACCEPTED) {
-        hello_encode(&hello, out);
-        CHECK(hello_decode(out, &again) == HELLO_ACCEPTED && same_hello(&hello, &again));
+        CHECK(hello_encode(&m, again) == hello_bytes(kind));
+        CHECK(m.verdict == HELLO_REFUSED || memcmp(again, bytes, hello_bytes(kind)) == 0);
+        hello_explain(m.verdict, &m.facts, &m.facts, sentence);
+        CHECK(strlen(sentence) > 0);
     }
 }
 
-static void try_answer(const uint8_t bytes[HELLO_ANSWER_BYTES], const struct situation *s)
+/* --- exchanges --- */
+
+static bool same_facts(const struct hello_facts *a, const struct hello_facts *b)
 {
-    uint8_t proof[HELLO_PROOF_BYTES];
-    enum hello_verdict verdict = hello_answer_decode(bytes, &s->hello, s->secret, proof);
-    CHECK(strlen(hello_verdict_text(verdict)) > 0);
-    CHECK(verdict != HELLO_ACCEPTED); /* nobody guesses an HMAC */
+    struct hello_message one = {.kind = HELLO_KIND_HELLO, .facts = *a};
+    struct hello_message two = {.kind = HELLO_KIND_HELLO, .facts = *b};
+    uint8_t bytes[2][HELLO_BYTES_MAX];
+    size_t len = hello_encode(&one, bytes[0]);
+    return hello_encode(&two, bytes[1]) == len && memcmp(bytes[0], bytes[1], len) == 0;
 }
 
-static void meet_stranger(struct input *in, const struct situation *s)
+/* Runs one to message number `until`, of which nothing is taken. `turn`: with the bit turned. */
+static void run(const struct situation *s, size_t until, bool turn, struct handshake h[2])
 {
-    uint8_t hello[HELLO_BYTES], answer[HELLO_ANSWER_BYTES], proof[HELLO_PROOF_BYTES];
-    struct input same = *in;
-    input_bytes(&same, answer, sizeof answer);
-    same = *in;
-    input_bytes(&same, proof, sizeof proof);
-    input_bytes(in, hello, sizeof hello);
-    try_hello(hello);
-    seal(hello, HELLO_CRC_AT, "MSTh");
-    try_hello(hello);
-    try_answer(answer, s);
-    seal(answer, ANSWER_CRC_AT, "MSTa");
-    try_answer(answer, s);
-    CHECK(!hello_proof_is_right(proof, &s->hello, s->nonce, s->secret));
+    struct handshake_reply message;
+    random_state = s->seed;
+    handshake_connect(&h[0], &s->facts[0], s->facts[1].member, s->secret, &message);
+    handshake_accept(&h[1], &s->facts[1], s->secret);
+    for (size_t at = 0; at < until && message.len > 0; at++) {
+        struct handshake *taker = &h[1 - at % 2];
+        struct handshake_reply reply;
+        if (turn && at == s->message) {
+            message.bytes[s->bit / 8 % message.len] ^= (uint8_t)(1u << s->bit % 8);
+        }
+        CHECK(handshake_wants(taker) == message.len);
+        CHECK(handshake_take(taker, message.bytes, message.len, &reply));
+        if (taker->phase == HANDSHAKE_JUDGE) {
+            CHECK(taker->proven && reply.len == 0);
+            handshake_answer(taker, handshake_judge(taker), &reply);
+        }
+        CHECK(taker->proven || reply.len <= hello_bytes(HELLO_KIND_PROOF));
+        message = reply;
+    }
 }
 
 static void meet_member(const struct situation *s)
 {
-    struct hello heard;
-    uint8_t hello[HELLO_BYTES], answer[HELLO_ANSWER_BYTES], proof[HELLO_PROOF_BYTES];
-    hello_encode(&s->hello, hello);
-    CHECK(hello_decode(hello, &heard) == HELLO_ACCEPTED && same_hello(&s->hello, &heard));
-    hello_answer_encode(HELLO_ACCEPTED, &heard, s->nonce, s->secret, answer);
-    CHECK(hello_answer_decode(answer, &s->hello, s->secret, proof) == HELLO_ACCEPTED);
-    CHECK(hello_proof_is_right(proof, &heard, s->nonce, s->secret));
-
-    uint8_t turned = (uint8_t)(1u << s->bit % 8);
-    proof[s->place % sizeof proof] ^= turned;
-    CHECK(!hello_proof_is_right(proof, &heard, s->nonce, s->secret));
-    answer[s->place % sizeof answer] ^= turned;
-    CHECK(hello_answer_decode(answer, &s->hello, s->secret, proof) == HELLO_GARBAGE);
-    if (s->place % sizeof answer > VERDICT_AT + 1 && s->place % sizeof answer < ANSWER_CRC_AT) {
-        seal(answer, ANSWER_CRC_AT, "MSTa");
-        CHECK(hello_answer_decode(answer, &s->hello, s->secret, proof) == HELLO_WRONG_SECRET);
+    struct handshake h[2];
+    char ours[HELLO_SENTENCE_SIZE], theirs[HELLO_SENTENCE_SIZE];
+    run(s, MESSAGES, false, h);
+    enum hello_verdict expected = hello_judge(&s->facts[0], &s->facts[1]);
+    CHECK(expected == hello_judge(&s->facts[1], &s->facts[0]));
+    if (expected == HELLO_ACCEPTED) {
+        CHECK(h[0].phase == HANDSHAKE_OPEN && h[1].phase == HANDSHAKE_OPEN);
+        CHECK(same_facts(&h[0].theirs, &s->facts[1]));
+        CHECK(same_facts(&h[1].theirs, &s->facts[0]));
+    } else if (h[1].verdict != HELLO_OURSELVES) {
+        CHECK(h[0].verdict == expected && h[0].told && h[1].verdict == expected);
+        handshake_explain(&h[0], ours);
+        handshake_explain(&h[1], theirs);
+        CHECK(strcmp(ours, theirs) == 0);
     }
+    run(s, MESSAGES, true, h);
+    CHECK(h[1].phase != HANDSHAKE_OPEN);
+}
+
+/* In the place of each message in turn, to whoever waits for it there. */
+static void meet_stranger(const struct situation *s, const uint8_t *bytes)
+{
+    for (size_t at = 0; at < MESSAGES; at++) {
+        struct handshake h[2];
+        struct handshake_reply reply;
+        run(s, at, false, h);
+        struct handshake *taker = &h[1 - at % 2];
+        size_t len = handshake_wants(taker);
+        if (len == 0) {
+            return; /* they refused each other before */
+        }
+        uint8_t *copy = fuzz_copy(bytes, len);
+        bool proven = taker->proven;
+        CHECK(handshake_take(taker, copy, len, &reply));
+        CHECK(taker->phase != HANDSHAKE_OPEN && taker->phase != HANDSHAKE_JUDGE);
+        CHECK(taker->proven == proven);
+        CHECK(reply.len == 0 || at == 0 || at == 1);
+        free(copy);
+    }
+}
+
+static bool read_facts(struct input *in, struct hello_facts *ret_facts)
+{
+    struct hello_message m = {.kind = HELLO_KIND_HELLO};
+    uint8_t bytes[HELLO_BYTES_MAX] = {0};
+    input_bytes(in, bytes + HELLO_PREFIX_BYTES, HELLO_FACTS_BYTES);
+    put_right(HELLO_KIND_HELLO, bytes);
+    if (hello_decode(HELLO_KIND_HELLO, bytes, &m) != HELLO_ACCEPTED) {
+        return false;
+    }
+    *ret_facts = m.facts;
+    return true;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     struct input in = {.at = data, .left = len};
     struct situation s;
-    s.hello.cluster_id = input_u64(&in);
-    s.hello.from = input_u64(&in);
-    s.hello.to = input_u64(&in);
-    input_bytes(&in, s.hello.nonce, sizeof s.hello.nonce);
-    input_bytes(&in, s.nonce, sizeof s.nonce);
-    s.place = input_u8(&in);
-    s.bit = input_u8(&in);
+    bool are_members = true;
+    memset(&s, 0, sizeof s);
+    for (size_t i = 0; i < 2; i++) {
+        are_members = read_facts(&in, &s.facts[i]) && are_members;
+    }
+    s.seed = input_u64(&in);
+    s.message = input_u8(&in) % MESSAGES;
+    s.bit = input_u8(&in) * 256u;
+    s.bit += input_u8(&in);
     input_bytes(&in, s.secret, sizeof s.secret - 1);
-    s.secret[sizeof s.secret - 1] = '\0';
-    meet_stranger(&in, &s);
-    meet_member(&s);
+    uint8_t bytes[HELLO_BYTES_MAX];
+    input_bytes(&in, bytes, sizeof bytes);
+    for (int right = 0; right < 2; right++) {
+        for (enum hello_kind kind = 0; kind < HELLO_KINDS; kind++) {
+            if (right == 1) {
+                put_right(kind, bytes);
+            }
+            try_message(kind, bytes);
+            if (are_members && s.facts[0].member != s.facts[1].member) {
+                meet_stranger(&s, bytes);
+            }
+        }
+    }
+    if (are_members && s.facts[0].member != s.facts[1].member) {
+        meet_member(&s);
+    }
     return 0;
 }

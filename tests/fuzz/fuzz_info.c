@@ -1,5 +1,6 @@
-/* What members tell about themselves: whatever comes, the directory holds texts that end and can be
- * shown, and only the row of the sender changes.
+/* What members tell about themselves: whatever comes, the table holds texts that end and can be
+ * shown, and only the row of the sender changes. A state that differs is the majority's to judge:
+ * one member alone ends nobody.
  *
  * Input: a byte for the sender, then the message. */
 #include "consensus/engine.h"
@@ -13,6 +14,11 @@ static uint64_t no_time(void *ctx UNUSED)
     return 1;
 }
 
+static void no_end(void *ctx UNUSED, const char *sentence)
+{
+    check_failed(__FILE__, __LINE__, sentence);
+}
+
 static bool is_shown(const char *text, size_t size)
 {
     size_t len = strnlen(text, size);
@@ -23,20 +29,25 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     static struct engine engine;
     struct input in = {.at = data, .left = len};
-    uint64_t from = input_u8(&in) % (MEMBERS + 2);
-    memset(engine.directory, 0, sizeof engine.directory);
+    struct member_table *table = &engine.members;
+    uint64_t from = 1 + input_u8(&in) % MEMBERS;
+    memset(table, 0, sizeof *table);
     engine.env.now_ms = no_time;
-    engine.members = MEMBERS;
+    engine.env.fatal = no_end;
+    engine.fsm.applied_index = 7;
+    engine.fsm.hashes[7] = (struct state_hash){.index = 7, .hash = 5};
+    table->count = MEMBERS;
     for (size_t i = 0; i < MEMBERS; i++) {
-        engine.directory[i].info.id = i + 1;
+        table->list[i].info.id = i + 1;
     }
     uint8_t *message = fuzz_copy(in.at, in.left);
-    directory_receive(&engine, from, message, in.left);
+    member_info_receive(&engine, &table->list[from - 1], message, in.left);
     free(message);
     for (size_t i = 0; i < MEMBERS; i++) {
-        const struct directory_entry *entry = &engine.directory[i];
-        const struct consensus_member_info *info = &entry->info;
-        CHECK(info->id == i + 1 && (entry->heard_ms == 0 || info->id == from));
+        const struct member *m = &table->list[i];
+        const struct consensus_member_info *info = &m->info;
+        CHECK(info->id == i + 1 && (m->heard_ms == 0 || info->id == from));
+        CHECK(!m->hash_differs || info->id == from);
         CHECK(is_shown(info->name, sizeof info->name) &&
               is_shown(info->version, sizeof info->version));
         CHECK(is_shown(info->http_address, sizeof info->http_address));

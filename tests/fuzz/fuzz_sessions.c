@@ -1,5 +1,5 @@
 /* The table of sessions in a snapshot: takes just its own bytes, gives the same bytes again, and
- * goes on counting from whatever it was given. The bytes behind it are bundles to note. */
+ * goes on counting from whatever it was given. The bytes behind it are batches to note. */
 #include "consensus/sessions.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -25,10 +25,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     CHECK(in.at + in.left == data + len);
     check_bytes(&s, data, len - in.left);
     while (in.left > 0) {
-        uint64_t origin = input_u8(&in), boot = input_u8(&in), sequence = input_u8(&in);
-        bool had = sessions_has(&s, origin, boot, sequence);
-        CHECK(sessions_advance(&s, origin, boot, sequence, input_u8(&in)) == !had);
-        CHECK(sessions_has(&s, origin, boot, sequence));
+        uint64_t origin = input_u8(&in), boot = input_u8(&in), serial = input_u8(&in);
+        bool had = sessions_has(&s, origin, boot, serial);
+        CHECK(sessions_advance(&s, origin, boot, serial, input_u8(&in)) == !had);
+        CHECK(sessions_has(&s, origin, boot, serial));
         CHECK(sessions_boot(&s, origin) >= boot && s.count <= SESSIONS_MAX);
     }
     return 0;

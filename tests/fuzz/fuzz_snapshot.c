@@ -1,10 +1,14 @@
-/* Snapshots: a state that is taken in holds all invariants, is written and taken in again without
- * loss, and lives on like its copy while all of its leases run out. */
+/* Snapshots: a state that is taken in holds all invariants, is the same in any pieces, is written
+ * and taken in again without loss, and lives on like its copy while all of its leases run out.
+ *
+ * Input: a byte that says how long the pieces are, then the content of the items, with ITEM_END
+ * between two. Their lengths are put right here, or the fuzzer would never get past them. */
 #include "tests/fuzz/registry.h"
 
 struct leases;
 
 #define ENTRIES   4
+#define ITEM_END  0xc1 /* stands for nothing in MessagePack, nor in UTF-8 */
 #define SLOTS_MAX 65536u
 
 /* A lease may sit in any of 2^24 slots, and all below it then take memory: more than a gigabyte,
@@ -38,10 +42,36 @@ static void live_on(struct registry *a, struct registry *b)
     }
 }
 
+static void frame(const uint8_t *data, size_t len, struct buffer *out)
+{
+    const uint8_t *end = data + len;
+    buffer_init(out, FUZZ_SNAPSHOT_BYTES_MAX);
+    for (;;) {
+        const uint8_t *at = memchr(data, ITEM_END, (size_t)(end - data));
+        size_t item = (size_t)((at != NULL ? at : end) - data);
+        buffer_append_u32(out, (uint32_t)item);
+        buffer_append(out, data, item);
+        if (at == NULL) {
+            return;
+        }
+        data = at + 1;
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-    struct registry *registry = fuzz_registry_decode(data, len);
+    struct buffer bytes;
+    if (len == 0) {
+        return 0;
+    }
+    frame(data + 1, len - 1, &bytes);
+    struct registry *registry = fuzz_registry_decode(bytes.data, bytes.len, bytes.len);
+    struct registry *torn = fuzz_registry_decode(bytes.data, bytes.len, data[0] + 1u);
+    buffer_done(&bytes);
+    CHECK((registry == NULL) == (torn == NULL));
     if (registry != NULL) {
+        CHECK(registry_hash(registry) == registry_hash(torn));
+        registry_destroy(torn);
         struct registry *copy = fuzz_registry_copy(registry);
         live_on(registry, copy);
         registry_destroy(copy);

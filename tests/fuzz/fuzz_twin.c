@@ -59,12 +59,12 @@ static uint64_t take_incarnation(struct twins *t, const struct slice *id)
     uint8_t which = input_u8(&t->in) % 4;
     uint64_t incarnation = which;
     memcpy(text, id->data, id->len);
-    view_lock();
-    if (which >= 2 && registry_find_lease(t->plain, id->data, id->len, &ref)) {
-        const struct record *record = view_instance(registry_view(t->plain), text);
+    const struct view *view = view_lock(&(struct view_source){.registry = t->plain});
+    if (which >= 2 && view_find_lease(view, id->data, id->len, &ref)) {
+        const struct record *record = view_instance(view, text);
         incarnation = record != NULL ? record->incarnation + 2 - which : 1;
     }
-    view_unlock();
+    view_unlock(&view);
     return which == 0 ? 0 : incarnation;
 }
 
@@ -123,9 +123,9 @@ static void make_renew(struct twins *t, struct made *m)
     for (uint32_t i = 0; i < m->command.renew.count; i++) {
         struct slice id = take_id(t, m, i);
         struct lease_ref ref = {.slot = input_u8(&t->in), .stamp = 1};
-        view_lock();
-        (void)registry_find_lease(t->plain, id.data, id.len, &ref);
-        view_unlock();
+        const struct view *view = view_lock(&(struct view_source){.registry = t->plain});
+        (void)view_find_lease(view, id.data, id.len, &ref);
+        view_unlock(&view);
         store_u32(m->refs + (size_t)i * 8, ref.slot);
         store_u32(m->refs + (size_t)i * 8 + 4, ref.stamp);
     }
@@ -134,7 +134,7 @@ static void make_renew(struct twins *t, struct made *m)
 static void make_small(struct twins *t, struct made *m)
 {
     struct slice id = take_id(t, m, 0);
-    switch (input_u8(&t->in) % 5) {
+    switch (input_u8(&t->in) % 6) {
     case 0:
         m->command.kind = COMMAND_DEREGISTER;
         m->command.deregister.id = id;
@@ -150,6 +150,10 @@ static void make_small(struct twins *t, struct made *m)
         m->command.kind = COMMAND_KEEP_EVENTS;
         m->command.keep_events.count = EVENTS_KEPT_MIN + input_u8(&t->in);
         return;
+    case 3:
+        m->command.kind = COMMAND_STATE_BYTES;
+        m->command.state_bytes.most = 1000 + (uint64_t)input_u8(&t->in) * 100;
+        return;
     default:
         m->command.kind = COMMAND_EXPIRE;
         m->command.expire.until_ms = t->stamp.now_ms + input_u8(&t->in) % 3;
@@ -164,7 +168,11 @@ static void check_same(struct twins *t)
 {
     CHECK(registry_hash(t->plain) == registry_hash(t->restored));
     CHECK(registry_count(t->plain) == registry_count(t->restored));
-    CHECK(registry_due(t->restored, t->stamp.now_ms) == registry_due(t->plain, t->stamp.now_ms));
+    CHECK(registry_state_bytes(t->plain) == registry_state_bytes(t->restored));
+    uint32_t living, living_too;
+    CHECK(registry_due(t->restored, t->stamp.now_ms, &living) ==
+          registry_due(t->plain, t->stamp.now_ms, &living_too));
+    CHECK(living == living_too);
 }
 
 static void close_entry(struct twins *t)
@@ -188,6 +196,10 @@ static void apply(struct twins *t, const struct command *command)
         t->index++;
         registry_begin(t->plain, t->index, &t->stamp);
         registry_begin(t->restored, t->index, &t->stamp);
+    }
+    if (t->index == 1 && t->position == 0) {
+        registry_set_level(t->plain, LEVEL_MAX);
+        registry_set_level(t->restored, LEVEL_MAX);
     }
     registry_apply(t->plain, t->position, command, &a);
     registry_apply(t->restored, t->position, command, &b);
@@ -222,7 +234,7 @@ static void apply_foreign(struct twins *t)
     uint8_t *bytes = fuzz_copy(t->in.at, len);
     t->in.at += len;
     t->in.left -= len;
-    if (wire_command_decode(bytes, len, &command) == ST_OK) {
+    if (wire_command_decode(bytes, len, registry_limits(t->plain), &command) == ST_OK) {
         apply(t, &command.command);
         wire_command_done(&command);
     }
@@ -264,6 +276,7 @@ static void hold(struct twins *t)
     let_go(t);
     t->held = registry_snapshot_take(t->plain);
     fuzz_snapshot_encode(t->held, &t->held_bytes);
+    CHECK(t->held_bytes.len == registry_state_bytes(t->plain));
 }
 
 static void step(struct twins *t)

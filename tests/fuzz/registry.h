@@ -7,8 +7,8 @@
 #include <urcu.h>
 
 #include "server/registry/registry.h"
-#include "server/registry/snapshot.h"
 #include "server/registry/view.h"
+#include "server/wire/wire_restore.h"
 #include "server/wire/wire_snapshot.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -32,11 +32,17 @@ static inline void fuzz_registry_check(struct registry *registry)
     }
 }
 
+static inline void fuzz_snapshot_add(void *sink, const void *data, size_t len)
+{
+    CHECK(len < WIRE_PIECE_BYTES + WIRE_ITEM_HEAD_BYTES + WIRE_ITEM_BYTES_MAX);
+    buffer_append(sink, data, len);
+}
+
 static inline void fuzz_snapshot_encode(const struct registry_snapshot *snapshot,
                                         struct buffer *out)
 {
     buffer_init(out, FUZZ_SNAPSHOT_BYTES_MAX);
-    wire_snapshot_encode(snapshot, out);
+    wire_snapshot_encode(snapshot, fuzz_snapshot_add, out);
     CHECK(!out->overflowed);
 }
 
@@ -47,14 +53,28 @@ static inline void fuzz_registry_encode(struct registry *registry, struct buffer
     registry_snapshot_release(snapshot);
 }
 
-/* NULL when refused. */
-static inline struct registry *fuzz_registry_decode(const uint8_t *data, size_t len)
+/* In pieces of at most `most` bytes, all lengths up to that by turns. NULL when refused. */
+static inline struct registry *fuzz_registry_decode(const uint8_t *data, size_t len, size_t most)
 {
     struct registry *registry = fuzz_registry_create();
-    uint8_t *copy = fuzz_copy(data, len);
-    enum status status = wire_snapshot_decode(copy, len, registry);
-    free(copy);
+    struct wire_restore restore;
+    enum status status = ST_OK;
+    size_t turn = 0;
+    wire_restore_init(&restore, registry);
+    for (size_t at = 0; at < len && status == ST_OK;) {
+        size_t piece = most - turn++ % most;
+        piece = piece < len - at ? piece : len - at;
+        uint8_t *copy = fuzz_copy(data + at, piece);
+        status = wire_restore_feed(&restore, copy, piece);
+        free(copy);
+        at += piece;
+    }
+    if (status == ST_OK) {
+        status = wire_restore_end(&restore);
+    }
+    wire_restore_done(&restore);
     if (status != ST_OK) {
+        CHECK(status == ST_CORRUPT);
         registry_destroy(registry);
         return NULL;
     }
@@ -67,7 +87,7 @@ static inline struct registry *fuzz_registry_copy(struct registry *registry)
 {
     struct buffer bytes, again;
     fuzz_registry_encode(registry, &bytes);
-    struct registry *copy = fuzz_registry_decode(bytes.data, bytes.len);
+    struct registry *copy = fuzz_registry_decode(bytes.data, bytes.len, bytes.len);
     CHECK(copy != NULL);
     CHECK(registry_hash(copy) == registry_hash(registry));
     fuzz_registry_encode(copy, &again);

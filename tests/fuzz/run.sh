@@ -69,12 +69,14 @@ fuzz() {
     # Inputs are small: who takes 16 MB at once has believed a length that they say.
     local options=(-print_final_stats=1 -timeout=20 -rss_limit_mb=2048 -malloc_limit_mb=16)
     mkdir -p "$grown/$what" "$here/corpus/$what" "$findings"
+    local limit=300 # for what -timeout, which is for one input, does not end
     if ((seeds_only)); then
         options+=(-runs=0)
     else
         options+=(-max_total_time="$seconds" "$grown/$what") # new inputs go into the first folder
+        limit=$((seconds + limit))
     fi
-    "$build/fuzz_$what" "${options[@]}" -artifact_prefix="$findings/$what-" \
+    timeout --kill-after=10 "$limit" "$build/fuzz_$what" "${options[@]}" -artifact_prefix="$findings/$what-" \
         "$here/corpus/$what" >"$log" 2>&1
 }
 
@@ -84,7 +86,7 @@ keep_fewest() {
     local what=$1 fewest=$build/fewest
     rm -rf "$fewest"
     "$here/seeds.py" "$fewest"
-    "$build/fuzz_$what" -merge=1 -use_counters=0 -rss_limit_mb=2048 "$fewest/$what" \
+    timeout --kill-after=10 3600 "$build/fuzz_$what" -merge=1 -use_counters=0 -rss_limit_mb=2048 "$fewest/$what" \
         "$here/corpus/$what" "$grown/$what" >"$log" 2>&1
     rm -rf "${here:?}/corpus/$what"
     mv "$fewest/$what" "$here/corpus/$what"
@@ -96,8 +98,14 @@ for what in "${targets[@]}"; do
     verdict=clean
     if [[ ! -x $build/fuzz_$what ]]; then
         verdict="NO SUCH TARGET"
-    elif ! fuzz "$what"; then
-        verdict="FINDING in tests/fuzz/findings/$what-*"
+    else
+        status=0
+        fuzz "$what" || status=$?
+        case $status in
+        0) ;;
+        124 | 137) verdict="DID NOT END" ;;
+        *) verdict="FINDING in tests/fuzz/findings/$what-*" ;;
+        esac
     fi
     executions=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log" | tail -n 1)
     edges=$(sed -n 's/.* cov: \([0-9]*\) .*/\1/p' "$log" | tail -n 1)

@@ -57,6 +57,8 @@ COMMANDS = [
     b"\x04" + text("web-1") + uint(0),
     b"\x05" + text("web-1") + truth(True) + text("upgrade"),
     b"\x06" + uint(31000) + uint(1000),
+    b"\x07" + uint(100),
+    b"\x08" + uint(1 << 33),
 ]
 
 
@@ -71,17 +73,23 @@ def wide_text(s):
     return b"\xda" + struct.pack(">H", len(s)) + s.encode()
 
 
-def snapshot(instances, services, events):
-    out = text("MUSR") + uint(1) + uint(9) + uint(5000) + sint(1790000000000)
-    out += uint(9) + uint(8) + uint(0) + uint(len(events) + 3)
-    out += uint(len(instances)) + uint(len(services)) + uint(len(events))
+LIMITS = [1 << 24, 10000, 255, 255, 64, 255, 64, 128, 512, 512, 65535, 86400000, 604800000, 16, 262144,
+          8192, 1024, 128]
+
+
+def snapshot(instances, services, events, limits=LIMITS):
+    head = text("MUSR") + uint(3) + uint(1) + b"".join(uint(n) for n in limits)
+    head += uint(9) + uint(5000) + sint(1790000000000)
+    head += uint(9) + uint(8) + uint(0) + uint(len(events) + 3) + uint(8192)
+    head += uint(len(instances)) + uint(len(services)) + uint(len(events))
+    items = [head]
     for rec, stamp, renewed, deadline in instances:
-        out += rec + uint(stamp) + uint(renewed) + uint(deadline)
+        items.append(rec + uint(stamp) + uint(renewed) + uint(deadline))
     for name, index in services:
-        out += wide_text(name) + uint(index)
+        items.append(wide_text(name) + uint(index))
     for index, kind, rec in events:
-        out += uint(index) + uint(0) + uint(kind) + sint(-1) + rec
-    return out
+        items.append(uint(index) + uint(0) + uint(kind) + sint(-1) + rec)
+    return bytes([len(items)]) + b"\xc1".join(items)
 
 
 LONG = "n" * 255
@@ -90,6 +98,7 @@ SNAPSHOTS = [
     snapshot([(record("i", LONG, 2, 0), 11, 4000, 34000)], [(LONG, 2)],
              [(2, 0, record("i", LONG, 2, 0))]),
     snapshot([(record("i", LONG, 2, 0), 11, 4000, 34000)], [(LONG + "n", 2)], []),
+    snapshot([], [], [], [n + 1 for n in LIMITS]),
     snapshot([(record("db-1", "db", 2, 0), 11, 4000, 34000),
               (record("web-1", "web", 8, 2, lapsed=True), 12, 100, (1 << 64) - 1),
               (record("web-2", "web", 9, 1, maintenance=True), 13, 5000, 6000)],
@@ -100,18 +109,21 @@ SNAPSHOTS = [
 
 # --- consensus ---
 
-def bundle(ops, origin=1, boot=3, sequence=5):
-    out = struct.pack("<QQQII", origin, boot, sequence, len(ops), 0)
+def batch(ops, origin=1, boot=3, serial=5):
+    out = struct.pack("<QQQII", origin, boot, serial, len(ops), 0)
     return out + b"".join(struct.pack("<I", len(op)) + op for op in ops)
 
 
-def entry(bundles):
+CLUSTER = bytes(range(1, 17))
+
+
+def entry(batches, index=9, level=1):
     stamp = struct.pack("<Qq", 5000, 1790000000000)
-    body = stamp + b"".join(struct.pack("<I", len(b)) + b for b in bundles)
+    body = stamp + b"".join(struct.pack("<I", len(b)) + b for b in batches)
     length = 64 + len(body)
     # The checksum is put right by the target.
-    head = struct.pack("<4sIIHHQQQQH14x", b"MSTE", 0, length, 1, len(bundles), 9, 2, 77, 1,
-                       len(stamp))
+    head = struct.pack("<4sIIHHQQ16sQHH4x", b"MSTE", 0, length, 2, len(batches), index, 2, CLUSTER,
+                       1001, len(stamp), level)
     return head + body + bytes(-length % 8)
 
 
@@ -121,27 +133,79 @@ def sessions(rows):
 
 def configuration(members):
     out = struct.pack("<BQ", 1, len(members))
-    return out + b"".join(struct.pack("<Q", i) + a + b"\0" + bytes([r]) for i, a, r in members)
+    out += b"".join(struct.pack("<Q", life) + a + b"\0" + bytes([r]) for life, a, r in members)
+    return out + bytes(-len(out) % 8)
 
 
-MEMBERS = configuration([(1, b"127.0.0.1:9100", 1), (2, b"[::1]:9100", 0), (3, b"c:1", 2)])
-CHANGE = MEMBERS + bytes(-len(MEMBERS) % 8)
+def first_members(count):
+    return [(1000 + i, b"%d@host-%d:9100" % (i, i), 1) for i in range(1, count + 1)]
 
 
-def append_entries(entries):
-    out = struct.pack("<BBQQQQI", 1, 0, 9, 41, 8, 40, len(entries))
-    out += b"".join(struct.pack("<QBI", term, kind, len(data)) for term, kind, data in entries)
+LONGEST = [((1 << 63) - i, b"%d@" % ((1 << 63) - i) + b"a" * 263, i % 3) for i in range(1, 10)]
+CONFIGURATIONS = [
+    configuration(first_members(1)),
+    configuration([(1, b"1@127.0.0.1:9100", 1), (2, b"2@[::1]:9100", 0), (3, b"3@c:1", 2)]),
+    configuration(LONGEST),
+    configuration(first_members(10)),
+    configuration(first_members(2) + [(1002, b"3@c:1", 1)]),
+    configuration(first_members(2) + [(1003, b"2@c:1", 1)]),
+    configuration(first_members(1) + [(1 << 63, b"2@b:1", 1)]),
+    configuration(first_members(1) + [(2, b"2@" + b"a" * 264, 1)]),
+    configuration(first_members(1) + [(2, b"2@b\n:1", 1)]),
+    configuration(first_members(1) + [(2, b"2@b:1", 3)]),
+]
+CHANGE = CONFIGURATIONS[1]
+
+
+def append_entries(entries, term=9, prev=(41, 4)):
+    out = struct.pack("<BBQQQQII", 1, 0, term, *prev, 40, 0xfeedbeef, len(entries))
+    out += b"".join(struct.pack("<QBII", t, kind, len(data), 1) for t, kind, data in entries)
     return out + b"".join(data for _, _, data in entries)
 
 
 MESSAGES = [
     append_entries([]),
+    append_entries([], prev=(0, 0)),
     append_entries([(4, 1, b"abcdefgh"), (5, 3, CHANGE), (5, 1, b""), (6, 2, bytes(8))]),
+    append_entries([(4, 1, b"")] * 12),
+    append_entries([(4, 1, b"")] * 13),
+    append_entries([(5, 1, b""), (4, 1, b"")]),
+    append_entries([(10, 1, b"")]),
+    append_entries([], term=(1 << 63)),
     struct.pack("<BBQQQHH", 2, 0, 9, 0, 42, 1, 0),
     struct.pack("<BBQQQQB", 3, 2, 9, 3, 42, 8, 3),
     struct.pack("<BBQBHH", 4, 2, 9, 6, 1, 0),
-    struct.pack("<BBQQQQ", 5, 0, 9, 42, 8, 1) + MEMBERS + struct.pack("<Q", 5) + b"state",
     struct.pack("<BBQQQ", 6, 0, 9, 42, 8),
+]
+
+# Steps of fuzz_frame: who, in whose name and what is one byte: receiver + 3 * sender + 9 * kind.
+TIME, WRITE, ENTRIES, FRAME = (9 * kind for kind in (0, 1, 2, 4))
+
+
+def frame(kind, content, to=0):
+    length = len(content)
+    said = length if length < 200 else (length + 7) // 8
+    return bytes([FRAME + to, kind, said]) + content + bytes((said * 8 - length) if length >= 200 else 0)
+
+
+def numbers(*values):
+    return struct.pack("<%dQ" % len(values), *values)
+
+
+FRAMES = [
+    bytes([WRITE, TIME, 20, WRITE + 1, WRITE + 2, TIME, 63]),
+    # Back, how many, term, commit, then a byte for each entry: new ones, a fork, a configuration.
+    bytes([ENTRIES, 0, 2, 1, 3, 0, 0, TIME, 9, ENTRIES, 0, 1, 0, 4, 12]),
+    bytes([ENTRIES, 3, 2, 1, 7, 0, 1, TIME, 9]),
+    bytes([ENTRIES + 1, 0, 3, 2, 1, 0, 12, 0, TIME, 63, ENTRIES + 1, 2, 1, 2, 7, 1]),
+    bytes([ENTRIES, 0, 1, 1, 3, 10, TIME, 20]),
+    b"".join(frame(1, m) for m in MESSAGES if len(m) < 150),
+    frame(2, batch([b"1op"], origin=1002)) + frame(2, batch([b"1op"], origin=1001), to=1),
+    frame(3, numbers(3, 1) + b"\x03\0\0\0") + frame(4, numbers(7, 0)) + frame(5, numbers(7, 5)),
+    frame(6, numbers(2, 9)) + frame(7, numbers(2, 9)) + frame(12, numbers(2, 4)),
+    # A write under way (nothing settles from 192 on), and refusals of its boot that end there.
+    bytes([198, 199, 200]) + b"".join(frame(3, numbers(2 << 32 | 2), to=225 - FRAME + k) for k in range(9)),
+    frame(10, numbers(1, 2, 0, 8) + b"a piece.") + frame(11, numbers(1, 8)),
 ]
 
 
@@ -149,9 +213,95 @@ def told(s):
     return struct.pack("<H", len(s)) + s
 
 
-HELLO = struct.pack("<4sHHQQQ16sII", b"MSTh", 1, 0, 77, 1, 2, b"0123456789abcdef", 0, 0)
-ANSWER = struct.pack("<4sHH16s32sII", b"MSTa", 1, 0, b"fedcba9876543210", bytes(32), 0, 0)
-SITUATION = struct.pack("<QQQ16s16sBB7s", 77, 1, 2, b"n" * 16, b"m" * 16, 30, 3, b"secret")
+def facts(cluster, member, to, levels=(1, 2), list_hash=7):
+    return struct.pack("<16sQQQQHHIQ", cluster, member, to, 1000 + member, 3, *levels, 0, list_hash)
+
+
+def meeting(one, two, message, bit):
+    return one + two + struct.pack("<QBBB8s", 5, message, bit >> 8, bit & 255, b"secret")
+
+
+OURS = (facts(b"c" * 16, 1, 2), facts(b"c" * 16, 2, 1))
+NEW = (facts(bytes(16), 1, 2), facts(bytes(16), 2, 1))
+MEETINGS = [meeting(*OURS, message, bit) for message, bit in (
+    (0, 600), (1, 100), (2, 200), (3, 50), (3, 700), (4, 50))] + [
+    meeting(*NEW, 0, 0),
+    meeting(OURS[0], NEW[1], 0, 0),
+    meeting(OURS[0], facts(b"d" * 16, 2, 1), 0, 0),
+    meeting(OURS[0], facts(b"c" * 16, 2, 1, levels=(3, 65535)), 0, 0),
+    meeting(NEW[0], facts(bytes(16), 2, 1, list_hash=8), 0, 0),
+    # What a stranger says, behind two members: each kind of message.
+    meeting(*OURS, 0, 0) + b"MSTh\2\0\0\0" + OURS[0] + b"0123456789abcdef" + bytes(4),
+    meeting(*OURS, 0, 0) + b"MSTc\2\0\0\0" + b"fedcba9876543210" + bytes(4),
+    meeting(*OURS, 0, 0) + b"MSTp\2\0\0\0" + b"p" * 32 + bytes(4),
+    meeting(*OURS, 0, 0) + b"MSTf\2\0\7\0" + OURS[1] + b"p" * 32 + bytes(4),
+    meeting(*OURS, 0, 0) + b"MSTv\2\0\xff\xff" + b"p" * 32 + bytes(4),
+]
+
+# --- consensus/disk ---
+
+def state_record(what, rest=b""):
+    return bytes([0, what]) + rest
+
+
+def entry_record(data, term=0, kind=1):
+    return bytes([1 | term << 6, kind, len(data)]) + data
+
+
+def frame(*records):
+    return bytes([0, len(records)]) + b"".join(records) + b"\0"
+
+
+def block(kind, body):
+    return kind + struct.pack("<H", len(body)) + body
+
+
+NEXT_SEGMENT, ZERO_LAST, SKIP, GAP = b"\x0c", b"\x0e\x01\0", b"\x0e\x03\0", b"\x0e\x04\0"
+WALS = [
+    b"\0\0",
+    b"\0\0" + frame(state_record(5, b"\x09"), entry_record(b"hello", 1), entry_record(b"")),
+    b"\0\0" + frame(entry_record(b"a"), entry_record(b"b")) + frame(b"\2\1", entry_record(b"c", 2)) +
+    NEXT_SEGMENT + frame(entry_record(bytes(255)), entry_record(bytes(255)), entry_record(bytes(255))) +
+    NEXT_SEGMENT + frame(state_record(8, b"\2")),
+    b"\x40\3" + frame(entry_record(b"a")) + frame(b"\3\x20\1\2\3\4", entry_record(b"b")),
+    b"\0\0" + frame(entry_record(b"x" * 200), entry_record(b"y" * 255), entry_record(b"z" * 255)) +
+    ZERO_LAST,
+    b"\0\0" + frame(entry_record(b"x")) + SKIP + frame(entry_record(b"y")),
+    b"\0\0" + frame(entry_record(b"x")) + GAP + frame(entry_record(b"y")),
+    b"\0\0" + frame(state_record(8, b"\7")),
+]
+
+META = struct.pack("<QQIHHQII", 77, 5, 0xabcdef01, 1, 0, 70, 4, 0) + b"conf"
+SNAPSHOT_FILES = [
+    block(b"H", META) + block(b"F", struct.pack("<QQ", 0, 0)),
+    block(b"H", META) + block(b"C", b"state") + block(b"C", b"more") +
+    block(b"F", struct.pack("<QQ", 2, 9)),
+    block(b"H", META) + block(b"C", b"state") + block(b"F", struct.pack("<QQ", 1, 6)),
+    block(b"C", b"state"),
+]
+
+# The state of tests/unit/engine_app.c: no sessions, no operations; its hash is 0.
+EMPTY_STATE = struct.pack("<IIQ", 4, 0, 0)
+BACKUP_META = struct.pack("<QQIHHQII", 9, 3, 7, 1, 0, 2, 0, 0)
+BACKUP_INFO = struct.pack("<QQQQQ", 0, 0, 1764000000000, 2, 0)
+BACKUP = block(b"H", BACKUP_META) + block(b"I", BACKUP_INFO)
+BACKUPS = [
+    BACKUP + block(b"C", EMPTY_STATE) + block(b"F", struct.pack("<QQ", 1, 16)),
+    BACKUP + block(b"C", EMPTY_STATE[:5]) + block(b"C", EMPTY_STATE[5:]) +
+    block(b"F", struct.pack("<QQ", 2, 16)),
+    BACKUP + block(b"F", struct.pack("<QQ", 0, 0)),
+    block(b"H", BACKUP_META) + block(b"C", EMPTY_STATE) + block(b"F", struct.pack("<QQ", 1, 16)),
+    block(b"H", struct.pack("<QQIHHQII", 2 ** 63 - 1, 2 ** 64 - 1, 7, 1, 0, 2, 0, 0)) +
+    block(b"I", BACKUP_INFO) + block(b"C", EMPTY_STATE) + block(b"F", struct.pack("<QQ", 1, 16)),
+]
+
+IDENTITIES = [
+    b"member=1\nlife=7\ncluster=" + b"0" * 32 + b"\nmembers=1=a:9100,2=b:9100\n",
+    b"member=18446744073709551615\nlife=9223372036854775807\ncluster=" + b"0123456789abcdef" * 2 +
+    b"\nmembers=" + b"m" * 2582 + b"\n",
+    b"member=1\nlife=7\ncluster=" + b"0" * 32 + b"\nmembers=" + b"m" * 2583 + b"\n",
+    b"muster identity 1\nmember=1\ncluster=1\nmembers=\ncrc32c=00000000\n",
+]
 
 # --- texts ---
 
@@ -179,7 +329,7 @@ TARGETS = [
 CONFIGS = [
     b"# Muster\nid = 2\nname = beta\ndata = /var/lib/muster\nhttp = :9000\npeer = 10.0.0.2:9100\n"
     b"advertise-http = b.example:9000\nadvertise-peer = b.example:9100\nttl = 1.5s\n"
-    b"cluster = 3=[::1]:9100,1=a.example:9100,2=b.example:9100\ncluster-secret = x y # z\n",
+    b"cluster = 3=[::1]:9100,1=a.example:9100,2=b.example:9100\ncluster-secret = x y 0123456789abc # z\n",
     b"write-timeout = 5s\nelection-timeout = 400ms\nheartbeat-interval = 40ms\nreap-after = 0\n"
     b"snapshot-log-bytes = 64KiB\nhttp-threads = 4\nlog-level = debug\nlog-format = json\n",
     b"id=1\r\n\x01--http=[::]:9000\x01--peer\x01:9100\x01--name=alpha\x01--ttl\x0130",
@@ -203,24 +353,46 @@ SEEDS = {
     "answer": ANSWERS,
     "command": COMMANDS + [struct.pack("<Qq", 5000, -1)],
     "snapshot": SNAPSHOTS,
-    "bundle": [bundle([]), bundle(COMMANDS)],
-    "entry": [entry([]), entry([bundle(COMMANDS[:3]), bundle([], origin=0)])],
+    "batch": [batch([]), batch(COMMANDS)],
+    "entry": [entry([]), entry([batch(COMMANDS[:3]), batch([], origin=0)]),
+              entry([batch([])], level=65535)],
+    "configuration": CONFIGURATIONS,
+    "form": [CLUSTER + configuration(first_members(3)), bytes(16) + configuration(first_members(3)),
+             CLUSTER + configuration(first_members(2)),
+             CLUSTER + configuration([(1001, b"1@a:1", 1), (1003, b"2@b:1", 1), (1002, b"3@c:1", 1)])],
+    "frame": FRAMES,
+    # The whole file in pieces; with a bit turned; another transfer in between; answers.
+    "snapshot_piece": [bytes([0, 0, 200] * 2), bytes([0, 0, 60] * 5 + [3, 20]),
+                       bytes([0, 0, 60, 0, 6, 60, 5, 1, 0, 0, 0, 0, 60, 3, 127]),
+                       bytes([0, 0, 100, 0, 3, 50, 1, 0, 1, 1]) + bytes([0, 0, 200] * 2),
+                       bytes([2, 1, 1, 40, 2, 1, 0]) + b"\xff" * 8 + bytes([3, 90]),
+                       bytes([0, 3, 10, 0, 1, 0]) + b"\xff" * 8 + bytes([3, 9]),
+                       # More than the whole is said to be.
+                       bytes([0, 3, 10, 0, 0, 0, 100, 0, 0, 0, 0, 0, 0, 0, 1, 3, 9]),
+                       # All of it, in the last term that there is: transfer, offset, total, term.
+                       bytes([0, 3, 255, 0, 0, 1, 0]) + b"\xff" * 8 + bytes([3, 127, 3, 127])],
     "sessions": [sessions([]) + bytes(range(1, 9)),
                       sessions([(1, 2, 3, 4), (2, 1, 9, 5)]) + b"\1\2\4\6\2\1\x09\6\7\1\1\1",
                       sessions([(i, 1, 1, i) for i in range(64)]) + b"\xff\1\1\1",
                       sessions([(i, 1, 1, i) for i in range(65)])],
     "message": MESSAGES,
-    "hello": [SITUATION + HELLO, SITUATION + ANSWER],
-    "members": [b"1=a:9100,2=[::1]:9100,3=10.0.0.3:9100", b"9223372036854775807=x:1",
+    "hello": MEETINGS,
+    "members": [b"1@a:9100", b"9223372036854775807@[::1]:9100", b"0@a:1", b"1@" + b"a" * 264,
+                b"1=a:9100,2=[::1]:9100,3=10.0.0.3:9100", b"9223372036854775807=x:1",
                 b",".join(b"%d=a:%d" % (i, i) for i in range(9))],
-    "info": [b"\2" + struct.pack("<QB", 40, 1) + told(b"beta") + told(b"b.example:9000") +
-                  told(b"0.1.0")],
+    "info": [b"\1" + struct.pack("<QQQHHB", 40, index, state_hash, 1, 2, 1) + told(b"beta") +
+             told(b"b.example:9000") + told(b"0.1.0")
+             for index, state_hash in ((0, 0), (7, 5), (7, 6), (40, 1))],
     "body": [b"\0" + REGISTER, b'\0{"name": "web", "port": 1}',
                   b'\1{"id": "web-1", "incarnation": 7, "status": "critical", "note": "disk"}',
                   b'\1{"ids": ["web-1", "web-2"]}', b'\2{"enabled": true, "reason": "upgrade"}',
              b'\2{"enabled": false, "reason": "' + b"r" * 512 + b'"}', CROWDED],
     "request": TARGETS,
     "config": CONFIGS,
+    "wal": WALS,
+    "snapshot_file": SNAPSHOT_FILES,
+    "backup": BACKUPS,
+    "identity": IDENTITIES,
     "instance": [b'{"id": "i", "name": "n", "health": "warning", "port": 80, "tags": ["a"], "metadata": '
                  b'{"k": "v"}, "ttl": 1.5, "weight": 7, "incarnation": 9, "index": 9, "note": "x"}',
                  b'{"id": "i", "health": "maintenance", "reason": "kernel", "ttl": 86400}',

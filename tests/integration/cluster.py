@@ -15,6 +15,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 
 from ports import free_ports
@@ -24,6 +25,8 @@ BIN = os.path.abspath(os.environ.get("MUSTER_BIN", os.path.join(ROOT, "build", "
 MUSTERD = os.path.join(BIN, "musterd")
 MUSTER = os.path.join(BIN, "muster")
 
+FATAL = 70  # exit status of a running replica that cannot go on safely
+REMOVED = 3
 READY_WITHIN_S = 30
 STOP_WITHIN_S = 30
 # Words in a log that no run may have.
@@ -44,6 +47,17 @@ def await_true(what, condition, within_s=10, every_s=0.05):
         time.sleep(every_s)
 
 
+def read_line(process, within_s=30):
+    """The next line that a process prints, whole; "" if it ends first. One that says nothing for so
+    long is killed."""
+    timer = threading.Timer(within_s, process.kill)
+    timer.start()
+    try:
+        return process.stdout.readline()
+    finally:
+        timer.cancel()
+
+
 def has_ipv6():
     """Whether this machine has the address ::1."""
     try:
@@ -54,13 +68,32 @@ def has_ipv6():
         return False
 
 
+# What a process of the tests is told by the outside: where programs are, and how sanitizers report.
+KEPT = ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "ASAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS",
+        "UBSAN_OPTIONS")
+
+
 def clean_environment(extra=None):
-    """Nothing that configures Muster may leak in from the outside."""
-    kept = {k: v for k, v in os.environ.items()
-            if not k.startswith("MUSTER_") and k not in ("HEARTBEAT_TIMEOUT", "REGISTRY_URL",
-                                                         "API_URL", "NOTIFY_SOCKET")}
+    """What `extra` says and nothing else from the outside that could change what is tested: no
+    setting of Muster or of a tool, no locale, no time zone, no proxy."""
+    kept = {name: os.environ[name] for name in KEPT if name in os.environ}
     kept.update(extra or {})
     return kept
+
+
+def forget_environment():
+    """The same for this process, and for the children that it starts without saying more."""
+    own = ("MUSTER_BIN", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE")
+    for name in set(os.environ) - set(KEPT) - set(own):
+        if not name.startswith("PYTEST_"):
+            del os.environ[name]
+    time.tzset()
+
+
+def sanitized():
+    """Whether the programs are built with a sanitizer."""
+    with open(os.path.join(BIN, "CMakeCache.txt"), encoding="utf-8") as file:
+        return bool(re.search(r"^MUSTER_SANITIZE:STRING=.+", file.read(), re.MULTILINE))
 
 
 class Answer:
@@ -77,14 +110,14 @@ class Answer:
         return "<%d %s>" % (self.status, self.body[:300])
 
 
-def request(port, method, path, body=None, headers=None, timeout=15):
+def request(port, method, path, body=None, headers=None, timeout=15, host="127.0.0.1"):
     """One HTTP request. A dict or list is sent as JSON, bytes as they are."""
     headers = dict(headers or {})
     if body is not None and not isinstance(body, (bytes, bytearray)):
         body = json.dumps(body).encode("utf-8")
     if body is not None:
         headers.setdefault("Content-Type", "application/json")
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
+    connection = http.client.HTTPConnection(host, port, timeout=timeout)
     try:
         connection.request(method, path, body=body, headers=headers)
         got = connection.getresponse()
@@ -102,12 +135,20 @@ class Replica:
         self.folder = folder
         self.data = os.path.join(folder, "data-%d" % number)
         self.log_path = os.path.join(folder, "musterd-%d.log" % number)
+        self.environment = {}  # besides the cluster's
         self.process = None
         self.paused = False
+        self.joins = []  # URLs of replicas
+        self.expected_ends = []  # lines of its log that would else be alarms
 
     # --- life ---
 
     def command(self, *extra):
+        if self.joins:
+            return [MUSTERD, *(["--id", str(self.id)] if self.id else []), "--data", self.data,
+                    "--http", "127.0.0.1:%d" % self.http_port,
+                    "--peer", "127.0.0.1:%d" % self.peer_port,
+                    "--join", ",".join(self.joins), *self.cluster.options, *extra]
         peer = [] if "--peer" in extra else ["--peer", "127.0.0.1:%d" % self.peer_port]
         http = [] if "--http" in extra else ["--http", "127.0.0.1:%d" % self.http_port]
         cluster = self.cluster.arguments(given="--cluster" in extra)
@@ -118,7 +159,7 @@ class Replica:
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
                 self.command(*extra), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                env=clean_environment(self.cluster.environment))
+                env=clean_environment({**(self.cluster.environment or {}), **self.environment}))
         return self
 
     def alive(self):
@@ -138,9 +179,36 @@ class Replica:
         except OSError:
             return False
 
+    def is_live(self):
+        try:
+            return self.get("/health/live", timeout=2).status == 200
+        except OSError:
+            return False
+
     def wait_exit(self, within_s=STOP_WITHIN_S):
         """Waits for the process to end by itself and returns its exit status."""
         return self.process.wait(within_s)
+
+    def wait_fatal(self, within_s=STOP_WITHIN_S):
+        """Waits for it to end itself because it cannot go on safely; returns the sentence."""
+        return self.wait_end(FATAL, "stopping at once", within_s)
+
+    def wait_removed(self, within_s=STOP_WITHIN_S):
+        """Waits for it to end itself because it is no member any more; returns the sentence."""
+        return self.wait_end(REMOVED, "not a member any more", within_s)
+
+    def wait_end(self, expected, words, within_s):
+        status = self.wait_exit(within_s)
+        lines = self.log().strip().splitlines()
+        assert status == expected, (status, lines[-3:])
+        self.expected_ends += [line for line in lines if words in line]
+        assert self.expected_ends and "reason=" in self.expected_ends[-1], lines[-3:]
+        return self.expected_ends[-1].partition("reason=")[2]
+
+    def alarm(self):
+        """What in its log no run may have, but for the ends that a test has waited for."""
+        lines = [line for line in self.log().splitlines() if line not in self.expected_ends]
+        return ALARMS.search("\n".join(lines))
 
     def kill(self):
         """kill -9: no goodbye, nothing flushed."""
@@ -240,6 +308,17 @@ class Replica:
                 return found
             after = "&after=" + page["instances"][-1]["id"]
 
+    def events(self):
+        """All events that are kept, whatever their number."""
+        found = []
+        while True:
+            after = "&after=" + found[-1]["id"] if found else ""
+            page = self.get("/events?limit=10000" + after).json
+            assert not (after and page["reset"]), "the events that come next are gone"
+            found += page["events"]
+            if len(page["events"]) < 10000:
+                return found
+
     def instance_health(self, id):
         """Health of an instance; None when it is not there."""
         got = self.get("/instances/" + id)
@@ -269,10 +348,22 @@ class Cluster:
     def arguments(self, given):
         """Options that all replicas share; their list of members, unless it is `given`."""
         found = list(self.options)
-        if len(self.replicas) > 1 and not given and "--cluster" not in found:
+        first = [r for r in self.replicas if not r.joins]
+        if len(first) > 1 and not given and "--cluster" not in found:
             found += ["--cluster", ",".join("%d=127.0.0.1:%d" % (r.id, r.peer_port)
-                                            for r in self.replicas)]
+                                            for r in first)]
         return found
+
+    def add(self, number=0):
+        """A replica that joins when it is started; `number` 0: the cluster finds one. It is known
+        here by its place until then."""
+        ports = free_ports(2)
+        place = len(self.replicas) + 1
+        replica = Replica(self, place, ports[0], ports[1], self.folder)
+        replica.joins = [r.url for r in self.replicas]
+        replica.id = number
+        self.replicas.append(replica)
+        return replica
 
     def start(self, wait=True):
         for replica in self.replicas:
@@ -337,7 +428,7 @@ class Cluster:
                     problems.append("replica %d did not stop within %d s of SIGTERM" %
                                     (replica.id, STOP_WITHIN_S))
         for replica in self.replicas:
-            alarm = ALARMS.search(replica.log())
+            alarm = replica.alarm()
             if alarm:
                 problems.append("replica %d: '%s' in its log" % (replica.id, alarm.group()))
         if show or problems:

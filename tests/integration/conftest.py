@@ -7,10 +7,12 @@ import uuid
 
 import pytest
 
-from cluster import MUSTER, MUSTERD, Cluster
+from cluster import MUSTER, MUSTERD, Cluster, forget_environment
+from faults import Faults
 
 
 def pytest_configure(config):
+    forget_environment()
     # A runner in the background has them ignored, and so would every process of a test.
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
         if signal.getsignal(number) == signal.SIG_IGN:
@@ -60,6 +62,12 @@ def make_cluster(request):
             problem = problem or error
     if problem:
         raise problem
+
+
+@pytest.fixture(scope="session")
+def faults(tmp_path_factory):
+    """Makes a replica's calls for files kill it, or fail: see faults.py."""
+    return Faults(tmp_path_factory.mktemp("faults"))
 
 
 @pytest.fixture

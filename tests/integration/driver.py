@@ -19,7 +19,7 @@ class Driver:
     def __init__(self, servers, fallback="-", environment=None, command=()):
         self.process = subprocess.Popen(
             [*command, DRIVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, text=True, env=clean_environment(environment))
+            stderr=subprocess.PIPE, encoding="utf-8", env=clean_environment(environment))
         self.answers = queue.Queue()
         self.changes = []  # [change, id, health]
         self.states = []   # (id, state, why)
@@ -82,4 +82,4 @@ class Driver:
     def end(self):
         if self.process.poll() is None:
             self.process.kill()
-            self.process.wait()
+            self.process.wait(30)

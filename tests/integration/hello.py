@@ -1,13 +1,15 @@
-"""The handshake between members (consensus/hello.h), spoken by a test."""
+"""The handshake between members (consensus/peer/handshake.h), spoken by a test."""
+import collections
 import hashlib
 import hmac
 import os
 import socket
 import struct
 
-HELLO_BYTES = 56
-ANSWER_BYTES = 64
-ACCEPTED, GARBAGE, WRONG_VERSION, WRONG_CLUSTER, WRONG_MEMBER, WRONG_SECRET = range(6)
+VERSION = 2
+HELLO_BYTES, CHALLENGE_BYTES, PROOF_BYTES, FACTS_BYTES, VERDICT_BYTES = 92, 28, 44, 108, 44
+(ACCEPTED, GARBAGE, WRONG_VERSION, WRONG_SECRET, OURSELVES, REFUSED, WRONG_CLUSTER, WRONG_MEMBER,
+ WRONG_LIST, NO_LEVEL, EARLIER_LIFE, EARLIER_BOOT, WAITS) = range(13)
 
 _TABLE = []
 for _n in range(256):
@@ -23,13 +25,37 @@ def crc32c(data):
     return crc ^ 0xFFFFFFFF
 
 
-def encode(cluster_id, sender, receiver, nonce, version=1, magic=b"MSTh"):
-    head = magic + struct.pack("<HHQQQ", version, 0, cluster_id, sender, receiver) + nonce
-    return head + struct.pack("<II", crc32c(head), 0)
+# What a member says of itself.
+Facts = collections.namedtuple("Facts", "cluster member life boot level_min level_max list_hash")
 
 
-def proof(label, cluster_id, sender, receiver, nonce, answer_nonce, secret):
-    text = nonce + answer_nonce + struct.pack("<QQQ", cluster_id, sender, receiver) + label
+def encode_facts(facts, to):
+    return struct.pack("<16sQQQQHHIQ", facts.cluster, facts.member, to, facts.life, facts.boot,
+                       facts.level_min, facts.level_max, 0, facts.list_hash)
+
+
+def decode_facts(data):
+    cluster, member, _, life, boot, level_min, level_max, zero, list_hash = struct.unpack(
+        "<16sQQQQHHIQ", data)
+    assert zero == 0
+    return Facts(cluster, member, life, boot, level_min, level_max, list_hash)
+
+
+def prefix(magic, verdict=ACCEPTED, version=VERSION):
+    return magic + struct.pack("<HH", version, verdict)
+
+
+def seal(message):
+    return message + struct.pack("<I", crc32c(message))
+
+
+def encode_hello(facts, to, nonce, version=VERSION, magic=b"MSTh"):
+    return seal(prefix(magic, version=version) + encode_facts(facts, to) + nonce)
+
+
+def proof(label, secret, *said):
+    """Over all that both have said, the last message up to its proof."""
+    text = label.ljust(32, b"\0") + b"".join(said)
     return hmac.new(secret.encode(), text, hashlib.sha256).digest()
 
 
@@ -47,31 +73,43 @@ def receive(connection, size):
     return got
 
 
-def capture_cluster_id(port, within_s=20):
-    """Listens where a member is expected and reads the cluster's id from who dials it."""
-    with socket.socket() as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("127.0.0.1", port))
-        listener.listen(8)
-        listener.settimeout(within_s)
-        connection, _ = listener.accept()
-        with connection:
-            connection.settimeout(within_s)
-            got = receive(connection, HELLO_BYTES)
-    assert len(got) == HELLO_BYTES and got[:4] == b"MSTh", got
-    assert struct.unpack("<I", got[48:52])[0] == crc32c(got[:48])
-    return struct.unpack("<Q", got[8:16])[0]
+def listen(port, within_s=20):
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(("127.0.0.1", port))
+    listener.listen(8)
+    listener.settimeout(within_s)
+    return listener
+
+
+def capture_facts(port, members, within_s=20):
+    """Listens where a member is expected, until all `members` have dialled, and reads what each says
+    of itself: {member: Facts}."""
+    found = {}
+    with listen(port, within_s) as listener:
+        while not set(members) <= set(found):
+            connection, _ = listener.accept()
+            with connection:
+                connection.settimeout(within_s)
+                got = receive(connection, HELLO_BYTES)
+            assert len(got) == HELLO_BYTES and got[:8] == prefix(b"MSTh"), got
+            assert struct.unpack("<I", got[-4:])[0] == crc32c(got[:-4])
+            facts = decode_facts(got[8:72])
+            found[facts.member] = facts
+    return found
 
 
 class Stranger:
-    """Dials a member's peer port and goes through the handshake as far as it gets."""
+    """Dials a member's peer port as a member and goes through the handshake as far as it gets."""
 
-    def __init__(self, port, cluster_id, sender, receiver, secret=""):
-        self.known = (cluster_id, sender, receiver)
+    def __init__(self, port, facts, to, secret=""):
+        self.facts = facts
+        self.to = to
         self.secret = secret
         self.nonce = os.urandom(16)
+        self.said = []
         self.connection = socket.create_connection(("127.0.0.1", port), timeout=10)
-        # What follows the proof must not wait: the real member dials again, and the newer counts.
+        # What follows the handshake must not wait: the real member dials again, and the newer counts.
         self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def __enter__(self):
@@ -80,24 +118,50 @@ class Stranger:
     def __exit__(self, *_):
         self.connection.close()
 
-    def say_hello(self, **changes):
-        """Returns the verdict, or None when the other side just closed."""
-        self.connection.sendall(encode(*self.known, self.nonce, **changes))
-        answer = receive(self.connection, ANSWER_BYTES)
-        if len(answer) < ANSWER_BYTES:
-            return None
-        assert answer[:4] == b"MSTa"
-        self.answer_nonce = answer[8:24]
-        self.answer_proof = answer[24:56]
-        return struct.unpack("<H", answer[6:8])[0]
+    def say(self, message):
+        self.said.append(message)
+        self.connection.sendall(message)
 
-    def acceptor_is_genuine(self):
-        return hmac.compare_digest(self.answer_proof, proof(
-            b"muster acceptor", *self.known, self.nonce, self.answer_nonce, self.secret))
+    def say_hello(self, **changes):
+        """Returns whether a challenge came back; nothing else may."""
+        self.say(encode_hello(self.facts, self.to, self.nonce, **changes))
+        challenge = receive(self.connection, CHALLENGE_BYTES)
+        if not challenge:
+            return False
+        assert len(challenge) == CHALLENGE_BYTES, challenge
+        assert challenge[:8] == prefix(b"MSTc")
+        assert challenge == seal(challenge[:-4])
+        self.said.append(challenge)
+        return True
 
     def prove(self, secret=None):
-        self.connection.sendall(proof(b"muster connector", *self.known, self.nonce,
-                                      self.answer_nonce, self.secret if secret is None else secret))
+        """Returns the verdict, or None when the other side just closed. A verdict is believed only
+        with its own proof."""
+        secret = self.secret if secret is None else secret
+        head = prefix(b"MSTp")
+        self.say(seal(head + proof(b"muster connector proof", secret, *self.said, head)))
+        answer = receive(self.connection, FACTS_BYTES)
+        if not answer:
+            return None
+        assert len(answer) == FACTS_BYTES and answer == seal(answer[:-4])
+        verdict = struct.unpack("<H", answer[6:8])[0]
+        assert answer[:8] == prefix(b"MSTf", verdict)
+        self.theirs = decode_facts(answer[8:72])
+        self.genuine = hmac.compare_digest(answer[72:104], proof(
+            b"muster acceptor facts", self.secret, *self.said, answer[:72]))
+        self.said.append(answer)
+        return verdict
+
+    def accept(self, verdict=ACCEPTED):
+        """The last word of the handshake."""
+        head = prefix(b"MSTv", verdict)
+        self.say(seal(head + proof(b"muster connector verdict", self.secret, *self.said, head)))
+
+    def come_in(self):
+        assert self.say_hello()
+        assert self.prove() == ACCEPTED
+        assert self.genuine
+        self.accept()
 
     def send(self, data):
         try:
@@ -107,12 +171,19 @@ class Stranger:
 
     def is_closed_within(self, seconds):
         """Whether the other side ends the connection; what it sends before is ignored."""
+        return self.rest_within(seconds) is not None
+
+    def rest_within(self, seconds):
+        """What the other side still sends until it ends the connection; None: it does not."""
+        got = b""
         self.connection.settimeout(seconds)
         try:
-            while self.connection.recv(65536):
-                pass
-            return True
+            while True:
+                piece = self.connection.recv(65536)
+                if not piece:
+                    return got
+                got += piece
         except (ConnectionResetError, BrokenPipeError):
-            return True
+            return got
         except (socket.timeout, TimeoutError):
-            return False
+            return None

@@ -37,6 +37,7 @@ def reset(position, reason="too long ago"):
 
 
 STAY = object()  # at the end of a script: the stream stays open
+STAY_AT_MOST_S = 600
 
 
 class StreamServer:
@@ -69,7 +70,7 @@ class StreamServer:
                 self.end_headers()
                 for piece in script:
                     if piece is STAY:
-                        outer.ending.wait()
+                        outer.ending.wait(STAY_AT_MOST_S)
                     else:
                         self.wfile.write(piece.encode())
                         self.wfile.flush()

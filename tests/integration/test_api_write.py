@@ -217,11 +217,12 @@ def test_writes_through_all_replicas_at_once_end_in_one_state(shared, name):
             if got.status not in (200, 201):
                 failed.append(got)
 
-    threads = [threading.Thread(target=write, args=(shared[n % 3], n)) for n in range(6)]
+    threads = [threading.Thread(target=write, args=(shared[n % 3], n), daemon=True)
+               for n in range(6)]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        thread.join(60)
     assert failed == []
     shared.wait_same_state()
     seen = [r.get("/services/" + name).json["instances"] for r in shared]

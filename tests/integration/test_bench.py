@@ -21,7 +21,7 @@ def command(servers, *arguments):
 
 def bench(servers, *arguments, timeout=60):
     return subprocess.run(command(servers, *arguments), stdin=subprocess.DEVNULL,
-                          capture_output=True, text=True, timeout=timeout, check=False,
+                          capture_output=True, encoding="utf-8", timeout=timeout, check=False,
                           env=clean_environment())
 
 
@@ -156,7 +156,7 @@ def test_an_interrupt_ends_it_with_figures_and_a_clean_registry(shared, name):
     process = subprocess.Popen(
         command([r.url for r in shared], "discover", "--duration", "10m", "--prefix", name,
                 "--output", "json"),
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, env=clean_environment())
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, encoding="utf-8", env=clean_environment())
     served = shared[0].metric("http_requests_total") + 300
     await_true("load", lambda: shared[0].metric("http_requests_total") > served, 30)
     process.send_signal(signal.SIGINT)
@@ -292,7 +292,8 @@ def test_a_watcher_that_is_never_told_is_counted_as_missed(fake):
 
 
 def test_help_explains_both_loops():
-    done = subprocess.run([MUSTER, "bench", "--help"], capture_output=True, text=True, check=False)
+    done = subprocess.run([MUSTER, "bench", "--help"], capture_output=True, encoding="utf-8",
+                          timeout=30, check=False)
     assert done.returncode == DONE
     for word in ("Closed loop", "Open loop", "--rate", "p99", "Examples:"):
         assert word in done.stdout
@@ -346,6 +347,6 @@ def test_more_connections_than_files_is_said_before_the_load(fake):
     server = fake(lambda number: answer(200))
     done = subprocess.run(
         ["prlimit", "--nofile=200:200", *command([server.url], *READS[:-1], "500")],
-        capture_output=True, text=True, check=False, env=clean_environment(
+        capture_output=True, encoding="utf-8", timeout=60, check=False, env=clean_environment(
             {"ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "")}))
     assert done.returncode == USAGE and "ulimit" in done.stderr, done

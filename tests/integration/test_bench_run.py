@@ -14,7 +14,7 @@ def start(folder, *arguments):
     return subprocess.Popen(
         [sys.executable, os.path.join(ROOT, "tests", "bench", "bench.py"), "--folder", str(folder),
          *arguments],
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8",
         env=clean_environment({"MUSTER_BIN": BIN, "PYTHONDONTWRITEBYTECODE": "1"}))
 
 
@@ -32,6 +32,7 @@ def processes_of(folder):
     return found
 
 
+@pytest.mark.timeout(240)  # the run itself has two minutes
 def test_a_case_prints_a_table_and_saves_its_figures(tmp_path):
     run = start(tmp_path, "--only", "register_1", "--rounds", "2", "--seconds", "1")
     out, progress = run.communicate(timeout=120)

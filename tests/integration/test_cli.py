@@ -16,7 +16,7 @@ def muster(*arguments, servers=None, environment=None, timeout=30):
     if servers is not None:
         command += ["--server", ",".join(servers)]
     return subprocess.run(command + list(arguments), stdin=subprocess.DEVNULL,
-                          capture_output=True, text=True, timeout=timeout, check=False,
+                          capture_output=True, encoding="utf-8", timeout=timeout, check=False,
                           env=clean_environment(environment))
 
 

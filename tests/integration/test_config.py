@@ -11,14 +11,14 @@ import pytest
 from cluster import MUSTERD, ROOT, await_true, clean_environment, has_ipv6, request
 
 FLAGS = ["id", "name", "data", "http", "peer", "advertise-http", "advertise-peer", "cluster",
-         "cluster-secret", "join", "ttl", "reap-after", "write-timeout", "election-timeout",
-         "heartbeat-interval", "snapshot-log-bytes", "events-kept", "http-threads", "log-level", "log-format",
-         "config"]
+         "cluster-secret", "join", "voters", "replace-after", "ttl", "reap-after", "write-timeout",
+         "election-timeout", "heartbeat-interval", "snapshot-log-bytes", "events-kept",
+         "state-bytes", "http-threads", "log-level", "log-format", "config"]
 
 
 def musterd(*arguments, environment=None, cwd=None):
     return subprocess.run([MUSTERD, *arguments], stdin=subprocess.DEVNULL, capture_output=True,
-                          text=True, timeout=20, check=False, cwd=cwd,
+                          encoding="utf-8", timeout=20, check=False, cwd=cwd,
                           env=clean_environment(environment))
 
 
@@ -46,7 +46,8 @@ def test_help_lists_every_option_and_version_is_one_line():
     ["--cluster", "1"], ["--cluster", "1=a"], ["--cluster", "x=a:1"], ["--cluster", "1=a:0"],
     ["--cluster", ",".join("%d=h%d:1" % (n, n) for n in range(1, 11))],
     ["--name", "n" * 256], ["--name", "a\nb"], ["--config", "/nowhere/musterd.conf"],
-    ["--cluster-secret", "s" * 257], ["--join", "http://127.0.0.1:9000"],
+    ["--cluster-secret", "s" * 257], ["--cluster-secret", "s" * 15], ["--join", "nonsense://a"],
+    ["--join", "http://127.0.0.1:9000", "--cluster", "1=a:9100"], ["--voters", "4"],
 ], ids=lambda a: " ".join(a)[:40])
 def test_a_mistake_is_one_line_and_exit_2_before_anything_is_written(arguments, tmp_path):
     data = tmp_path / "data"
@@ -65,7 +66,7 @@ def test_a_mistake_is_one_line_and_exit_2_before_anything_is_written(arguments, 
 ])
 def test_a_mistake_in_the_file_names_file_and_line(tmp_path, text, word):
     file = tmp_path / "musterd.conf"
-    file.write_text(text)
+    file.write_text(text, encoding="utf-8")
     done = musterd("--data", str(tmp_path / "data"), "--config", str(file))
     assert done.returncode == 2, done
     assert "musterd.conf" in done.stderr and len(done.stderr.splitlines()) == 1, done.stderr
@@ -85,7 +86,7 @@ def default_ttl(cluster):
 
 def test_flag_beats_environment_beats_file(make_cluster, tmp_path):
     file = tmp_path / "musterd.conf"
-    file.write_text("# a comment\n\nttl = 41s\nlog-level = debug\n")
+    file.write_text("# a comment\n\nttl = 41s\nlog-level = debug\n", encoding="utf-8")
     flag = ["--ttl", "43s"]
     variable = {"MUSTER_TTL": "42s"}
     from_file = ["--config", str(file)]
@@ -165,7 +166,7 @@ def test_without_any_option_it_is_a_whole_registry(tmp_path):
     finally:
         if process.poll() is None:
             process.kill()
-            process.wait()
+            process.wait(30)
 
 
 def test_every_key_of_config_def_is_known_to_this_test():

@@ -6,6 +6,7 @@ import tempfile
 import pytest
 
 from cluster import await_true
+from test_disk_faults import assert_all_there, doubtful_tail, truncations
 
 SIZE_MIB = 64
 
@@ -17,12 +18,12 @@ def small_disk():
         pytest.skip("mounting a small file system needs root")
     folder = tempfile.mkdtemp(prefix="muster-disk-")
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=%dm" % SIZE_MIB, "tmpfs", folder],
-                             capture_output=True, text=True, check=False)
+                             capture_output=True, encoding="utf-8", timeout=30, check=False)
     if mounted.returncode != 0:
         os.rmdir(folder)
         pytest.skip("mounting is not allowed here: " + mounted.stderr.strip())
     yield folder
-    subprocess.run(["umount", "--lazy", folder], check=False)
+    subprocess.run(["umount", "--lazy", folder], timeout=30, check=False)
     os.rmdir(folder)
 
 
@@ -106,5 +107,34 @@ def test_one_full_disk_of_three_does_not_stop_writes(small_disk, make_cluster, r
         os.unlink(filler)
     await_true("it catches up", lambda: len(victim.instances()) == 700, 40)
     cluster.wait_same_state()
+    for replica in cluster:
+        assert replica.stop() == 0
+
+
+def test_a_log_is_truncated_on_a_full_disk(small_disk, make_cluster):
+    """A member that starts with entries that nobody else has, and no space at all: a truncation is
+    a record in what is allocated. What it acknowledges then is on its disk."""
+    cluster = make_cluster(3, "--write-timeout", "1s")
+    victim = cluster[2]
+    victim.data = os.path.join(small_disk, "data")
+    cluster.start()
+    while cluster.leader() is not victim:
+        leader = cluster.leader()
+        assert leader.stop() == 0
+        leader.start().wait_ready()
+    assert doubtful_tail(cluster) is victim
+    before = truncations(victim)
+    filler = fill_disk(small_disk)
+    try:
+        victim.start().wait_ready()
+        cluster[0].register("kept", id="acked", port=5, ttl=3600)
+        cluster.wait_same_state()
+        assert truncations(victim) > before
+        assert not any(id.startswith("doubtful") for id in victim.instances())
+        victim.kill()
+        victim.start().wait_ready()
+        assert_all_there({"acked": 5}, victim)
+    finally:
+        os.unlink(filler)
     for replica in cluster:
         assert replica.stop() == 0

@@ -6,20 +6,20 @@ import subprocess
 
 import pytest
 
-from cluster import BIN, MUSTER, MUSTERD, ROOT, clean_environment
+from cluster import BIN, MUSTER, MUSTERD, ROOT, clean_environment, sanitized
+
+
+def output_of(*command, environment=None):
+    """What a command that succeeds prints."""
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, encoding="utf-8", timeout=100,
+                          env=clean_environment(environment)).stdout
 
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
     prefix = tmp_path_factory.mktemp("prefix")
-    subprocess.run(["cmake", "--install", BIN, "--prefix", str(prefix)], check=True,
-                   stdout=subprocess.DEVNULL)
+    output_of("cmake", "--install", BIN, "--prefix", str(prefix))
     return prefix
-
-
-def sanitized():
-    with open(os.path.join(BIN, "CMakeCache.txt"), encoding="utf-8") as file:
-        return bool(re.search(r"^MUSTER_SANITIZE:STRING=.+", file.read(), re.MULTILINE))
 
 
 @pytest.mark.skipif(sanitized(), reason="a program without the sanitizer cannot link what has one")
@@ -30,19 +30,17 @@ def test_an_example_builds_with_pkg_config_alone(installed, tmp_path, example, s
     pc = (folder / "muster.pc").read_text(encoding="utf-8")
     (tmp_path / "muster.pc").write_text(re.sub("^prefix=.*", "prefix=%s" % installed, pc, flags=re.M),
                                         encoding="utf-8")
-    environment = clean_environment({"PKG_CONFIG_PATH": str(tmp_path)})
-    flags = subprocess.run(["pkg-config", "--cflags", "--libs", "muster"], check=True, env=environment,
-                           capture_output=True, text=True).stdout.split()
+    flags = output_of("pkg-config", "--cflags", "--libs", "muster",
+                      environment={"PKG_CONFIG_PATH": str(tmp_path)}).split()
     if static:
         library = next(installed.rglob("libmuster.a"))
         flags = [str(library) if f == "-lmuster" else f for f in flags]
         flags += ["-lcurl", "-ljansson", "-pthread"]
     program = tmp_path / example
-    subprocess.run(["cc", "-std=c11", "-D_POSIX_C_SOURCE=200809L", "-Wall", "-Wextra", "-Werror",
-                    "-o", str(program), os.path.join(ROOT, "client", "examples", example + ".c"), *flags],
-                   check=True, env=environment)
+    output_of("cc", "-std=c11", "-D_POSIX_C_SOURCE=200809L", "-Wall", "-Wextra", "-Werror", "-o",
+              str(program), os.path.join(ROOT, "client", "examples", example + ".c"), *flags)
     libraries = next(installed.rglob("libmuster.so")).parent
-    done = subprocess.run([program], capture_output=True, text=True, check=False, timeout=30,
+    done = subprocess.run([program], capture_output=True, encoding="utf-8", check=False, timeout=30,
                           env={"LD_LIBRARY_PATH": str(libraries)})
     assert done.returncode == 2 and done.stderr.startswith("usage: " + example)
 
@@ -52,8 +50,8 @@ def test_the_header_is_cplusplus_too(installed, tmp_path):
     source = tmp_path / "a.cc"
     source.write_text("#include <muster.h>\nint main() { return muster_version() == nullptr; }\n",
                       encoding="utf-8")
-    subprocess.run(["g++", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", "-I",
-                    str(installed / "include"), str(source)], check=True)
+    output_of("g++", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", "-I",
+              str(installed / "include"), str(source))
 
 
 def test_only_what_the_header_names_is_seen_of_the_libraries(installed):
@@ -62,12 +60,10 @@ def test_only_what_the_header_names_is_seen_of_the_libraries(installed):
                                                            flags=re.DOTALL)))
     header = {name for name in header if not name.endswith("_cb")}
     library = next(p for p in installed.rglob("libmuster.so"))
-    shown = subprocess.run(["nm", "-D", "--defined-only", str(library)], check=True,
-                           capture_output=True, text=True).stdout
+    shown = output_of("nm", "-D", "--defined-only", str(library))
     assert {w.split("@")[0] for w in re.findall(r" T (\S+)", shown)} == header
     assert "muster_open@@MUSTER_0.1" in shown
-    dynamic = subprocess.run(["readelf", "-d", str(library)], check=True, capture_output=True,
-                             text=True).stdout
+    dynamic = output_of("readelf", "-d", str(library))
     assert "[libmuster.so.0]" in dynamic
 
 
@@ -76,7 +72,7 @@ def page(installed, name):
 
 
 def test_the_page_of_muster_names_every_command(installed):
-    text = subprocess.run([MUSTER, "--help"], check=True, capture_output=True, text=True).stdout
+    text = output_of(MUSTER, "--help")
     commands = re.findall(r"^  (\w+) ", text.split("Commands:")[1].split("\n\n")[0], re.MULTILINE)
     assert len(commands) >= 11
     shown = page(installed, "muster.1")
@@ -85,7 +81,7 @@ def test_the_page_of_muster_names_every_command(installed):
 
 
 def test_the_page_of_musterd_names_every_option(installed):
-    text = subprocess.run([MUSTERD, "--help"], check=True, capture_output=True, text=True).stdout
+    text = output_of(MUSTERD, "--help")
     options = set(re.findall(r"^  --([\w-]+)", text, re.MULTILINE))
     named = set(re.findall(r"Fl -([\w-]+)", page(installed, "musterd.8")))
     assert len(options) > 15 and named == options
@@ -102,15 +98,12 @@ def complete(installed, *words, servers=""):
     script = ('source "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _muster; '
               'printf "%s\\n" "${COMPREPLY[@]}"')
     path = os.path.dirname(MUSTER) + os.pathsep + os.environ["PATH"]
-    done = subprocess.run(
-        ["bash", "-c", script, str(next(installed.rglob("completions/muster"))), "muster", *words],
-        capture_output=True, text=True, check=True, timeout=30,
-        env=clean_environment({"MUSTER_SERVER": servers, "PATH": path}))
-    return done.stdout.split()
+    return output_of("bash", "-c", script, str(next(installed.rglob("completions/muster"))), "muster",
+                     *words, environment={"MUSTER_SERVER": servers, "PATH": path}).split()
 
 
 def test_completion_knows_commands_options_values_and_services(installed, shared, name):
-    text = subprocess.run([MUSTER, "--help"], check=True, capture_output=True, text=True).stdout
+    text = output_of(MUSTER, "--help")
     commands = re.findall(r"^  (\w+) ", text.split("Commands:")[1].split("\n\n")[0], re.MULTILINE)
     assert set(commands) <= set(complete(installed, ""))
     assert complete(installed, "--output", "list", "he") == []
@@ -122,10 +115,9 @@ def test_completion_knows_commands_options_values_and_services(installed, shared
 
 
 @pytest.mark.parametrize("command", ["register", "run", "heartbeat", "maintenance", "list", "discover",
-                                     "watch", "bench"])
+                                     "watch", "backup", "bench"])
 def test_completion_knows_the_options_of_each_command(installed, command):
-    text = subprocess.run([MUSTER, command, "--help"], check=True, capture_output=True,
-                          text=True).stdout
+    text = output_of(MUSTER, command, "--help")
     options = set(re.findall(r"(?<!\S)(--[a-z][a-z-]+)", text.split("Examples:")[0]))
-    options -= {"--output"}
+    options -= {"--output", "--restore", "--timeout"}
     assert options <= set(complete(installed, command, "--")), command

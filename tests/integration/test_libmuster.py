@@ -7,7 +7,7 @@ import uuid
 
 import pytest
 
-from cluster import BIN, await_true, clean_environment
+from cluster import BIN, await_true, clean_environment, read_line
 from driver import (ADDED, CRITICAL, DENIED, DOUBTFUL, FIRST, HEALTH, MAINTENANCE,
                     NOT_FOUND, OK, PASSING, PENDING, PRESENT, REFUSED, REGISTERED, REMOVED,
                     ROUND_ROBIN, SYNCED, UNREACHABLE, WARNING, Driver)
@@ -300,7 +300,7 @@ def test_a_registry_that_comes_back_empty_is_filled_again(make_cluster, client):
         assert len(await_true("the copy", lambda: c.list("web"))) > 0
         for replica in cluster:
             replica.kill()
-            subprocess.run(["rm", "-r", replica.data], check=True)
+            subprocess.run(["rm", "-r", replica.data], timeout=30, check=True)
         cluster.start()
         await_true("all there again", lambda: len(cluster[0].instances()) == 200, 30)
         await_true("and in the copy", lambda: c.list("web") == {
@@ -314,15 +314,15 @@ def test_a_registry_that_comes_back_empty_is_filled_again(make_cluster, client):
 def example(program, *arguments, servers, **settings):
     environment = {"MUSTER_SERVER": ",".join(r.url for r in servers)}
     return subprocess.Popen([os.path.join(BIN, "example_" + program), *arguments],
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8",
                             env=clean_environment(environment), **settings)
 
 
 def test_the_examples_do_what_they_say(shared, name):
     follow = example("follow", name, servers=shared)
-    assert follow.stdout.readline() == "synced\n"
+    assert read_line(follow) == "synced\n"
     serve = example("serve", name, "8123", servers=shared)
-    added = follow.stdout.readline().split()
+    added = read_line(follow).split()
     assert added[0] == "added" and added[2].endswith(":8123") and added[3] == "passing"
     find = example("find", name, "2", servers=shared)
     out, err = find.communicate(timeout=30)
@@ -331,6 +331,6 @@ def test_the_examples_do_what_they_say(shared, name):
     serve.send_signal(signal.SIGTERM)
     _, err = serve.communicate(timeout=30)
     assert serve.returncode == 0 and ": registered\n" in err
-    assert follow.stdout.readline().startswith("removed")
+    assert read_line(follow).startswith("removed")
     follow.send_signal(signal.SIGINT)
     assert follow.communicate(timeout=30)[0] == "" and follow.returncode == 0

@@ -1,28 +1,45 @@
 """Strangers on the peer port, and members that do not belong: refused, logged once, and nothing
 else is disturbed."""
 import os
+import re
 import socket
 import struct
+import subprocess
 import time
 
 import pytest
 
 import hello
-from cluster import await_true
+from cluster import MUSTER, await_true, clean_environment
+from ports import free_ports
 
 SECRET = "correct horse battery staple"
 
 
 @pytest.fixture(scope="module")
 def guarded():
-    """Three replicas with a secret, and the id of their cluster."""
+    """Three replicas with a secret, and what each says of itself to the others."""
     from cluster import Cluster
     with Cluster(3, environment={"MUSTER_CLUSTER_SECRET": SECRET}) as cluster:
-        cluster[0].start()
-        cluster[2].start()
-        cluster.cluster_id = hello.capture_cluster_id(cluster[1].peer_port)
         cluster.start()
+        for replica in cluster:
+            replica.wait_ready()
+        cluster.facts = {}
+        for away in (cluster[1], cluster[0]):
+            away.stop()
+            others = [r.id for r in cluster if r is not away]
+            cluster.facts.update(hello.capture_facts(away.peer_port, others))
+            away.start().wait_ready()
+        with stranger_as(cluster, 3, 1) as stranger:  # it was started again since
+            stranger.come_in()
+            cluster.facts[1] = stranger.theirs
         yield cluster
+
+
+def stranger_as(cluster, sender, receiver, secret=SECRET, **changes):
+    """Dials replica `receiver` as member `sender`, with what that one says of itself."""
+    facts = cluster.facts[sender]._replace(**changes)
+    return hello.Stranger(cluster[receiver - 1].peer_port, facts, receiver, secret)
 
 
 class Undisturbed:
@@ -56,18 +73,17 @@ def warnings(log):
 
 def test_members_prove_that_they_know_the_secret(guarded):
     with Undisturbed(guarded) as calm:
-        with hello.Stranger(guarded[0].peer_port, guarded.cluster_id, 2, 1, SECRET) as stranger:
-            assert stranger.say_hello() == hello.ACCEPTED
-            assert stranger.acceptor_is_genuine()
-            stranger.prove()
+        with stranger_as(guarded, 3, 1) as stranger:
+            stranger.come_in()
+            assert stranger.theirs == guarded.facts[1]
             time.sleep(0.5)
             assert warnings(calm.new_log(guarded[0])) == []
 
 
 @pytest.mark.parametrize("garbage", [
-    os.urandom(96), os.urandom(5000), b"\0" * 56, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 10,
-    b"MSTh" + os.urandom(52),
-], ids=["96 random", "5000 random", "zeros", "http", "magic and random"])
+    os.urandom(96), os.urandom(5000), b"\0" * 8, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 10,
+    b"MSTh\2\0\0\0" + os.urandom(84),
+], ids=["96 random", "5000 random", "8 zeros", "http", "prefix and random"])
 def test_garbage_on_the_peer_port_is_refused_and_logged_once(guarded, garbage):
     time.sleep(1.1)  # the log lets one line a second through
     with Undisturbed(guarded) as calm:
@@ -84,16 +100,14 @@ def test_garbage_on_the_peer_port_is_refused_and_logged_once(guarded, garbage):
 
 
 @pytest.mark.parametrize("at", [0, 1, 2])
-def test_96_random_bytes_after_a_valid_hello_are_refused(guarded, at):
+def test_96_random_bytes_after_a_handshake_are_refused(guarded, at):
     member = guarded[at].id
     other = guarded[(at + 1) % 3].id
     with Undisturbed(guarded) as calm:
         def refused_with_a_line():
             """Not each time: the real member may have dialled again by then."""
-            with hello.Stranger(guarded[at].peer_port, guarded.cluster_id, other, member,
-                                SECRET) as stranger:
-                assert stranger.say_hello() == hello.ACCEPTED
-                stranger.prove()
+            with stranger_as(guarded, other, member) as stranger:
+                stranger.come_in()
                 stranger.send(os.urandom(96))
                 assert stranger.is_closed_within(5)
             return warnings(calm.new_log(guarded[at]))
@@ -108,9 +122,8 @@ def test_well_formed_frames_of_nonsense_kill_nobody(guarded, type, length):
     head = struct.pack("<BBH", type, 0, 0)
     frame = struct.pack("<I", length) + head + struct.pack(
         "<I", hello.crc32c(head + content)) + content
-    with hello.Stranger(guarded[0].peer_port, guarded.cluster_id, 2, 1, SECRET) as stranger:
-        assert stranger.say_hello() == hello.ACCEPTED
-        stranger.prove()
+    with stranger_as(guarded, 2, 1) as stranger:
+        stranger.come_in()
         stranger.send(frame)
         stranger.is_closed_within(0.1)
     assert guarded[0].alive()
@@ -123,40 +136,151 @@ def test_the_cluster_is_whole_after_all_that_nonsense(guarded):
     guarded.wait_same_state()
 
 
-def test_a_wrong_secret_is_refused_and_the_proof_is_not_given_away(guarded):
+def last_message(stranger, shape, recorded):
+    """What a stranger says behind its hello, without the secret."""
+    if shape == "nothing, and half-closes":
+        stranger.connection.shutdown(socket.SHUT_WR)
+    elif shape == "a guess":
+        assert stranger.prove("a guess at the secret") is None
+    elif shape == "a second hello":
+        stranger.send(hello.encode_hello(stranger.facts, stranger.to, os.urandom(16)))
+    elif shape == "a recorded proof":
+        stranger.send(recorded[2])
+    elif shape == "a recorded proof and verdict":
+        stranger.send(recorded[2] + recorded[4])
+    elif shape == "the acceptor's recorded proof":
+        head = hello.prefix(b"MSTp")
+        stranger.send(hello.seal(head + recorded[3][72:104]))
+    elif shape == "the acceptor's recorded facts":
+        stranger.send(recorded[3])
+    elif shape == "its own challenge":
+        stranger.send(stranger.said[1])
+    else:
+        assert shape == "a long message"
+        stranger.send(hello.prefix(b"MSTp") + b"p" * 100000)
+
+
+@pytest.mark.parametrize("shape", [
+    "nothing, and half-closes", "a guess", "a second hello", "a recorded proof",
+    "a recorded proof and verdict", "the acceptor's recorded proof",
+    "the acceptor's recorded facts", "its own challenge", "a long message"])
+def test_who_has_not_proved_that_it_knows_the_secret_learns_a_nonce(guarded, shape):
+    """Else it could guess at the secret offline."""
+    with stranger_as(guarded, 3, 1) as member:
+        member.come_in()
+    with Undisturbed(guarded), stranger_as(guarded, 3, 1) as stranger:
+        assert stranger.say_hello()  # a challenge, and nothing more: see there
+        assert stranger.said[1][8:24] != member.said[1][8:24], "the nonce is not fresh"
+        last_message(stranger, shape, member.said)
+        assert stranger.rest_within(5) == b"", "something follows the challenge"
+
+
+@pytest.mark.parametrize("sender, changes", [
+    (9, {}), (1, {"life": 7}), (3, {"cluster": bytes(16)}), (3, {"cluster": b"another cluster."}),
+    (3, {"life": 7, "boot": 7}), (3, {"level_min": 60000, "level_max": 60001}),
+    (3, {"list_hash": 1}),
+], ids=str)
+def test_every_stranger_is_answered_alike(guarded, sender, changes):
+    """Whoever they say they are: they cannot try out what is known here."""
+    facts = guarded.facts[3]._replace(member=sender, **changes)
+    for receiver in (1, 2, 77):
+        with hello.Stranger(guarded[0].peer_port, facts, receiver, "a guess at the secret") as s:
+            assert s.say_hello()
+            assert s.prove() is None
+
+
+def test_a_wrong_secret_is_logged(guarded):
     time.sleep(1.1)
     with Undisturbed(guarded) as calm:
-        with hello.Stranger(guarded[0].peer_port, guarded.cluster_id, 2, 1, "guess") as stranger:
-            assert stranger.say_hello() == hello.ACCEPTED
-            assert not stranger.acceptor_is_genuine()
-            stranger.prove()
-            assert stranger.is_closed_within(5)
+        with stranger_as(guarded, 2, 1, "a guess at the secret") as stranger:
+            assert stranger.say_hello()
+            assert stranger.prove() is None
         await_true("a line in the log", lambda: any(
             "secret" in line for line in warnings(calm.new_log(guarded[0]))))
 
 
-@pytest.mark.parametrize("cluster_change, sender, receiver, verdict", [
-    (1, 2, 1, hello.WRONG_CLUSTER),
-    (0, 9, 1, hello.WRONG_MEMBER),
-    (0, 2, 3, hello.WRONG_MEMBER),
-    (0, 1, 1, hello.WRONG_MEMBER),
-    (0, 0, 1, hello.WRONG_MEMBER),
+@pytest.mark.parametrize("receiver, changes, verdict, words", [
+    (1, {"cluster": b"another cluster."}, hello.WRONG_CLUSTER, b"another cluster.".hex()),
+    (1, {"member": 9, "cluster": bytes(16)}, hello.WAITS, "member 9"),
+    (3, {}, hello.WRONG_MEMBER, "member 2"),
+    (1, {"member": 1, "life": 7}, hello.WRONG_MEMBER, "member 1"),
+    (1, {"level_min": 60000, "level_max": 60001}, hello.NO_LEVEL, "60000 to 60001"),
+    (1, {"boot": 0}, hello.EARLIER_BOOT, "boot 0"),
 ])
-def test_a_hello_from_elsewhere_is_refused(guarded, cluster_change, sender, receiver, verdict):
+def test_a_member_from_elsewhere_is_refused_and_told_why(guarded, receiver, changes, verdict, words):
     time.sleep(1.1)
     with Undisturbed(guarded) as calm:
-        with hello.Stranger(guarded[0].peer_port, guarded.cluster_id ^ cluster_change, sender,
-                            receiver, SECRET) as stranger:
-            assert stranger.say_hello() == verdict
+        facts = guarded.facts[2]._replace(**changes)
+        with hello.Stranger(guarded[0].peer_port, facts, receiver, SECRET) as stranger:
+            assert stranger.say_hello()
+            assert stranger.prove() == verdict
+            assert stranger.genuine and stranger.theirs == guarded.facts[1]
             assert stranger.is_closed_within(5)
         lines = await_true("a line in the log", lambda: warnings(calm.new_log(guarded[0])))
-        assert len(lines) == 1, lines
+        assert len(lines) == 1 and words in lines[0], lines
 
 
-def test_a_hello_of_another_version_is_refused(guarded):
-    with Undisturbed(guarded):
-        with hello.Stranger(guarded[0].peer_port, guarded.cluster_id, 2, 1, SECRET) as stranger:
-            assert stranger.say_hello(version=2) == hello.WRONG_VERSION
+def test_a_refusal_by_the_connector_is_logged_here(guarded):
+    time.sleep(1.1)
+    with Undisturbed(guarded) as calm:
+        with stranger_as(guarded, 2, 1) as stranger:
+            assert stranger.say_hello()
+            assert stranger.prove() == hello.ACCEPTED
+            stranger.accept(hello.EARLIER_LIFE)
+            assert stranger.is_closed_within(5)
+        lines = await_true("a line in the log", lambda: warnings(calm.new_log(guarded[0])))
+        assert "the other side says: a directory of an earlier life of member 1" in lines[0], lines
+
+
+@pytest.mark.parametrize("message", [
+    hello.prefix(b"MSTh", version=3), hello.prefix(b"MSTh", version=1) + bytes(48),
+], ids=["3", "1"])
+def test_a_hello_of_another_version_is_refused(guarded, message):
+    """Whatever its length is."""
+    time.sleep(1.1)
+    with Undisturbed(guarded) as calm:
+        with socket.create_connection(("127.0.0.1", guarded[0].peer_port), timeout=5) as s:
+            s.sendall(message)
+            assert hello.receive(s, 1) == b""
+        lines = await_true("a line in the log", lambda: warnings(calm.new_log(guarded[0])))
+        assert len(lines) == 1 and "version" in lines[0], lines
+
+
+def test_an_acceptor_without_the_secret_is_not_taken_for_a_member(make_cluster):
+    """It takes the place of a member that is down: it gets a proof, and no link."""
+    cluster = make_cluster(3, environment={"MUSTER_CLUSTER_SECRET": SECRET})
+    cluster[0].start()
+    with hello.listen(cluster[1].peer_port) as listener:
+        connection, _ = listener.accept()
+        with connection:
+            connection.settimeout(10)
+            said = hello.receive(connection, hello.HELLO_BYTES)
+            challenge = hello.seal(hello.prefix(b"MSTc") + os.urandom(16))
+            connection.sendall(challenge)
+            its_proof = hello.receive(connection, hello.PROOF_BYTES)
+            assert its_proof[:8] == hello.prefix(b"MSTp")
+            facts = hello.decode_facts(said[8:72])._replace(member=2)
+            head = hello.prefix(b"MSTf") + hello.encode_facts(facts, 1)
+            connection.sendall(hello.seal(head + hello.proof(
+                b"muster acceptor facts", "a guess at the secret", said, challenge, its_proof, head)))
+            assert hello.receive(connection, 1) == b""
+    await_true("a line in the log", lambda: any(
+        "wrong secret" in line for line in warnings(cluster[0].log())))
+
+
+def test_a_member_does_not_prove_anything_to_itself(make_cluster):
+    """A stranger at the address of a member that is down passes on all that another says, to itself."""
+    cluster = make_cluster(3, environment={"MUSTER_CLUSTER_SECRET": SECRET})
+    cluster[0].start()
+    with hello.listen(cluster[1].peer_port) as listener:
+        dialled, _ = listener.accept()
+        with dialled, socket.create_connection(("127.0.0.1", cluster[0].peer_port)) as back:
+            dialled.settimeout(10)
+            back.settimeout(10)
+            back.sendall(hello.receive(dialled, hello.HELLO_BYTES))
+            assert hello.receive(back, 1) == b""
+    await_true("a line in the log", lambda: any(
+        "our own hello" in line for line in warnings(cluster[0].log())))
 
 
 def test_connections_that_say_nothing_are_closed_and_do_not_pile_up(guarded):
@@ -176,17 +300,17 @@ def test_connections_that_say_nothing_are_closed_and_do_not_pile_up(guarded):
 
 
 def test_a_replica_with_another_secret_is_kept_out_and_logged_not_flooded(make_cluster):
-    cluster = make_cluster(3, environment={"MUSTER_CLUSTER_SECRET": "one"})
-    cluster[0].start()
-    cluster[1].start()
+    cluster = make_cluster(3, environment={"MUSTER_CLUSTER_SECRET": "one secret of many"}).start()
+    wrong = cluster[2]
+    wrong.kill()
     cluster[0].wait_ready()
     cluster[1].wait_ready()
     cluster[0].register("web", id="web")
-    cluster.environment = {"MUSTER_CLUSTER_SECRET": "two"}
-    wrong = cluster[2].start()
+    cluster.environment = {"MUSTER_CLUSTER_SECRET": "two secrets of many"}
+    wrong.start()
     seconds = 4
     time.sleep(seconds)
-    assert wrong.alive() and wrong.get("/health/ready").status == 503
+    assert wrong.is_live() and wrong.get("/health/ready").status == 503
     assert wrong.get("/instances/web").status == 404
     lines = sum((warnings(r.log()) for r in cluster), [])
     assert any("secret" in line for line in lines), lines
@@ -194,13 +318,14 @@ def test_a_replica_with_another_secret_is_kept_out_and_logged_not_flooded(make_c
     cluster[1].register("web", id="web-2")
     # With the right one it comes in.
     wrong.kill()
-    cluster.environment = {"MUSTER_CLUSTER_SECRET": "one"}
+    cluster.environment = {"MUSTER_CLUSTER_SECRET": "one secret of many"}
     wrong.start().wait_ready()
     cluster.wait_same_state()
     assert wrong.instance_health("web-2") == "passing"
 
 
-def test_a_replica_of_another_cluster_is_kept_out(make_cluster):
+def test_a_new_replica_that_takes_us_for_its_own_is_kept_out(make_cluster):
+    """One with a cluster of its own: test_a_member_from_elsewhere_is_refused_and_told_why."""
     cluster = make_cluster(3).start()
     cluster[0].register("web", id="web")
     other = make_cluster(3)
@@ -208,7 +333,7 @@ def test_a_replica_of_another_cluster_is_kept_out(make_cluster):
     stray = other[1].start("--cluster", "1=127.0.0.1:%d,2=127.0.0.1:%d,3=127.0.0.1:%d" % (
         cluster[0].peer_port, other[1].peer_port, other[2].peer_port))
     await_true("a line in the log", lambda: any(
-        "cluster" in line for line in warnings(cluster[0].log() + stray.log())))
+        "not let in yet" in line for line in warnings(stray.log())))
     assert stray.get("/health/ready").status == 503
     assert stray.get("/instances/web").status == 404
     cluster[0].register("web", id="web-2")
@@ -241,3 +366,45 @@ def test_the_same_id_started_twice_disturbs_nobody(make_cluster):
     cluster.wait_same_state()
     for replica in cluster:
         assert len(replica.instances()) == n + 1
+
+
+# --- members that are missing ---
+
+@pytest.mark.parametrize("address, reason", [
+    ("no-such-host.invalid:%d", "the name does not resolve"),
+    ("127.0.0.1:%d", "nobody listens there")])
+def test_a_member_that_cannot_be_reached_is_named_with_its_reason(make_cluster, address, reason):
+    with make_cluster(1) as cluster:
+        replica = cluster[0]
+        missing = [address % port for port in free_ports(2)]
+        replica.start("--cluster", "1=127.0.0.1:%d,2=%s,3=%s" % (replica.peer_port, *missing))
+
+        def said():
+            return [line for line in replica.log().splitlines() if "cannot be reached" in line]
+        await_true("two lines", lambda: len(said()) == 2)
+        for number, line in zip((2, 3), sorted(said(), key=lambda line: line.partition("id=")[2])):
+            assert "id=%d address=%s" % (number, missing[number - 2]) in line
+            assert reason in line
+        time.sleep(3)  # in which it tries sixty times
+        assert len(said()) == 2
+
+
+def test_why_a_member_is_missing_stands_in_the_cluster_s_list_until_it_is_back(make_cluster):
+    with make_cluster(3) as cluster:
+        cluster.start()
+        assert {m["trouble"] for m in cluster[0].get("/cluster").json["members"]} == {""}
+        assert cluster[0].metric("members_unreachable") == 0
+        cluster[2].kill()
+
+        def trouble():
+            return {m["id"]: m["trouble"] for m in cluster[0].get("/cluster").json["members"]}
+        await_true("why", lambda: "nobody listens there" in trouble()[3])
+        assert trouble()[2] == ""
+        assert cluster[0].metric("members_unreachable") == 1
+        await_true("a line", lambda: "cannot be reached" in cluster[0].log())
+        shown = subprocess.run([MUSTER, "--server", cluster[0].url, "members"], capture_output=True,
+                               encoding="utf-8", env=clean_environment(), timeout=30, check=True)
+        assert "nobody listens there" in shown.stdout
+        cluster[2].start().wait_ready()
+        await_true("all is well", lambda: set(trouble().values()) == {""})
+        assert "a member is reached" in cluster[0].log()

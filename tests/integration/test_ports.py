@@ -3,16 +3,18 @@ import os
 import subprocess
 import sys
 
+from cluster import clean_environment, read_line
 from ports import free_ports
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-OTHER = "import sys; from ports import free_ports; print(*free_ports(900)); sys.stdin.read()"
+OTHER = "import sys; from ports import free_ports; print(*free_ports(900), flush=True); sys.stdin.read()"
 
 
 def test_two_processes_of_tests_never_get_the_same_port():
-    with subprocess.Popen([sys.executable, "-c", OTHER], cwd=HERE, stdin=subprocess.PIPE,
-                          stdout=subprocess.PIPE, text=True) as other:
-        others = {int(word) for word in other.stdout.readline().split()}
+    with subprocess.Popen([sys.executable, "-B", "-c", OTHER], cwd=HERE, stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE, encoding="utf-8",
+                          env=clean_environment()) as other:
+        others = {int(word) for word in read_line(other).split()}
         assert len(others) == 900
         assert not others & set(free_ports(300) + free_ports(300))
         other.stdin.close()

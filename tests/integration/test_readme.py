@@ -17,7 +17,7 @@ def example(language):
 def test_the_python_example_registers_renews_and_leaves(shared):
     # The first replica is away: the example must go on to the next.
     servers = "http://127.0.0.1:1," + shared[0].url
-    done = subprocess.run([sys.executable, "-c", example("python")], capture_output=True, text=True,
+    done = subprocess.run([sys.executable, "-c", example("python")], capture_output=True, encoding="utf-8",
                           check=False, timeout=60,
                           env=clean_environment({"MUSTER_SERVER": servers, "BEATS": "3"}))
     assert (done.returncode, done.stdout) == (0, "8080\n"), done.stderr
@@ -26,7 +26,7 @@ def test_the_python_example_registers_renews_and_leaves(shared):
 
 def test_the_shell_example_registers_and_renews(shared):
     process = subprocess.Popen(["sh", "-c", example("sh")], stdout=subprocess.DEVNULL,
-                               stderr=subprocess.PIPE, text=True,
+                               stderr=subprocess.PIPE, encoding="utf-8",
                                env=clean_environment({"REGISTRY": shared[1].url, "INTERVAL": "0.1"}))
     try:
         def heard():
@@ -40,4 +40,4 @@ def test_the_shell_example_registers_and_renews(shared):
     finally:
         if process.poll() is None:
             process.kill()
-            process.wait()
+            process.wait(30)

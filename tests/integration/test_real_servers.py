@@ -12,7 +12,7 @@ from ports import free_ports
 
 def curl(*arguments):
     done = subprocess.run(["curl", "-s", "--max-time", "15", *arguments], capture_output=True,
-                          text=True, check=False, env=clean_environment())
+                          encoding="utf-8", timeout=30, check=False, env=clean_environment())
     return done.stdout
 
 
@@ -21,12 +21,13 @@ def web_servers():
     """Three real web servers, as (port, process)."""
     servers = [(port, subprocess.Popen(
         [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1"],
-        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        env=clean_environment()))
         for port in free_ports(3)]
     yield servers
     for _, process in servers:
         process.kill()
-        process.wait()
+        process.wait(30)
 
 
 def test_web_servers_are_found_while_the_leader_dies_and_one_of_them_too(make_cluster, web_servers):

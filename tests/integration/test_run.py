@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from cluster import MUSTER, await_true, clean_environment
+from cluster import MUSTER, await_true, clean_environment, read_line
 
 USAGE = 2
 SLEEP = ["sleep", "600"]
@@ -19,7 +19,7 @@ class Run:
     def __init__(self, servers, options, program, environment=None):
         self.process = subprocess.Popen(
             [MUSTER, "--server", ",".join(servers), "run", *options, "--", *program],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8",
             env=clean_environment(environment))
 
     def end(self, within_s=20):
@@ -35,9 +35,9 @@ class Run:
             try:
                 self.process.wait(2)
             except subprocess.TimeoutExpired:
-                subprocess.run(["kill", "-9", *children], check=False)
+                subprocess.run(["kill", "-9", *children], timeout=30, check=False)
                 self.process.kill()
-        self.process.communicate()
+        self.process.communicate(timeout=30)
 
     def children(self):
         with open("/proc/%d/task/%d/children" % (self.process.pid, self.process.pid),
@@ -112,7 +112,7 @@ def test_a_program_that_cannot_be_started_is_not_registered(shared, run, name, p
 def test_signals_are_passed_on(run, sig):
     script = "trap 'echo got; exit 5' %s; echo ready; while :; do sleep 0.05; done" % sig
     r = run(program=["sh", "-c", script])
-    assert r.process.stdout.readline() == "ready\n"
+    assert read_line(r.process) == "ready\n"
     r.process.send_signal(getattr(signal, "SIG" + sig))
     status, out, _ = r.end()
     assert (status, out) == (5, "got\n")
@@ -131,7 +131,7 @@ def test_the_lease_is_kept_and_taken_again(shared, run, name):
 def test_draining_hides_it_before_the_signal(shared, run, name):
     script = "trap 'echo got; exit 0' TERM; echo ready; while :; do sleep 0.05; done"
     r = run(["--drain", "6s"], ["sh", "-c", script])
-    assert r.process.stdout.readline() == "ready\n"
+    assert read_line(r.process) == "ready\n"
     await_health(shared, name, "passing")
     r.process.terminate()
     got = await_health(shared, name, "maintenance", 5)
@@ -153,7 +153,7 @@ def test_a_second_signal_does_not_wait_for_draining(shared, run, name):
 def test_one_that_does_not_stop_is_killed(run):
     r = run(["--stop-timeout", "300ms"], ["sh", "-c", "trap '' TERM; echo ready;"
                                           "while :; do sleep 0.1; done"])
-    assert r.process.stdout.readline() == "ready\n"
+    assert read_line(r.process) == "ready\n"
     r.process.terminate()
     status, _, err = r.end()
     assert status == 137 and "killing" in err
@@ -214,12 +214,12 @@ def test_a_tcp_check_decides_the_health(shared, run, name):
 
 def test_a_command_check_shows_what_it_prints(shared, run, name, tmp_path):
     script = tmp_path / "check"
-    script.write_text("echo disk is full; echo more; exit 2\n")
+    script.write_text("echo disk is full; echo more; exit 2\n", encoding="ascii")
     run(["--check", "sh %s" % script, *FAST])
     await_true("its note", lambda: (instance(shared, name) or {}).get("note") == "disk is full")
-    script.write_text("yes | head -c 1000000; exit 0\n")
+    script.write_text("yes | head -c 1000000; exit 0\n", encoding="ascii")
     await_health(shared, name, "passing")
-    script.write_text("exit 3\n")
+    script.write_text("exit 3\n", encoding="ascii")
     assert "3" in await_health(shared, name, "critical")["note"]
 
 
@@ -228,8 +228,8 @@ def test_a_check_that_hangs_is_ended_with_its_children(shared, run, name, tmp_pa
     run(["--check", "sleep 600 & echo $! > %s; wait" % pid, "--check-interval", "100ms",
          "--check-timeout", "300ms"])
     await_true("its note", lambda: "timed out" in (instance(shared, name) or {}).get("note", ""))
-    first = pid.read_text().strip()
-    await_true("another check", lambda: pid.read_text().strip() not in ("", first))
+    first = pid.read_text(encoding="ascii").strip()
+    await_true("another check", lambda: pid.read_text(encoding="ascii").strip() not in ("", first))
     await_true("its end", lambda: not os.path.exists("/proc/%s" % first))
 
 
@@ -257,6 +257,6 @@ def test_a_registration_that_is_refused_is_said_and_the_program_runs_on(shared):
     ["--name", "x" * 256, "--port", "1", "--", "sleep", "60"],
 ], ids=lambda a: " ".join(a)[:40])
 def test_wrong_usage_of_run_exits_2(arguments):
-    done = subprocess.run([MUSTER, "run", *arguments], capture_output=True, text=True, timeout=30,
+    done = subprocess.run([MUSTER, "run", *arguments], capture_output=True, encoding="utf-8", timeout=30,
                           check=False, env=clean_environment())
     assert done.returncode == USAGE and done.stderr, done

@@ -1,17 +1,23 @@
 #include "tests/sim/faults.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 
 #include "server/base/mem.h"
+#include "tests/sim/checks.h"
 #include "tests/sim/consensus_sim.h"
+#include "tests/sim/damage.h"
+#include "tests/sim/growth.h"
 #include "tests/sim/member.h"
 #include "tests/sim/net.h"
+#include "tests/sim/oracle.h"
 #include "tests/sim/rng.h"
-#include "tests/sim/truth.h"
+#include "tests/sim/workload.h"
 #include "tests/sim/world.h"
 
 static bool active;
+static bool supervised; /* processes that end are started again */
 static uint64_t chosen; /* bits: the kinds that this run has */
 static uint64_t interval_ns;
 
@@ -23,12 +29,12 @@ static void count(uint64_t *figure)
 
 /* --- whom --- */
 
-static struct member *anybody(void)
+static struct sim_member *anybody(void)
 {
     return &members[rng_below(members_count)];
 }
 
-static struct member *somebody(void)
+static struct sim_member *somebody(void)
 {
     if (rng_chance(500000)) {
         for (size_t i = 0; i < members_count; i++) {
@@ -48,11 +54,11 @@ static uint64_t a_while_ns(void)
 /* --- processes --- */
 
 struct later {
-    struct happening event;
-    struct member *member;
+    struct sim_event event;
+    struct sim_member *member;
 };
 
-static void later(struct member *m, void (*run)(struct happening *event), uint64_t delay_ns)
+static void later(struct sim_member *m, void (*run)(struct sim_event *event), uint64_t delay_ns)
 {
     struct later *l = mem_zalloc(1, sizeof *l);
     l->event.run = run;
@@ -60,7 +66,7 @@ static void later(struct member *m, void (*run)(struct happening *event), uint64
     world_at(&l->event, delay_ns, NULL);
 }
 
-static void restart(struct happening *event)
+static void restart(struct sim_event *event)
 {
     struct later *l = CONTAINER_OF(event, struct later, event);
     if (active && l->member->stopping) {
@@ -75,22 +81,39 @@ static void restart(struct happening *event)
 
 static void kill_one(void)
 {
-    struct member *m = somebody();
+    struct sim_member *m = somebody();
     figures.faults++;
     member_crash(m, CRASH_PROCESS);
     later(m, restart, a_while_ns());
 }
 
-/* At its next term, vote or append: between two writes that belong together. */
-static void kill_at_point(void)
+static struct files_plan a_death(uint64_t calls_most)
 {
-    struct member *m = somebody();
+    static const enum files_fate fates[] = {FILES_DIE_BEFORE, FILES_DIE_AMID, FILES_DIE_AFTER};
+    struct files_plan plan = {.calls = rng_below(calls_most)};
+    plan.fate = fates[rng_below(ARRAY_LENGTH(fates))];
+    return plan;
+}
+
+/* Before, after or in the middle of a file call. */
+static void kill_in_call(void)
+{
+    struct sim_member *m = somebody();
+    const struct files_plan plan = a_death(rng_chance(500000) ? 12 : 80);
     figures.faults++;
-    m->disk.kill_in = (uint32_t)rng_between(1, 12);
-    later(m, restart, rng_between(20 * MS, 2 * SECOND));
-    for (uint64_t ms = 2; ms < 12; ms += 2) {
-        later(m, restart, SECOND * ms / 2);
-    }
+    member_plan_death(m, &plan, rng_chance(600000));
+}
+
+/* ... of its next start. */
+static void kill_in_start(void)
+{
+    struct sim_member *m = somebody();
+    figures.faults++;
+    member_crash(m, rng_chance(500000) ? CRASH_POWER : CRASH_PROCESS);
+    m->start_plan = a_death(60);
+    m->plans_start = true;
+    m->power_at_death = rng_chance(500000);
+    later(m, restart, a_while_ns());
 }
 
 static void kill_all(void)
@@ -104,7 +127,7 @@ static void kill_all(void)
 
 static void power_one(void)
 {
-    struct member *m = somebody();
+    struct sim_member *m = somebody();
     figures.faults++;
     member_crash(m, CRASH_POWER);
     later(m, restart, a_while_ns());
@@ -121,7 +144,7 @@ static void power_all(void)
 
 static void stop_one(void)
 {
-    struct member *m = somebody();
+    struct sim_member *m = somebody();
     figures.faults++;
     member_stop(m);
     later(m, restart, a_while_ns());
@@ -130,7 +153,7 @@ static void stop_one(void)
 static void pause_one(void)
 {
     figures.faults++;
-    struct member *m = somebody();
+    struct sim_member *m = somebody();
     uint64_t duration_ns = rng_between(10 * MS, 3 * SECOND);
     member_pause(m, duration_ns, rng_chance(300000));
 }
@@ -147,7 +170,7 @@ static void pause_all(void)
 
 /* --- links --- */
 
-static void heal_links(struct happening *event)
+static void heal_links(struct sim_event *event)
 {
     free(event);
     if (active) {
@@ -240,10 +263,11 @@ static void change_weather(void)
 
 /* --- disks --- */
 
-static void give_space(struct happening *event)
+static void give_space(struct sim_event *event)
 {
     struct later *l = CONTAINER_OF(event, struct later, event);
-    l->member->disk.full = false;
+    l->member->full = false;
+    files_set_capacity(l->member->disk, 0);
     free(l);
 }
 
@@ -251,13 +275,14 @@ static void give_space(struct happening *event)
  * other time it is a majority. */
 static void fill_disk(void)
 {
-    struct member *m = somebody();
+    struct sim_member *m = somebody();
     uint64_t duration_ns = rng_between(200 * MS, 6 * SECOND);
     size_t full = duration_ns % 2 == 0 ? 1 : members_count / 2 + 1;
     count(&figures.disk_faults);
     for (size_t i = 0; i < full; i++) {
-        struct member *one = &members[(m->id - 1 + i) % members_count];
-        one->disk.full = true;
+        struct sim_member *one = &members[(m->id - 1 + i) % members_count];
+        one->full = true;
+        files_set_capacity(one->disk, 1 + files_used(one->disk) + rng_below(64 * 1024));
         world_trace("the disk of member %" PRIu64 " is full", one->id);
         later(one, give_space, duration_ns);
     }
@@ -266,40 +291,144 @@ static void fill_disk(void)
 static void slow_disk(void)
 {
     count(&figures.disk_faults);
-    anybody()->disk.latency_ns = rng_between(100 * US, rng_chance(200000) ? 800 * MS : 60 * MS);
+    anybody()->latency_ns = rng_between(100 * US, rng_chance(200000) ? 800 * MS : 60 * MS);
 }
 
-static void fail_disk(void)
+static struct files_plan an_error(uint64_t calls_most)
 {
-    struct member *m = somebody();
-    count(&figures.disk_faults);
-    m->disk.fails = true;
-    later(m, restart, rng_between(SECOND, 5 * SECOND));
+    static const int errors[] = {EIO, EIO, ENOSPC, EMFILE};
+    struct files_plan plan = {.calls = rng_below(calls_most), .fate = FILES_ERROR};
+    plan.error = errors[rng_below(ARRAY_LENGTH(errors))];
+    plan.more = rng_chance(500000) ? rng_below(4) : 0;
+    return plan;
 }
 
-/* Only a minority: more is not to be survived without backups. */
+static void fail_call(void)
+{
+    struct sim_member *m = somebody();
+    const struct files_plan plan = an_error(40);
+    count(&figures.disk_faults);
+    world_trace("a file call of member %" PRIu64 " will fail with %d", m->id, plan.error);
+    m->error_is_planned = true;
+    files_plan(m->disk, &plan);
+}
+
+static void fail_start(void)
+{
+    struct sim_member *m = somebody();
+    count(&figures.disk_faults);
+    member_crash(m, CRASH_PROCESS);
+    m->start_plan = an_error(60);
+    m->plans_start = true;
+    later(m, restart, a_while_ns());
+}
+
+/* --- what no process does --- */
+
+static void hurt(bool (*how)(struct sim_member *m), bool may_run)
+{
+    struct sim_member *m = somebody();
+    if (!damage_may(m)) {
+        return;
+    }
+    bool runs = may_run && rng_chance(500000);
+    if (!runs) {
+        member_crash(m, rng_chance(500000) ? CRASH_POWER : CRASH_PROCESS);
+    }
+    (void)how(m);
+    later(m, restart, a_while_ns());
+}
+
+static void empty_directory(void)
+{
+    hurt(damage_empty, true);
+}
+
 static void flip_bit(void)
 {
-    size_t damaged = 0;
-    for (size_t i = 0; i < members_count; i++) {
-        damaged += members[i].disk.damaged;
+    hurt(damage_flip, true);
+}
+
+static void cut_files(void)
+{
+    hurt(damage_cut, false);
+}
+
+static void fork_directory(void)
+{
+    hurt(damage_fork, false);
+}
+
+/* Once the others need it no more; until then it stays down. */
+static void try_while_down(struct later *l, bool (*how)(struct sim_member *m))
+{
+    struct sim_member *m = l->member;
+    bool waits = active && damage_may(m) && !m->up && !how(m) && rng_chance(950000);
+    if (waits) {
+        world_at(&l->event, 20 * MS, NULL);
+        return;
     }
-    struct member *m = anybody();
-    if (damaged < (members_count - 1) / 2 && !m->disk.damaged) {
-        count(&figures.disk_faults);
+    if (active) {
+        member_start(m);
+    }
+    free(l);
+}
+
+static void try_put_back(struct sim_event *event)
+{
+    try_while_down(CONTAINER_OF(event, struct later, event), damage_put_back);
+}
+
+static void try_rewrite(struct sim_event *event)
+{
+    try_while_down(CONTAINER_OF(event, struct later, event), damage_rewrite);
+}
+
+/* Takes a copy first, when there is none. */
+static void put_back(void)
+{
+    struct sim_member *m = anybody();
+    for (size_t i = 0; i < members_count && m->copy.image == NULL; i++) {
+        m = &members[(m->id + i) % members_count];
+    }
+    if (m->copy.image == NULL || rng_chance(200000)) {
+        damage_copy(anybody());
+    } else if (damage_may(m)) {
+        member_crash(m, rng_chance(500000) ? CRASH_POWER : CRASH_PROCESS);
+        later(m, try_put_back, 20 * MS);
+    }
+}
+
+static void rewrite_history(void)
+{
+    struct sim_member *m = anybody();
+    if (damage_may(m)) {
         member_crash(m, CRASH_PROCESS);
-        if (disk_flip(&m->disk)) {
-            world_trace("a bit flips on the disk of member %" PRIu64, m->id);
-        }
-        later(m, restart, a_while_ns());
+        later(m, try_rewrite, 20 * MS);
     }
+}
+
+/* When all are there, or again before long. */
+static void try_drift(struct sim_event *event)
+{
+    struct later *l = CONTAINER_OF(event, struct later, event);
+    if (active && damage_may(l->member) && !damage_drift(l->member) && rng_chance(900000)) {
+        world_at(event, 100 * MS, NULL);
+        return;
+    }
+    free(l);
+}
+
+static void drift(void)
+{
+    later(somebody(), try_drift, 0);
 }
 
 /* --- clocks --- */
 
 static void jump_wall_clock(void)
 {
-    struct member *m = somebody();
+    struct sim_member *m = somebody();
     count(&figures.clock_faults);
     m->wall_offset_ms += (int64_t)rng_below(7200000) - 3600000;
 }
@@ -313,31 +442,51 @@ static void change_rate(void)
 /* --- the schedule --- */
 
 static void (*const all[])(void) = {
-    kill_one,  kill_at_point, kill_at_point,   kill_all,    power_one,      power_all,
-    stop_one,  pause_one,     pause_all,       one_way,     isolate,        split,
-    split,     break_links,   break_links,     fill_disk,   change_weather, slow_disk,
-    fail_disk, flip_bit,      jump_wall_clock, change_rate,
+    kill_one,       kill_in_call, kill_in_call, kill_in_start,   kill_all,        power_one,
+    power_all,      stop_one,     pause_one,    pause_all,       one_way,         isolate,
+    split,          split,        break_links,  break_links,     change_weather,  fill_disk,
+    slow_disk,      fail_call,    fail_start,   flip_bit,        empty_directory, cut_files,
+    fork_directory, put_back,     put_back,     rewrite_history, drift,           jump_wall_clock,
+    change_rate,
 };
 
 void faults_draw(void)
 {
     static const uint64_t sizes[] = {2 * 1024, 8 * 1024, 64 * 1024, 1024 * 1024};
+    static const uint32_t segments[] = {8 * 1024, 32 * 1024, 128 * 1024};
     static const uint64_t intervals_ns[] = {300 * MS, SECOND, 3 * SECOND};
     static const uint32_t kept[] = {256, 1024, EVENTS_KEPT_DEFAULT};
     static const uint32_t timeouts_ms[] = {1000, 2500, 5000};
     tuning.snapshot_log_bytes = sizes[rng_below(ARRAY_LENGTH(sizes))];
+    tuning.segment_bytes = segments[rng_below(ARRAY_LENGTH(segments))];
     tuning.write_timeout_ms = timeouts_ms[rng_below(ARRAY_LENGTH(timeouts_ms))];
     tuning.events_kept = kept[rng_below(ARRAY_LENGTH(kept))];
+    /* Not drawn: what seeds draw stays. */
+    tuning.state_bytes = options.seed % 4 == 0 ? 64 * 1024 : 4ull << 30;
     tuning.events_differ = rng_chance(300000);
+    tuning.versions_differ = rng_chance(400000) && !growth_is_on();
     tuning.busy_millionths = rng_chance(300000) ? 5000 : 0;
     tuning.lazy_pump_millionths = rng_chance(500000) ? (uint32_t)rng_below(300000) : 0;
     net_weather = (struct net_weather){.delay_ns = rng_between(200 * US, 10 * MS)};
     chosen = rng_next();
     chosen |= 1ull << rng_below(ARRAY_LENGTH(all));
     interval_ns = intervals_ns[rng_below(ARRAY_LENGTH(intervals_ns))];
+    versions_draw();
 }
 
-static void strike(struct happening *event)
+unsigned faults_crowd(void)
+{
+    uint64_t second = world_now_ns() / SECOND % 12;
+    if (!active || options.seed % 3 != 1) {
+        return 0;
+    }
+    if (second >= 5 && second < 9) {
+        return CROWD_OTHERS | CROWD_HEARTBEATS;
+    }
+    return second == 10 ? CROWD_OTHERS : 0;
+}
+
+static void strike(struct sim_event *event)
 {
     if (!active) {
         free(event);
@@ -353,8 +502,27 @@ static void strike(struct happening *event)
 
 void faults_start(void)
 {
-    active = true;
-    world_call(strike, rng_between(SECOND, 3 * SECOND), NULL);
+    active = supervised = true;
+    /* Some while the cluster is formed. */
+    bool early = rng_chance(250000);
+    world_call(strike, early ? rng_below(300 * MS) : rng_between(SECOND, 3 * SECOND), NULL);
+}
+
+/* --- those that end by themselves --- */
+
+static void supervise(struct sim_event *event)
+{
+    struct later *l = CONTAINER_OF(event, struct later, event);
+    if (supervised) {
+        member_start(l->member);
+    }
+    free(l);
+}
+
+void faults_ended(struct sim_member *m)
+{
+    uint64_t delay_ns = active ? rng_between(100 * MS, 2 * SECOND) : 100 * MS;
+    later(m, supervise, delay_ns);
 }
 
 /* --- healing --- */
@@ -364,10 +532,12 @@ void faults_heal(void)
     active = false;
     net_weather = (struct net_weather){.delay_ns = 2 * MS};
     for (size_t i = 0; i < members_count; i++) {
-        struct member *m = &members[i];
-        m->disk.full = m->disk.fails = false;
-        m->disk.kill_in = 0;
-        m->disk.latency_ns = 2 * MS;
+        struct sim_member *m = &members[i];
+        m->full = m->plans_start = false;
+        files_set_capacity(m->disk, 0);
+        struct files_plan plan;
+        (void)files_take_plan(m->disk, &plan);
+        m->latency_ns = LATENCY_NS;
     }
     /* What is paused or stops finishes that first. */
     for (bool busy = true; busy;) {
@@ -386,50 +556,22 @@ void faults_heal(void)
     world_trace("all faults are over");
 }
 
-static bool others_are_equal(const struct member *m)
+bool faults_heal_unformed(void)
 {
-    uint64_t index = 0;
+    bool any = false;
     for (size_t i = 0; i < members_count; i++) {
-        const struct member *other = &members[i];
-        if (other == m) {
-            continue;
-        }
-        if (!other->up || !other->consensus->status.caught_up ||
-            (index != 0 && other->consensus->status.applied_index != index)) {
-            return false;
-        }
-        index = other->consensus->status.applied_index;
-    }
-    return true;
-}
-
-/* The lives of a member that lost its files count from one again. */
-static void restart_all_twice(void)
-{
-    for (unsigned time = 0; time < 2; time++) {
-        world_run(world_now_ns() + rng_below(3 * SECOND), 0);
-        for (size_t i = 0; i < members_count; i++) {
-            member_crash(&members[i], CRASH_PROCESS);
-        }
-        for (size_t i = 0; i < members_count; i++) {
-            world_run(world_now_ns() + rng_below(100 * MS), 0);
-            member_start(&members[i]);
-        }
-    }
-}
-
-void faults_rejoin(void)
-{
-    for (size_t i = 0; i < members_count; i++) {
-        struct member *m = &members[i];
-        for (unsigned tries = 0; m->refused && !others_are_equal(m) && tries < 20000; tries++) {
-            world_run(world_now_ns() + MS, 0);
-        }
-        if (m->refused) {
-            member_wipe(m);
+        struct sim_member *m = &members[i];
+        if (m->damage != 0) {
+            any = true;
+            world_trace("member %" PRIu64 " gets an empty directory, as no cluster is formed",
+                        m->id);
+            member_crash(m, CRASH_PROCESS);
+            files_empty(m->disk);
+            checks_forget_life(m);
+            m->damage = 0;
+            m->refused = false;
             member_start(m);
-            restart_all_twice();
-            world_run(world_now_ns() + 2 * SECOND, 0);
         }
     }
+    return any;
 }

@@ -5,13 +5,22 @@
 #ifndef MUSTER_SIM_FAULTS_H
 #define MUSTER_SIM_FAULTS_H
 
+#include <stdbool.h>
+
+struct sim_member;
+
 /* Draws tuning, weather and kinds; before the members start. */
+/* What is full at the doors of all members now; bits. Of one run in three, and not drawn. */
+enum crowd { CROWD_OTHERS = 1, CROWD_HEARTBEATS = 2 };
+unsigned faults_crowd(void);
 void faults_draw(void);
 void faults_start(void);
-/* No more faults; all is made whole that can be: links, disks, processes. */
+/* No more faults; all is made whole that can be: links, disks, processes. Not directories. */
 void faults_heal(void);
-/* Members whose disk was damaged come back with an empty directory, as the manual says: one at a
- * time and only while all others are healthy and at the same index. */
-void faults_rejoin(void);
+/* When no cluster was formed: members with a damaged directory get an empty one. Whether there were
+ * any. */
+bool faults_heal_unformed(void);
+/* A process has ended by itself: it is started again before long. */
+void faults_ended(struct sim_member *m);
 
 #endif

@@ -6,17 +6,22 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "server/base/text.h"
-#include "tests/plant/plant.h"
+#include "tests/mutants/mutant.h"
 #include "tests/sim/checks.h"
 #include "tests/sim/consensus_sim.h"
+#include "tests/sim/deaths.h"
 #include "tests/sim/faults.h"
+#include "tests/sim/growth.h"
 #include "tests/sim/member.h"
 #include "tests/sim/net.h"
+#include "tests/sim/operators.h"
+#include "tests/sim/oracle.h"
 #include "tests/sim/rng.h"
 #include "tests/sim/workload.h"
 #include "tests/sim/world.h"
@@ -24,9 +29,13 @@
 #define STEPS_DEFAULT  30000
 #define FAULTS_NS      (40 * SECOND)
 #define ELECTIONS_MOST 10 /* election timeouts until it must serve */
-#define SILENT_NS      (16 * SECOND)
+#define SILENT_NS      (20 * SECOND)
 #define SETTLE_NS      (9 * SECOND)
 #define JOBS_MAX       64
+#define WITHIN_MS      120000 /* on the wall clock: a run takes a tenth of a second */
+#define FORMING_NS     (4 * SECOND)
+
+static uint64_t within_ms = WITHIN_MS;
 
 /* --- one run --- */
 
@@ -37,9 +46,15 @@ static void begin_run(void)
         options.replicas = rng_chance(700000) ? 3 : 5;
     }
     members_count = options.replicas;
+    if (growth_is_on()) {
+        unsigned all;
+        operators_draw_growth(&options.replicas, &all);
+        members_count = all;
+    }
     member_install_clocks();
     for (size_t i = 0; i < members_count; i++) {
         member_init(&members[i], i + 1);
+        members[i].outside = members[i].joins = i >= options.replicas;
     }
     faults_draw();
     net_init();
@@ -48,33 +63,75 @@ static void begin_run(void)
     }
 }
 
-static void heal(void)
+/* Whether there is a cluster. When none was formed, a member has lost its directory or will not
+ * start with it: with an empty one they must form it. */
+static void form_at_last(void)
+{
+    world_run(world_now_ns() + FORMING_NS, 0);
+    if (checks_is_formed()) {
+        return;
+    }
+    if (!faults_heal_unformed()) {
+        world_violation("forms_when_all_are_there", "no cluster is formed");
+    }
+    world_run(world_now_ns() + FORMING_NS, 0);
+    if (!checks_is_formed()) {
+        world_violation("forms_when_all_are_there", "no cluster is formed, with empty directories");
+    }
+}
+
+/* The one that formed the cluster has lost it again before it told anybody: the others wait for it,
+ * as all first members have to be there. Nothing was acknowledged. */
+static bool is_known_to_nobody(void)
+{
+    for (size_t i = 0; i < members_count; i++) {
+        const struct sim_member *m = &members[i];
+        if (m->damage == 0 && m->up && m->consensus->engine.running) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* False: there is no cluster that could heal. */
+static bool heal(void)
 {
     faults_heal();
+    if (!checks_is_formed()) {
+        form_at_last();
+    }
+    if (oracle_acknowledged() == 0 && is_known_to_nobody()) {
+        world_trace("the cluster is known to nobody");
+        return false;
+    }
+    operators_stop();
     uint64_t healed_ns = world_now_ns();
     workload_probe();
     world_run(healed_ns + ELECTIONS_MOST * ELECTION_TIMEOUT_MS * MS * 10 / 9, 0);
     if (!workload_probed()) {
         world_violation("serves_after_healing",
-                        "not every member took a write within %d election "
-                        "timeouts",
-                        ELECTIONS_MOST);
+                        "member %" PRIu64 " took no write within %d election timeouts",
+                        workload_not_probed()->id, ELECTIONS_MOST);
     }
-    faults_rejoin();
+    operators_heal();
+    versions_upgrade_all();
     healed_ns = world_now_ns();
-    workload_probe();
     world_run(world_now_ns() + SILENT_NS, 0);
-    if (!workload_probed()) {
-        world_violation("serves_after_healing", "not every member takes writes");
-    }
     workload_check_silent(healed_ns);
+    return true;
 }
 
 static void end_run(void)
 {
+    uint64_t term = checks_term();
     workload_end();
     world_run(world_now_ns() + SETTLE_NS, 0);
     checks_converged();
+    if (growth_is_on() && checks_term() != term) {
+        world_violation("no_election_without_cause",
+                        "term %" PRIu64 " after %" PRIu64 ", though all is healed", checks_term(),
+                        term);
+    }
     for (size_t i = 0; i < members_count; i++) {
         member_stop(&members[i]);
         world_run(world_now_ns() + rng_below(SECOND), 0);
@@ -92,17 +149,39 @@ static void crashed(int signal_number)
     world_violation("does_not_crash", "signal %d", signal_number);
 }
 
+static void took_too_long(int signal_number UNUSED)
+{
+    signal(SIGALRM, SIG_DFL);
+    (void)alarm(5); /* ends the process should the report hang, too */
+    world_violation("ends_in_time", "more than %" PRIu64 " ms on the wall clock", within_ms);
+}
+
+/* A run that hangs on the wall clock ends and is reported as any other violation. */
+static void limit_run(void)
+{
+    struct sigaction action = {.sa_handler = took_too_long, .sa_flags = SA_NODEFER};
+    struct itimerval limit = {.it_value = {.tv_sec = (time_t)(within_ms / 1000),
+                                           .tv_usec = (suseconds_t)(within_ms % 1000 * 1000)}};
+    if (sigaction(SIGALRM, &action, NULL) != 0 || setitimer(ITIMER_REAL, &limit, NULL) != 0) {
+        perror("setitimer");
+        exit(2);
+    }
+}
+
 static int run(void)
 {
+    limit_run();
     printf("seed %" PRIu64 "\n", options.seed);
     signal(SIGABRT, crashed);
     signal(SIGSEGV, crashed);
     begin_run();
     workload_start();
     faults_start();
+    operators_start();
     world_run(FAULTS_NS, options.steps);
-    heal();
-    end_run();
+    if (heal()) {
+        end_run();
+    }
     world_verdict("clean");
     return 0;
 }
@@ -234,10 +313,14 @@ static int run_many(uint64_t from, uint64_t to, unsigned jobs_count, bool stop_a
 static NORETURN void usage(void)
 {
     fprintf(stderr,
-            "usage: muster_sim --seed N [--steps N] [--replicas 3|5] [--trace] [--plant NAME]\n"
+            "usage: muster_sim --seed N [--steps N] [--replicas 3|5] [--trace] [--mutant NAME]\n"
             "       muster_sim --seeds FROM-TO [--jobs N] [--stop-at-first] ...\n"
             "       muster_sim --fresh SECONDS [--jobs N] ...       seeds of this moment\n"
-            "       muster_sim --list-plants\n");
+            "       muster_sim --deaths[=STEP] [--jobs N]           at every file call (or every "
+            "STEPth)\n"
+            "       muster_sim --list-mutants\n"
+            "A run that takes longer than --within-ms N [%d] is broken; 0: no limit.\n",
+            WITHIN_MS);
     exit(2);
 }
 
@@ -268,22 +351,38 @@ static void parse_range(const char *text, uint64_t *ret_from, uint64_t *ret_to)
 
 int main(int argc, char *argv[])
 {
-    enum { SEED = 1, SEEDS, STEPS, REPLICAS, JOBS, TRACE, PLANT, LIST_PLANTS, STOP, FRESH };
+    enum {
+        SEED = 1,
+        SEEDS,
+        STEPS,
+        REPLICAS,
+        JOBS,
+        TRACE,
+        MUTANT,
+        LIST_MUTANTS,
+        STOP,
+        FRESH,
+        WITHIN,
+        DEATHS
+    };
     static const struct option list[] = {{"seed", required_argument, NULL, SEED},
                                          {"seeds", required_argument, NULL, SEEDS},
                                          {"steps", required_argument, NULL, STEPS},
                                          {"replicas", required_argument, NULL, REPLICAS},
                                          {"jobs", required_argument, NULL, JOBS},
                                          {"trace", no_argument, NULL, TRACE},
-                                         {"plant", required_argument, NULL, PLANT},
-                                         {"list-plants", no_argument, NULL, LIST_PLANTS},
+                                         {"mutant", required_argument, NULL, MUTANT},
+                                         {"list-mutants", no_argument, NULL, LIST_MUTANTS},
                                          {"stop-at-first", no_argument, NULL, STOP},
                                          {"fresh", required_argument, NULL, FRESH},
+                                         {"within-ms", required_argument, NULL, WITHIN},
+                                         {"deaths", optional_argument, NULL, DEATHS},
                                          {0}};
     uint64_t from = 0;
     uint64_t to = 0;
     uint64_t jobs = 1;
     uint64_t most_s = 0;
+    uint64_t step = 0; /* 0: no deaths are enumerated */
     bool stop_at_first = false;
     options.steps = STEPS_DEFAULT;
     for (int option; (option = getopt_long(argc, argv, "", list, NULL)) != -1;) {
@@ -306,19 +405,25 @@ int main(int argc, char *argv[])
         case TRACE:
             options.trace = true;
             break;
-        case PLANT:
-            options.plant = optarg;
+        case MUTANT:
+            options.mutant = optarg;
             break;
-        case LIST_PLANTS:
-            plant_list();
+        case LIST_MUTANTS:
+            mutant_list();
             return 0;
         case STOP:
             stop_at_first = true;
+            break;
+        case DEATHS:
+            step = optarg != NULL ? number(optarg) : 1;
             break;
         case FRESH:
             most_s = number(optarg);
             from = (uint64_t)time(NULL) * 10000;
             to = from + 1000000;
+            break;
+        case WITHIN:
+            within_ms = number(optarg);
             break;
         default:
             usage();
@@ -326,8 +431,11 @@ int main(int argc, char *argv[])
     }
     if (optind != argc || jobs == 0 || jobs > JOBS_MAX ||
         (options.replicas != 0 && options.replicas != 3 && options.replicas != 5) ||
-        (options.plant != NULL && !plant_choose(options.plant))) {
+        (options.mutant != NULL && !mutant_choose(options.mutant))) {
         usage();
+    }
+    if (step > 0) {
+        return deaths_enumerate((unsigned)jobs, (unsigned)step);
     }
     return to > 0 ? run_many(from, to, (unsigned)jobs, stop_at_first, most_s) : run();
 }

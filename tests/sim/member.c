@@ -7,33 +7,23 @@
 
 #include "server/base/check.h"
 #include "server/base/clock.h"
-#include "tests/plant/plant.h"
+#include "tests/mutants/mutant.h"
 #include "tests/sim/checks.h"
 #include "tests/sim/consensus_sim.h"
+#include "tests/sim/faults.h"
 #include "tests/sim/net.h"
 #include "tests/sim/rng.h"
 #include "tests/sim/workload.h"
 
 #define WALL_BEGIN_MS 1700000000000
 
-struct member members[MEMBERS_MAX];
+struct sim_member members[MEMBERS_MAX];
 size_t members_count;
-struct member *member_current;
+struct sim_member *member_current;
 
-struct member *member_of(uint64_t id)
+struct sim_member *member_of(uint64_t id)
 {
     return &members[id - 1];
-}
-
-void member_configuration(struct raft_configuration *ret_configuration)
-{
-    struct consensus_member list[MEMBERS_MAX];
-    member_list(list);
-    raft_configuration_init(ret_configuration);
-    for (size_t i = 0; i < members_count; i++) {
-        CHECK(raft_configuration_add(ret_configuration, list[i].id, list[i].address, RAFT_VOTER) ==
-              0);
-    }
 }
 
 void member_list(struct consensus_member *ret_list)
@@ -47,7 +37,7 @@ void member_list(struct consensus_member *ret_list)
 
 /* --- clocks --- */
 
-uint64_t member_mono_ns(const struct member *m)
+uint64_t member_mono_ns(const struct sim_member *m)
 {
     if (world_now_ns() < m->base_now_ns) {
         return m->base_mono_ns; /* it stands still */
@@ -55,18 +45,18 @@ uint64_t member_mono_ns(const struct member *m)
     return m->base_mono_ns + (uint64_t)((double)(world_now_ns() - m->base_now_ns) * m->rate);
 }
 
-uint64_t member_true_ns(const struct member *m, uint64_t own_ns)
+uint64_t member_true_ns(const struct sim_member *m, uint64_t own_ns)
 {
     return (uint64_t)((double)own_ns / m->rate);
 }
 
-static void rebase(struct member *m)
+static void rebase(struct sim_member *m)
 {
     m->base_mono_ns = member_mono_ns(m);
     m->base_now_ns = world_now_ns();
 }
 
-void member_set_rate(struct member *m, double rate)
+void member_set_rate(struct sim_member *m, double rate)
 {
     rebase(m);
     m->rate = rate;
@@ -76,7 +66,7 @@ static int64_t wall_of_current_ms(void);
 
 static uint64_t clock_of_current_ns(void)
 {
-    if (plant_is(PLANT_wall_clock)) {
+    if (mutant_is(MUTANT_wall_clock)) {
         return (uint64_t)wall_of_current_ms() * MS;
     }
     return member_current != NULL ? member_mono_ns(member_current) : world_now_ns();
@@ -97,43 +87,70 @@ void member_install_clocks(void)
     clock_replace(&source);
 }
 
-/* --- life --- */
+/* --- processes --- */
 
-void member_init(struct member *m, uint64_t id)
+/* How a call into the product ended that did not return. */
+enum escape {
+    ESCAPE_FATAL = 1,
+    ESCAPE_DEATH, /* in a file call */
+};
+
+static uint64_t chance(void *data)
 {
-    *m = (struct member){.id = id, .powered = true};
+    (void)data;
+    return rng_next();
+}
+
+static void died(void *data)
+{
+    struct sim_member *m = data;
+    longjmp(m->escape, ESCAPE_DEATH);
+}
+
+void member_init(struct sim_member *m, uint64_t id)
+{
+    const struct files_options disk = {.random = chance, .died = died, .data = m};
+    *m = (struct sim_member){.id = id, .powered = true, .latency_ns = LATENCY_NS};
     m->rate = 0.9 + (double)rng_below(2001) / 10000.0;
     m->base_mono_ns = rng_between(1 * SECOND, 1000 * SECOND);
     m->wall_offset_ms = (int64_t)rng_below(2000) - 1000;
-    disk_init(&m->disk, m);
+    m->disk = files_create(&disk);
+    m->level_max = LEVEL_MAX;
 }
 
-static struct member *enter(struct member *m)
+bool member_serves(const struct sim_member *m)
 {
-    struct member *before = member_current;
+    return m->up && (m->damage & DAMAGE_FORKED) == 0;
+}
+
+static struct sim_member *enter(struct sim_member *m)
+{
+    struct sim_member *before = member_current;
     member_current = m;
     return before;
 }
 
 /* The process is gone; `m->node` is what it leaves in memory. */
-static void end_process(struct member *m)
+static void end_process(struct sim_member *m)
 {
     rebase(m);
-    m->life++;
+    m->process++;
     m->up = false;
     m->stopped_ns = world_now_ns();
     m->paused_until_ns = 0;
     m->node = NULL;
     m->consensus = NULL;
     m->dying = m->stopping = m->closed = false;
+    m->drift = 0;
+    m->damage &= ~(unsigned)DAMAGE_DRIFTED;
 }
 
-/* Calls back and frees all that the process held, as far as it lets us. */
-static void free_process(struct member *m)
+/* Calls back and frees all that the process held, unless a pool thread has hold of some of it: then
+ * all is left behind. */
+static void free_process(struct sim_member *m)
 {
-    struct member *before = enter(m);
-    if (setjmp(m->escape) == 0) {
-        consensus_sim_abandon(m->consensus);
+    struct sim_member *before = enter(m);
+    if (setjmp(m->escape) == 0 && consensus_sim_abandon(m->consensus)) {
         node_stop(m->node);
         node_destroy(m->node);
     }
@@ -141,42 +158,69 @@ static void free_process(struct member *m)
 }
 
 /* What the world sees of a death. */
-static void tell_death(struct member *m, enum crash how)
+static void tell_death(struct sim_member *m, enum crash how)
 {
     m->dying = true;
     m->powered = how == CRASH_PROCESS;
-    disk_crash(&m->disk, how == CRASH_POWER);
-    workload_member_died(m);
-    net_member_down(m, how == CRASH_PROCESS);
+    if (how == CRASH_POWER) {
+        files_lose_power(m->disk);
+        m->base_mono_ns = rng_between(1 * SECOND, 10 * SECOND);
+        m->base_now_ns = world_now_ns();
+    } else {
+        files_kill(m->disk);
+    }
+    figures.crashes++;
+    figures.power_losses += how == CRASH_POWER;
+    if (m->up) {
+        workload_member_died(m);
+        net_member_down(m, how == CRASH_PROCESS);
+    }
 }
 
-void member_crash(struct member *m, enum crash how)
+void member_crash(struct sim_member *m, enum crash how)
 {
     if (!m->up) {
+        if (how == CRASH_POWER) {
+            files_lose_power(m->disk); /* what the last process wrote may still be lost */
+        }
         return;
     }
     world_trace("member %" PRIu64 " %s", m->id, how == CRASH_PROCESS ? "is killed" : "loses power");
-    figures.crashes++;
-    figures.power_losses += how == CRASH_POWER;
     tell_death(m, how);
     free_process(m);
     end_process(m);
-    if (how == CRASH_POWER) {
-        m->base_mono_ns = rng_between(1 * SECOND, 10 * SECOND);
-        m->base_now_ns = world_now_ns();
-    }
 }
 
-void member_die(struct member *m, const char *sentence)
+void member_die(struct sim_member *m, const char *sentence)
 {
     if (!m->dying) {
         world_trace("member %" PRIu64 " ends itself: %s", m->id, sentence);
         checks_fatal(m, sentence);
     }
-    longjmp(m->escape, 1);
+    longjmp(m->escape, ESCAPE_FATAL);
 }
 
-static void finish_stop(struct member *m)
+void member_plan_death(struct sim_member *m, const struct files_plan *plan, bool power)
+{
+    m->power_at_death = power;
+    files_plan(m->disk, plan);
+}
+
+/* It ended in the middle of something: its memory cannot be walked any more. */
+static void escaped(struct sim_member *m, int how)
+{
+    bool power = how == ESCAPE_DEATH && m->power_at_death;
+    if (how == ESCAPE_DEATH) {
+        world_trace("member %" PRIu64 " dies in a file call%s", m->id,
+                    power ? ", as its machine does" : "");
+        figures.deaths_in_calls++;
+    }
+    tell_death(m, power ? CRASH_POWER : CRASH_PROCESS);
+    end_process(m);
+    faults_ended(m);
+}
+
+static void finish_stop(struct sim_member *m)
 {
     world_trace("member %" PRIu64 " has stopped", m->id);
     checks_stopped(m);
@@ -185,13 +229,15 @@ static void finish_stop(struct member *m)
     workload_member_died(m);
     net_member_down(m, true);
     node_destroy(m->node);
+    files_kill(m->disk);
     end_process(m);
 }
 
-void member_dispatch(struct member *m, struct happening *event)
+void member_dispatch(struct sim_member *m, struct sim_event *event)
 {
-    struct member *before = enter(m);
-    if (setjmp(m->escape) == 0) {
+    struct sim_member *before = enter(m);
+    int how = setjmp(m->escape);
+    if (how == 0) {
         event->run(event);
         if (m->up && m->consensus != NULL) {
             consensus_sim_pump(m->consensus);
@@ -203,23 +249,30 @@ void member_dispatch(struct member *m, struct happening *event)
             checks_after_call(m);
         }
     } else {
-        /* It ended itself in the middle of something: its memory cannot be walked any more. */
-        tell_death(m, CRASH_PROCESS);
-        end_process(m);
+        escaped(m, how);
     }
     member_current = before;
 }
 
-static struct node *start_node(struct member *m, char *error, size_t error_size)
+static struct node *start_node(struct sim_member *m, char *error, size_t error_size)
 {
     char name[32];
     char peer[64];
+    struct consensus_member list[MEMBERS_MAX];
+    member_list(list);
     (void)snprintf(name, sizeof name, "member-%" PRIu64, m->id);
     (void)snprintf(peer, sizeof peer, "member-%" PRIu64 ":9100", m->id);
     const struct consensus_options node_options = {
         .id = m->id,
         .name = name,
         .data_dir = "/simulated",
+        .members = list,
+        .members_count = m->joins ? members_count : options.replicas,
+        .members_given = true,
+        .joins = m->joins,
+        .voters = 3,
+        .peer_listen = peer,
+        .secret = "",
         .advertise_peer = peer,
         .advertise_http = peer,
         .election_timeout_ms = ELECTION_TIMEOUT_MS,
@@ -228,44 +281,59 @@ static struct node *start_node(struct member *m, char *error, size_t error_size)
         .snapshot_log_bytes = tuning.snapshot_log_bytes,
         .version = "sim",
     };
-    return node_start(&node_options, tuning.events_kept << (tuning.events_differ ? m->id % 2 : 0),
-                      error, error_size);
+    const struct node_options own = {
+        .events_kept = tuning.events_kept << (tuning.events_differ ? m->id % 2 : 0),
+        .state_bytes = tuning.state_bytes << m->id % 2,
+    };
+    return node_start(&node_options, &own, error, error_size);
 }
 
-void member_start(struct member *m)
+/* `how`: enum escape, or 0: it came back with a sentence. */
+static void start_failed(struct sim_member *m, int how, const char *error)
 {
-    char error[1024] = "";
-    if (m->up || m->refused) {
+    bool excused = m->error_is_planned || m->full;
+    if (how != 0) {
+        m->node = NULL;
+        escaped(m, how);
         return;
     }
-    struct member *before = enter(m);
-    m->life++;
-    m->powered = true;
-    m->events_seen = m->commit_seen = m->applied_seen = 0;
-    if (setjmp(m->escape) == 0) {
-        m->node = start_node(m, error, sizeof error);
-    } else {
-        m->node = NULL;
+    world_trace("member %" PRIu64 " refuses to start: %s", m->id, error);
+    checks_refused_start(m, error, excused);
+    m->refused = m->damage != 0 && !excused;
+    files_kill(m->disk);
+    end_process(m);
+    if (!m->refused) {
+        faults_ended(m);
     }
-    if (m->node == NULL) {
-        m->refused = true;
-        m->consensus = NULL;
-        m->closed = false;
-        m->life++;
-        world_trace("member %" PRIu64 " refuses to start: %s", m->id, error);
-        checks_refused_start(m, error);
+}
+
+void member_start(struct sim_member *m)
+{
+    char error[1024] = "";
+    if (m->up || m->refused || m->outside) {
+        return;
+    }
+    struct sim_member *before = enter(m);
+    m->process++;
+    m->powered = true;
+    m->error_is_planned = false;
+    m->events_seen = m->term_seen = m->commit_seen = m->applied_seen = 0;
+    versions_choose(m);
+    int how = setjmp(m->escape);
+    if (how == 0) {
+        m->node = start_node(m, error, sizeof error);
+    }
+    if (how != 0 || m->node == NULL) {
+        start_failed(m, how, error);
     } else {
         m->up = true;
         m->started_ns = world_now_ns();
-        world_trace("member %" PRIu64 " starts: boot %" PRIu64 ", watermark %" PRIu64, m->id,
-                    m->disk.boot, m->disk.mark_index);
-        net_member_up(m);
         checks_started(m);
     }
     member_current = before;
 }
 
-void member_stop(struct member *m)
+void member_stop(struct sim_member *m)
 {
     if (m->up && !m->stopping) {
         world_trace("member %" PRIu64 " is told to stop", m->id);
@@ -275,7 +343,7 @@ void member_stop(struct member *m)
     }
 }
 
-void member_pause(struct member *m, uint64_t duration_ns, bool frozen)
+void member_pause(struct sim_member *m, uint64_t duration_ns, bool frozen)
 {
     if (!m->up || m->paused_until_ns > world_now_ns()) {
         return;
@@ -289,13 +357,4 @@ void member_pause(struct member *m, uint64_t duration_ns, bool frozen)
     if (frozen) {
         m->base_now_ns = m->paused_until_ns; /* nobody reads it before */
     }
-}
-
-void member_wipe(struct member *m)
-{
-    world_trace("member %" PRIu64 " gets an empty directory", m->id);
-    disk_wipe(&m->disk);
-    checks_wiped(m);
-    m->refused = false;
-    m->term_seen = 0;
 }

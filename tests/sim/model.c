@@ -1,7 +1,8 @@
 /* Instances as the events tell of them, and the promise of leases: by no means before its time. */
 #include <inttypes.h>
 
-#include "tests/sim/truth.h"
+#include "server/node/brake.h"
+#include "tests/sim/oracle.h"
 #include "tests/sim/workload.h"
 #include "tests/sim/world.h"
 
@@ -15,17 +16,18 @@
 
 struct lapse {
     uint64_t index;
-    struct truth_proposal proposal;
+    struct oracle_proposal proposal;
 };
 
 static struct {
     struct model model;
     bool lives;
-    struct truth_renewal renewals[RENEWALS_KEPT];
+    struct oracle_renewal renewals[RENEWALS_KEPT];
     uint64_t renewals_count;
     struct lapse lapses[LAPSES_KEPT];
     uint64_t lapses_count;
 } instances[INSTANCES];
+static unsigned present_now, present_most;
 
 const struct model *model_of(unsigned instance)
 {
@@ -39,9 +41,9 @@ void model_lives(unsigned instance, bool lives)
 
 /* --- leases --- */
 
-static void check_lease(unsigned instance, const struct truth_renewal *r, const struct lapse *l)
+static void check_lease(unsigned instance, const struct oracle_renewal *r, const struct lapse *l)
 {
-    const struct truth_proposal *p = &l->proposal;
+    const struct oracle_proposal *p = &l->proposal;
     figures.checks++;
     if (r->index < l->index &&
         (double)(p->at_ns + SLACK_NS) < (double)r->invoked_ns + (double)r->ttl_ns / RATE_MOST) {
@@ -60,7 +62,7 @@ static void check_lease(unsigned instance, const struct truth_renewal *r, const 
     }
 }
 
-void model_renewed(unsigned instance, const struct truth_renewal *renewal)
+void model_renewed(unsigned instance, const struct oracle_renewal *renewal)
 {
     uint64_t at = instances[instance].renewals_count++ % RENEWALS_KEPT;
     instances[instance].renewals[at] = *renewal;
@@ -69,8 +71,22 @@ void model_renewed(unsigned instance, const struct truth_renewal *renewal)
     }
 }
 
-static void lapsed(unsigned instance, uint64_t index, const struct truth_proposal *proposal)
+/* Of those that there ever were at once, at most a share lapses in one entry. */
+static void check_brake(uint64_t index)
 {
+    static uint64_t entry;
+    static unsigned lapses;
+    lapses = entry == index ? lapses + 1 : 1;
+    entry = index;
+    if (lapses > BRAKE_FLOOR && lapses > present_most / BRAKE_SHARE) {
+        world_violation("many_lapse_slowly", "%u of at most %u instances lapsed in entry %" PRIu64,
+                        lapses, present_most, index);
+    }
+}
+
+static void lapsed(unsigned instance, uint64_t index, const struct oracle_proposal *proposal)
+{
+    check_brake(index);
     struct lapse *l = &instances[instance].lapses[instances[instance].lapses_count++ % LAPSES_KEPT];
     *l = (struct lapse){.index = index, .proposal = *proposal};
     figures.lapses++;
@@ -93,7 +109,7 @@ static void lapsed(unsigned instance, uint64_t index, const struct truth_proposa
 
 /* --- events --- */
 
-static bool fits(const struct model *m, const struct truth_event *e)
+static bool fits(const struct model *m, const struct oracle_event *e)
 {
     bool same = m->present && e->incarnation == m->incarnation;
     switch (e->type) {
@@ -119,7 +135,7 @@ static bool fits(const struct model *m, const struct truth_event *e)
     return false;
 }
 
-void model_event(const struct truth_event *e, const struct truth_proposal *proposal)
+void model_event(const struct oracle_event *e, const struct oracle_proposal *proposal)
 {
     struct model *m = &instances[e->instance].model;
     world_trace("entry %" PRIu64 ": i%u %s", e->index, e->instance, event_type_name(e->type));
@@ -130,6 +146,7 @@ void model_event(const struct truth_event *e, const struct truth_proposal *propo
                         event_type_name(e->type), e->instance, e->incarnation, e->index,
                         m->present ? m->lapsed ? "lapsed" : "there" : "not there", m->incarnation);
     }
+    bool was_present = m->present;
     m->incarnation = e->incarnation;
     switch (e->type) {
     case EVENT_REGISTERED:
@@ -155,4 +172,6 @@ void model_event(const struct truth_event *e, const struct truth_proposal *propo
     default:
         break;
     }
+    present_now += (unsigned)m->present - (unsigned)was_present;
+    present_most = present_now > present_most ? present_now : present_most;
 }

@@ -6,22 +6,20 @@
 
 #include "consensus/engine.h"
 #include "server/base/mem.h"
-#include "tests/plant/plant.h"
 #include "tests/sim/consensus_sim.h"
 #include "tests/sim/member.h"
 #include "tests/sim/rng.h"
 #include "tests/sim/world.h"
 
-#define RETRY_NS         (50 * MS)
-#define HANDSHAKE_NS     (3 * MS)
-#define BULK_WAITING_MAX 2
+#define RETRY_NS     (50 * MS)
+#define HANDSHAKE_NS (3 * MS)
 
 struct net_weather net_weather;
 
 struct parcel {
-    struct happening event;
+    struct sim_event event;
     struct parcel *next;
-    uint64_t from;
+    struct hello_facts from; /* as it introduced itself */
     uint64_t connection;
     uint8_t type;
     bool bulk;
@@ -32,26 +30,19 @@ struct parcel {
 
 struct link {
     uint64_t from, to;
+    bool wanted; /* `from` keeps it */
     bool up, refused_told;
-    uint64_t connection; /* number of the one that is up */
-    uint64_t last_ns[2]; /* arrival of the last frame: others, bulk */
+    uint64_t connection;              /* number of the one that is up */
+    struct hello_facts facts, theirs; /* as the two introduced themselves then: from, to */
+    uint64_t last_ns[2];              /* arrival of the last frame: others, bulk */
     enum cut cut;
     uint64_t dead_connection, dead_ns; /* what is on its way there arrives until then */
     struct parcel *held, **held_end;   /* in a hole */
     uint64_t attempts;                 /* numbers the timers; an older one does nothing */
-};
-
-/* A callback that is owed to a sender. */
-struct sent {
-    struct happening event;
-    struct sent *next;
-    void (*sent)(void *data, enum status status);
-    void *data;
-    bool bulk;
+    enum hello_verdict verdict;        /* of the last introduction */
 };
 
 static struct link links[MEMBERS_MAX + 1][MEMBERS_MAX + 1];
-static struct sent *owed[MEMBERS_MAX + 1];
 static uint64_t connections;
 
 static struct link *link_of(uint64_t from, uint64_t to)
@@ -75,29 +66,34 @@ bool net_is_up(uint64_t from, uint64_t to)
     return link_of(from, to)->up;
 }
 
+bool net_is_dialled(uint64_t from, uint64_t to)
+{
+    return link_of(from, to)->wanted;
+}
+
 /* --- frames --- */
 
-static void parcel_free(struct happening *event)
+static void parcel_free(struct sim_event *event)
 {
     struct parcel *p = CONTAINER_OF(event, struct parcel, event);
     free(p->data);
     free(p);
 }
 
-static void arrive(struct happening *event)
+static void arrive(struct sim_event *event)
 {
     struct parcel *p = CONTAINER_OF(event, struct parcel, event);
-    struct member *m = event->member;
-    const struct link *l = link_of(p->from, m->id);
+    struct sim_member *m = event->member;
+    const struct link *l = link_of(p->from.member, m->id);
     bool dead = p->connection <= l->dead_connection && world_now_ns() > l->dead_ns;
     if (p->bulk) {
-        world_trace("snapshot from %" PRIu64 " %s member %" PRIu64, p->from,
+        world_trace("piece of a snapshot from %" PRIu64 " %s member %" PRIu64, p->from.member,
                     p->lost || dead ? "is lost on its way to" : "reaches", m->id);
     }
     if (!p->lost && !dead && m->consensus != NULL) {
-        world_hash(p->from << 32 | p->type);
+        world_hash(p->from.member << 32 | p->type);
         world_hash(p->len);
-        consensus_sim_receive(m->consensus, p->from, p->type, p->data, p->len);
+        consensus_sim_receive(m->consensus, &p->from, p->type, p->data, p->len);
     }
     parcel_free(event);
 }
@@ -115,34 +111,37 @@ static void dispatch_parcel(struct link *l, struct parcel *p)
 {
     uint64_t now_ns = world_now_ns();
     uint64_t at_ns = now_ns + some_delay_ns();
-    if (!net_weather.reorders) {
+    /* Snapshots travel in many frames that belong together: as TCP brings them. */
+    if (!net_weather.reorders || p->bulk) {
         uint64_t *last_ns = &l->last_ns[p->bulk];
         at_ns = at_ns > *last_ns ? at_ns : *last_ns + 1;
         *last_ns = at_ns;
     }
-    p->lost = rng_chance(net_weather.loss_millionths);
+    p->lost = rng_chance(net_weather.loss_millionths) && !p->bulk;
     p->event.run = arrive;
     p->event.drop = parcel_free;
     world_at(&p->event, at_ns - now_ns, member_of(l->to));
 }
 
-static struct parcel *parcel_new(const struct link *l, const struct net_frame *f)
+static struct parcel *parcel_new(const struct link *l, const struct peer_message *f)
 {
     struct parcel *p = mem_zalloc(1, sizeof *p);
-    p->from = l->from;
+    p->from = l->facts;
     p->connection = l->connection;
     p->type = f->type;
     p->bulk = f->bulk;
     p->len = f->head_len + f->payload_len;
     p->data = mem_alloc(p->len);
-    memcpy(p->data, f->head, f->head_len);
+    if (f->head_len > 0) {
+        memcpy(p->data, f->head, f->head_len);
+    }
     if (f->payload_len > 0) {
         memcpy(p->data + f->head_len, f->payload, f->payload_len);
     }
     return p;
 }
 
-static void carry(struct link *l, const struct net_frame *f)
+static void carry(struct link *l, const struct peer_message *f)
 {
     struct parcel *p = parcel_new(l, f);
     if (l->cut != CUT_NONE) {
@@ -151,7 +150,7 @@ static void carry(struct link *l, const struct net_frame *f)
         return;
     }
     dispatch_parcel(l, p);
-    /* Not bundles: TCP repeats nothing, and a refusal of each copy would be one too many. */
+    /* Not batches: TCP repeats nothing, and a refusal of each copy would be one too many. */
     if (f->type == FRAME_RAFT && rng_chance(net_weather.repeat_millionths)) {
         dispatch_parcel(l, parcel_new(l, f));
     }
@@ -159,70 +158,49 @@ static void carry(struct link *l, const struct net_frame *f)
 
 /* --- callbacks to senders --- */
 
-static void sent_done(struct happening *event)
+/* Not when the process ends before: it leaves its memory behind. */
+struct sent {
+    struct sim_event event;
+    void (*sent)(void *data, enum status status);
+    void *data;
+};
+
+static void sent_done(struct sim_event *event)
 {
     struct sent *s = CONTAINER_OF(event, struct sent, event);
-    struct sent **link = &owed[event->member->id];
-    while (*link != s) {
-        link = &(*link)->next;
-    }
-    *link = s->next;
-    s->sent(s->data, rng_chance(10000) ? ST_IO : ST_OK);
+    s->sent(s->data, ST_OK);
     free(s);
 }
 
-static void owe(struct member *from, bool bulk, void (*sent)(void *, enum status), void *data)
+static void owe(struct sim_member *from, const struct peer_message *message)
 {
     struct sent *s = mem_zalloc(1, sizeof *s);
-    *s = (struct sent){
-        .event.run = sent_done, .next = owed[from->id], .sent = sent, .data = data, .bulk = bulk};
-    owed[from->id] = s;
-    world_at(&s->event, rng_below(bulk ? 20 * MS : 300 * US), from);
+    *s = (struct sent){.event.run = sent_done, .sent = message->sent, .data = message->data};
+    world_at(&s->event, rng_below(300 * US), from);
 }
 
-static unsigned bulk_waiting(uint64_t from)
-{
-    unsigned count = 0;
-    for (const struct sent *s = owed[from]; s != NULL; s = s->next) {
-        count += s->bulk;
-    }
-    return count;
-}
-
-enum status net_send(struct member *from, uint64_t to, const struct net_frame *frame,
-                     void (*sent)(void *data, enum status status), void *data)
+enum status net_send(struct sim_member *from, uint64_t to, const struct peer_message *message)
 {
     struct link *l = link_of(from->id, to);
     if (!l->up) {
         return ST_IO;
     }
-    if ((frame->bulk && bulk_waiting(from->id) >= BULK_WAITING_MAX) ||
-        rng_chance(net_weather.busy_millionths)) {
+    if (rng_chance(net_weather.busy_millionths)) {
         return ST_BUSY;
     }
-    carry(l, frame);
-    if (sent != NULL) {
-        owe(from, frame->bulk, sent, data);
+    carry(l, message);
+    if (message->sent != NULL) {
+        owe(from, message);
     }
     return ST_OK;
 }
 
-void net_close(struct member *m)
-{
-    struct sent *s;
-    while ((s = owed[m->id]) != NULL) {
-        owed[m->id] = s->next;
-        s->sent(s->data, ST_STOPPING); /* its event is dropped with this life */
-        s->event.run = (void (*)(struct happening *))free;
-    }
-}
-
 /* --- connections --- */
 
-static void attempt(struct happening *event);
+static void attempt(struct sim_event *event);
 
 struct attempt {
-    struct happening event;
+    struct sim_event event;
     struct link *link;
     uint64_t number;
 };
@@ -245,22 +223,50 @@ static void drop_held(struct link *l)
     l->held_end = &l->held;
 }
 
-static void attempt(struct happening *event)
+static void take_down(struct link *l, uint64_t delay_ns);
+
+/* Both sides judge, as in the product; the one that is asked first. */
+static enum hello_verdict introduce(struct link *l, bool *ret_is_told)
+{
+    *ret_is_told = false;
+    struct sim_member *from = member_of(l->from);
+    struct sim_member *to = member_of(l->to);
+    l->facts = engine_facts(&from->consensus->engine);
+    l->theirs = engine_facts(&to->consensus->engine);
+    if (l->theirs.member != l->to) {
+        return HELLO_WRONG_MEMBER;
+    }
+    enum hello_verdict verdict = engine_admit(&to->consensus->engine, &l->facts);
+    *ret_is_told = verdict != HELLO_ACCEPTED;
+    return *ret_is_told ? verdict : engine_admit(&from->consensus->engine, &l->theirs);
+}
+
+static void note_refusal(struct link *l, enum hello_verdict verdict)
+{
+    if (l->verdict != verdict && verdict != HELLO_ACCEPTED) {
+        world_trace("link %" PRIu64 "-%" PRIu64 ": %s", l->from, l->to,
+                    hello_verdict_text(verdict));
+    }
+    l->verdict = verdict;
+}
+
+static void attempt(struct sim_event *event)
 {
     struct attempt *a = CONTAINER_OF(event, struct attempt, event);
     struct link *l = a->link;
-    struct member *from = member_of(l->from);
-    struct member *to = member_of(l->to);
-    bool current = a->number == l->attempts && !l->up;
+    struct sim_member *from = member_of(l->from);
+    struct sim_member *to = member_of(l->to);
+    bool current = a->number == l->attempts && l->wanted && !l->up;
     free(a);
-    if (!current || from->consensus == NULL) {
+    if (!current || from->consensus == NULL || !from->consensus->engine_open) {
         return;
     }
     if (l->cut != CUT_NONE || !to->powered) {
         attempt_later(l, RETRY_NS * 4);
         return;
     }
-    if (!to->up || rng_chance(net_weather.wrong_refusal_millionths)) {
+    if (!to->up || !to->consensus->engine_open ||
+        rng_chance(net_weather.wrong_refusal_millionths)) {
         if (!l->refused_told) {
             l->refused_told = true;
             consensus_sim_link_refused(from->consensus, l->to);
@@ -268,12 +274,31 @@ static void attempt(struct happening *event)
         attempt_later(l, RETRY_NS + rng_below(RETRY_NS));
         return;
     }
+    if (to->paused_until_ns > world_now_ns()) {
+        attempt_later(l, RETRY_NS * 4); /* it does not answer */
+        return;
+    }
+    bool is_told;
+    enum hello_verdict verdict = introduce(l, &is_told);
+    note_refusal(l, verdict);
+    if (verdict != HELLO_ACCEPTED) {
+        attempt_later(l, RETRY_NS * 4);
+        if (is_told) {
+            consensus_sim_link_rejected(from->consensus, l->to, verdict);
+        }
+        return;
+    }
     world_trace("link %" PRIu64 "-%" PRIu64 " is up", l->from, l->to);
     l->up = true;
     l->refused_told = false;
     l->connection = ++connections;
     l->last_ns[0] = l->last_ns[1] = 0;
-    consensus_sim_link_up(from->consensus, l->to);
+    /* What the other still holds is a link to a process that is gone. */
+    struct link *back = link_of(l->to, l->from);
+    if (back->up && hello_supersedes(&l->facts, &back->theirs)) {
+        take_down(back, HANDSHAKE_NS);
+    }
+    consensus_sim_link_up(from->consensus, &l->theirs);
 }
 
 /* The sender notices after `delay_ns` and tries again. */
@@ -284,19 +309,19 @@ static void take_down(struct link *l, uint64_t delay_ns)
         l->dead_connection = l->connection;
         l->dead_ns = world_now_ns() + rng_below(2 * net_weather.delay_ns);
         drop_held(l);
-        if (member_of(l->from)->up) {
+        if (member_of(l->from)->up && l->wanted) {
             attempt_later(l, delay_ns);
         }
     }
 }
 
 struct lost_call {
-    struct happening event;
+    struct sim_event event;
     uint64_t from, to;
     uint64_t connection;
 };
 
-static void time_out(struct happening *event)
+static void time_out(struct sim_event *event)
 {
     struct lost_call *c = CONTAINER_OF(event, struct lost_call, event);
     struct link *l = link_of(c->from, c->to);
@@ -338,11 +363,11 @@ void net_break(uint64_t from, uint64_t to)
 }
 
 struct refusal {
-    struct happening event;
+    struct sim_event event;
     uint64_t to;
 };
 
-static void refused(struct happening *event)
+static void refused(struct sim_event *event)
 {
     struct refusal *r = CONTAINER_OF(event, struct refusal, event);
     if (event->member->consensus != NULL) {
@@ -358,6 +383,16 @@ void net_tell_refused(uint64_t from, uint64_t to)
     world_at(&r->event, rng_below(50 * MS), member_of(from));
 }
 
+void net_introduce(struct sim_member *m)
+{
+    for (uint64_t id = 1; id <= members_count; id++) {
+        if (id != m->id) {
+            take_down(link_of(m->id, id), HANDSHAKE_NS + rng_below(5 * MS));
+            take_down(link_of(id, m->id), HANDSHAKE_NS + rng_below(5 * MS));
+        }
+    }
+}
+
 void net_heal(void)
 {
     for (uint64_t from = 1; from <= members_count; from++) {
@@ -367,18 +402,38 @@ void net_heal(void)
     }
 }
 
-void net_member_up(struct member *m)
+void net_review(struct sim_member *m)
 {
     for (uint64_t id = 1; id <= members_count; id++) {
-        if (id != m->id) {
-            struct link *l = link_of(m->id, id);
-            l->up = l->refused_told = false;
-            attempt_later(l, HANDSHAKE_NS + rng_below(5 * MS));
+        struct link *out = link_of(m->id, id);
+        struct link *in = link_of(id, m->id);
+        if (out->up && engine_admit(&m->consensus->engine, &out->theirs) != HELLO_ACCEPTED) {
+            take_down(out, HANDSHAKE_NS);
+        }
+        if (in->up && engine_admit(&m->consensus->engine, &in->facts) != HELLO_ACCEPTED) {
+            take_down(in, HANDSHAKE_NS);
         }
     }
 }
 
-void net_member_down(struct member *m, bool refuses)
+void net_dial(uint64_t from, uint64_t to)
+{
+    struct link *l = link_of(from, to);
+    if (!l->wanted) {
+        l->wanted = true;
+        l->refused_told = false;
+        attempt_later(l, HANDSHAKE_NS + rng_below(5 * MS));
+    }
+}
+
+void net_hang_up(uint64_t from, uint64_t to)
+{
+    struct link *l = link_of(from, to);
+    l->wanted = false;
+    take_down(l, 0);
+}
+
+void net_member_down(struct sim_member *m, bool refuses)
 {
     for (uint64_t id = 1; id <= members_count; id++) {
         if (id != m->id) {
@@ -386,12 +441,11 @@ void net_member_down(struct member *m, bool refuses)
             struct link *in = link_of(id, m->id);
             out->dead_connection = out->connection;
             out->dead_ns = world_now_ns() + rng_below(2 * net_weather.delay_ns);
-            out->up = false;
+            out->up = out->wanted = false;
             drop_held(out);
             /* A kernel that is there closes the connections at once. */
             take_down(in, refuses && in->cut == CUT_NONE ? some_delay_ns()
                                                          : rng_between(200 * MS, 3 * SECOND));
         }
     }
-    owed[m->id] = NULL; /* called back, or never to be: their events are dropped */
 }

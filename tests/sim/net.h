@@ -1,6 +1,7 @@
 /* The links between members: one directed connection for each pair, as TCP gives it: in order, and
  * when it breaks, what is on its way arrives up to some point and not beyond. A run may also lose,
  * repeat and reorder frames, which TCP does not do within a connection but which libraft must bear.
+ * When a connection is made, each side judges what the other says of itself, as in the product.
  *
  * Thread: the only one. Owns: the frames on their way. */
 #ifndef MUSTER_SIM_NET_H
@@ -12,16 +13,7 @@
 
 #include "server/base/status.h"
 
-struct member;
-
-struct net_frame {
-    uint8_t type;
-    bool bulk;
-    const void *head;
-    size_t head_len;
-    const void *payload;
-    size_t payload_len;
-};
+struct sim_member;
 
 enum cut {
     CUT_NONE,
@@ -41,14 +33,20 @@ struct net_weather {
 extern struct net_weather net_weather;
 
 void net_init(void);
-enum status net_send(struct member *from, uint64_t to, const struct net_frame *frame,
-                     void (*sent)(void *data, enum status status), void *data);
+struct peer_message;
+enum status net_send(struct sim_member *from, uint64_t to, const struct peer_message *message);
 bool net_is_up(uint64_t from, uint64_t to);
-/* Calls back what is owed to a member that closes its links. */
-void net_close(struct member *m);
-void net_member_up(struct member *m);
+/* Whether it keeps a link to that one, up or not. */
+bool net_is_dialled(uint64_t from, uint64_t to);
+/* It says something else about itself from now on: all its links are made again. */
+void net_introduce(struct sim_member *m);
+/* Its links to those that it would not let in any more end. */
+void net_review(struct sim_member *m);
+/* A process keeps a link to a member from now on; or not any more. */
+void net_dial(uint64_t from, uint64_t to);
+void net_hang_up(uint64_t from, uint64_t to);
 /* `refuses`: its kernel is there and tells. */
-void net_member_down(struct member *m, bool refuses);
+void net_member_down(struct sim_member *m, bool refuses);
 
 void net_cut(uint64_t from, uint64_t to, enum cut cut);
 void net_break(uint64_t from, uint64_t to);

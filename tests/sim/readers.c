@@ -1,12 +1,12 @@
 /* Readers: linearizable reads, reads behind an index, long-polls. What each must see is known from
- * truth.c. */
+ * oracle.c. */
 #include <inttypes.h>
 #include <stdlib.h>
 
 #include "server/base/mem.h"
 #include "tests/sim/member.h"
+#include "tests/sim/oracle.h"
 #include "tests/sim/rng.h"
-#include "tests/sim/truth.h"
 #include "tests/sim/workload.h"
 #include "tests/sim/world.h"
 
@@ -14,9 +14,9 @@
 
 struct reader {
     struct node_wait wait;
-    struct happening event;
+    struct sim_event event;
     struct reader *next, **link; /* of those that wait */
-    struct member *member;
+    struct sim_member *member;
     uint64_t floor;    /* what it must see at least */
     uint64_t asked_ms; /* by its clock, whatever the product takes for it */
     bool abandoned;
@@ -25,16 +25,10 @@ struct reader {
 
 static struct reader *waiting;
 
-static const struct view *view_at(const struct reader *r)
-{
-    return registry_view(node_registry(r->member->node));
-}
-
 /* --- what is seen --- */
 
-static void check_poll(const struct reader *r, enum status status)
+static void check_poll(const struct reader *r, const struct view *view, enum status status)
 {
-    const struct view *view = view_at(r);
     uint64_t index = view_service_index(view, r->service);
     if (status == ST_OK && index <= r->wait.index) {
         world_violation("polls_wake_for_a_change", "%s at member %" PRIu64, r->service,
@@ -48,7 +42,7 @@ static void check_poll(const struct reader *r, enum status status)
 
 static void check_read(const struct reader *r, enum status status)
 {
-    const struct view *view = view_at(r);
+    const struct view *view = node_view_lock(r->member->node);
     figures.checks++;
     switch (r->wait.kind) {
     case NODE_WAIT_LINEAR:
@@ -67,11 +61,12 @@ static void check_read(const struct reader *r, enum status status)
         }
         break;
     case NODE_WAIT_SERVICE:
-        check_poll(r, status);
+        check_poll(r, view, status);
         break;
     default:
         break;
     }
+    view_unlock(&view);
 }
 
 /* --- waiting --- */
@@ -119,7 +114,7 @@ static void begin_wait(struct reader *r)
     link_in(r);
 }
 
-void readers_member_died(struct member *m)
+void readers_member_died(struct sim_member *m)
 {
     for (struct reader *r = waiting; r != NULL;) {
         struct reader *next = r->next;
@@ -133,22 +128,23 @@ void readers_member_died(struct member *m)
 
 /* --- asking --- */
 
-static void ask(struct happening *event)
+static void ask(struct sim_event *event)
 {
     struct reader *r = CONTAINER_OF(event, struct reader, event);
-    if (member_current == NULL || !r->member->up) {
+    if (member_current == NULL || !member_serves(r->member)) {
         free(r);
         return;
     }
+    const struct view *view;
     switch (rng_below(4)) {
     case 0:
     case 1:
         r->wait.kind = NODE_WAIT_LINEAR;
-        r->floor = truth_applied();
+        r->floor = oracle_applied();
         break;
     case 2:
         r->wait.kind = NODE_WAIT_APPLIED;
-        r->floor = r->wait.index = truth_acknowledged();
+        r->floor = r->wait.index = oracle_acknowledged();
         r->wait.timeout_ms = (uint32_t)rng_between(100, 2000);
         break;
     default:
@@ -156,14 +152,16 @@ static void ask(struct happening *event)
         r->service[0] = 's';
         r->service[1] = (char)('0' + rng_below(SERVICES));
         r->wait.name = r->service;
-        r->wait.index = view_service_index(view_at(r), r->service);
+        view = node_view_lock(r->member->node);
+        r->wait.index = view_service_index(view, r->service);
+        view_unlock(&view);
         r->wait.timeout_ms = (uint32_t)rng_between(100, POLL_MS);
         break;
     }
     begin_wait(r);
 }
 
-static void ask_again(struct happening *event)
+static void ask_again(struct sim_event *event)
 {
     if (workload_ended()) {
         free(event);

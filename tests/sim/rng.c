@@ -7,14 +7,19 @@ static uint64_t rotate(uint64_t x, int k)
     return (x << k) | (x >> (64 - k));
 }
 
+uint64_t rng_split(uint64_t *own)
+{
+    *own += 0x9e3779b97f4a7c15u;
+    uint64_t z = *own;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+}
+
 void rng_seed(uint64_t seed)
 {
     for (int i = 0; i < 4; i++) {
-        seed += 0x9e3779b97f4a7c15u;
-        uint64_t z = seed;
-        z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-        z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-        state[i] = z ^ (z >> 31);
+        state[i] = rng_split(&seed);
     }
 }
 

@@ -11,6 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* splitmix64 (Steele, Lea and Flood, 2014): a source apart, whose state is the caller's. */
+uint64_t rng_split(uint64_t *state);
 void rng_seed(uint64_t seed);
 uint64_t rng_next(void);
 /* 0 .. n-1; n > 0. */

@@ -1,6 +1,6 @@
 /* Streams of events, as clients keep them: through filters, with and without the instances that are
  * there at first, a few items at a time, resumed at other members from the last position heard of.
- * What each must be told is known from truth.c; what it was told makes a copy of the registry,
+ * What each must be told is known from oracle.c; what it was told makes a copy of the registry,
  * which must be the registry. */
 #include <inttypes.h>
 #include <stdio.h>
@@ -9,10 +9,10 @@
 
 #include "server/base/mem.h"
 #include "server/node/feed.h"
-#include "tests/plant/plant.h"
+#include "tests/mutants/mutant.h"
 #include "tests/sim/member.h"
+#include "tests/sim/oracle.h"
 #include "tests/sim/rng.h"
-#include "tests/sim/truth.h"
 #include "tests/sim/workload.h"
 #include "tests/sim/world.h"
 
@@ -32,10 +32,10 @@ struct client {
 
 /* One connection to one member; in the loop of which it takes turns. */
 struct stream {
-    struct happening event;
+    struct sim_event event;
     struct node_wait wait;
     struct stream *next, **link; /* of those that wait for the member */
-    struct member *member;
+    struct sim_member *member;
     struct client *client;
     struct feed feed;
     bool begun, proven;
@@ -45,12 +45,7 @@ struct stream {
 
 static struct stream *waiting;
 
-static void take_turn(struct happening *event);
-
-static const struct view *view_of(const struct stream *s)
-{
-    return registry_view(node_registry(s->member->node));
-}
+static void take_turn(struct sim_event *event);
 
 /* --- connections --- */
 
@@ -122,7 +117,7 @@ static void wait_for(struct stream *s, enum node_wait_kind kind, uint64_t index)
     waiting = s;
 }
 
-void streams_member_died(struct member *m)
+void streams_member_died(struct sim_member *m)
 {
     for (struct stream *s = waiting; s != NULL;) {
         struct stream *next = s->next;
@@ -140,7 +135,7 @@ void streams_member_died(struct member *m)
 
 /* --- what is told --- */
 
-static bool wants(const struct client *c, const struct truth_event *e)
+static bool wants(const struct client *c, const struct oracle_event *e)
 {
     return c->service[0] == '\0' || strcmp(c->service, e->service) == 0;
 }
@@ -149,8 +144,8 @@ static bool wants(const struct client *c, const struct truth_event *e)
 static void check_no_gap(struct stream *s, uint64_t sequence)
 {
     for (uint64_t i = s->told + 1; i < sequence; i++) {
-        const struct truth_event *truth = truth_event(i);
-        if (truth == NULL || wants(s->client, truth)) {
+        const struct oracle_event *oracle = oracle_event(i);
+        if (oracle == NULL || wants(s->client, oracle)) {
             world_violation("streams_are_exact", "member %" PRIu64 " leaves event %" PRIu64 " out",
                             s->member->id, i);
         }
@@ -170,10 +165,10 @@ static uint64_t copy_hash(const struct record *record)
 static void hear_event(struct stream *s, const struct event *event)
 {
     struct client *c = s->client;
-    const struct truth_event *truth = truth_event(event->sequence);
+    const struct oracle_event *oracle = oracle_event(event->sequence);
     figures.events_streamed++;
-    if (truth == NULL || event->sequence <= s->told || !wants(c, truth) ||
-        truth_event_hash(event) != truth->hash) {
+    if (oracle == NULL || event->sequence <= s->told || !wants(c, oracle) ||
+        oracle_event_hash(event) != oracle->hash) {
         world_violation("streams_are_exact",
                         "member %" PRIu64 " tells event %" PRIu64 " after %" PRIu64, s->member->id,
                         event->sequence, s->told);
@@ -283,38 +278,57 @@ static void begin(struct stream *s, const struct view *view)
         feed_begin(&s->feed, &filter, c->present, view);
         return;
     }
-    const struct truth_event *next = truth_event(c->last + 1);
-    if (plant_is(PLANT_event_lost) && next != NULL) {
+    const struct oracle_event *next = oracle_event(c->last + 1);
+    if (mutant_is(MUTANT_event_lost) && next != NULL) {
         c->position = (struct position){.index = next->index, .place = next->position};
     }
     s->told = c->last;
     feed_resume(&s->feed, &filter, c->present, c->position, view);
 }
 
-static void take_turn(struct happening *event)
+enum turn { TURN_PROVE, TURN_WAIT, TURN_GO_ON };
+
+/* What is to come after what this view tells. */
+static enum turn hear(struct stream *s, const struct view *view)
 {
-    struct stream *s = CONTAINER_OF(event, struct stream, event);
-    if (member_current == NULL || !s->member->up || workload_ended()) {
-        disconnect(s);
-        return;
-    }
-    const struct view *view = view_of(s);
     const struct client *c = s->client;
     if (!s->begun && c->has_position && c->position.index > view->index && !s->proven) {
         s->proven = true;
-        wait_for(s, NODE_WAIT_LINEAR, 0); /* lags, as far as it knows */
-        return;
+        return TURN_PROVE; /* the member lags, as far as it knows */
     }
     if (!s->begun) {
         begin(s, view);
     }
     for (uint64_t left = rng_between(1, TURN_MOST); hear_next(s, view); left--) {
         if (left == 0) {
-            turn_later(s, 100 * US, 50 * MS);
-            return;
+            return TURN_GO_ON;
         }
     }
-    wait_for(s, NODE_WAIT_CHANGED, view->changed_index);
+    return TURN_WAIT;
+}
+
+static void take_turn(struct sim_event *event)
+{
+    struct stream *s = CONTAINER_OF(event, struct stream, event);
+    if (member_current == NULL || !member_serves(s->member) || workload_ended()) {
+        disconnect(s);
+        return;
+    }
+    const struct view *view = node_view_lock(s->member->node);
+    enum turn turn = hear(s, view);
+    uint64_t index = view->changed_index;
+    view_unlock(&view);
+    switch (turn) {
+    case TURN_PROVE:
+        wait_for(s, NODE_WAIT_LINEAR, 0);
+        break;
+    case TURN_WAIT:
+        wait_for(s, NODE_WAIT_CHANGED, index);
+        break;
+    case TURN_GO_ON:
+        turn_later(s, 100 * US, 50 * MS);
+        break;
+    }
 }
 
 void streams_start(void)

@@ -6,9 +6,12 @@
 #include <string.h>
 
 #include "server/base/mem.h"
+#include "server/node/brake.h"
+#include "tests/sim/checks.h"
 #include "tests/sim/member.h"
+#include "tests/sim/operators.h"
+#include "tests/sim/oracle.h"
 #include "tests/sim/rng.h"
-#include "tests/sim/truth.h"
 #include "tests/sim/world.h"
 
 #define LIVERS       6  /* heard from at all members all the time */
@@ -42,10 +45,10 @@ struct instance {
 
 struct op {
     struct node_write write;
-    struct happening event;
+    struct sim_event event;
     struct op *next, **link; /* of those not answered */
     struct instance *instance;
-    struct member *member;
+    struct sim_member *member;
     enum call call;
     uint64_t invoked_ns;
     uint64_t operation;
@@ -94,8 +97,10 @@ static bool fill_beat(struct command *command, struct op *op)
 {
     const struct instance *i = op->instance;
     struct lease_ref ref;
-    const struct registry *registry = node_registry(op->member->node);
-    if (!registry_find_lease(registry, i->id, strlen(i->id), &ref)) {
+    const struct view *view = node_view_lock(op->member->node);
+    bool found = view_find_lease(view, i->id, strlen(i->id), &ref);
+    view_unlock(&view);
+    if (!found) {
         return false;
     }
     store_u32(op->refs, ref.slot);
@@ -181,12 +186,12 @@ static void check_result(const struct op *op)
     const struct instance *i = op->instance;
     const struct result *r = &op->write.result;
     if (op->call == CALL_REGISTER && r->status == ST_OK && r->created &&
-        !truth_has_event(r->index, i->number, EVENT_REGISTERED)) {
+        !oracle_has_event(r->index, i->number, EVENT_REGISTERED)) {
         world_violation("acknowledged_register_is_there", "i%u in entry %" PRIu64, i->number,
                         r->index);
     }
     if (op->call == CALL_DEREGISTER && r->status == ST_OK &&
-        !truth_has_event(r->index, i->number, EVENT_DEREGISTERED)) {
+        !oracle_has_event(r->index, i->number, EVENT_DEREGISTERED)) {
         world_violation("acknowledged_deregister_is_done", "i%u in entry %" PRIu64, i->number,
                         r->index);
     }
@@ -202,10 +207,10 @@ static void learn(struct op *op)
     const struct result *r = &op->write.result;
     bool gone = r->status == ST_NOT_FOUND || (op->call == CALL_BEAT_BY_ID && r->renewed == 0);
     if (renews(op)) {
-        const struct truth_renewal renewal = {.index = r->index,
-                                              .invoked_ns = op->invoked_ns,
-                                              .at = op->member->id,
-                                              .ttl_ns = i->ttl_ms * MS};
+        const struct oracle_renewal renewal = {.index = r->index,
+                                               .invoked_ns = op->invoked_ns,
+                                               .at = op->member->id,
+                                               .ttl_ns = i->ttl_ms * MS};
         model_renewed(i->number, &renewal);
         i->probed = true;
         /* The answer to its registration may have come late: from the first heartbeat on. */
@@ -241,7 +246,7 @@ static void write_done(struct node_write *write, enum status status)
     world_trace("i%u call %d at member %" PRIu64 ": %s/%s in %" PRIu64, i->number, (int)op->call,
                 op->member->id, status_code(status), status_code(write->result.status),
                 write->result.index);
-    truth_outcome(op->operation, status, write->result.index);
+    oracle_outcome(op->operation, status, write->result.index);
     if (status == ST_OK) {
         figures.writes_acknowledged++;
         check_result(op);
@@ -255,26 +260,28 @@ static void write_done(struct node_write *write, enum status status)
     free(op);
 }
 
-void workload_member_died(struct member *m)
+void workload_member_died(struct sim_member *m)
 {
     for (struct op *op = unanswered; op != NULL;) {
         struct op *next = op->next;
         if (op->member == m) {
             op_end(op);
             op->abandoned = true;
-            truth_outcome(op->operation, ST_UNKNOWN, 0);
+            oracle_outcome(op->operation, ST_UNKNOWN, 0);
             figures.writes_unknown++;
             op->instance->home = rng_below(members_count);
         }
         op = next;
     }
     readers_member_died(m);
+    operators_member_died(m);
+    versions_member_died(m);
     streams_member_died(m);
 }
 
 /* --- calls --- */
 
-static void call_dropped(struct happening *event)
+static void call_dropped(struct sim_event *event)
 {
     struct op *op = CONTAINER_OF(event, struct op, event);
     op->instance->pending--;
@@ -282,10 +289,10 @@ static void call_dropped(struct happening *event)
     free(op);
 }
 
-static void call_arrived(struct happening *event)
+static void call_arrived(struct sim_event *event)
 {
     struct op *op = CONTAINER_OF(event, struct op, event);
-    if (!op->member->up) {
+    if (!member_serves(op->member)) {
         call_dropped(event);
         return;
     }
@@ -298,7 +305,7 @@ static void call_arrived(struct happening *event)
         call_dropped(event);
         return;
     }
-    op->operation = truth_last_submitted();
+    op->operation = oracle_last_submitted();
     op->next = unanswered;
     op->link = &unanswered;
     if (unanswered != NULL) {
@@ -327,10 +334,10 @@ static void make_call(struct instance *i, size_t at, enum call call)
 
 /* --- how each kind of instance behaves --- */
 
-static void turn(struct happening *event);
+static void turn(struct sim_event *event);
 
 struct timer {
-    struct happening event;
+    struct sim_event event;
     struct instance *instance;
 };
 
@@ -409,7 +416,7 @@ static uint64_t take_turn(struct instance *i)
     return rng_between(third_ns / 2, third_ns);
 }
 
-static void turn(struct happening *event)
+static void turn(struct sim_event *event)
 {
     struct timer *t = CONTAINER_OF(event, struct timer, event);
     if (ended || t->instance->silent) {
@@ -419,7 +426,7 @@ static void turn(struct happening *event)
     world_at(event, take_turn(t->instance), NULL);
 }
 
-static void operate(struct happening *event)
+static void operate(struct sim_event *event)
 {
     if (ended) {
         free(event);
@@ -465,6 +472,7 @@ void workload_start(void)
     world_call(operate, SECOND, NULL);
     readers_start();
     streams_start();
+    versions_start();
 }
 
 void workload_end(void)
@@ -485,7 +493,7 @@ bool workload_ended(void)
 void workload_probe(void)
 {
     for (size_t at = 0; at < members_count; at++) {
-        if (members[at].up) {
+        if (!members[at].refused) {
             begin((unsigned)(FIRST_PROBE + at), PROBE, NEVER_TTL_MS);
         }
     }
@@ -493,12 +501,17 @@ void workload_probe(void)
 
 bool workload_probed(void)
 {
+    return workload_not_probed() == NULL;
+}
+
+const struct sim_member *workload_not_probed(void)
+{
     for (size_t at = 0; at < members_count; at++) {
-        if (members[at].up && !instances[FIRST_PROBE + at].probed) {
-            return false;
+        if (checks_is_judged(&members[at]) && !instances[FIRST_PROBE + at].probed) {
+            return &members[at];
         }
     }
-    return true;
+    return NULL;
 }
 
 void workload_check_silent(uint64_t healed_ns)
@@ -510,7 +523,8 @@ void workload_check_silent(uint64_t healed_ns)
             continue;
         }
         uint64_t since_ns = i->silent_ns > healed_ns ? i->silent_ns : healed_ns;
-        uint64_t most_ms = 2 * (ELECTION_TIMEOUT_MS + 1000) + i->ttl_ms + 2000;
+        uint64_t most_ms = 2 * (ELECTION_TIMEOUT_MS + 1000) + i->ttl_ms + 2000 +
+                           2 * BRAKE_WINDOW_MS; /* many fell silent in the faults */
         if (!model->lapsed && world_now_ns() - since_ns > most_ms * MS * 10 / 9) {
             world_violation("the_silent_lapse", "i%u has been silent for %" PRIu64 " ms, ttl %u", n,
                             (world_now_ns() - i->silent_ns) / MS, i->ttl_ms);

@@ -18,18 +18,18 @@ static struct {
     uint64_t now_ns;
     uint64_t orders;
     uint64_t hash;
-    struct happening **heap;
+    struct sim_event **heap;
     size_t count, capacity;
 } world = {.hash = 0xcbf29ce484222325u};
 
 /* --- the heap --- */
 
-static bool before(const struct happening *a, const struct happening *b)
+static bool before(const struct sim_event *a, const struct sim_event *b)
 {
     return a->at_ns != b->at_ns ? a->at_ns < b->at_ns : a->order < b->order;
 }
 
-static void push(struct happening *event)
+static void push(struct sim_event *event)
 {
     if (world.count == world.capacity) {
         world.capacity = world.capacity > 0 ? world.capacity * 2 : 1024;
@@ -43,10 +43,10 @@ static void push(struct happening *event)
     world.heap[at] = event;
 }
 
-static struct happening *pop(void)
+static struct sim_event *pop(void)
 {
-    struct happening *first = world.heap[0];
-    struct happening *last = world.heap[--world.count];
+    struct sim_event *first = world.heap[0];
+    struct sim_event *last = world.heap[--world.count];
     size_t at = 0;
     for (;;) {
         size_t child = at * 2 + 1;
@@ -73,29 +73,29 @@ uint64_t world_now_ns(void)
     return world.now_ns;
 }
 
-void world_at(struct happening *event, uint64_t delay_ns, struct member *member)
+void world_at(struct sim_event *event, uint64_t delay_ns, struct sim_member *member)
 {
     event->at_ns = world.now_ns + delay_ns;
     event->order = world.orders++;
     event->member = member;
-    event->life = member != NULL ? member->life : 0;
+    event->process = member != NULL ? member->process : 0;
     push(event);
 }
 
-void world_call(void (*run)(struct happening *event), uint64_t delay_ns, struct member *member)
+void world_call(void (*run)(struct sim_event *event), uint64_t delay_ns, struct sim_member *member)
 {
-    struct happening *event = mem_zalloc(1, sizeof *event);
+    struct sim_event *event = mem_zalloc(1, sizeof *event);
     event->run = run;
     world_at(event, delay_ns, member);
 }
 
-static void dispatch(struct happening *event)
+static void dispatch(struct sim_event *event)
 {
-    struct member *m = event->member;
+    struct sim_member *m = event->member;
     if (m == NULL) {
         event->run(event);
-    } else if (event->life != m->life) {
-        (event->drop != NULL ? event->drop : (void (*)(struct happening *))free)(event);
+    } else if (event->process != m->process) {
+        (event->drop != NULL ? event->drop : (void (*)(struct sim_event *))free)(event);
     } else if (m->paused_until_ns > world.now_ns) {
         event->at_ns = m->paused_until_ns;
         event->order = world.orders++;
@@ -109,7 +109,7 @@ void world_run(uint64_t until_ns, uint64_t steps)
 {
     uint64_t done = 0;
     while (world.count > 0 && world.heap[0]->at_ns <= until_ns && (steps == 0 || done < steps)) {
-        struct happening *event = pop();
+        struct sim_event *event = pop();
         if (event->at_ns > world.now_ns) {
             world.now_ns = event->at_ns;
         }
@@ -165,6 +165,9 @@ void world_verdict(const char *verdict)
     figures.simulated_ms = world.now_ns / MS;
     if (figures_fd >= 0) {
         ssize_t written UNUSED = write(figures_fd, &figures, sizeof figures);
+    }
+    if (options.name != NULL) {
+        printf("a member that %s:\n", options.name);
     }
     printf("%s seed=%" PRIu64 " replicas=%u steps=%" PRIu64 " trace=%016" PRIx64 "\n", verdict,
            options.seed, options.replicas, figures.steps, world.hash);

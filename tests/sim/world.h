@@ -17,17 +17,17 @@
 #define MS     UINT64_C(1000000)
 #define SECOND UINT64_C(1000000000)
 
-struct member;
+struct sim_member;
 
 /* First in a structure from malloc. */
-struct happening {
+struct sim_event {
     uint64_t at_ns;
     uint64_t order; /* among those of the same moment */
-    struct member *member;
-    uint32_t life;                        /* of the member */
-    void (*run)(struct happening *event); /* takes the event */
+    struct sim_member *member;
+    uint32_t process;                     /* of the member */
+    void (*run)(struct sim_event *event); /* takes the event */
     void (*drop)(
-        struct happening *event); /* instead of run, when that life is over; NULL: free() */
+        struct sim_event *event); /* instead of run, when that process is over; NULL: free() */
 };
 
 struct options {
@@ -35,7 +35,8 @@ struct options {
     uint64_t steps; /* events in the phase of faults */
     unsigned replicas;
     bool trace;
-    const char *plant; /* NULL: none */
+    const char *mutant; /* NULL: none */
+    const char *name;   /* of the run, beside its seed; NULL: none */
 };
 extern struct options options;
 
@@ -49,6 +50,12 @@ extern struct options options;
     X(pauses)                                                                                      \
     X(cuts)                                                                                        \
     X(disk_faults)                                                                                 \
+    X(deaths_in_calls)                                                                             \
+    X(damaged)                                                                                     \
+    X(replaced)                                                                                    \
+    X(changes)                                                                                     \
+    X(joined)                                                                                      \
+    X(removed)                                                                                     \
     X(clock_faults)                                                                                \
     X(elections)                                                                                   \
     X(votes_split)                                                                                 \
@@ -59,6 +66,7 @@ extern struct options options;
     X(writes_acknowledged)                                                                         \
     X(writes_refused)                                                                              \
     X(writes_unknown)                                                                              \
+    X(new_kinds)                                                                                   \
     X(reads)                                                                                       \
     X(events_streamed)                                                                             \
     X(lapses)                                                                                      \
@@ -72,9 +80,9 @@ extern struct figures figures;
 
 uint64_t world_now_ns(void);
 /* The event runs `delay_ns` from now as a call into `member` (NULL: into nobody). */
-void world_at(struct happening *event, uint64_t delay_ns, struct member *member);
+void world_at(struct sim_event *event, uint64_t delay_ns, struct sim_member *member);
 /* A plain event without content. */
-void world_call(void (*run)(struct happening *event), uint64_t delay_ns, struct member *member);
+void world_call(void (*run)(struct sim_event *event), uint64_t delay_ns, struct sim_member *member);
 /* Runs events until `until_ns`, or `steps` of them (0: no limit). */
 void world_run(uint64_t until_ns, uint64_t steps);
 

@@ -26,7 +26,7 @@ class Observer(threading.Thread):
         super().__init__(daemon=True)
         self.process = subprocess.Popen(
             [MUSTER, "--server", ",".join(urls), "watch", "web"], stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=clean_environment())
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, encoding="utf-8", env=clean_environment())
         self.lines = []
 
     def run(self):
@@ -35,7 +35,7 @@ class Observer(threading.Thread):
 
     def end(self):
         self.process.terminate()
-        self.process.wait()
+        self.process.wait(30)
 
 
 class Finder(threading.Thread):

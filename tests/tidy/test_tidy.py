@@ -22,7 +22,7 @@ def findings(tmp_path, extra=None):
     for path, text in {**CLEAN, **(extra or {})}.items():
         target = tmp_path / path
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(text)
+        target.write_text(text, encoding="utf-8")
     return ["%s:%d: %s" % found for found in tidy.check(str(tmp_path))]
 
 
@@ -54,6 +54,7 @@ def test_a_banned_call_is_found(tmp_path, call):
     ("api/x.c", "<raft.h>", "raft.h is seen only in consensus/"),
     ("server/node/x.h", "<uv.h>", "uv.h is seen only in consensus/"),
     ("api/x.c", "<msgpack.h>", "msgpack.h is seen only in server/wire/"),
+    ("api/x.c", '"server/registry/registry.h"', "server/registry/registry.h is seen only in"),
     ("server/node/x.c", "<microhttpd.h>", "microhttpd.h is seen only in api/"),
     ("server/node/x.c", "<jansson.h>", "jansson.h is seen only in"),
     ("api/x.c", "<curl/curl.h>", "curl/curl.h is seen only in client/"),

@@ -17,24 +17,26 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <uv.h>
 
-#include "consensus/peer.h"
+#include "consensus/peer/peer.h"
 #include "server/base/clock.h"
 #include "server/base/crc32c.h"
 #include "server/base/limits.h"
+#include "server/base/metric.h"
 
 #define NODES        4 /* ids 1 to 3 */
 #define RECEIVED_MAX 256
 #define STATES_MAX   64
 #define PATIENCE_MS  20000
 #define RETRY_MS     50 /* unless a test sets another */
-#define CLUSTER      7
+#define SECRET       "a secret for the tests"
 #define PORTS_FIRST  15000
 #define PORTS_END    32000
 #define PORTS_BLOCK  1000
 
 struct received {
-    uint64_t from;
+    uint64_t from, life;
     uint8_t type;
     size_t len;
     uint32_t crc;
@@ -43,11 +45,18 @@ struct received {
 struct node {
     struct peers *p;
     uint64_t id;
+    struct hello_facts self;
     char address[64];
+    bool known[NODES]; /* else `admit` says wrong member */
+    enum hello_verdict admits[NODES];
+    void (*on_admit)(struct node *n);
     struct received received[RECEIVED_MAX];
     size_t received_count;
     enum peer_state states[NODES][STATES_MAX]; /* of the link to each, in order */
     size_t state_count[NODES];
+    struct hello_facts linked[NODES]; /* at the other end of the link to each, as last told */
+    struct hello_facts joined[NODES]; /* at the other end of the link from each */
+    size_t joined_count[NODES];
     bool close_on_receive;
     bool closed;
 };
@@ -58,6 +67,7 @@ struct fixture {
     struct node nodes[NODES];
     int sent[ST_IO + 1]; /* by status */
     uint32_t retry_ms;
+    int64_t refused_before; /* by tests before this one */
 };
 
 /* --- the loop --- */
@@ -98,24 +108,54 @@ static inline void run_for(struct fixture *f, uint64_t ms)
 
 /* --- members --- */
 
-static inline void on_receive(void *ctx, uint64_t from, uint8_t type, const uint8_t *data,
-                              size_t len)
+static inline enum hello_verdict on_admit(void *ctx, const struct hello_facts *theirs)
+{
+    struct node *n = ctx;
+    assert_false(n->closed);
+    if (n->on_admit != NULL) {
+        n->on_admit(n);
+    }
+    if (theirs->member >= NODES || !n->known[theirs->member]) {
+        return HELLO_WRONG_MEMBER;
+    }
+    return n->admits[theirs->member];
+}
+
+static inline void on_incoming(void *ctx, const struct hello_facts *facts)
+{
+    struct node *n = ctx;
+    assert_false(n->closed);
+    n->joined[facts->member] = *facts;
+    n->joined_count[facts->member]++;
+}
+
+static inline void on_receive(void *ctx, const struct hello_facts *from, uint8_t type,
+                              const uint8_t *data, size_t len)
 {
     struct node *n = ctx;
     assert_false(n->closed);
     assert_true(n->received_count < RECEIVED_MAX);
-    n->received[n->received_count++] =
-        (struct received){.from = from, .type = type, .len = len, .crc = crc32c(0, data, len)};
+    n->received[n->received_count++] = (struct received){.from = from->member,
+                                                         .life = from->life,
+                                                         .type = type,
+                                                         .len = len,
+                                                         .crc = crc32c(0, data, len)};
     if (n->close_on_receive) {
         n->close_on_receive = false;
         peers_close(n->p, on_closed);
     }
 }
 
-static inline void on_state(void *ctx, uint64_t id, enum peer_state state)
+static inline void on_state(void *ctx, uint64_t id, enum peer_state state,
+                            const struct hello_facts *facts)
 {
     struct node *n = ctx;
     assert_false(n->closed);
+    assert_int_equal(facts != NULL, state == PEER_UP);
+    if (facts != NULL) {
+        assert_int_equal(facts->member, id);
+        n->linked[id] = *facts;
+    }
     assert_true(n->state_count[id] < STATES_MAX);
     n->states[id][n->state_count[id]++] = state;
 }
@@ -166,31 +206,53 @@ static inline uint16_t free_port(int family)
     return port;
 }
 
-static inline void start_as(struct fixture *f, uint64_t slot, uint64_t id, uint64_t cluster,
-                            const char *secret)
+/* Members 1 to 3 of one cluster, each in its first life. */
+static inline struct hello_facts facts_of(uint64_t id)
+{
+    return (struct hello_facts){.cluster = {{7}},
+                                .member = id,
+                                .life = 1000 + id,
+                                .boot = 1,
+                                .level_min = 1,
+                                .level_max = 1,
+                                .list_hash = 5};
+}
+
+static inline struct node *start_as(struct fixture *f, uint64_t slot,
+                                    const struct hello_facts *self, const char *secret)
 {
     struct node *n = &f->nodes[slot];
     char error[256] = "";
     struct peers_options options = {.loop = &f->loop,
-                                    .id = id,
-                                    .cluster_id = cluster,
+                                    .self = *self,
                                     .listen = n->address,
                                     .secret = secret,
                                     .retry_ms = f->retry_ms,
                                     .ctx = n,
+                                    .admit = on_admit,
                                     .receive = on_receive,
-                                    .state = on_state};
-    n->id = id;
+                                    .state = on_state,
+                                    .incoming = on_incoming};
+    n->id = self->member;
+    n->self = *self;
     n->closed = false;
     n->p = peers_create(&options, error, sizeof error);
     assert_string_equal(error, "");
     assert_non_null(n->p);
+    return n;
 }
 
 static inline struct node *start(struct fixture *f, uint64_t id)
 {
-    start_as(f, id, id, CLUSTER, "secret");
-    return &f->nodes[id];
+    struct hello_facts facts = facts_of(id);
+    return start_as(f, id, &facts, SECRET);
+}
+
+/* Keeps a link to it, and lets it in. */
+static inline void know(struct node *n, uint64_t id, const char *address)
+{
+    n->known[id] = true;
+    peers_set(n->p, id, address);
 }
 
 static inline void stop(struct fixture *f, struct node *n)
@@ -203,8 +265,8 @@ static inline void stop(struct fixture *f, struct node *n)
 
 static inline void introduce(struct node *a, struct node *b)
 {
-    peers_set(a->p, b->id, b->address);
-    peers_set(b->p, a->id, a->address);
+    know(a, b->id, b->address);
+    know(b, a->id, a->address);
 }
 
 static inline void link_up(struct fixture *f, struct node *a, struct node *b)
@@ -213,11 +275,10 @@ static inline void link_up(struct fixture *f, struct node *a, struct node *b)
     RUN_UNTIL(f, peers_is_up(a->p, b->id) && peers_is_up(b->p, a->id));
 }
 
-static inline uint64_t rejected(const struct node *n)
+/* Incoming connections closed in this test for breaking the rules, by all members. */
+static inline int64_t refused(const struct fixture *f)
 {
-    struct peers_counters counters;
-    peers_counters(n->p, &counters);
-    return counters.rejected;
+    return metric_get(METRIC_peer_connections_refused_total) - f->refused_before;
 }
 
 static inline int set_up(void **state)
@@ -225,6 +286,7 @@ static inline int set_up(void **state)
     (void)signal(SIGPIPE, SIG_IGN);
     struct fixture *f = calloc(1, sizeof *f);
     f->retry_ms = RETRY_MS;
+    f->refused_before = metric_get(METRIC_peer_connections_refused_total);
     assert_int_equal(uv_loop_init(&f->loop), 0);
     assert_int_equal(uv_timer_init(&f->loop, &f->pulse), 0);
     assert_int_equal(uv_timer_start(&f->pulse, on_pulse, 5, 5), 0);
@@ -261,7 +323,15 @@ static inline void on_sent(void *data, enum status status)
 static inline enum status send_plain(struct fixture *f, struct node *from, uint64_t to,
                                      uint8_t type, bool bulk, const void *payload, size_t len)
 {
-    return peers_send(from->p, to, type, bulk, "head", 4, payload, len, on_sent, f);
+    const struct peer_message message = {.type = type,
+                                         .bulk = bulk,
+                                         .head = "head",
+                                         .head_len = 4,
+                                         .payload = payload,
+                                         .payload_len = len,
+                                         .sent = on_sent,
+                                         .data = f};
+    return peers_send(from->p, to, &message);
 }
 
 static inline uint8_t *make_payload(size_t len, unsigned seed)

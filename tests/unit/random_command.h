@@ -107,7 +107,7 @@ static inline void random_renew(struct random_command *c, const struct fixture *
         struct lease_ref ref = {.slot = random_below(seed, RANDOM_IDS), .stamp = 1};
         struct slice id = random_id(c, seed, i);
         rcu_read_lock();
-        (void)registry_find_lease(f->registry, id.data, id.len, &ref);
+        (void)view_find_lease(registry_view(f->registry), id.data, id.len, &ref);
         rcu_read_unlock();
         store_u32(c->refs + i * 8, ref.slot);
         store_u32(c->refs + i * 8 + 4, ref.stamp);
@@ -131,6 +131,16 @@ static inline void random_command(struct random_command *c, const struct fixture
         c->command = command_deregister(id.data, random_incarnation(f, id.data, seed));
     } else if (dice < 90) {
         c->command = command_maintenance(id.data, random_below(seed, 2) == 0, random_word(seed));
+    } else if (dice < 92) {
+        c->command = (struct command){
+            .kind = COMMAND_KEEP_EVENTS,
+            .keep_events = {.count = EVENTS_KEPT_MIN + random_below(seed, 200)},
+        };
+    } else if (dice < 93 && registry_level(f->registry) >= LEVEL_STATE_BYTES) {
+        c->command = (struct command){
+            .kind = COMMAND_STATE_BYTES,
+            .state_bytes = {.most = 20000 + random_below(seed, 30000)},
+        };
     } else {
         uint32_t limit = random_below(seed, 3) == 0 ? random_below(seed, 5) : EVERY;
         c->command = command_expire(f->now_ms, limit);

@@ -125,7 +125,7 @@ static void flags_take_both_forms(void **state UNUSED)
 {
     assert_runs("--id 7 --name=a=b --data /d --ttl=90 --reap-after 0 --write-timeout 100ms "
                 "--election-timeout=1s --heartbeat-interval 0.1 --http-threads 3 "
-                "--log-level debug --log-format=json --cluster-secret s");
+                "--log-level debug --log-format=json --cluster-secret 0123456789abcdef");
     assert_int_equal(config.id, 7);
     assert_string_equal(config.name, "a=b");
     assert_string_equal(config.data, "/d");
@@ -137,7 +137,7 @@ static void flags_take_both_forms(void **state UNUSED)
     assert_int_equal(config.http_threads, 3);
     assert_int_equal(config.log_level, LOG_DEBUG);
     assert_int_equal(config.log_format, LOG_JSON);
-    assert_string_equal(config.cluster_secret, "s");
+    assert_string_equal(config.cluster_secret, "0123456789abcdef");
 }
 
 static void last_of_a_repeated_flag_counts(void **state UNUSED)
@@ -181,8 +181,8 @@ static void bad_variable_is_named(void **state UNUSED)
     assert_refused("", "MUSTER_HTTP_THREADS: ");
     variables[0] = (struct variable){"HEARTBEAT_TIMEOUT", "0"};
     assert_refused("", "HEARTBEAT_TIMEOUT: ");
-    variables[0] = (struct variable){"MUSTER_JOIN", "http://a:9000"};
-    assert_refused("", "MUSTER_JOIN: membership change is not available yet");
+    variables[0] = (struct variable){"MUSTER_JOIN", "nonsense://a:9000"};
+    assert_refused("", "MUSTER_JOIN: ");
 }
 
 static void values_out_of_bounds_are_refused(void **state UNUSED)
@@ -244,8 +244,20 @@ static void texts_have_a_longest_length(void **state UNUSED)
 
 static void secret_is_never_quoted(void **state UNUSED)
 {
-    assert_refused("--cluster-secret=hush\x01hush", "--cluster-secret: ");
+    assert_refused("--cluster-secret=hush\x01hush-hush-hush", "--cluster-secret: ");
     assert_null(strstr(error, "hush"));
+}
+
+static void short_secret_is_refused_with_how_to_make_one(void **state UNUSED)
+{
+    assert_refused("--cluster-secret=hush-hush-hush-", "--cluster-secret: ");
+    assert_null(strstr(error, "hush"));
+    assert_non_null(strstr(error, "16 to 256 bytes"));
+    assert_non_null(strstr(error, "head -c 24 /dev/urandom | base64"));
+    variables[0] = (struct variable){"MUSTER_CLUSTER_SECRET", "x"};
+    assert_refused("", "MUSTER_CLUSTER_SECRET: ");
+    load_with_file("cluster-secret = 0123456789abcde\n", "--cluster-secret 0123456789abcdef",
+                   "cluster-secret: ");
 }
 
 static void sizes_have_binary_units(void **state UNUSED)
@@ -266,17 +278,33 @@ static void command_line_mistakes_are_refused(void **state UNUSED)
     assert_refused("--", "unknown option");
     assert_refused("--id", "--id: needs a value");
     assert_refused("--id --name x", "--id: needs a value");
-    assert_refused("--join http://a:9000", "--join: membership change is not available yet");
+    assert_refused("--join nonsense://a:9000", "--join: ");
+    assert_refused("--join http://a:9000 --cluster 1=a:9100", "leave one out");
+    assert_refused("--voters 4", "--voters: ");
+}
+
+static void one_that_joins_has_no_id_unless_it_is_given(void **state UNUSED)
+{
+    assert_runs("--join a:9000,http://b:9000");
+    assert_int_equal(config.join.count, 2);
+    assert_string_equal(config.join.urls[0], "http://a:9000");
+    assert_false(config.id_given);
+    config_set_id(&config, 7);
+    assert_string_equal(config.name, "muster-7");
+    assert_runs("--join a:9000 --id 4 --name four");
+    assert_true(config.id_given);
+    config_set_id(&config, 4);
+    assert_string_equal(config.name, "four");
 }
 
 static void file_takes_comments_blanks_and_spaces(void **state UNUSED)
 {
     load_with_file("# a comment\n\n  \t\n id=9\t# mine\r\nname =  big web#1  \n"
-                   "cluster-secret = a=b\nlog-level = warn",
+                   "cluster-secret = a=b a secret for tests\nlog-level = warn",
                    "", NULL);
     assert_int_equal(config.id, 9);
     assert_string_equal(config.name, "big web#1");
-    assert_string_equal(config.cluster_secret, "a=b");
+    assert_string_equal(config.cluster_secret, "a=b a secret for tests");
     assert_int_equal(config.log_level, LOG_WARN);
 }
 
@@ -289,7 +317,7 @@ static void file_mistakes_name_the_line(void **state UNUSED)
     load_with_file("ttl =\n", "", ":1: ttl: ");
     load_with_file("--id = 1\n", "", ":1: unknown key");
     load_with_file("config = other\n", "", ":1: a configuration file cannot name another");
-    load_with_file("join = http://a:9000\n", "", ":1: join: membership change");
+    load_with_file("join = nonsense://a:9000\n", "", ":1: join: ");
     /* Wrong even where a flag would have won. */
     load_with_file("id = x\n", "--id 1", ":1: id: ");
 }
@@ -368,8 +396,12 @@ static void advertised_address_beats_all_others(void **state UNUSED)
 
 static void concrete_listener_advertises_itself(void **state UNUSED)
 {
-    assert_runs("--http 10.0.0.1:80 --peer 10.0.0.1:81 --cluster 1=a:9101");
+    assert_runs("--http 10.0.0.1:80 --peer 10.0.0.1:81");
     assert_string_equal(config.advertise_peer, "10.0.0.1:81");
+    assert_false(config.peer_given);
+    assert_runs("--http 10.0.0.1:80 --peer 10.0.0.1:81 --cluster 1=a:9101");
+    assert_string_equal(config.advertise_peer, "a:9101");
+    assert_true(config.peer_given);
     assert_string_equal(config.advertise_http, "10.0.0.1:80");
 }
 
@@ -411,8 +443,10 @@ int main(void)
         TEST(values_out_of_bounds_are_refused),
         TEST(texts_have_a_longest_length),
         TEST(secret_is_never_quoted),
+        TEST(short_secret_is_refused_with_how_to_make_one),
         TEST(sizes_have_binary_units),
         TEST(command_line_mistakes_are_refused),
+        TEST(one_that_joins_has_no_id_unless_it_is_given),
         TEST(file_takes_comments_blanks_and_spaces),
         TEST(file_mistakes_name_the_line),
         TEST(file_with_an_endless_line_is_refused),

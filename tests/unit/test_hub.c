@@ -13,7 +13,7 @@
 static struct {
     uint64_t now_ns;
     unsigned cut[STREAMS], resumed;
-    const struct registry *registry;
+    struct view_source views;
     struct hub hub;
     struct stream streams[STREAMS];
 } t;
@@ -24,10 +24,10 @@ void node_listen(struct node *node, struct node_listener *listener)
     (void)listener;
 }
 
-const struct registry *node_registry(const struct node *node)
+const struct view *node_view_lock(const struct node *node)
 {
     (void)node;
-    return t.registry;
+    return view_lock(&t.views);
 }
 
 uint64_t node_changed_ns(const struct node *node)
@@ -82,7 +82,7 @@ static int set_up(void **state)
     fixture_set_up(state);
     memset(&t, 0, sizeof t);
     t.now_ns = 1000000000;
-    t.registry = ((struct fixture *)*state)->registry;
+    view_source_set(&t.views, ((struct fixture *)*state)->registry);
     clock_replace(&source);
     hub_start(&t.hub, NULL, &actions);
     for (size_t i = 0; i < STREAMS; i++) {

@@ -21,6 +21,12 @@ static uint32_t expired_at(struct fixture *f, uint64_t now_ms)
     return fixture_expire(f, EVERY)->expired;
 }
 
+static uint32_t due_at(struct fixture *f, uint64_t now_ms)
+{
+    uint32_t living;
+    return registry_due(f->registry, now_ms, &living);
+}
+
 /* --- the life of a lease --- */
 
 static void a_lease_lapses_at_its_deadline_and_not_before(void **state)
@@ -29,8 +35,8 @@ static void a_lease_lapses_at_its_deadline_and_not_before(void **state)
     register_with(f, "web-1", TTL_MS, REAP_AFTER_MS);
     assert_int_equal(expired_at(f, 1000 + TTL_MS - 1), 0);
     assert_int_equal(fixture_health(f, "web-1"), HEALTH_PASSING);
-    assert_int_equal(registry_due(f->registry, 1000 + TTL_MS - 1), 0);
-    assert_int_equal(registry_due(f->registry, 1000 + TTL_MS), 1);
+    assert_int_equal(due_at(f, 1000 + TTL_MS - 1), 0);
+    assert_int_equal(due_at(f, 1000 + TTL_MS), 1);
     assert_int_equal(expired_at(f, 1000 + TTL_MS), 1);
     assert_int_equal(fixture_health(f, "web-1"), HEALTH_CRITICAL);
     assert_int_equal(fixture_events(f), 2);
@@ -246,12 +252,18 @@ static void the_limit_takes_the_earliest_and_leaves_the_others_due(void **state)
     assert_event(f, 5, EVENT_EXPIRED, "a");
     assert_event(f, 6, EVENT_EXPIRED, "b");
     assert_event(f, 7, EVENT_EXPIRED, "c");
-    assert_int_equal(registry_due(f->registry, f->now_ms), 1);
-    assert_int_equal(fixture_expire(f, 3)->expired, 1);
+    uint32_t living;
+    assert_int_equal(registry_due(f->registry, f->now_ms, &living), 1);
+    assert_int_equal(living, 1);
+    assert_int_equal(fixture_expire(f, 3)->lapsed, 1);
     assert_event(f, 8, EVENT_EXPIRED, "d");
     /* Reaping counts, too. They lapsed at the same moment, so the oldest goes first. */
     f->now_ms += REAP_AFTER_MS;
-    assert_int_equal(fixture_expire(f, 1)->expired, 1);
+    assert_int_equal(registry_due(f->registry, f->now_ms, &living), 4);
+    assert_int_equal(living, 0);
+    const struct result *result = fixture_expire(f, 1);
+    assert_int_equal(result->expired, 1);
+    assert_int_equal(result->lapsed, 0);
     assert_event(f, 9, EVENT_REAPED, "d");
     assert_int_equal(registry_count(f->registry), 3);
 }
@@ -269,7 +281,7 @@ static void many_lapse_at_once_and_all_are_counted(void **state)
     }
     fixture_end(f);
     f->now_ms = 1000 + TTL_MS;
-    assert_int_equal(registry_due(f->registry, f->now_ms), MANY);
+    assert_int_equal(due_at(f, f->now_ms), MANY);
     assert_int_equal(fixture_expire(f, MANY - 1)->expired, MANY - 1);
     assert_int_equal(fixture_health(f, "i04999"), HEALTH_PASSING);
     assert_int_equal(fixture_expire(f, EVERY)->expired, 1);
@@ -293,7 +305,7 @@ static void leases_longer_than_a_turn_of_the_wheel_lapse_on_time(void **state)
         uint64_t begin_ms = f->now_ms;
         register_with(f, "web-1", ttls[i], 0);
         for (uint64_t ms = begin_ms; ms < begin_ms + ttls[i]; ms += 7777) {
-            assert_int_equal(registry_due(f->registry, ms), 0);
+            assert_int_equal(due_at(f, ms), 0);
         }
         assert_int_equal(expired_at(f, begin_ms + ttls[i] - 1), 0);
         assert_int_equal(expired_at(f, begin_ms + ttls[i]), 1);
@@ -321,12 +333,12 @@ static void looking_ahead_moves_nothing_that_is_replicated(void **state)
     register_with(f, "web-1", 5000, 0);
     uint64_t hash = registry_hash(f->registry);
     /* The clock of a leader is ahead of what is in the log. */
-    assert_int_equal(registry_due(f->registry, 10ull * WHEEL_TURN_MS), 1);
-    assert_int_equal(registry_due(f->registry, 2000), 0);
+    assert_int_equal(due_at(f, 10ull * WHEEL_TURN_MS), 1);
+    assert_int_equal(due_at(f, 2000), 0);
     assert_true(registry_hash(f->registry) == hash);
     register_with(f, "web-2", 1000, 0);
-    assert_int_equal(registry_due(f->registry, 1999), 0);
-    assert_int_equal(registry_due(f->registry, 2000), 1);
+    assert_int_equal(due_at(f, 1999), 0);
+    assert_int_equal(due_at(f, 2000), 1);
     assert_int_equal(expired_at(f, 2000), 1);
     assert_int_equal(fixture_health(f, "web-2"), HEALTH_CRITICAL);
     assert_int_equal(fixture_health(f, "web-1"), HEALTH_PASSING);
@@ -378,7 +390,7 @@ static void the_wheel_agrees_with_a_list_however_time_moves(void **state)
                 }
             }
             if (rand_r(&seed) % 2 == 0) {
-                assert_int_equal(registry_due(f->registry, f->now_ms), due);
+                assert_int_equal(due_at(f, f->now_ms), due);
             }
             assert_int_equal(fixture_expire(f, EVERY)->expired, due);
         }

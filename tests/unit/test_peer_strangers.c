@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 
-#include "consensus/hello.h"
+#include "consensus/peer/handshake.h"
 #include "server/base/buffer.h"
 
 /* --- tests: a client that misbehaves --- */
@@ -35,49 +35,57 @@ static void put(int fd, const void *data, size_t len)
     assert_int_equal(send(fd, data, len, MSG_NOSIGNAL), (ssize_t)len);
 }
 
-static void begin_handshake(int fd, uint64_t from, uint64_t to, struct hello *ret_hello)
+/* Says hello to `n` as member `from`. */
+static void begin_handshake(int fd, const struct node *n, uint64_t from, struct handshake *h)
 {
-    uint8_t bytes[HELLO_BYTES];
-    *ret_hello = (struct hello){.cluster_id = CLUSTER, .from = from, .to = to};
-    hello_nonce(ret_hello->nonce);
-    hello_encode(ret_hello, bytes);
-    put(fd, bytes, sizeof bytes);
+    struct handshake_reply hello;
+    struct hello_facts facts = facts_of(from);
+    handshake_connect(h, &facts, n->id, SECRET, &hello);
+    put(fd, hello.bytes, hello.len);
 }
 
-static void read_answer(struct fixture *f, int fd, uint8_t answer[HELLO_ANSWER_BYTES])
+static void read_message(struct fixture *f, int fd, struct handshake *h,
+                         struct handshake_reply *reply)
 {
-    RUN_UNTIL(f, recv(fd, answer, HELLO_ANSWER_BYTES, MSG_PEEK) == HELLO_ANSWER_BYTES);
-    assert_int_equal(recv(fd, answer, HELLO_ANSWER_BYTES, 0), HELLO_ANSWER_BYTES);
+    uint8_t bytes[HELLO_BYTES_MAX];
+    ssize_t len = (ssize_t)handshake_wants(h);
+    assert_true(len > 0);
+    RUN_UNTIL(f, recv(fd, bytes, (size_t)len, MSG_PEEK) == len);
+    assert_int_equal(recv(fd, bytes, (size_t)len, 0), len);
+    assert_true(handshake_take(h, bytes, (size_t)len, reply));
 }
 
 /* A connection to `n` as member 2, after its handshake. */
 static int dial_as_member(struct fixture *f, const struct node *n)
 {
     int fd = dial(n);
-    struct hello hello;
-    uint8_t answer[HELLO_ANSWER_BYTES];
-    uint8_t proof[HELLO_PROOF_BYTES];
-    begin_handshake(fd, 2, n->id, &hello);
-    read_answer(f, fd, answer);
-    assert_int_equal(hello_answer_decode(answer, &hello, "secret", proof), HELLO_ACCEPTED);
-    put(fd, proof, sizeof proof);
+    struct handshake h;
+    struct handshake_reply reply;
+    begin_handshake(fd, n, 2, &h);
+    read_message(f, fd, &h, &reply);
+    put(fd, reply.bytes, reply.len);
+    read_message(f, fd, &h, &reply);
+    assert_int_equal(h.phase, HANDSHAKE_JUDGE);
+    handshake_answer(&h, HELLO_ACCEPTED, &reply);
+    put(fd, reply.bytes, reply.len);
     return fd;
 }
 
 static struct node *start_with_known_member(struct fixture *f)
 {
     struct node *a = start(f, 1);
-    peers_set(a->p, 2, f->nodes[2].address);
+    know(a, 2, f->nodes[2].address);
     return a;
 }
 
-static void put_frame(int fd, uint32_t len, uint8_t type, uint8_t flags, const void *content,
+/* `zero` is what should be zero in the header. */
+static void put_frame(int fd, uint32_t len, uint8_t type, uint8_t zero, const void *content,
                       size_t content_len, uint32_t crc_error)
 {
     uint8_t header[12] = {0};
     store_u32(header, len);
     header[4] = type;
-    header[5] = flags;
+    header[5] = zero;
     store_u32(header + 8, crc32c(crc32c(0, header + 4, 4), content, content_len) ^ crc_error);
     put(fd, header, sizeof header);
     if (content_len > 0) {
@@ -85,10 +93,10 @@ static void put_frame(int fd, uint32_t len, uint8_t type, uint8_t flags, const v
     }
 }
 
-static void expect_rejection(struct fixture *f, struct node *n, int fd, uint64_t before)
+static void expect_rejection(struct fixture *f, int fd, int64_t before)
 {
     RUN_UNTIL(f, is_closed(fd));
-    assert_int_equal(rejected(n), before + 1);
+    assert_int_equal(refused(f), before + 1);
     assert_int_equal(close(fd), 0);
 }
 
@@ -99,31 +107,133 @@ static void garbage_instead_of_a_hello_is_rejected(void **state)
     int fd = dial(a);
     static const char request[] =
         "GET / HTTP/1.1\r\nHost: localhost\r\nUser-Agent: a web browser\r\n\r\n";
-    put(fd, request, HELLO_BYTES);
-    expect_rejection(f, a, fd, 0);
+    put(fd, request, HELLO_PREFIX_BYTES); /* enough to tell */
+    expect_rejection(f, fd, 0);
 }
 
-static void wrong_proof_is_rejected(void **state)
+/* No more than a challenge has come back, and then the end. */
+static void expect_challenge_only(struct fixture *f, int fd, int64_t before)
+{
+    uint8_t bytes[1024];
+    size_t len = 0;
+    ssize_t n = -1;
+    RUN_UNTIL(f, (n = recv(fd, bytes + len, sizeof bytes - len, 0)) == 0 ||
+                     (n < 0 && errno != EAGAIN) || (n > 0 && (len += (size_t)n) > 100));
+    assert_true(n <= 0);
+    assert_true(len == 0 || len == hello_bytes(HELLO_KIND_CHALLENGE));
+    struct hello_message m;
+    assert_true(len == 0 || hello_decode(HELLO_KIND_CHALLENGE, bytes, &m) == HELLO_ACCEPTED);
+    assert_int_equal(refused(f), before + 1);
+    assert_int_equal(close(fd), 0);
+}
+
+static void stranger_gets_nothing_but_a_challenge(void **state)
 {
     struct fixture *f = *state;
     struct node *a = start_with_known_member(f);
-    int fd = dial(a);
-    struct hello hello;
-    uint8_t answer[HELLO_ANSWER_BYTES];
-    begin_handshake(fd, 2, 1, &hello);
-    read_answer(f, fd, answer);
-    put(fd, answer + 24, HELLO_PROOF_BYTES); /* its own one */
-    expect_rejection(f, a, fd, 0);
+    uint8_t *noise = make_payload(300, 5);
+    struct handshake h;
+    struct handshake_reply reply;
+    uint8_t proof[HELLO_BYTES_MAX];
+    int64_t count = 0;
+    for (int shape = 0; shape < 6; shape++) {
+        int fd = dial(a);
+        begin_handshake(fd, a, 2, &h);
+        switch (shape) {
+        case 0: /* noise instead of a proof */
+            put(fd, noise, 44);
+            break;
+        case 1: /* a second hello */
+            begin_handshake(fd, a, 2, &h);
+            break;
+        case 2: /* the end of an exchange at once */
+            (void)hello_encode(&(struct hello_message){.kind = HELLO_KIND_VERDICT}, proof);
+            put(fd, proof, hello_bytes(HELLO_KIND_VERDICT));
+            break;
+        case 3: /* a proof of nothing */
+            (void)hello_encode(&(struct hello_message){.kind = HELLO_KIND_PROOF}, proof);
+            put(fd, proof, hello_bytes(HELLO_KIND_PROOF));
+            break;
+        case 4: /* another secret */
+            h.secret = "a guess at that secret";
+            read_message(f, fd, &h, &reply);
+            put(fd, reply.bytes, reply.len);
+            memcpy(proof, reply.bytes, reply.len);
+            break;
+        case 5: /* a proof of another exchange */
+            h.secret = SECRET;
+            put(fd, proof, hello_bytes(HELLO_KIND_PROOF));
+            break;
+        }
+        expect_challenge_only(f, fd, count++);
+    }
+    assert_int_equal(a->joined_count[2], 0);
+    free(noise);
 }
 
-static void hello_from_ourselves_is_rejected(void **state)
+/* All that a true member said, once more. */
+static void recorded_handshake_is_rejected(void **state)
 {
     struct fixture *f = *state;
     struct node *a = start_with_known_member(f);
+    struct handshake h;
+    struct handshake_reply hello, proof, verdict;
+    struct hello_facts facts = facts_of(2);
     int fd = dial(a);
-    struct hello hello;
-    begin_handshake(fd, 1, 1, &hello);
-    expect_rejection(f, a, fd, 0);
+    handshake_connect(&h, &facts, 1, SECRET, &hello);
+    put(fd, hello.bytes, hello.len);
+    read_message(f, fd, &h, &proof);
+    put(fd, proof.bytes, proof.len);
+    read_message(f, fd, &h, &verdict);
+    handshake_answer(&h, HELLO_ACCEPTED, &verdict);
+    put(fd, verdict.bytes, verdict.len);
+    RUN_UNTIL(f, a->joined_count[2] == 1);
+    assert_int_equal(close(fd), 0);
+    fd = dial(a);
+    put(fd, hello.bytes, hello.len);
+    put(fd, proof.bytes, proof.len);
+    put(fd, verdict.bytes, verdict.len);
+    expect_challenge_only(f, fd, 0);
+    assert_int_equal(a->joined_count[2], 1);
+}
+
+/* The hello and the proof that it makes for others, played back to itself. */
+static void own_voice_is_rejected(void **state)
+{
+    struct fixture *f = *state;
+    struct node *a = start(f, 1);
+    a->known[1] = true;
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    address.sin_port = htons((uint16_t)strtoul(strrchr(f->nodes[2].address, ':') + 1, NULL, 10));
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    assert_int_equal(bind(listener, (struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(listen(listener, 4), 0);
+    know(a, 2, f->nodes[2].address);
+    int caller = -1;
+    RUN_UNTIL(f, (caller = accept4(listener, NULL, NULL, SOCK_NONBLOCK)) >= 0);
+    uint8_t hello[HELLO_BYTES_MAX];
+    ssize_t len = (ssize_t)hello_bytes(HELLO_KIND_HELLO);
+    RUN_UNTIL(f, recv(caller, hello, (size_t)len, MSG_PEEK) == len);
+    assert_int_equal(recv(caller, hello, (size_t)len, 0), len);
+    int fd = dial(a);
+    put(fd, hello, (size_t)len);
+    uint8_t byte;
+    RUN_UNTIL(f, is_closed(fd));
+    assert_true(recv(fd, &byte, 1, 0) <= 0);
+    assert_int_equal(refused(f), 1);
+    assert_int_equal(a->joined_count[1], 0);
+    assert_int_equal(close(fd) + close(caller) + close(listener), 0);
+}
+
+static void hello_with_our_own_id_is_rejected(void **state)
+{
+    struct fixture *f = *state;
+    struct node *a = start_with_known_member(f);
+    struct node other = {.id = 3};
+    struct handshake h;
+    int fd = dial(a);
+    begin_handshake(fd, &other, 1, &h);
+    expect_rejection(f, fd, 0);
 }
 
 static void frames_in_small_parts_are_put_together(void **state)
@@ -149,13 +259,13 @@ static void noise_after_a_handshake_is_rejected(void **state)
 {
     struct fixture *f = *state;
     struct node *a = start_with_known_member(f);
-    for (unsigned seed = 0; seed < 40; seed++) {
+    for (int seed = 0; seed < 40; seed++) {
         int fd = dial_as_member(f, a);
-        uint8_t *noise = make_payload(96, seed);
-        noise[5] |= 0x80; /* whatever the length says: these flags are wrong */
+        uint8_t *noise = make_payload(96, (unsigned)seed);
+        noise[5] |= 0x80; /* whatever the length says: this must be zero */
         put(fd, noise, 96);
         free(noise);
-        expect_rejection(f, a, fd, seed);
+        expect_rejection(f, fd, seed);
     }
     assert_int_equal(a->received_count, 0);
 }
@@ -164,37 +274,25 @@ static void malformed_frames_are_rejected(void **state)
 {
     struct fixture *f = *state;
     struct node *a = start_with_known_member(f);
-    uint8_t *piece = make_payload(PEER_PIECE_BYTES, 1);
-    uint64_t count = 0;
+    int64_t count = 0;
     int fd = dial_as_member(f, a);
     put_frame(fd, PEER_FRAME_BYTES_MAX + 1, 1, 0, NULL, 0, 0);
-    expect_rejection(f, a, fd, count++);
+    expect_rejection(f, fd, count++);
     fd = dial_as_member(f, a);
     put_frame(fd, UINT32_MAX, 1, 0, NULL, 0, 0);
-    expect_rejection(f, a, fd, count++);
+    expect_rejection(f, fd, count++);
     fd = dial_as_member(f, a);
     put_frame(fd, 3, 1, 0, "abc", 3, 1); /* wrong checksum */
-    expect_rejection(f, a, fd, count++);
-    fd = dial_as_member(f, a);
-    put_frame(fd, 3, 1, 2, "abc", 3, 0); /* more of what is not bulk */
-    expect_rejection(f, a, fd, count++);
-    fd = dial_as_member(f, a);
-    put_frame(fd, 3, 1, 3, "abc", 3, 0); /* a short piece in the middle */
-    expect_rejection(f, a, fd, count++);
-    fd = dial_as_member(f, a);
-    put_frame(fd, PEER_PIECE_BYTES + 1, 1, 1, NULL, 0, 0);
-    expect_rejection(f, a, fd, count++);
-    fd = dial_as_member(f, a);
-    put_frame(fd, 1000, 1, 3, NULL, 0, 0);
-    expect_rejection(f, a, fd, count++);
-    fd = dial_as_member(f, a);
-    assert_int_equal(fcntl(fd, F_SETFL, 0), 0);
-    put_frame(fd, PEER_PIECE_BYTES, 1, 3, piece, PEER_PIECE_BYTES, 0);
-    assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
-    put_frame(fd, 3, 2, 1, "abc", 3, 0); /* goes on as another type */
-    expect_rejection(f, a, fd, count++);
+    expect_rejection(f, fd, count++);
+    for (size_t at = 5; at < 8; at++) { /* what must be zero */
+        uint8_t header[12] = {0};
+        header[at] = 1;
+        store_u32(header + 8, crc32c(0, header + 4, 4));
+        fd = dial_as_member(f, a);
+        put(fd, header, sizeof header);
+        expect_rejection(f, fd, count++);
+    }
     assert_int_equal(a->received_count, 0);
-    free(piece);
 }
 
 static void half_a_large_frame_waits_without_harm(void **state)
@@ -204,33 +302,39 @@ static void half_a_large_frame_waits_without_harm(void **state)
     int fd = dial_as_member(f, a);
     put_frame(fd, PEER_FRAME_BYTES_MAX, 1, 0, "abc", 3, 0);
     run_for(f, 50);
-    assert_int_equal(rejected(a), 0);
+    assert_int_equal(refused(f), 0);
     assert_int_equal(close(fd), 0);
     run_for(f, 20);
-    assert_int_equal(rejected(a), 0);
+    assert_int_equal(refused(f), 0);
 }
 
 static void slow_handshakes_time_out(void **state)
 {
     struct fixture *f = *state;
     struct node *a = start_with_known_member(f);
-    struct hello hello;
+    struct handshake h;
+    struct handshake_reply reply;
     int silent = dial(a);
     int half = dial(a);
     put(half, "MSTh", 4);
     int unproven = dial(a);
-    begin_handshake(unproven, 2, 1, &hello);
-    uint8_t answer[HELLO_ANSWER_BYTES];
-    read_answer(f, unproven, answer);
+    begin_handshake(unproven, a, 2, &h);
+    read_message(f, unproven, &h, &reply);
+    int unjudged = dial(a);
+    begin_handshake(unjudged, a, 2, &h);
+    read_message(f, unjudged, &h, &reply);
+    put(unjudged, reply.bytes, reply.len);
+    read_message(f, unjudged, &h, &reply);
     uint64_t begin_ms = clock_monotonic_ms();
-    int fds[] = {silent, half, unproven};
-    for (size_t i = 0; i < 3; i++) {
+    int fds[] = {silent, half, unproven, unjudged};
+    for (size_t i = 0; i < 4; i++) {
         RUN_UNTIL(f, is_closed(fds[i]));
         assert_int_equal(close(fds[i]), 0);
     }
     assert_in_range(clock_monotonic_ms() - begin_ms, PEER_HANDSHAKE_MS - 500,
                     PEER_HANDSHAKE_MS + 1000);
-    assert_int_equal(rejected(a), 3);
+    assert_int_equal(refused(f), 4);
+    assert_int_equal(a->joined_count[2], 0);
 }
 
 /* A listener that takes connections and never answers. */
@@ -268,7 +372,7 @@ static void newer_connection_replaces_the_older(void **state)
     RUN_UNTIL(f, is_closed(older));
     put_frame(newer, 1, 2, 0, "y", 1, 0);
     RUN_UNTIL(f, a->received_count == 2);
-    assert_int_equal(rejected(a), 0);
+    assert_int_equal(refused(f), 0);
     assert_int_equal(close(older), 0);
     assert_int_equal(close(newer), 0);
 }
@@ -282,7 +386,7 @@ static void crowd_of_strangers_does_not_keep_members_out(void **state)
         fds[i] = dial(a);
         turn(f);
     }
-    RUN_UNTIL(f, rejected(a) == 20);
+    RUN_UNTIL(f, refused(f) == 20);
     int member = dial_as_member(f, a);
     put_frame(member, 1, 1, 0, "x", 1, 0);
     RUN_UNTIL(f, a->received_count == 1);
@@ -298,12 +402,12 @@ static void misbehaviour_of_one_does_not_disturb_others(void **state)
     struct node *a = start(f, 1);
     struct node *b = start(f, 3);
     link_up(f, a, b);
-    peers_set(a->p, 2, f->nodes[2].address);
-    for (size_t i = 0; i < 20; i++) {
+    know(a, 2, f->nodes[2].address);
+    for (int i = 0; i < 20; i++) {
         int fd = dial_as_member(f, a);
         put_frame(fd, UINT32_MAX, 1, 0, NULL, 0, 0);
         assert_int_equal(send_plain(f, b, 1, 1, false, "x", 1), ST_OK);
-        expect_rejection(f, a, fd, i);
+        expect_rejection(f, fd, i);
     }
     RUN_UNTIL(f, a->received_count == 20);
     assert_int_equal(a->state_count[3], 1);
@@ -315,8 +419,10 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(garbage_instead_of_a_hello_is_rejected),
-        TEST(wrong_proof_is_rejected),
-        TEST(hello_from_ourselves_is_rejected),
+        TEST(stranger_gets_nothing_but_a_challenge),
+        TEST(recorded_handshake_is_rejected),
+        TEST(own_voice_is_rejected),
+        TEST(hello_with_our_own_id_is_rejected),
         TEST(frames_in_small_parts_are_put_together),
         TEST(noise_after_a_handshake_is_rejected),
         TEST(malformed_frames_are_rejected),

@@ -18,8 +18,9 @@ static const char *key_of(const void *value)
     return record_id(value);
 }
 
-static void retire(void *ctx, void *memory)
+static void retire(void *ctx, void *memory, uint64_t epoch)
 {
+    (void)epoch;
     (void)ctx;
     free(memory);
 }

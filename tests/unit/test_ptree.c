@@ -26,10 +26,13 @@ static const char *item_key(const void *value)
     return ((const struct item *)value)->key;
 }
 
-static void retire(void *ctx, void *memory)
+static void retire(void *ctx, void *memory, uint64_t epoch)
 {
+    (void)epoch;
     struct retired *r = ctx;
-    r->memory = realloc(r->memory, (r->count + 1) * sizeof *r->memory);
+    if ((r->count & (r->count - 1)) == 0) { /* a power of two: it is full */
+        r->memory = realloc(r->memory, (r->count > 0 ? 2 * r->count : 1) * sizeof *r->memory);
+    }
     r->memory[r->count++] = memory;
 }
 
@@ -154,12 +157,55 @@ static void a_change_copies_only_its_path(void **state)
     free_retired(&retired);
 }
 
+static void appended_values_make_a_tree_like_any_other(void **state)
+{
+    static const int counts[] = {0, 1, 5, 31, 32, 33, 62, 63, 961, 962, 1000, KEYS};
+    (void)state;
+    for (size_t c = 0; c < sizeof counts / sizeof counts[0]; c++) {
+        unsigned seed = 7;
+        bool present[KEYS] = {false};
+        struct retired retired = {0};
+        struct ptree_kind kind = {.key = item_key, .retire = retire, .ctx = &retired};
+        struct ptree t = {0};
+        for (int i = 0; i < counts[c]; i++) {
+            ptree_append(&t, &kind, &items[i]);
+            present[i] = true;
+        }
+        ptree_settle(&t, &kind);
+        assert_holds(&t, &kind, present);
+        ptree_publish(&kind);
+        struct ptree before = t;
+        bool was_present[KEYS];
+        memcpy(was_present, present, sizeof present);
+        /* From the right, where nodes have the fewest, then anywhere. */
+        for (int i = counts[c] - 1; i >= 0 && i >= counts[c] - 40; i--) {
+            assert_ptr_equal(ptree_remove(&t, &kind, items[i].key), &items[i]);
+            present[i] = false;
+        }
+        assert_holds(&t, &kind, present);
+        for (int i = 0; i < 300; i++) {
+            int at = rand_r(&seed) % KEYS;
+            if (present[at]) {
+                ptree_remove(&t, &kind, items[at].key);
+            } else {
+                ptree_put(&t, &kind, &items[at]);
+            }
+            present[at] = !present[at];
+        }
+        assert_holds(&t, &kind, present);
+        assert_holds(&before, &kind, was_present);
+        ptree_clear(&t, &kind);
+        free_retired(&retired);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(random_changes_keep_it_a_sorted_map),
         cmocka_unit_test(published_versions_never_change),
         cmocka_unit_test(a_change_copies_only_its_path),
+        cmocka_unit_test(appended_values_make_a_tree_like_any_other),
     };
     return cmocka_run_group_tests(tests, setup, NULL);
 }

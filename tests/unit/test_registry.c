@@ -240,7 +240,7 @@ static void deregistered_is_gone_at_once(void **state)
     assert_int_equal(fixture_heartbeat(f, "web-1")->status, ST_NOT_FOUND);
     assert_int_equal(fixture_deregister(f, "web-1")->status, ST_NOT_FOUND);
     rcu_read_lock();
-    assert_false(registry_find_lease(f->registry, "web-1", 5, &ref));
+    assert_false(view_find_lease(registry_view(f->registry), "web-1", 5, &ref));
     rcu_read_unlock();
     f->now_ms += REAP_AFTER_MS + TTL_MS;
     assert_int_equal(fixture_expire(f, EVERY)->expired, 0);

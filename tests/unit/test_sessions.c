@@ -1,4 +1,4 @@
-/* A bundle is applied at most once, however often and by whichever leader it is sent. */
+/* A batch is applied at most once, however often and by whichever leader it is sent. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,7 +12,7 @@
 
 #define ORIGIN 2
 
-static void a_bundle_is_applied_once(void **state)
+static void a_batch_is_applied_once(void **state)
 {
     struct sessions s = {0};
     (void)state;
@@ -36,7 +36,7 @@ static void a_gap_is_no_reason_to_refuse(void **state)
     assert_false(sessions_advance(&s, ORIGIN, 1, 4, 12));
 }
 
-static void a_bundle_from_an_earlier_life_of_its_member_is_skipped(void **state)
+static void a_batch_from_an_earlier_boot_of_its_life_is_skipped(void **state)
 {
     struct sessions s = {0};
     (void)state;
@@ -137,9 +137,9 @@ static void truncated_or_too_many_sessions_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_bundle_is_applied_once),
+        cmocka_unit_test(a_batch_is_applied_once),
         cmocka_unit_test(a_gap_is_no_reason_to_refuse),
-        cmocka_unit_test(a_bundle_from_an_earlier_life_of_its_member_is_skipped),
+        cmocka_unit_test(a_batch_from_an_earlier_boot_of_its_life_is_skipped),
         cmocka_unit_test(members_do_not_disturb_each_other),
         cmocka_unit_test(the_one_not_heard_of_for_longest_is_forgotten_first),
         cmocka_unit_test(sessions_come_back_and_leave_what_follows),

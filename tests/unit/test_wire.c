@@ -38,7 +38,7 @@ static uint8_t *bytes_of(const struct command *command, size_t *ret_len)
 static enum status decode_only(const uint8_t *data, size_t len)
 {
     struct wire_command decoded;
-    enum status status = wire_command_decode(data, len, &decoded);
+    enum status status = wire_command_decode(data, len, level_limits(1), &decoded);
     if (status == ST_OK) {
         wire_command_done(&decoded);
     }
@@ -61,7 +61,7 @@ static void assert_comes_back(const struct command *command)
     size_t again_len;
     struct wire_command decoded;
     uint8_t *data = bytes_of(command, &len);
-    assert_int_equal(wire_command_decode(data, len, &decoded), ST_OK);
+    assert_int_equal(wire_command_decode(data, len, level_limits(1), &decoded), ST_OK);
     assert_int_equal(decoded.command.kind, command->kind);
     uint8_t *again = bytes_of(&decoded.command, &again_len);
     assert_int_equal(len, again_len);
@@ -111,11 +111,15 @@ static struct command sample(size_t which)
         return command_deregister("web-1", 1ull << 40);
     case 5:
         return command_maintenance("web-1", true, "upgrade");
-    default:
+    case 6:
         return command_expire(123456789012, 77);
+    case 7:
+        return (struct command){.kind = COMMAND_KEEP_EVENTS, .keep_events = {.count = 300}};
+    default:
+        return (struct command){.kind = COMMAND_STATE_BYTES, .state_bytes = {.most = 1ull << 40}};
     }
 }
-#define SAMPLES 7
+#define SAMPLES 9
 
 static void every_command_comes_back(void **state)
 {
@@ -133,7 +137,7 @@ static void the_fields_of_a_command_are_where_they_were(void **state)
     (void)state;
     struct command command = sample(0);
     uint8_t *data = bytes_of(&command, &len);
-    assert_int_equal(wire_command_decode(data, len, &decoded), ST_OK);
+    assert_int_equal(wire_command_decode(data, len, level_limits(1), &decoded), ST_OK);
     const struct registration *g = &decoded.command.register_.registration;
     struct record *record = record_create(g);
     assert_true(record_same_content(record, &command.register_.registration));
@@ -146,7 +150,7 @@ static void the_fields_of_a_command_are_where_they_were(void **state)
 
     command = sample(3);
     data = bytes_of(&command, &len);
-    assert_int_equal(wire_command_decode(data, len, &decoded), ST_OK);
+    assert_int_equal(wire_command_decode(data, len, level_limits(1), &decoded), ST_OK);
     assert_int_equal(decoded.command.heartbeat.count, 1);
     assert_int_equal(decoded.command.heartbeat.incarnation, 77);
     assert_int_equal(decoded.command.heartbeat.status, HEALTH_WARNING);
@@ -157,7 +161,7 @@ static void the_fields_of_a_command_are_where_they_were(void **state)
 
     command = sample(6);
     data = bytes_of(&command, &len);
-    assert_int_equal(wire_command_decode(data, len, &decoded), ST_OK);
+    assert_int_equal(wire_command_decode(data, len, level_limits(1), &decoded), ST_OK);
     assert_int_equal(decoded.command.expire.until_ms, 123456789012);
     assert_int_equal(decoded.command.expire.limit, 77);
     wire_command_done(&decoded);
@@ -223,7 +227,7 @@ static void no_changed_byte_crashes(void **state)
             for (unsigned value = 0; value <= UINT8_MAX; value++) {
                 struct wire_command decoded;
                 data[at] = (uint8_t)value;
-                if (wire_command_decode(data, len, &decoded) == ST_OK) {
+                if (wire_command_decode(data, len, level_limits(1), &decoded) == ST_OK) {
                     size_t again_len;
                     free(bytes_of(&decoded.command, &again_len));
                     wire_command_done(&decoded);
@@ -245,7 +249,7 @@ static void noise_does_not_crash(void **state)
         for (size_t k = 0; k < len; k++) {
             data[k] = (uint8_t)rand_r(&seed);
         }
-        data[0] = (uint8_t)random_below(&seed, COMMAND_KEEP_EVENTS + 2);
+        data[0] = (uint8_t)random_below(&seed, COMMAND_STATE_BYTES + 2);
         (void)decode_only(data, len);
         free(data);
     }
@@ -274,7 +278,7 @@ static void texts_of_a_registration_are_limited(void **state)
         *text = filled(texts[i].max);
         assert_int_equal(through_the_wire(&command), ST_OK);
         *text = filled(texts[i].max + 1);
-        assert_int_equal(through_the_wire(&command), ST_CORRUPT);
+        assert_int_equal(through_the_wire(&command), ST_TOO_LARGE);
         *text = (struct slice){.data = "a\0b", .len = 3};
         assert_int_equal(through_the_wire(&command), ST_CORRUPT);
     }
@@ -291,10 +295,10 @@ static void numbers_of_a_registration_are_limited(void **state)
     g->port = UINT16_MAX;
     assert_int_equal(through_the_wire(&command), ST_OK);
     g->ttl_ms++;
-    assert_int_equal(through_the_wire(&command), ST_CORRUPT);
+    assert_int_equal(through_the_wire(&command), ST_TOO_LARGE);
     g->ttl_ms--;
     g->reap_after_ms++;
-    assert_int_equal(through_the_wire(&command), ST_CORRUPT);
+    assert_int_equal(through_the_wire(&command), ST_TOO_LARGE);
 }
 
 /* A registration whose counts and lists are not from a struct registration. */
@@ -318,8 +322,8 @@ static enum status decode_lists(uint64_t tags, uint64_t metadata)
     }
     struct registration g;
     struct unpack in = unpack_begin(b.data, b.len);
-    wire_registration_decode(&in, &g);
-    enum status status = unpack_finished(&in) ? ST_OK : ST_CORRUPT;
+    wire_registration_decode(&in, level_limits(1), &g);
+    enum status status = unpack_finished(&in) ? ST_OK : in.over ? ST_TOO_LARGE : ST_CORRUPT;
     buffer_done(&b);
     return status;
 }
@@ -328,8 +332,8 @@ static void lists_of_a_registration_are_limited(void **state)
 {
     (void)state;
     assert_int_equal(decode_lists(TAGS_MAX, METADATA_MAX), ST_OK);
-    assert_int_equal(decode_lists(TAGS_MAX + 1, 0), ST_CORRUPT);
-    assert_int_equal(decode_lists(0, METADATA_MAX + 1), ST_CORRUPT);
+    assert_int_equal(decode_lists(TAGS_MAX + 1, 0), ST_TOO_LARGE);
+    assert_int_equal(decode_lists(0, METADATA_MAX + 1), ST_TOO_LARGE);
 }
 
 static void heartbeats_are_limited(void **state)
@@ -343,18 +347,18 @@ static void heartbeats_are_limited(void **state)
     command.heartbeat.count = HEARTBEAT_IDS_MAX; /* and such a one fits an operation */
     assert_int_equal(through_the_wire(&command), ST_OK);
     command.heartbeat.count = HEARTBEAT_IDS_MAX + 1;
-    assert_int_equal(through_the_wire(&command), ST_CORRUPT);
+    assert_int_equal(through_the_wire(&command), ST_TOO_LARGE);
     command.heartbeat.count = 0;
     assert_int_equal(through_the_wire(&command), ST_CORRUPT);
     command.heartbeat.count = 1;
     ids[0] = filled(NAME_BYTES_MAX + 1);
-    assert_int_equal(through_the_wire(&command), ST_CORRUPT);
+    assert_int_equal(through_the_wire(&command), ST_TOO_LARGE);
     ids[0] = slice_of("web-1");
     command.heartbeat.note_given = true;
     command.heartbeat.note = filled(NOTE_BYTES_MAX);
     assert_int_equal(through_the_wire(&command), ST_OK);
     command.heartbeat.note = filled(NOTE_BYTES_MAX + 1);
-    assert_int_equal(through_the_wire(&command), ST_CORRUPT);
+    assert_int_equal(through_the_wire(&command), ST_TOO_LARGE);
 }
 
 static void renewals_are_limited(void **state)
@@ -365,7 +369,7 @@ static void renewals_are_limited(void **state)
     command.renew.count = HEARTBEAT_IDS_MAX;
     assert_int_equal(through_the_wire(&command), ST_OK);
     command.renew.count = HEARTBEAT_IDS_MAX + 1;
-    assert_int_equal(through_the_wire(&command), ST_CORRUPT);
+    assert_int_equal(through_the_wire(&command), ST_TOO_LARGE);
     command.renew.count = 0;
     assert_int_equal(through_the_wire(&command), ST_CORRUPT);
     struct buffer b;
@@ -381,17 +385,26 @@ static void other_commands_are_limited(void **state)
     struct command command = command_deregister("", 0);
     (void)state;
     command.deregister.id = filled(NAME_BYTES_MAX + 1);
-    assert_int_equal(through_the_wire(&command), ST_CORRUPT);
+    assert_int_equal(through_the_wire(&command), ST_TOO_LARGE);
     command = command_maintenance("web-1", true, "");
     command.maintenance.reason = filled(NOTE_BYTES_MAX);
     assert_int_equal(through_the_wire(&command), ST_OK);
     command.maintenance.reason = filled(NOTE_BYTES_MAX + 1);
-    assert_int_equal(through_the_wire(&command), ST_CORRUPT);
+    assert_int_equal(through_the_wire(&command), ST_TOO_LARGE);
+    command = sample(7);
+    command.keep_events.count = EVENTS_KEPT_MIN;
+    assert_int_equal(through_the_wire(&command), ST_OK);
+    command.keep_events.count = EVENTS_KEPT_MIN - 1;
+    assert_int_equal(through_the_wire(&command), ST_TOO_LARGE);
+    command.keep_events.count = EVENTS_KEPT_MAX;
+    assert_int_equal(through_the_wire(&command), ST_OK);
+    command.keep_events.count = EVENTS_KEPT_MAX + 1;
+    assert_int_equal(through_the_wire(&command), ST_TOO_LARGE);
     /* A health that no client can declare, and kinds that are none. */
     command = sample(3);
     command.heartbeat.status = HEALTH_MAINTENANCE;
     assert_int_equal(through_the_wire(&command), ST_CORRUPT);
-    const uint8_t kinds[] = {0, COMMAND_KEEP_EVENTS + 1, 0x7f};
+    const uint8_t kinds[] = {0, COMMAND_STATE_BYTES + 1, 0x7f};
     for (size_t i = 0; i < sizeof kinds; i++) {
         assert_int_equal(decode_only(&kinds[i], 1), ST_CORRUPT);
     }

@@ -1,0 +1,356 @@
+#include "consensus/member_info.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "consensus/configuration.h"
+#include "consensus/engine.h"
+#include "server/base/buffer.h"
+#include "server/base/check.h"
+#include "server/base/text.h"
+
+#define INTERVAL_MS     300
+#define INFO_BYTES_MAX  2048
+#define GUEST_SILENT_MS 5000
+#define FIXED_BYTES     29 /* applied u64, hash index u64, hash u64, levels u16 u16, space u8 */
+
+/* --- the table --- */
+
+static const char *role_name(int role)
+{
+    return role == RAFT_VOTER ? "voter" : role == RAFT_STANDBY ? "standby" : "spare";
+}
+
+static void fill(struct engine *e, struct member *m, const struct raft_server *server)
+{
+    struct consensus_member parsed = {0};
+    struct consensus_member_info *info = &m->info;
+    bool sound = configuration_parse_server(server->address, &parsed);
+    CHECK(sound); /* configuration_decode() looked at it */
+    info->id = parsed.id;
+    info->life = server->id;
+    info->is_self = info->life == e->identity.life;
+    (void)snprintf(info->peer_address, sizeof info->peer_address, "%s", parsed.address);
+    (void)snprintf(info->role, sizeof info->role, "%s", role_name(server->role));
+    m->mark = configuration_mark_of(server->address);
+    info->is_held = m->mark == MARK_HELD;
+    if (info->is_self) {
+        (void)snprintf(info->name, sizeof info->name, "%s", e->options.name);
+        (void)snprintf(info->http_address, sizeof info->http_address, "%s",
+                       e->options.http_address);
+        (void)snprintf(info->version, sizeof info->version, "%s", e->options.version);
+        info->level_min = e->app.level_min;
+        info->level_max = e->app.level_max;
+    }
+}
+
+static bool is_configured(const struct engine *e, const struct raft_configuration *conf)
+{
+    bool same = conf->n == e->members.count;
+    for (unsigned i = 0; i < conf->n && same; i++) {
+        const struct member *m = &e->members.list[i];
+        struct consensus_member parsed;
+        same = configuration_parse_server(conf->servers[i].address, &parsed) &&
+               m->info.life == conf->servers[i].id &&
+               strcmp(m->info.role, role_name(conf->servers[i].role)) == 0 &&
+               strcmp(m->info.peer_address, parsed.address) == 0 &&
+               m->mark == configuration_mark_of(conf->servers[i].address);
+    }
+    return same;
+}
+
+static struct member *of_life(struct member_table *t, uint64_t life)
+{
+    for (size_t i = 0; i < t->count; i++) {
+        if (t->list[i].info.life == life) {
+            return &t->list[i];
+        }
+    }
+    for (size_t i = 0; i < t->guests_count; i++) {
+        if (t->guests[i].info.life == life) {
+            return &t->guests[i];
+        }
+    }
+    return NULL;
+}
+
+/* Those that are members now. */
+static void forget_guests(struct engine *e)
+{
+    struct member_table *t = &e->members;
+    size_t kept = 0;
+    for (size_t i = 0; i < t->guests_count; i++) {
+        if (member_info_is_configured(e, of_life(t, t->guests[i].info.life))) {
+            continue;
+        }
+        t->guests[kept++] = t->guests[i];
+    }
+    t->guests_count = kept;
+}
+
+void member_info_configure(struct engine *e, const struct raft_configuration *conf)
+{
+    CHECK(conf->n <= MEMBERS_MAX);
+    if (is_configured(e, conf)) {
+        return;
+    }
+    struct member_table before = e->members;
+    memset(e->members.list, 0, sizeof e->members.list);
+    e->members.count = conf->n;
+    e->members.configured++;
+    for (unsigned i = 0; i < conf->n; i++) {
+        struct member *m = &e->members.list[i];
+        *m = (struct member){.info = {.has_space = true}};
+        const struct member *known = of_life(&before, conf->servers[i].id);
+        if (known != NULL) {
+            *m = *known;
+        }
+        fill(e, m, &conf->servers[i]);
+        if (known != NULL && strcmp(known->info.peer_address, m->info.peer_address) != 0) {
+            m->told_address[0] = '\0'; /* or it would be moved back by what it said before */
+            links_readdressed(e, m->info.id, known->info.peer_address);
+        }
+    }
+    forget_guests(e);
+    links_changed(e);
+    read_index_reset(e); /* its acks stand by place */
+}
+
+struct member *member_info_find(struct engine *e, uint64_t id)
+{
+    for (size_t i = e->members.count; i > 0; i--) {
+        if (e->members.list[i - 1].info.id == id) {
+            return &e->members.list[i - 1];
+        }
+    }
+    return NULL;
+}
+
+struct member *member_info_of_life(struct engine *e, uint64_t life)
+{
+    return of_life(&e->members, life);
+}
+
+bool member_info_is_configured(const struct engine *e, const struct member *m)
+{
+    return m >= e->members.list && m < e->members.list + e->members.count;
+}
+
+/* --- guests --- */
+
+/* One that leads, or wants to, is heard all the time. One that was taken out has ended; nobody is
+ * to look for it. */
+static void drop_silent_guests(struct engine *e)
+{
+    struct member_table *t = &e->members;
+    size_t kept = 0;
+    for (size_t i = 0; i < t->guests_count; i++) {
+        if (engine_now_ms(e) - t->guests[i].heard_ms < GUEST_SILENT_MS) {
+            t->guests[kept++] = t->guests[i];
+        }
+    }
+    if (kept < t->guests_count) {
+        t->guests_count = kept;
+        links_changed(e);
+    }
+}
+
+/* Takes a guest in, in place of another one of that id. NULL: there are too many. */
+static struct member *take_in(struct engine *e, uint64_t id, uint64_t life)
+{
+    struct member_table *t = &e->members;
+    size_t place = 0;
+    while (place < t->guests_count && t->guests[place].info.id != id) {
+        place++;
+    }
+    if (place == MEMBERS_MAX) {
+        return NULL;
+    }
+    if (place == t->guests_count) {
+        t->guests_count++;
+    }
+    struct member *m = &t->guests[place];
+    *m = (struct member){.info = {.id = id, .life = life, .has_space = true}};
+    (void)snprintf(m->info.role, sizeof m->info.role, "none");
+    return m;
+}
+
+struct member *member_info_sender(struct engine *e, uint64_t id, uint64_t life)
+{
+    struct member *m = member_info_of_life(e, life);
+    if (m == NULL && life != e->identity.life) {
+        m = take_in(e, id, life);
+    }
+    if (m != NULL && !member_info_is_configured(e, m)) {
+        m->heard_ms = engine_now_ms(e);
+    }
+    return m != NULL && m->info.id == id && !m->info.is_self ? m : NULL;
+}
+
+const char *member_info_told_address(struct engine *e, uint64_t id)
+{
+    const struct member *m = member_info_find(e, id);
+    /* To one that knows all a guest is an earlier life: the member may be elsewhere by now. */
+    size_t guests = engine_knows_all(e) ? 0 : e->members.guests_count;
+    for (size_t i = 0; i < guests && (m == NULL || m->told_address[0] == '\0'); i++) {
+        if (e->members.guests[i].info.id == id) {
+            m = &e->members.guests[i];
+        }
+    }
+    return m != NULL && m->told_address[0] != '\0' ? m->told_address : NULL;
+}
+
+size_t member_info_place(const struct engine *e, const struct member *m)
+{
+    size_t place = (size_t)(m - e->members.list);
+    CHECK(place < e->members.count);
+    return place;
+}
+
+bool member_info_is_voter(const struct member *m)
+{
+    return strcmp(m->info.role, "voter") == 0;
+}
+
+size_t member_info_voters(const struct engine *e)
+{
+    size_t voters = 0;
+    for (size_t i = 0; i < e->members.count; i++) {
+        voters += member_info_is_voter(&e->members.list[i]);
+    }
+    return voters;
+}
+
+bool member_info_is_majority(const struct engine *e, size_t voters)
+{
+    return voters > member_info_voters(e) / 2;
+}
+
+/* --- what members tell each other --- */
+
+static void append_text(struct buffer *out, const char *text)
+{
+    size_t len = strlen(text);
+    buffer_append_u16(out, (uint16_t)len);
+    buffer_append(out, text, len);
+}
+
+/* Those who do not know our life yet can only learn it from us. */
+static const char *own_address(const struct engine *e)
+{
+    const struct member *self = NULL;
+    for (size_t i = 0; i < e->members.count; i++) {
+        self = e->members.list[i].info.is_self ? &e->members.list[i] : self;
+    }
+    return e->options.told_address[0] == '\0' && self != NULL ? self->info.peer_address
+                                                              : e->options.told_address;
+}
+
+static void encode(struct engine *e, struct buffer *out)
+{
+    struct state_hash hash = fsm_newest_hash(e);
+    buffer_append_u64(out, e->fsm.applied_index);
+    buffer_append_u64(out, hash.index);
+    buffer_append_u64(out, hash.hash);
+    buffer_append_u16(out, e->app.level_min);
+    buffer_append_u16(out, e->app.level_max);
+    buffer_append_byte(out, e->disk_full ? 0 : 1);
+    append_text(out, e->options.name);
+    append_text(out, e->options.http_address);
+    append_text(out, e->options.version);
+    append_text(out, own_address(e));
+}
+
+/* Takes a text into `field`; false when there is none that fits and can be shown. */
+static bool take_text(const uint8_t **at, const uint8_t *end, char *field, size_t size)
+{
+    if (end - *at < 2) {
+        return false;
+    }
+    size_t len = load_u16(*at);
+    if (len >= size || len > (size_t)(end - *at - 2) ||
+        !text_is_printable((const char *)*at + 2, len)) {
+        return false;
+    }
+    memcpy(field, *at + 2, len);
+    field[len] = '\0';
+    *at += 2 + len;
+    return true;
+}
+
+/* Where it can be dialled. */
+static void take_address(struct engine *e, struct member *m, const uint8_t *at, const uint8_t *end)
+{
+    char address[sizeof m->told_address];
+    char host[HOST_BYTES_MAX + 1];
+    uint16_t port;
+    if (!take_text(&at, end, address, sizeof address) || strcmp(address, m->told_address) == 0 ||
+        !text_parse_address(address, host, sizeof host, &port) || text_is_any_host(host)) {
+        return;
+    }
+    memcpy(m->told_address, address, sizeof address);
+    links_changed(e);
+}
+
+void member_info_receive(struct engine *e, struct member *m, const uint8_t *data, size_t len)
+{
+    if (len < FIXED_BYTES) {
+        return;
+    }
+    struct consensus_member_info info = m->info;
+    const uint8_t *at = data + FIXED_BYTES;
+    const uint8_t *end = data + len;
+    info.applied_index = load_u64(data);
+    info.level_min = load_u16(data + 24);
+    info.level_max = load_u16(data + 26);
+    info.has_space = data[28] != 0;
+    if (take_text(&at, end, info.name, sizeof info.name) &&
+        take_text(&at, end, info.http_address, sizeof info.http_address) &&
+        take_text(&at, end, info.version, sizeof info.version)) {
+        m->info = info;
+        m->heard_ms = engine_now_ms(e);
+        take_address(e, m, at, end);
+        fsm_compare(e, m, load_u64(data + 8), load_u64(data + 16));
+    }
+}
+
+void member_info_hurry(struct engine *e)
+{
+    e->members.sent_ms = 0;
+}
+
+void member_info_tick(struct engine *e)
+{
+    struct buffer out;
+    uint64_t now_ms = engine_now_ms(e);
+    if (e->members.sent_ms != 0 && now_ms - e->members.sent_ms < INTERVAL_MS) {
+        return;
+    }
+    e->members.sent_ms = now_ms;
+    drop_silent_guests(e);
+    buffer_init(&out, INFO_BYTES_MAX);
+    encode(e, &out);
+    for (size_t i = 0; i < e->members.count; i++) {
+        const struct member *m = &e->members.list[i];
+        if (!m->info.is_self && engine_is_up(e, m)) {
+            engine_send(e, m->info.id, FRAME_INFO, out.data, out.len);
+        }
+    }
+    buffer_done(&out);
+}
+
+bool member_info_majority_has_space(const struct engine *e)
+{
+    size_t with_space = 0;
+    if (member_info_voters(e) == 0) {
+        return true; /* it was let in a moment ago, and knows of nobody */
+    }
+    for (size_t i = 0; i < e->members.count; i++) {
+        const struct member *m = &e->members.list[i];
+        if (member_info_is_voter(m)) {
+            with_space += m->info.is_self ? !e->disk_full : m->info.has_space;
+        }
+    }
+    return member_info_is_majority(e, with_space);
+}

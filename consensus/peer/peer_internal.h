@@ -1,0 +1,133 @@
+/* What peer.c, peer_out.c, peer_send.c and peer_in.c share.
+ *
+ * Everything that has a libuv handle is an object of its own on the heap and counts in
+ * peers->objects; it is freed in its close callback, so that no callback meets freed memory, and
+ * the last one fires `closed`.
+ *
+ * Thread: loop. Owns: see the structs. */
+#ifndef MUSTER_PEER_INTERNAL_H
+#define MUSTER_PEER_INTERNAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <uv.h>
+
+#include "consensus/peer/handshake.h"
+#include "consensus/peer/peer.h"
+#include "server/base/limits.h"
+#include "server/base/log.h"
+
+#define PEER_ADDRESS_SIZE (HOST_BYTES_MAX + 9)
+
+/* --- frames --- */
+
+#define FRAME_HEADER_BYTES 12
+
+struct frame {
+    uint32_t len; /* of the content */
+    uint8_t type;
+    uint32_t crc; /* of type, zeros and content */
+};
+/* `bufs` is the content. */
+void frame_encode(uint8_t type, const uv_buf_t *bufs, unsigned count,
+                  uint8_t out[FRAME_HEADER_BYTES]);
+/* False when malformed, or longer than any frame. */
+MUST_USE bool frame_decode(const uint8_t in[FRAME_HEADER_BYTES], struct frame *ret_frame);
+/* The checksum that a frame with this header and content should have. */
+uint32_t frame_crc(const uint8_t header[FRAME_HEADER_BYTES], const uint8_t *content, size_t len);
+
+/* --- what may be wrong with a connection --- */
+
+enum peer_fault {
+    FAULT_HANDSHAKE, /* see the handshake */
+    FAULT_LATE,
+    FAULT_CUT,
+    FAULT_CUT_AT_PROOF,
+    FAULT_CROWD,
+    FAULT_FRAME,
+    FAULT_CHECKSUM,
+    FAULTS,
+};
+
+enum peer_side { SIDE_OUT, SIDE_IN, SIDES };
+
+/* --- the whole --- */
+
+struct incoming;
+struct link;
+struct send;
+
+struct peers {
+    struct peers_options options;
+    char *secret;
+    uv_tcp_t listener;
+    struct link *links[LINKS_MAX]; /* one each other member; NULL: free */
+    struct incoming *incoming;     /* list, oldest last */
+    unsigned objects;
+    bool closing;
+    void (*closed)(void *ctx);
+    struct log_gate fault_gates[SIDES][FAULTS];
+    struct log_gate refusal_gates[SIDES][HELLO_VERDICTS];
+};
+
+/* An object began or ended. The last end fires `closed`: p may be gone afterwards. */
+void peers_hold(struct peers *p);
+void peers_drop(struct peers *p);
+/* NULL when not known. */
+struct link *peers_find(const struct peers *p, uint64_t id);
+/* Logs, at most once a second for each reason. */
+void peers_log_fault(struct peers *p, enum peer_side side, enum peer_fault fault,
+                     const char *address);
+/* The same for a handshake that has ended without a link, and tells the layer above. */
+void peers_report_refusal(struct peers *p, enum peer_side side, const struct handshake *h,
+                          const char *address);
+/* Options of every connection between members: no delay, a dead machine is noticed in seconds. */
+void peers_tune_socket(const uv_tcp_t *tcp);
+/* Whether the other side of a handshake is let in. Calls out: what called may be closed then. */
+enum hello_verdict peers_judge(struct peers *p, const struct handshake *h);
+
+/* --- peer_out.c: the links for sending --- */
+
+struct link *link_create(struct peers *p, uint64_t id, const char *address);
+void link_set_address(struct link *link, const char *address);
+/* Begins again with a new connection. */
+void link_restart(struct link *link);
+/* Calls nothing back any more; frees itself later. */
+void link_remove(struct link *link);
+uint64_t link_id(const struct link *link);
+const char *link_trouble(const struct link *link);
+bool link_is_up(const struct link *link);
+/* Who is at its other end; NULL while it is not up. */
+const struct hello_facts *link_facts(const struct link *link);
+enum status link_send(struct link *link, const struct peer_message *message);
+
+/* --- peer_send.c: what waits on one outgoing connection --- */
+
+struct send_queue {
+    struct peers *p;
+    uv_tcp_t *tcp;
+    size_t waiting_bytes; /* of frames that are not bulk */
+    unsigned bulk_count;
+    struct send *bulk_waiting; /* while another one is being written */
+    void *owner;
+    void (*broken)(void *owner); /* a write failed */
+};
+enum status send_message(struct send_queue *q, const struct peer_message *message);
+/* From the close callback of the connection, when no write is under way any more. */
+void send_queue_fail(struct send_queue *q);
+
+/* --- peer_in.c: the connections for receiving --- */
+
+void incoming_accept(struct peers *p);
+/* Closes those from this member; 0: all. */
+void incoming_close_from(struct peers *p, uint64_t id);
+/* Closes those of processes of this member that came before this one. */
+void incoming_close_earlier(struct peers *p, const struct hello_facts *facts);
+/* Whether one is open of a later process of the same life. */
+/* Closes those that `admit` would not let in any more. */
+void incoming_review(struct peers *p);
+bool incoming_has_later(const struct peers *p, const struct hello_facts *facts);
+
+#endif

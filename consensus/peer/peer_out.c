@@ -1,0 +1,547 @@
+#include "consensus/peer/peer_internal.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "consensus/peer/trouble.h"
+#include "server/base/buffer.h"
+#include "server/base/check.h"
+#include "server/base/clock.h"
+#include "server/base/log.h"
+#include "server/base/mem.h"
+#include "server/base/text.h"
+
+/* A round: resolve the name, try its addresses one after the other until one completes the
+ * handshake. When none does the next round comes after retry_ms.
+ *
+ *     WAITING ──► RESOLVING ──► CONNECTING ──► HANDSHAKE ──► UP
+ *        ▲            │             │              │         │
+ *        └────────────┴─────────────┴──────────────┴─────────┘
+ *
+ * After an UP link broke, the address that worked is tried again at once, without resolving: it is
+ * the quickest way to learn whether the process is gone. The kernel closes the sockets of a dead
+ * process one by one, its listener not first: an attempt that falls in between is reset, and says
+ * nothing yet. So such a one is followed by a few more in short order. */
+static const uint8_t quick_delays_ms[] = {0, 1, 5, 20};
+
+enum link_phase {
+    LINK_WAITING, /* for the timer */
+    LINK_RESOLVING,
+    LINK_CONNECTING,
+    LINK_HANDSHAKE, /* hello sent */
+    LINK_UP,
+    LINK_PHASES,
+};
+
+#define BIT(phase) (1u << (phase))
+
+/* To CONNECTING: after a loss, without resolving; or to the next address. */
+static const unsigned moves[LINK_PHASES] = {
+    [LINK_WAITING] = BIT(LINK_WAITING) | BIT(LINK_RESOLVING) | BIT(LINK_CONNECTING),
+    [LINK_RESOLVING] = BIT(LINK_WAITING) | BIT(LINK_RESOLVING) | BIT(LINK_CONNECTING),
+    [LINK_CONNECTING] = BIT(LINK_WAITING) | BIT(LINK_CONNECTING) | BIT(LINK_HANDSHAKE),
+    [LINK_HANDSHAKE] = BIT(LINK_WAITING) | BIT(LINK_CONNECTING) | BIT(LINK_UP),
+    [LINK_UP] = BIT(LINK_WAITING),
+};
+
+struct link {
+    struct peers *p;
+    uint64_t id;
+    char address[PEER_ADDRESS_SIZE];
+    enum link_phase phase;
+    enum peer_state told;
+    unsigned holds; /* the timer, and a resolution under way */
+    bool removed;
+    bool moved;            /* the address changed while the old one was being resolved */
+    bool refused, unclear; /* what happened in this round */
+    size_t quick;          /* the next of quick_delays_ms; at the end of them: none */
+    uint64_t up_since_ms;
+    struct trouble trouble;
+    uv_timer_t timer; /* WAITING: the next attempt; CONNECTING, HANDSHAKE: the deadline */
+    uv_getaddrinfo_t resolution;
+    struct addrinfo *found, *candidate;
+    struct addrinfo *worked; /* the candidate of the last UP, among those found */
+    struct out *out;         /* the current connection */
+};
+
+/* One connection. It outlives its place in the link until it is closed. */
+struct out {
+    struct peers *p;
+    struct link *link; /* NULL once given up */
+    uv_tcp_t tcp;
+    uv_connect_t connect;
+    struct send_queue queue;
+    struct handshake handshake;
+    uint8_t bytes[HELLO_BYTES_MAX]; /* of its next message */
+    size_t len;
+};
+
+static void start_round(struct link *link);
+static void connect_candidate(struct link *link);
+
+static void move(struct link *link, enum link_phase phase)
+{
+    CHECK((moves[link->phase] & BIT(phase)) != 0);
+    link->phase = phase;
+}
+
+static void let_go(struct link *link)
+{
+    link->holds--;
+    if (link->holds == 0) {
+        struct peers *p = link->p;
+        uv_freeaddrinfo(link->found);
+        free(link);
+        peers_drop(p);
+    }
+}
+
+static void on_out_closed(uv_handle_t *handle)
+{
+    struct out *out = CONTAINER_OF(handle, struct out, tcp);
+    struct peers *p = out->p;
+    send_queue_fail(&out->queue);
+    free(out);
+    peers_drop(p);
+}
+
+static void give_up_connection(struct link *link)
+{
+    if (link->out != NULL) {
+        link->out->link = NULL;
+        uv_close((uv_handle_t *)&link->out->tcp, on_out_closed);
+        link->out = NULL;
+    }
+}
+
+/* Calls out; so it comes last in whoever calls it, or `removed` is looked at afterwards. */
+static void tell(struct link *link, enum peer_state state)
+{
+    if (link->told != state && !link->removed) {
+        link->told = state;
+        link->p->options.state(link->p->options.ctx, link->id, state, link_facts(link));
+    }
+}
+
+static void on_timer(uv_timer_t *timer);
+
+static void wait_for(struct link *link, uint64_t delay_ms)
+{
+    move(link, LINK_WAITING);
+    CHECK(uv_timer_start(&link->timer, on_timer, delay_ms, 0) == 0);
+}
+
+/* A quarter more or less, so that members do not keep knocking in step. */
+static uint64_t retry_delay_ms(const struct link *link)
+{
+    uint64_t retry_ms = link->p->options.retry_ms;
+    return retry_ms - retry_ms / 4 + hello_salt() % (retry_ms / 2 + 1);
+}
+
+static bool is_quick(const struct link *link)
+{
+    return link->quick < ARRAY_LENGTH(quick_delays_ms);
+}
+
+static void no_more_quick(struct link *link)
+{
+    link->quick = ARRAY_LENGTH(quick_delays_ms);
+}
+
+static void wait_for_retry(struct link *link)
+{
+    wait_for(link, is_quick(link) ? quick_delays_ms[link->quick] : retry_delay_ms(link));
+}
+
+/* --- how attempts end --- */
+
+static void fail_round(struct link *link)
+{
+    uint64_t now_ms = clock_monotonic_ms();
+    if (trouble_is_due(&link->trouble, now_ms)) {
+        log_write(LOG_WARN, "peer", "a member cannot be reached",
+                  "id=%" PRIu64 " address=%s reason=\"%s\" for_s=%" PRIu64, link->id, link->address,
+                  link->trouble.reason, (now_ms - link->trouble.since_ms) / 1000);
+    }
+    wait_for_retry(link);
+    tell(link, link->refused && !link->unclear ? PEER_REFUSED : PEER_DOWN);
+}
+
+static const char *failure_text(int reason)
+{
+    switch (reason) {
+    case UV_ECONNREFUSED:
+        return "nobody listens there";
+    case UV_ETIMEDOUT:
+        return "no answer";
+    case UV_EPROTO:
+        return "it will not have us, or we not it (see `connection not made`)";
+    default:
+        return "no connection";
+    }
+}
+
+static void note_failure(struct link *link, int reason)
+{
+    if (reason != UV_ECONNRESET && reason != UV_EPIPE) {
+        no_more_quick(link);
+    }
+    trouble_note(&link->trouble, failure_text(reason),
+                 reason == UV_EPROTO ? NULL : uv_strerror(reason), clock_monotonic_ms());
+    if (reason == UV_ECONNREFUSED) {
+        link->refused = true;
+    } else if (reason != UV_ENETUNREACH && reason != UV_EHOSTUNREACH &&
+               reason != UV_EADDRNOTAVAIL && reason != UV_EAFNOSUPPORT) {
+        /* A family that does not work on this machine says nothing about the other process; this
+         * does: something may be there. */
+        link->unclear = true;
+    }
+}
+
+/* This address did not work: on to the next one. */
+static void fail_candidate(struct link *link, int reason)
+{
+    give_up_connection(link);
+    note_failure(link, reason);
+    link->candidate = link->candidate->ai_next;
+    connect_candidate(link);
+}
+
+static void fail_handshake(struct link *link, enum peer_fault fault)
+{
+    if (fault == FAULT_HANDSHAKE) {
+        peers_report_refusal(link->p, SIDE_OUT, &link->out->handshake, link->address);
+    } else {
+        peers_log_fault(link->p, SIDE_OUT, fault, link->address);
+    }
+    fail_candidate(link, UV_EPROTO);
+}
+
+/* An UP link broke. */
+static void lose(struct link *link)
+{
+    give_up_connection(link);
+    /* Not when it was up for a moment only: two that throw each other out must not spin. */
+    if (clock_monotonic_ms() - link->up_since_ms >= link->p->options.retry_ms) {
+        link->quick = 0;
+    } else {
+        no_more_quick(link);
+    }
+    wait_for_retry(link);
+    tell(link, PEER_DOWN);
+}
+
+static void on_write_failed(void *owner)
+{
+    struct out *out = owner;
+    if (out->link != NULL) {
+        lose(out->link);
+    }
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct link *link = CONTAINER_OF(timer, struct link, timer);
+    if (link->phase == LINK_CONNECTING) {
+        fail_candidate(link, UV_ETIMEDOUT);
+        return;
+    }
+    if (link->phase == LINK_HANDSHAKE) {
+        fail_handshake(link, FAULT_LATE);
+        return;
+    }
+    if (link->told == PEER_UP) {
+        /* Its address was changed. */
+        tell(link, PEER_DOWN);
+        if (link->removed || link->phase != LINK_WAITING || uv_is_active((uv_handle_t *)timer)) {
+            return;
+        }
+    }
+    link->refused = link->unclear = false;
+    if (is_quick(link)) {
+        link->quick++;
+        link->candidate = link->worked;
+        connect_candidate(link);
+    } else {
+        start_round(link);
+    }
+}
+
+/* --- the handshake --- */
+
+/* False when the link has another connection, or none, afterwards. */
+static bool send_reply(struct link *link, const struct handshake_reply *reply)
+{
+    uv_buf_t buf = {.base = (char *)(uintptr_t)reply->bytes, .len = (unsigned)reply->len};
+    /* A socket that is new has room for so little. */
+    int rv = uv_try_write((uv_stream_t *)&link->out->tcp, &buf, 1);
+    if (rv != (int)reply->len) {
+        fail_candidate(link, rv < 0 ? rv : UV_EPROTO);
+        return false;
+    }
+    return true;
+}
+
+static bool judge(struct out *out)
+{
+    struct link *link = out->link;
+    struct handshake_reply reply;
+    enum hello_verdict verdict = peers_judge(link->p, &out->handshake);
+    if (out->link == NULL) {
+        return false; /* given up in the callback */
+    }
+    handshake_answer(&out->handshake, verdict, &reply);
+    return send_reply(link, &reply);
+}
+
+static void come_up(struct link *link)
+{
+    CHECK(link->out->handshake.phase == HANDSHAKE_OPEN);
+    (void)uv_timer_stop(&link->timer);
+    move(link, LINK_UP);
+    link->worked = link->candidate;
+    link->up_since_ms = clock_monotonic_ms();
+    if (trouble_end(&link->trouble)) {
+        log_write(LOG_INFO, "peer", "a member is reached", "id=%" PRIu64 " address=%s", link->id,
+                  link->address);
+    }
+    incoming_close_earlier(link->p, &link->out->handshake.theirs);
+    tell(link, PEER_UP);
+}
+
+static void take_handshake(struct out *out, size_t len)
+{
+    struct link *link = out->link;
+    struct handshake_reply reply;
+    out->len += len;
+    if (!handshake_take(&out->handshake, out->bytes, out->len, &reply)) {
+        return;
+    }
+    out->len = 0;
+    if (reply.len > 0 && !send_reply(link, &reply)) {
+        return;
+    }
+    if (out->handshake.phase == HANDSHAKE_JUDGE && !judge(out)) {
+        return;
+    }
+    if (out->handshake.phase == HANDSHAKE_ENDED) {
+        fail_handshake(link, FAULT_HANDSHAKE);
+    } else if (out->handshake.phase == HANDSHAKE_OPEN) {
+        come_up(link);
+    }
+}
+
+static void on_alloc(uv_handle_t *handle, size_t suggested UNUSED, uv_buf_t *buf)
+{
+    struct out *out = CONTAINER_OF(handle, struct out, tcp);
+    size_t wanted = handshake_wants(&out->handshake);
+    /* Nothing may follow the handshake: a byte more, and it is read here, breaks the link. */
+    *buf = wanted > out->len
+               ? (uv_buf_t){.base = (char *)out->bytes + out->len, .len = wanted - out->len}
+               : (uv_buf_t){.base = (char *)out->bytes, .len = sizeof out->bytes};
+}
+
+static void on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf UNUSED)
+{
+    struct out *out = CONTAINER_OF(stream, struct out, tcp);
+    struct link *link = out->link;
+    if (nread == 0 || link == NULL) {
+        return;
+    }
+    if (link->phase == LINK_UP) {
+        if (nread > 0) {
+            peers_log_fault(link->p, SIDE_OUT, FAULT_FRAME, link->address);
+        }
+        lose(link);
+        return;
+    }
+    if (nread == UV_EOF) {
+        bool at_proof = out->handshake.phase == HANDSHAKE_FACTS;
+        fail_handshake(link, at_proof ? FAULT_CUT_AT_PROOF : FAULT_CUT);
+    } else if (nread < 0) {
+        fail_candidate(link, (int)nread);
+    } else {
+        take_handshake(out, (size_t)nread);
+    }
+}
+
+static void on_connected(uv_connect_t *request, int status)
+{
+    struct out *out = CONTAINER_OF(request, struct out, connect);
+    struct link *link = out->link;
+    if (link == NULL) {
+        return;
+    }
+    if (status != 0) {
+        fail_candidate(link, status);
+        return;
+    }
+    peers_tune_socket(&out->tcp);
+    struct handshake_reply hello;
+    handshake_connect(&out->handshake, &link->p->options.self, link->id, link->p->secret, &hello);
+    if (send_reply(link, &hello)) {
+        move(link, LINK_HANDSHAKE);
+        CHECK(uv_read_start((uv_stream_t *)&out->tcp, on_alloc, on_read) == 0);
+    }
+}
+
+/* --- connecting --- */
+
+/* Zero, or why it cannot even be tried. */
+static int open_connection(struct link *link)
+{
+    struct out *out = mem_zalloc(1, sizeof *out);
+    out->p = link->p;
+    out->link = link;
+    out->queue = (struct send_queue){
+        .p = link->p, .tcp = &out->tcp, .owner = out, .broken = on_write_failed};
+    CHECK(uv_tcp_init(link->p->options.loop, &out->tcp) == 0);
+    peers_hold(link->p);
+    link->out = out;
+    return uv_tcp_connect(&out->connect, &out->tcp, link->candidate->ai_addr, on_connected);
+}
+
+/* Tries the candidate, or the next that can be tried; ends the round when there is none left. */
+static void connect_candidate(struct link *link)
+{
+    for (; link->candidate != NULL; link->candidate = link->candidate->ai_next) {
+        int rv = open_connection(link);
+        if (rv == 0) {
+            move(link, LINK_CONNECTING);
+            CHECK(uv_timer_start(&link->timer, on_timer, PEER_HANDSHAKE_MS, 0) == 0);
+            return;
+        }
+        give_up_connection(link);
+        note_failure(link, rv);
+    }
+    fail_round(link);
+}
+
+static void on_resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *found)
+{
+    struct link *link = CONTAINER_OF(request, struct link, resolution);
+    if (link->removed) {
+        uv_freeaddrinfo(found);
+        let_go(link);
+        return;
+    }
+    link->holds--;
+    uv_freeaddrinfo(link->found);
+    link->found = link->candidate = found;
+    link->worked = NULL;
+    if (link->moved) {
+        link->moved = false;
+        start_round(link);
+    } else if (status != 0) {
+        link->unclear = true;
+        trouble_note(&link->trouble, "the name does not resolve", uv_strerror(status),
+                     clock_monotonic_ms());
+        fail_round(link);
+    } else {
+        connect_candidate(link);
+    }
+}
+
+static void start_round(struct link *link)
+{
+    char host[HOST_BYTES_MAX + 1];
+    char service[8];
+    uint16_t port;
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
+    bool right = text_parse_address(link->address, host, sizeof host, &port) && host[0] != '\0';
+    if (right) {
+        (void)snprintf(service, sizeof service, "%u", (unsigned)port);
+        right = uv_getaddrinfo(link->p->options.loop, &link->resolution, on_resolved, host, service,
+                               &hints) == 0;
+    }
+    if (!right) {
+        link->unclear = true;
+        trouble_note(&link->trouble, "the address cannot be looked up", NULL, clock_monotonic_ms());
+        fail_round(link);
+        return;
+    }
+    move(link, LINK_RESOLVING);
+    link->holds++;
+}
+
+/* --- for peer.c --- */
+
+struct link *link_create(struct peers *p, uint64_t id, const char *address)
+{
+    struct link *link = mem_zalloc(1, sizeof *link);
+    link->p = p;
+    link->id = id;
+    link->told = PEER_DOWN;
+    no_more_quick(link);
+    (void)snprintf(link->address, sizeof link->address, "%s", address);
+    CHECK(uv_timer_init(p->options.loop, &link->timer) == 0);
+    link->holds = 1;
+    peers_hold(p);
+    wait_for(link, 0);
+    return link;
+}
+
+void link_set_address(struct link *link, const char *address)
+{
+    if (strcmp(link->address, address) == 0) {
+        return;
+    }
+    (void)snprintf(link->address, sizeof link->address, "%s", address);
+    link->moved = link->phase == LINK_RESOLVING;
+    link_restart(link);
+}
+
+void link_restart(struct link *link)
+{
+    if (link->phase == LINK_RESOLVING) {
+        return; /* has said nothing yet */
+    }
+    give_up_connection(link);
+    no_more_quick(link);
+    wait_for(link, 0);
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+    let_go(CONTAINER_OF(handle, struct link, timer));
+}
+
+void link_remove(struct link *link)
+{
+    link->removed = true;
+    give_up_connection(link);
+    if (link->phase == LINK_RESOLVING) {
+        /* One that is running cannot be stopped; either way its callback comes. */
+        (void)uv_cancel((uv_req_t *)&link->resolution);
+    }
+    move(link, LINK_WAITING);
+    uv_close((uv_handle_t *)&link->timer, on_timer_closed);
+}
+
+const char *link_trouble(const struct link *link)
+{
+    return link->trouble.reason;
+}
+
+uint64_t link_id(const struct link *link)
+{
+    return link->id;
+}
+
+bool link_is_up(const struct link *link)
+{
+    return link->phase == LINK_UP;
+}
+
+const struct hello_facts *link_facts(const struct link *link)
+{
+    CHECK(link->phase != LINK_UP || link->out != NULL);
+    return link->phase == LINK_UP ? &link->out->handshake.theirs : NULL;
+}
+
+enum status link_send(struct link *link, const struct peer_message *message)
+{
+    return send_message(&link->out->queue, message);
+}

@@ -1,0 +1,127 @@
+#include "server/config_settle.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "server/base/compiler.h"
+#include "server/base/text.h"
+#include "server/config.h"
+
+#define HEARTBEAT_INTERVAL_MS 40
+#define ADDRESS_SIZE          (HOST_BYTES_MAX + 9)
+
+PRINTF_LIKE(3, 4) static bool refuse(char *error, size_t error_size, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(error, error_size, format, args);
+    va_end(args);
+    return false;
+}
+
+static void format_address(char out[ADDRESS_SIZE], const char *host, uint16_t port)
+{
+    bool ipv6 = strchr(host, ':') != NULL;
+    (void)snprintf(out, ADDRESS_SIZE, "%s%s%s:%u", ipv6 ? "[" : "", host, ipv6 ? "]" : "", port);
+}
+
+/* The machine's own name is the best guess when nobody said how others reach it. */
+static void guess_host(char host[HOST_BYTES_MAX + 1])
+{
+    if (gethostname(host, HOST_BYTES_MAX) != 0 || host[0] == '\0') {
+        (void)snprintf(host, HOST_BYTES_MAX + 1, "localhost");
+    }
+    host[HOST_BYTES_MAX] = '\0';
+}
+
+static const struct consensus_member *find_self(const struct config *c)
+{
+    for (size_t i = 0; i < c->members_count; i++) {
+        if (c->members[i].id == c->id) {
+            return &c->members[i];
+        }
+    }
+    return NULL;
+}
+
+/* Advertised is, in this order: what the user said, the address listened on, and when that is every
+ * address, the host that the cluster knows this member by. Members are told where --cluster says
+ * that this one is, before what it listens on: something may stand in between. */
+static bool settle_addresses(struct config *c, char *error, size_t error_size)
+{
+    char http_host[HOST_BYTES_MAX + 1] = "", peer_host[HOST_BYTES_MAX + 1] = "";
+    char host[HOST_BYTES_MAX + 1];
+    uint16_t http_port = 0, peer_port = 0, port;
+    const struct consensus_member *self = find_self(c);
+    if (c->cluster_given && self == NULL) {
+        return refuse(error, error_size,
+                      "--cluster does not list this member, whose --id is %" PRIu64, c->id);
+    }
+    bool parsed = text_parse_address(c->http, http_host, sizeof http_host, &http_port) &&
+                  text_parse_address(c->peer, peer_host, sizeof peer_host, &peer_port);
+    bool http_any = text_is_any_host(http_host), peer_any = text_is_any_host(peer_host);
+    if (!parsed ||
+        (http_port == peer_port && (http_any || peer_any || strcmp(http_host, peer_host) == 0))) {
+        return refuse(error, error_size, "--http %s and --peer %s cannot both be listened on",
+                      c->http, c->peer);
+    }
+    c->peer_given = c->advertise_peer[0] != '\0' || self != NULL;
+    if (c->advertise_peer[0] == '\0' && self != NULL) {
+        memcpy(c->advertise_peer, self->address, sizeof c->advertise_peer);
+    }
+    if (!text_parse_address(c->advertise_peer, host, sizeof host, &port)) {
+        guess_host(host);
+    }
+    if (c->advertise_peer[0] == '\0') {
+        format_address(c->advertise_peer, peer_any ? host : peer_host, peer_port);
+    }
+    if (c->advertise_http[0] == '\0') {
+        format_address(c->advertise_http, http_any ? host : http_host, http_port);
+    }
+    if (!c->cluster_given) {
+        c->members[0].id = c->id;
+        memcpy(c->members[0].address, c->advertise_peer, sizeof c->advertise_peer);
+        c->members_count = 1;
+    }
+    return true;
+}
+
+void config_set_id(struct config *c, uint64_t id)
+{
+    c->id = id;
+    if (!c->name_given) {
+        (void)snprintf(c->name, sizeof c->name, "muster-%" PRIu64, id);
+    }
+}
+
+bool config_settle(struct config *c, char *error, size_t error_size)
+{
+    c->id_given = c->id != 0;
+    c->name_given = c->name[0] != '\0';
+    config_set_id(c, c->id_given ? c->id : 1);
+    if (c->cluster_given && c->join.count > 0) {
+        return refuse(error, error_size,
+                      "--cluster is for the first members of a cluster, --join for those that "
+                      "come later: leave one out");
+    }
+    if (c->http_threads == 0) {
+        long cores = sysconf(_SC_NPROCESSORS_ONLN);
+        c->http_threads = (unsigned)(cores < 1                  ? 1
+                                     : cores > HTTP_THREADS_MAX ? HTTP_THREADS_MAX
+                                                                : cores);
+    }
+    if (c->heartbeat_interval_ms == 0) {
+        uint32_t tenth = c->election_timeout_ms / 10;
+        c->heartbeat_interval_ms = tenth < HEARTBEAT_INTERVAL_MS ? tenth : HEARTBEAT_INTERVAL_MS;
+    }
+    if (c->heartbeat_interval_ms > c->election_timeout_ms / 2) {
+        return refuse(error, error_size,
+                      "--heartbeat-interval (%" PRIu32 "ms) must be at most half of "
+                      "--election-timeout (%" PRIu32 "ms)",
+                      c->heartbeat_interval_ms, c->election_timeout_ms);
+    }
+    return settle_addresses(c, error, error_size);
+}

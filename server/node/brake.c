@@ -1,0 +1,27 @@
+#include "server/node/brake.h"
+
+#include "server/base/clock.h"
+
+void brake_begin(struct brake *brake, uint64_t now_ms)
+{
+    *brake = (struct brake){.window_ms = now_ms};
+}
+
+uint32_t brake_allowance(struct brake *brake, uint32_t leases, uint64_t now_ms)
+{
+    uint32_t most = leases / BRAKE_SHARE;
+    if (most < BRAKE_FLOOR) {
+        most = BRAKE_FLOOR;
+    }
+    /* The first lapse begins a window: else the end of one and the begin of the next would be one
+     * burst. */
+    if (brake->lapsed == 0 || clock_elapsed(brake->window_ms, now_ms) >= BRAKE_WINDOW_MS) {
+        brake_begin(brake, now_ms);
+    }
+    return brake->lapsed < most ? most - brake->lapsed : 0;
+}
+
+void brake_count(struct brake *brake, uint32_t lapsed)
+{
+    brake->lapsed += lapsed;
+}

@@ -1,0 +1,26 @@
+/* The mass-expiry brake: if a large share of all leases would lapse at once, the network broke
+ * rather than that all of them died. In each window at most a quarter of them lapses. A cluster of
+ * ten has a brake, too; only the floor keeps a handful of instances that end together from being
+ * taken for one.
+ *
+ * Thread: loop. */
+#ifndef MUSTER_NODE_BRAKE_H
+#define MUSTER_NODE_BRAKE_H
+
+#include <stdint.h>
+
+#define BRAKE_WINDOW_MS 5000
+#define BRAKE_SHARE     4
+#define BRAKE_FLOOR     3
+
+struct brake {
+    uint64_t window_ms; /* monotonic: begin */
+    uint32_t lapsed;    /* living ones that lapsed in it */
+};
+
+void brake_begin(struct brake *brake, uint64_t now_ms);
+/* How many of `leases` may still lapse in this window. */
+uint32_t brake_allowance(struct brake *brake, uint32_t leases, uint64_t now_ms);
+void brake_count(struct brake *brake, uint32_t lapsed);
+
+#endif

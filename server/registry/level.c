@@ -1,0 +1,54 @@
+#include "server/registry/level.h"
+
+#include <assert.h>
+#include <stddef.h>
+
+#include "server/registry/mix.h"
+
+#define X(limit, room, level_1)                                                                    \
+    static_assert((level_1) <= (room), "this build has no room for what level 1 allows");
+REGISTRY_LIMITS(X)
+#undef X
+
+static_assert(LEVEL_MIN == 1 && LEVEL_MAX == 2, "a row for each level");
+
+const struct registry_limits *level_limits(uint16_t level)
+{
+    static const struct registry_limits level_1 = {
+#define X(limit, room, level_1) .limit = (level_1),
+        REGISTRY_LIMITS(X)
+#undef X
+    };
+    return level == 1 || level == 2 ? &level_1 : NULL;
+}
+
+const struct registry_limits *limits_room(void)
+{
+    static const struct registry_limits most = {
+#define X(limit, room, level_1) .limit = (room),
+        REGISTRY_LIMITS(X)
+#undef X
+    };
+    return &most;
+}
+
+bool limits_are_possible(const struct registry_limits *limits)
+{
+#define X(limit, room, level_1)                                                                    \
+    if (limits->limit > (room)) {                                                                  \
+        return false;                                                                              \
+    }
+    REGISTRY_LIMITS(X)
+#undef X
+    return limits->events_kept_min > 0 && limits->events_kept_min <= limits->events_kept_first &&
+           limits->events_kept_first <= limits->events_kept_max;
+}
+
+uint64_t limits_hash(const struct registry_limits *limits)
+{
+    uint64_t h = 0;
+#define X(limit, room, level_1) h = mix64(h ^ limits->limit);
+    REGISTRY_LIMITS(X)
+#undef X
+    return h;
+}

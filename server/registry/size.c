@@ -1,0 +1,91 @@
+#include "server/registry/size.h"
+
+#include <string.h>
+
+#include "server/base/ptree.h"
+
+#define ITEM_HEAD 4 /* the length of an item */
+
+/* --- MessagePack, the shortest form --- */
+
+static uint64_t size_uint(uint64_t value)
+{
+    return value < 0x80 ? 1 : value <= 0xff ? 2 : value <= 0xffff ? 3 : value <= UINT32_MAX ? 5 : 9;
+}
+
+static uint64_t size_int(int64_t value)
+{
+    if (value >= 0) {
+        return size_uint((uint64_t)value);
+    }
+    return value >= -0x20       ? 1
+           : value >= INT8_MIN  ? 2
+           : value >= INT16_MIN ? 3
+           : value >= INT32_MIN ? 5
+                                : 9;
+}
+
+static uint64_t size_text(const char *text)
+{
+    size_t len = strlen(text);
+    return len + (len < 0x20 ? 1 : len <= 0xff ? 2 : len <= 0xffff ? 3 : 5);
+}
+
+static uint64_t size_texts(const char *text, unsigned count)
+{
+    uint64_t size = 0;
+    for (unsigned i = 0; i < count; i++) {
+        size += size_text(text);
+        text += strlen(text) + 1;
+    }
+    return size;
+}
+
+/* --- items --- */
+
+static uint64_t size_record(const struct record *r)
+{
+    return size_text(record_id(r)) + size_text(record_name(r)) + size_text(record_type(r)) +
+           size_text(record_host(r)) + size_text(record_zone(r)) + size_uint(r->port) +
+           size_uint(r->weight) + size_uint(r->ttl_ms) + size_uint(r->reap_after_ms) +
+           size_uint(r->tags_count) + size_texts(record_tags(r), r->tags_count) +
+           size_uint(r->metadata_count) + size_texts(record_metadata(r), 2u * r->metadata_count) +
+           size_text(record_note(r)) + size_text(record_reason(r)) + size_uint(r->incarnation) +
+           size_uint(r->index) + size_int(r->registered_ms) + size_uint(r->slot) +
+           size_uint(r->declared) + 2; /* lapsed, maintenance */
+}
+
+uint64_t size_instance(const struct record *record)
+{
+    return ITEM_HEAD + size_record(record) + size_uint(record->stamp);
+}
+
+uint64_t size_lease(uint64_t renewed_ms, uint64_t deadline_ms)
+{
+    return size_uint(renewed_ms) + size_uint(deadline_ms);
+}
+
+uint64_t size_service(const char *name, uint64_t index)
+{
+    return ITEM_HEAD + size_text(name) + size_uint(index);
+}
+
+uint64_t size_event(const struct event *event)
+{
+    return ITEM_HEAD + size_uint(event->index) + size_uint(event->position) +
+           size_uint(event->type) + size_int(event->wall_ms) + size_record(event->record);
+}
+
+uint64_t size_head(const struct view *view)
+{
+    uint64_t size = ITEM_HEAD + size_text("MUSR") + 1 + size_uint(view->level);
+#define X(limit, room, level_1) size += size_uint(view->limits.limit);
+    REGISTRY_LIMITS(X)
+#undef X
+    size += size_uint(view->index) + size_uint(view->now_ms) + size_int(view->wall_ms) +
+            size_uint(view->changed_index) + size_uint(view->services_index) +
+            size_uint(view->extinct_index) + size_uint(view->events_last) +
+            size_uint(view->events_kept) + size_uint(ptree_count(&view->instances)) +
+            size_uint(view->services_count) + size_uint(view->events_last + 1 - view->events_first);
+    return view->level >= LEVEL_STATE_BYTES ? size + size_uint(view->state_bytes_max) : size;
+}

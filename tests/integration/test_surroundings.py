@@ -1,0 +1,206 @@
+"""What a replica finds around it: readers of its log, signals, descriptors, variables of others. None of it
+may stop a replica or the way to stop it."""
+import os
+import signal
+import socket
+import subprocess
+
+import pytest
+
+from cluster import (MUSTER, MUSTERD, ROOT, STOP_WITHIN_S, await_true, clean_environment,
+                     read_line)
+
+
+class StuckPipe:
+    """A pipe that is full, and whose reader stands still."""
+
+    def __init__(self):
+        self.reader, self.writer = os.pipe()
+
+    def fill(self):
+        blind = os.open("/proc/self/fd/%d" % self.writer, os.O_WRONLY | os.O_NONBLOCK)
+        try:
+            for size in (4096, 1):
+                while True:
+                    try:
+                        os.write(blind, b"." * size)
+                    except BlockingIOError:
+                        break
+        finally:
+            os.close(blind)
+
+    def read_until(self, words):
+        os.set_blocking(self.reader, False)
+        seen = bytearray()
+
+        def found():
+            try:
+                seen.extend(os.read(self.reader, 1 << 20))
+            except BlockingIOError:
+                pass
+            return words in seen
+        await_true("in the log: %r" % words, found)
+
+    def close(self):
+        os.close(self.reader)
+        os.close(self.writer)
+
+
+@pytest.fixture
+def stuck():
+    pipe = StuckPipe()
+    yield pipe
+    pipe.close()
+
+
+def start(replica, stderr, prefix=()):
+    replica.process = subprocess.Popen([*prefix, *replica.command()], stdin=subprocess.DEVNULL,
+                                       stdout=subprocess.DEVNULL, stderr=stderr,
+                                       env=clean_environment(replica.cluster.environment))
+    return replica
+
+
+def speak_nonsense(replica):
+    """Something that is worth a line: a stranger on the peer port."""
+    with socket.create_connection(("127.0.0.1", replica.peer_port), timeout=5) as s:
+        s.sendall(b"GET / HTTP/1.1\r\n\r\n" + b"x" * 100)
+        s.settimeout(10)
+        try:
+            while s.recv(4096):
+                pass
+        except ConnectionResetError:
+            pass
+
+
+# --- the log ---
+
+def test_readers_of_all_logs_that_stand_still_stop_no_replica(make_cluster, stuck):
+    with make_cluster(3) as cluster:
+        for replica in cluster:
+            start(replica, stuck.writer)
+        cluster.wait_ready()
+        stuck.fill()
+        for replica in cluster:
+            speak_nonsense(replica)
+        for number, replica in enumerate(cluster):
+            replica.register("web", id="web-%d" % number)
+            assert replica.get("/services/web?consistency=linearizable").status == 200
+            assert replica.is_ready()
+        leader = cluster.leader()
+        assert leader.stop() == 0
+        rest = next(iter(cluster.running()))
+        rest.register("web", id="late")  # which waits for the next leader
+        for replica in cluster.running():
+            assert replica.stop() == 0
+
+
+def test_lines_wait_for_a_reader_that_stands_still_and_then_come_out(make_cluster, stuck):
+    with make_cluster(1) as cluster:
+        replica = start(cluster[0], stuck.writer).wait_ready()
+        stuck.fill()
+        replica.process.send_signal(signal.SIGHUP)
+        replica.register("web", id="web-1")
+        assert replica.metric("log_lines_dropped_total") == 0  # there is room for many
+        stuck.read_until(b"signal noted")
+
+
+def test_a_start_that_is_refused_ends_though_nobody_reads_why(make_cluster, stuck):
+    with make_cluster(1) as cluster:
+        cluster.start()
+        stuck.fill()
+        process = subprocess.Popen(cluster[0].command(), stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.DEVNULL, stderr=stuck.writer,
+                                   env=clean_environment())
+        assert process.wait(STOP_WITHIN_S) == 1
+
+
+# --- signals ---
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGPIPE])
+def test_a_signal_that_is_no_order_to_stop_is_noted_and_no_more(make_cluster, number):
+    with make_cluster(1) as cluster:
+        cluster.start()
+        replica = cluster[0]
+        replica.process.send_signal(number)
+        replica.register("web", id="web-1")
+        if number != signal.SIGPIPE:
+            await_true("a line", lambda: "signal noted" in replica.log())
+        assert replica.alive()
+        # In the middle of a stop, too.
+        replica.process.send_signal(signal.SIGTERM)
+        for _ in range(20):
+            replica.process.send_signal(number)
+        assert replica.process.wait(STOP_WITHIN_S) == 0
+
+
+# --- descriptors ---
+
+CLOSED = ["sh", "-c", 'exec "$@" 0<&- 1>&- 2>&-', "sh"]
+
+
+def test_closed_standard_descriptors_are_filled_before_anything_is_opened(make_cluster):
+    with make_cluster(1) as cluster:
+        replica = start(cluster[0], subprocess.DEVNULL, CLOSED).wait_ready()
+        at = [os.readlink("/proc/%d/fd/%d" % (replica.process.pid, fd)) for fd in range(3)]
+        assert at == ["/dev/null"] * 3
+        speak_nonsense(replica)
+        assert replica.stop() == 0
+        for name in os.listdir(replica.data):
+            with open(os.path.join(replica.data, name), "rb") as file:
+                assert b" info  " not in file.read(), name
+
+
+def test_the_command_line_prints_nothing_into_its_own_files_and_sockets(shared, tmp_path):
+    script = tmp_path / "where"
+    script.write_text("#!/bin/sh\nseen=$(readlink /proc/$$/fd/0 /proc/$$/fd/1 /proc/$$/fd/2)\n"
+                      "echo \"$seen\" >%s/seen\n" % tmp_path, encoding="utf-8")
+    script.chmod(0o755)
+    done = subprocess.run(
+        [*CLOSED, MUSTER, "--server", shared[0].url, "run", "--name", "closed", "--port", "1", "--",
+         str(script)], env=clean_environment(), timeout=60, check=False)
+    assert done.returncode == 0
+    assert (tmp_path / "seen").read_text(encoding="utf-8").split() == ["/dev/null"] * 3
+
+
+# --- variables ---
+
+OF_OTHERS = {"SERVER_PORT": "tcp://10.96.3.4:80", "HEARTBEAT_INTERVAL": "often", "SERVER_ID": "x" * 300}
+
+
+def test_variables_of_others_hurt_nobody_who_does_not_need_them(shared, name):
+    with subprocess.Popen(
+            [os.path.join(os.path.dirname(MUSTERD), "example_follow"), name],
+            env=clean_environment({**OF_OTHERS, "MUSTER_SERVER": shared[0].url}), encoding="utf-8",
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as follows:
+        try:
+            shared[0].register(name, id=name)
+            assert read_line(follows).startswith(("present", "synced"))
+        finally:
+            follows.kill()
+    done = subprocess.run(
+        [MUSTER, "--server", shared[0].url, "run", "--name", name, "--id", name + "-run", "--port", "81",
+         "--", "true"], env=clean_environment({"SERVER_PORT": OF_OTHERS["SERVER_PORT"]}),
+        capture_output=True, encoding="utf-8", timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_variable_that_is_needed_and_unusable_is_named(shared, name):
+    done = subprocess.run(
+        [MUSTER, "--server", shared[0].url, "run", "--name", name, "--port", "81", "--", "sleep", "60"],
+        env=clean_environment({"HEARTBEAT_INTERVAL": "often"}),
+        capture_output=True, encoding="utf-8", timeout=60, check=False)
+    assert done.returncode == 2
+    assert "HEARTBEAT_INTERVAL" in done.stderr
+
+
+@pytest.mark.parametrize("host", ["", "127.0.0.1", "127.0.0.2", "0.0.0.0"])
+def test_the_image_s_health_check_asks_the_address_that_is_listened_on(make_cluster, host):
+    with make_cluster(1) as cluster:
+        address = "%s:%d" % (host, cluster[0].http_port)
+        cluster[0].start("--http", address)
+
+        def healthy():
+            return subprocess.run(["bash", os.path.join(ROOT, "docker", "healthcheck.sh")],
+                                  env=clean_environment({"MUSTER_HTTP": address}), timeout=30,
+                                  capture_output=True, check=False).returncode == 0
+        await_true("healthy at " + address, healthy)

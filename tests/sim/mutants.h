@@ -1,0 +1,16 @@
+/* Seams at which the simulator can plant a bug without a wrapped function; the bugs themselves are
+ * chosen in tests/mutants/.
+ *
+ * Thread: the only one. */
+#ifndef MUSTER_SIM_MUTANTS_H
+#define MUSTER_SIM_MUTANTS_H
+
+struct consensus;
+struct engine;
+
+/* Fills c->files from c->disk_files. */
+void mutants_wrap_files(struct consensus *c);
+/* After each turn of the loop. */
+void mutants_pumped(struct engine *e);
+
+#endif
