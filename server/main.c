@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "api/api.h"
+#include "api/core/door.h"
 #include "server/base/compiler.h"
 #include "server/base/limits.h"
 #include "server/base/log.h"
@@ -158,26 +158,24 @@ static int serve(const struct config *config, char *error, size_t error_size)
     if (!share_descriptors(config, &shares, error, error_size)) {
         return EXIT_NOT_STARTED;
     }
-    const struct api_options api_options = {
-        .listen = config->http,
+    const struct door_options door_options = {
+        .http = config->http,
         .threads = shares.http_threads,
         .connections = shares.http_connections,
         .spare = shares.http_spare,
         .ttl_ms = config->ttl_ms,
         .reap_after_ms = config->reap_after_ms,
     };
-    int listen_fd = api_listen(config->http, error, error_size);
-    if (listen_fd < 0) {
+    struct doors *doors = doors_open(&door_options, error, error_size);
+    if (doors == NULL) {
         return EXIT_NOT_STARTED;
     }
     struct node *node = start_node(config, &shares, error, error_size);
-    if (node == NULL) {
-        close(listen_fd);
-        return EXIT_NOT_STARTED;
-    }
-    struct api *api = api_start(listen_fd, &api_options, node, error, error_size);
-    if (api == NULL) {
-        node_stop(node);
+    if (node == NULL || !doors_start(doors, node, error, error_size)) {
+        if (node != NULL) {
+            node_stop(node);
+        }
+        doors_stop(doors);
         node_destroy(node);
         return EXIT_NOT_STARTED;
     }
@@ -191,9 +189,9 @@ static int serve(const struct config *config, char *error, size_t error_size)
     notify_send("STOPPING=1");
     /* Loop or disk may stand still. What was acknowledged is on disk. */
     (void)alarm(2 * config->write_timeout_ms / 1000 + STOP_PATIENCE_SECONDS);
-    api_drain(api);
+    doors_drain(doors);
     node_stop(node);
-    api_stop(api);
+    doors_stop(doors);
     node_destroy(node);
     log_write(LOG_INFO, "main", "stopped", "signal=%d", signal_number);
     return EXIT_STOPPED;

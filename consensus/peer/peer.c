@@ -9,12 +9,12 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "consensus/peer/listen.h"
 #include "consensus/peer/peer_internal.h"
 #include "server/base/buffer.h"
 #include "server/base/check.h"
 #include "server/base/crc32c.h"
 #include "server/base/mem.h"
+#include "server/net/listen.h"
 
 #define SILENCE_SECONDS  (PEER_SILENCE_MS / 1000)
 #define PROBE_SECONDS    1
@@ -181,7 +181,7 @@ struct peers *peers_create(const struct peers_options *options, char *error, siz
 {
     CHECK(options->admit != NULL && options->receive != NULL && options->state != NULL);
     CHECK(options->self.member != 0 && options->self.life != 0);
-    int fd = listen_open(options->listen, error, error_size);
+    int fd = listen_open(options->listen, "--peer", error, error_size);
     if (fd < 0) {
         return NULL;
     }
@@ -192,7 +192,7 @@ struct peers *peers_create(const struct peers_options *options, char *error, siz
     p->options.connections = options->connections > 0 ? options->connections : PEER_CONNECTIONS_MAX;
     CHECK(uv_tcp_init(options->loop, &p->listener) == 0);
     CHECK(uv_tcp_open(&p->listener, fd) == 0);
-    CHECK(uv_listen((uv_stream_t *)&p->listener, LISTEN_BACKLOG, on_connection) == 0);
+    CHECK(uv_listen((uv_stream_t *)&p->listener, SOMAXCONN, on_connection) == 0);
     peers_hold(p);
     return p;
 }

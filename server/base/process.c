@@ -2,11 +2,14 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include "server/base/limits.h"
+#include "server/base/text.h"
 
 bool process_fill_standard(void)
 {
@@ -81,4 +84,25 @@ bool process_share(uint64_t limit, uint64_t inherited, unsigned http_threads,
         .peer_connections = (unsigned)(PEER_CONNECTIONS_MIN + peers),
     };
     return true;
+}
+
+/* The second number of /proc/self/statm, in pages (man 5 proc). */
+uint64_t process_resident_bytes(void)
+{
+    char line[256];
+    uint64_t pages = 0;
+    FILE *file = fopen("/proc/self/statm", "re");
+    if (file == NULL) {
+        return 0;
+    }
+    if (fgets(line, sizeof line, file) != NULL) {
+        char *second = line + strcspn(line, " ");
+        second += strspn(second, " ");
+        second[strcspn(second, " ")] = '\0';
+        if (!text_parse_u64(second, UINT64_MAX / 65536, &pages)) {
+            pages = 0;
+        }
+    }
+    (void)fclose(file);
+    return pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }

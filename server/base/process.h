@@ -1,6 +1,6 @@
-/* What a process sees to before it opens anything.
+/* This process: its descriptors, which are seen to before it opens anything, and its memory.
  *
- * Thread: main, before there are others. */
+ * Thread: main, before there are others, unless said otherwise. */
 #ifndef MUSTER_BASE_PROCESS_H
 #define MUSTER_BASE_PROCESS_H
 
@@ -28,5 +28,7 @@ MUST_USE bool process_share(uint64_t limit, uint64_t inherited, unsigned http_th
 uint64_t process_raise_descriptors(void);
 /* Open ones but for the standard ones: before anything is opened, what the parent left to us. */
 uint64_t process_inherited(void);
+/* Bytes of memory in use; 0 when it cannot be told. Thread: any. */
+uint64_t process_resident_bytes(void);
 
 #endif

@@ -2,7 +2,7 @@
  * the log takes; what is refused is refused with a sentence that can be shown.
  *
  * Input: a byte that says which call, then the body. */
-#include "api/body.h"
+#include "api/native/body.h"
 #include "server/base/limits.h"
 #include "server/base/text.h"
 #include "server/wire/wire_command.h"
@@ -11,11 +11,11 @@
 #define TTL_MS        30000u
 #define REAP_AFTER_MS 60000u
 
-static void check_fault(const struct fault *fault)
+static void check_fault(const struct problem *problem)
 {
-    CHECK(fault->message[0] != '\0');
-    CHECK(text_is_printable(fault->message, strlen(fault->message)));
-    CHECK(text_is_printable(fault->field, strlen(fault->field)));
+    CHECK(problem->message[0] != '\0');
+    CHECK(text_is_printable(problem->message, strlen(problem->message)));
+    CHECK(text_is_printable(problem->field, strlen(problem->field)));
 }
 
 static void check_slice(const struct slice *s, size_t min, size_t max)
@@ -54,16 +54,16 @@ static void check_registration(const struct registration *g)
     }
 }
 
-static void try_register(const struct buffer *text, struct fault *fault)
+static void try_register(const struct buffer *text, struct problem *problem)
 {
     static const uint8_t random[16] = {0xff, 1, 2, 3, 4, 5, 0xff, 7, 0xff};
     static const struct slice host = {.data = "10.0.0.1", .len = 8};
     struct body_register body;
     struct command command;
     struct registration *g = &command.register_.registration;
-    bool good = body_register_parse(&body, &command, text, TTL_MS, REAP_AFTER_MS, fault);
+    bool good = body_register_parse(&body, &command, text, TTL_MS, REAP_AFTER_MS, problem);
     if (good && !body.has_id) {
-        good = body_register_make_id(&body, g, random, fault);
+        good = body_register_make_id(&body, g, random, problem);
     }
     if (good) {
         check_slice(&g->id, 1, NAME_BYTES_MAX);
@@ -75,15 +75,15 @@ static void try_register(const struct buffer *text, struct fault *fault)
         check_registration(g);
         check_logged(&command);
     } else {
-        check_fault(fault);
+        check_fault(problem);
     }
     body_register_done(&body);
 }
 
-static void try_heartbeat(const struct buffer *text, struct fault *fault)
+static void try_heartbeat(const struct buffer *text, struct problem *problem)
 {
     struct body_heartbeat body;
-    if (body_heartbeat_parse(&body, text, fault)) {
+    if (body_heartbeat_parse(&body, text, problem)) {
         const struct command command = {.kind = COMMAND_HEARTBEAT,
                                         .heartbeat = {.ids = body.ids,
                                                       .count = body.count,
@@ -99,38 +99,38 @@ static void try_heartbeat(const struct buffer *text, struct fault *fault)
         check_slice(&body.note, 0, NOTE_BYTES_MAX);
         check_logged(&command);
     } else {
-        check_fault(fault);
+        check_fault(problem);
     }
     body_heartbeat_done(&body);
 }
 
-static void try_maintenance(const struct buffer *text, struct fault *fault)
+static void try_maintenance(const struct buffer *text, struct problem *problem)
 {
     static const struct slice id = {.data = "web-1", .len = 5};
     struct body_maintenance body;
-    if (body_maintenance_parse(&body, text, fault)) {
+    if (body_maintenance_parse(&body, text, problem)) {
         const struct command command = {
             .kind = COMMAND_MAINTENANCE,
             .maintenance = {.id = id, .enabled = body.enabled, .reason = body.reason}};
         check_slice(&body.reason, 0, NOTE_BYTES_MAX);
         check_logged(&command);
     } else {
-        check_fault(fault);
+        check_fault(problem);
     }
     body_maintenance_done(&body);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-    static void (*const calls[])(const struct buffer *text, struct fault *fault) = {
+    static void (*const calls[])(const struct buffer *text, struct problem *problem) = {
         try_register, try_heartbeat, try_maintenance};
     struct input in = {.at = data, .left = len};
-    struct fault fault = {.message = ""};
+    struct problem problem = {.message = ""};
     size_t call = input_u8(&in) % ARRAY_LENGTH(calls);
     struct buffer text;
     buffer_init(&text, HEARTBEAT_BODY_BYTES_MAX);
     buffer_append(&text, in.at, in.left);
-    calls[call](&text, &fault);
+    calls[call](&text, &problem);
     buffer_done(&text);
     return 0;
 }

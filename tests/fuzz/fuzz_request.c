@@ -4,10 +4,10 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "api/event_id.h"
-#include "api/event_query.h"
-#include "api/filter.h"
-#include "api/router.h"
+#include "api/core/event_id.h"
+#include "api/http/router.h"
+#include "api/native/event_query.h"
+#include "api/native/filter_query.h"
 #include "server/base/limits.h"
 #include "server/base/text.h"
 #include "tests/fuzz/fuzz.h"
@@ -17,11 +17,11 @@
         (text), sizeof(text) - 1                                                                   \
     }
 
-static void check_fault(const struct fault *fault)
+static void check_problem(const struct problem *problem)
 {
-    CHECK(fault->message[0] != '\0');
-    CHECK(text_is_printable(fault->message, strlen(fault->message)));
-    CHECK(text_is_printable(fault->field, strlen(fault->field)));
+    CHECK(problem->message[0] != '\0');
+    CHECK(text_is_printable(problem->message, strlen(problem->message)));
+    CHECK(text_is_printable(problem->field, strlen(problem->field)));
 }
 
 static struct record *make_record(void)
@@ -46,9 +46,9 @@ static struct record *make_record(void)
 static void try_filter(const struct request *request)
 {
     struct filter filter;
-    struct fault fault = {.message = ""};
-    if (!filter_parse(&filter, request, FILTER_DISCOVERABLE, &fault)) {
-        check_fault(&fault);
+    struct problem problem = {.message = ""};
+    if (!filter_parse(&filter, request, FILTER_DISCOVERABLE, &problem)) {
+        check_problem(&problem);
         return;
     }
     struct record *record = make_record();
@@ -62,21 +62,21 @@ static void try_filter(const struct request *request)
 
 static void try_numbers(const struct request *request)
 {
-    struct fault fault = {.message = ""};
+    struct problem problem = {.message = ""};
     uint64_t number = 0;
-    if (!request_query_u64(request, "index", &number, &fault)) {
-        check_fault(&fault);
+    if (!request_query_u64(request, "index", &number, &problem)) {
+        check_problem(&problem);
     }
 }
 
 static void try_events(const struct request *request)
 {
-    struct fault fault = {.message = ""};
+    struct problem problem = {.message = ""};
     struct event_query query;
     struct position again;
     char text[EVENT_ID_SIZE];
-    if (!event_query_parse(&query, request, &fault)) {
-        check_fault(&fault);
+    if (!event_query_parse(&query, request, &problem)) {
+        check_problem(&problem);
         return;
     }
     CHECK(query.filter.events != 0 && query.limit >= 1 && query.limit <= PAGE_LIMIT_MAX);
@@ -90,43 +90,53 @@ static void try_events(const struct request *request)
 static void try_route(struct request *request)
 {
     const struct route *route = NULL;
-    struct fault fault = {.message = ""};
+    struct problem problem = {.message = ""};
     char allow[ROUTER_ALLOW_SIZE];
-    switch (router_find(request, &route, allow, &fault)) {
+    switch (router_find(http_sites[0], request, &route, allow, &problem)) {
     case ROUTE_FOUND:
         CHECK(route != NULL);
-        if (request->param != NULL) {
-            size_t len = strlen(request->param);
-            CHECK(len >= 1 && len <= NAME_BYTES_MAX && text_is_printable(request->param, len));
+        for (size_t i = 0; i < REQUEST_PARAMS_MAX && request->params[i] != NULL; i++) {
+            size_t len = strlen(request->params[i]);
+            CHECK(len >= 1 && len <= NAME_BYTES_MAX && text_is_printable(request->params[i], len));
         }
-        if (!router_check_params(route, request, &fault)) {
-            check_fault(&fault);
+        if (!router_check_params(route, request, &problem)) {
+            check_problem(&problem);
         }
         break;
     case ROUTE_NO_METHOD:
         CHECK(allow[0] != '\0');
         break;
     case ROUTE_BAD_PARAM:
-        check_fault(&fault);
+        check_problem(&problem);
         break;
     case ROUTE_NO_PATH:
         break;
     }
 }
 
+struct headers {
+    const char *accept, *type; /* type also for all others */
+};
+
+static const char *find_header(const void *transport, const char *name)
+{
+    const struct headers *headers = transport;
+    return strcmp(name, "Accept") == 0 ? headers->accept : headers->type;
+}
+
 static void try_request(enum method method, char *target, const char *accept, const char *type)
 {
     struct request request;
-    struct fault fault = {.message = ""};
+    struct problem problem = {.message = ""};
     request_init(&request);
     request.method = method;
-    request.accept = accept;
-    request.content_type = type;
-    request.last_event_id = type;
+    const struct headers headers = {accept, type};
+    request.find_header = find_header;
+    request.transport = &headers;
     (void)request_has_json_type(&request);
     (void)request_wants_html(&request);
     (void)request_wants_stream(&request);
-    if (request_parse_target(&request, target, &fault)) {
+    if (request_parse_target(&request, target, &problem)) {
         for (size_t i = 0; i < request.query_count; i++) {
             const struct query_pair *pair = &request.query[i];
             CHECK(text_is_printable(pair->name, strlen(pair->name)));
@@ -137,7 +147,7 @@ static void try_request(enum method method, char *target, const char *accept, co
         try_events(&request);
         try_route(&request);
     } else {
-        check_fault(&fault);
+        check_problem(&problem);
     }
     request_done(&request);
 }

@@ -8,13 +8,13 @@
 
 #include <cmocka.h>
 
-#include "api/body.h"
+#include "api/native/body.h"
 #include "server/base/limits.h"
 
 #define TTL_MS        30000
 #define REAP_AFTER_MS 60000
 
-static struct fault fault;
+static struct problem problem;
 static struct body_register reg;
 static struct command command;
 
@@ -30,14 +30,14 @@ static bool parse_register(const char *json)
 {
     struct buffer text = text_of(json);
     body_register_done(&reg);
-    bool good = body_register_parse(&reg, &command, &text, TTL_MS, REAP_AFTER_MS, &fault);
+    bool good = body_register_parse(&reg, &command, &text, TTL_MS, REAP_AFTER_MS, &problem);
     buffer_done(&text);
     return good;
 }
 
 static bool make_id(const uint8_t random[16])
 {
-    return body_register_make_id(&reg, &command.register_.registration, random, &fault);
+    return body_register_make_id(&reg, &command.register_.registration, random, &problem);
 }
 
 /* A registration with one more member. */
@@ -51,8 +51,8 @@ static bool with(const char *member)
 static void assert_refused(bool good, const char *field)
 {
     assert_false(good);
-    assert_string_equal(fault.field, field);
-    assert_true(fault.message[0] != '\0');
+    assert_string_equal(problem.field, field);
+    assert_true(problem.message[0] != '\0');
 }
 
 /* A text member of that many bytes. */
@@ -286,7 +286,7 @@ static void metadata_is_limited(void **state)
     assert_true(with_metadata(METADATA_KEY_BYTES_MAX, METADATA_VALUE_BYTES_MAX));
     assert_refused(with_metadata(METADATA_KEY_BYTES_MAX + 1, 1), "metadata");
     assert_false(with_metadata(METADATA_KEY_BYTES_MAX, METADATA_VALUE_BYTES_MAX + 1));
-    assert_int_equal(strlen(fault.field), strlen("metadata.") + METADATA_KEY_BYTES_MAX);
+    assert_int_equal(strlen(problem.field), strlen("metadata.") + METADATA_KEY_BYTES_MAX);
     assert_refused(with_metadata(0, 1), "metadata");
     assert_refused(with("\"metadata\":{\"a\\tb\":\"c\"}"), "metadata");
     assert_refused(with("\"metadata\":{\"a\":\"b\\tc\"}"), "metadata.a");
@@ -320,7 +320,7 @@ static void made_id_needs_a_name_that_leaves_room(void **state)
 static bool parse_heartbeat(const char *json, struct body_heartbeat *body)
 {
     struct buffer text = text_of(json);
-    bool good = body_heartbeat_parse(body, &text, &fault);
+    bool good = body_heartbeat_parse(body, &text, &problem);
     buffer_done(&text);
     return good;
 }
@@ -393,7 +393,7 @@ static void note_is_limited(void **state)
 static bool parse_maintenance(const char *json, struct body_maintenance *body)
 {
     struct buffer text = text_of(json);
-    bool good = body_maintenance_parse(body, &text, &fault);
+    bool good = body_maintenance_parse(body, &text, &problem);
     buffer_done(&text);
     body_maintenance_done(body);
     return good;

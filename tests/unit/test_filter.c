@@ -9,18 +9,18 @@
 
 #include "server/base/buffer.h"
 
-#include "api/event_id.h"
-#include "api/filter.h"
+#include "api/core/event_id.h"
+#include "api/native/filter_query.h"
 
 static struct request request;
 static struct filter filter;
-static struct fault fault;
+static struct problem problem;
 
 static bool parse(const char *target)
 {
     request_done(&request);
-    assert_true(request_parse_target(&request, target, &fault));
-    return filter_parse(&filter, &request, FILTER_DISCOVERABLE, &fault);
+    assert_true(request_parse_target(&request, target, &problem));
+    return filter_parse(&filter, &request, FILTER_DISCOVERABLE, &problem);
 }
 
 static struct slice slice(const char *text)
@@ -74,7 +74,7 @@ static void health_is_any_or_a_list(void **state)
         "/?health=,passing", "/?health=passing,any", "/?health=passingpassingpassing"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         assert_false(parse(bad[i]));
-        assert_string_equal(fault.field, "health");
+        assert_string_equal(problem.field, "health");
     }
 }
 

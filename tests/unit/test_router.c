@@ -7,12 +7,12 @@
 
 #include <cmocka.h>
 
-#include "api/handlers.h"
-#include "api/router.h"
+#include "api/http/router.h"
+#include "api/native/handlers.h"
 #include "server/base/limits.h"
 
 static struct request request;
-static struct fault fault;
+static struct problem problem;
 static const struct route *route;
 static char allow[ROUTER_ALLOW_SIZE];
 
@@ -21,17 +21,17 @@ static enum route_result find(enum method method, const char *target)
     request_done(&request);
     request.method = method;
     route = NULL;
-    assert_true(request_parse_target(&request, target, &fault));
-    return router_find(&request, &route, allow, &fault);
+    assert_true(request_parse_target(&request, target, &problem));
+    return router_find(http_sites[0], &request, &route, allow, &problem);
 }
 
 static void every_row_is_found_by_its_own_pattern(void **state)
 {
     (void)state;
-    for (size_t i = 0; router_row(i) != NULL; i++) {
-        assert_int_equal(find(router_row(i)->method, router_row(i)->pattern), ROUTE_FOUND);
-        assert_ptr_equal(route->handle, router_row(i)->handle);
-        assert_string_equal(route->pattern, router_row(i)->pattern);
+    for (size_t i = 0; i < http_sites[0]->count; i++) {
+        const struct route *row = &http_sites[0]->routes[i];
+        assert_int_equal(find(row->method, row->pattern), ROUTE_FOUND);
+        assert_ptr_equal(route, row);
     }
 }
 
@@ -48,10 +48,10 @@ static void variable_is_decoded_after_the_path_is_split(void **state)
     (void)state;
     assert_int_equal(find(METHOD_GET, "/services/a%2Fdiscover%20%C3%A9"), ROUTE_FOUND);
     assert_ptr_equal(route->handle, handle_service);
-    assert_string_equal(request.param, "a/discover \xc3\xa9");
+    assert_string_equal(request.params[0], "a/discover \xc3\xa9");
     assert_int_equal(find(METHOD_GET, "/services/a+b/discover"), ROUTE_FOUND);
     assert_ptr_equal(route->handle, handle_discover);
-    assert_string_equal(request.param, "a+b");
+    assert_string_equal(request.params[0], "a+b");
 }
 
 static void fixed_path_beats_variable(void **state)
@@ -94,10 +94,10 @@ static void bad_variables_are_refused_by_name(void **state)
                                         "/instances/%0d%0a"};
     for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
         assert_int_equal(find(METHOD_GET, paths[i]), ROUTE_BAD_PARAM);
-        assert_string_equal(fault.field, "id");
+        assert_string_equal(problem.field, "id");
     }
     assert_int_equal(find(METHOD_GET, "/services/%zz"), ROUTE_BAD_PARAM);
-    assert_string_equal(fault.field, "name");
+    assert_string_equal(problem.field, "name");
 }
 
 static void variable_length_is_limited(void **state)
@@ -113,7 +113,7 @@ static void variable_length_is_limited(void **state)
 static bool check(const char *target)
 {
     assert_int_equal(find(METHOD_GET, target), ROUTE_FOUND);
-    return router_check_params(route, &request, &fault);
+    return router_check_params(route, &request, &problem);
 }
 
 static void unknown_parameters_are_refused_by_name(void **state)
@@ -121,7 +121,7 @@ static void unknown_parameters_are_refused_by_name(void **state)
     (void)state;
     assert_true(check("/services/web?consistency=stale&index=1&wait=1s&min_index=2&limit=1"));
     assert_false(check("/services/web?colour=red"));
-    assert_string_equal(fault.field, "colour");
+    assert_string_equal(problem.field, "colour");
     assert_false(check("/services/web?strategy=first"));
     assert_true(check("/services/web/discover?strategy=first&near=eu"));
     assert_false(check("/services/web?meta."));
@@ -138,7 +138,7 @@ static void only_some_parameters_may_be_repeated(void **state)
     (void)state;
     assert_true(check("/services/web?tag=a&tag=b&health=passing&health=warning&meta.k=1&meta.k=2"));
     assert_false(check("/services/web?zone=a&zone=b"));
-    assert_string_equal(fault.field, "zone");
+    assert_string_equal(problem.field, "zone");
 }
 
 int main(void)

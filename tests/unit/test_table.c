@@ -9,7 +9,7 @@
 #include <cmocka.h>
 #include <urcu.h>
 
-#include "api/machine.h"
+#include "server/base/process.h"
 #include "server/registry/internal.h"
 #include "server/registry/restore.h"
 
@@ -54,12 +54,12 @@ static void memory_grows_with_the_instances_only(void **state)
     const struct registry_options options = {0};
     struct lease_ref ref;
     rcu_register_thread();
-    uint64_t before = machine_resident_bytes();
+    uint64_t before = process_resident_bytes();
     struct registry *r = registry_create(&options);
     for (uint32_t n = 1; n <= INSTANCES; n++) {
         register_one(r, n);
     }
-    uint64_t taken = machine_resident_bytes() - before;
+    uint64_t taken = process_resident_bytes() - before;
     print_message("%llu bytes for each of %d instances\n", (unsigned long long)taken / INSTANCES,
                   INSTANCES);
     assert_true(taken / INSTANCES < BYTES_EACH_MAX);

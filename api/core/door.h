@@ -1,0 +1,60 @@
+/* A door: one protocol that programs speak to a replica. Each translates to the operations of
+ * server/node and to nothing else, and knows nothing of the others. To add one: a folder, a struct
+ * door_kind in it, and a row in doors.def.
+ *
+ * Thread: all calls: main. */
+#ifndef MUSTER_API_CORE_DOOR_H
+#define MUSTER_API_CORE_DOOR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "server/node/node.h"
+
+/* What the doors are told. Texts are borrowed until doors_stop. */
+struct door_options {
+    const char *http;       /* host:port; an empty host is every address, IPv6 and IPv4 */
+    unsigned threads;       /* 1..HTTP_THREADS_MAX */
+    unsigned connections;   /* of clients */
+    unsigned spare;         /* more of each thread, which are told that there are too many */
+    uint32_t ttl_ms;        /* of a registration that names none */
+    uint32_t reap_after_ms; /* likewise; 0: never */
+};
+
+struct door;
+
+struct door_kind {
+    const char *name;
+    /* Binds its sockets, and does nothing else: a port in use is found before anything is begun.
+     * False with a sentence in `error`; *ret_door NULL when the options leave this door closed. */
+    bool (*open)(const struct door_options *options, struct door **ret_door, char *error,
+                 size_t error_size);
+    /* Begins to serve. The node outlives the door. False with a sentence in `error`; stop follows.
+     */
+    bool (*start)(struct door *door, struct node *node, char *error, size_t error_size);
+    /* Takes nothing new, and says so to who asks. */
+    void (*drain)(struct door *door);
+    /* Closes and frees it, whether it was started or not. The node has answered all (node_stop). */
+    void (*stop)(struct door *door);
+};
+
+/* The first member of each kind's own structure. */
+struct door {
+    const struct door_kind *kind;
+};
+
+struct doors;
+
+/* Opens those of the product (doors.def), all or none. NULL with a sentence in `error`. */
+struct doors *doors_open(const struct door_options *options, char *error, size_t error_size);
+/* The same with other kinds. `kinds` ends with NULL. */
+struct doors *doors_open_kinds(const struct door_kind *const *kinds,
+                               const struct door_options *options, char *error, size_t error_size);
+/* Starts all of them, in the order of the table. False with a sentence; doors_stop follows. */
+MUST_USE bool doors_start(struct doors *doors, struct node *node, char *error, size_t error_size);
+void doors_drain(struct doors *doors);
+/* Closes and frees them. */
+void doors_stop(struct doors *doors);
+
+#endif

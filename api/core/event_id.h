@@ -1,0 +1,17 @@
+/* "<log index>.<position>": where an event stands in the history that all replicas share.
+ *
+ * Thread: values; any. */
+#ifndef MUSTER_API_CORE_EVENT_ID_H
+#define MUSTER_API_CORE_EVENT_ID_H
+
+#include <stdbool.h>
+
+#include "server/base/compiler.h"
+#include "server/node/feed.h"
+
+#define EVENT_ID_SIZE 32
+
+MUST_USE bool event_id_parse(const char *text, struct position *ret_position);
+void event_id_format(struct position position, char out[EVENT_ID_SIZE]);
+
+#endif

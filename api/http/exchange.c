@@ -1,0 +1,507 @@
+#include "api/http/exchange.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/http/download.h"
+#include "api/http/router.h"
+#include "api/http/stream.h"
+#include "server/base/clock.h"
+#include "server/base/limits.h"
+#include "server/base/mem.h"
+#include "server/base/metric.h"
+#include "server/base/text.h"
+
+void exchange_init(struct exchange *x, struct api_context *context, struct worker_scratch *scratch,
+                   void (*wake)(struct exchange *x))
+{
+    *x = (struct exchange){.context = context, .scratch = scratch, .wake = wake};
+    request_init(&x->request);
+    x->site = http_sites[0];
+    response_init(&x->response, x->site->error);
+}
+
+void exchange_done(struct exchange *x)
+{
+    if (x->state != NULL) {
+        x->state_free(x->state);
+    }
+    if (x->stream != NULL) {
+        x->stream->kind->free(x->stream);
+    }
+    if (x->download != NULL) {
+        download_free(x->download);
+    }
+    free(x->watched);
+    request_done(&x->request);
+    response_done(&x->response);
+}
+
+static void take_site(struct exchange *x, const struct site *site)
+{
+    x->site = site;
+    x->response.error = site->error;
+}
+
+/* The first of `sites` that has a route. ROUTE_NO_METHOD is of the first that has the path. */
+static enum route_result find_route(struct exchange *x, const struct site *const *sites,
+                                    const struct route **ret_route, char *ret_allow,
+                                    struct problem *problem)
+{
+    const struct site *has_path = NULL;
+    for (; *sites != NULL; sites++) {
+        char allow[ROUTER_ALLOW_SIZE];
+        enum route_result result = router_find(*sites, &x->request, ret_route, allow, problem);
+        if (result == ROUTE_FOUND || result == ROUTE_BAD_PARAM) {
+            take_site(x, *sites);
+            return result;
+        }
+        if (result == ROUTE_NO_METHOD && has_path == NULL) {
+            has_path = *sites;
+            memcpy(ret_allow, allow, ROUTER_ALLOW_SIZE);
+        }
+    }
+    if (has_path == NULL) {
+        return ROUTE_NO_PATH;
+    }
+    take_site(x, has_path);
+    return ROUTE_NO_METHOD;
+}
+
+static void route_among(struct exchange *x, const struct site *const *sites)
+{
+    struct problem problem;
+    char allow[ROUTER_ALLOW_SIZE];
+    const struct route *route = NULL;
+    x->route = NULL;
+    switch (find_route(x, sites, &route, allow, &problem)) {
+    case ROUTE_FOUND:
+        break;
+    case ROUTE_NO_PATH:
+        response_error(&x->response, 404, "not_found", "", "there is no such path in this API");
+        return;
+    case ROUTE_NO_METHOD:
+        response_error(&x->response, 405, "method_not_allowed", "",
+                       "use one of the methods in the Allow header");
+        response_header(&x->response, "Allow", allow);
+        return;
+    case ROUTE_BAD_PARAM:
+        response_problem(&x->response, &problem);
+        return;
+    }
+    if (x->site->strict && !router_check_params(route, &x->request, &problem)) {
+        response_problem(&x->response, &problem);
+        return;
+    }
+    x->route = route;
+}
+
+void exchange_route(struct exchange *x, const char *target)
+{
+    struct problem problem;
+    if (!request_parse_target(&x->request, target, &problem)) {
+        response_problem(&x->response, &problem);
+        return;
+    }
+    route_among(x, http_sites);
+    if (x->route != NULL) {
+        buffer_init(&x->request.body, x->route->body_limit);
+    }
+}
+
+/* The site that has it does not want it. */
+static void route_again(struct exchange *x)
+{
+    const struct site *const *sites = http_sites;
+    while (*sites != x->site) {
+        sites++;
+    }
+    route_among(x, sites + 1);
+}
+
+/* consistency, min_index, index and wait, into the stage to begin with. */
+static bool parse_read(struct exchange *x, struct problem *problem)
+{
+    const char *consistency = request_query(&x->request, "consistency");
+    const char *wait = request_query(&x->request, "wait");
+    uint64_t wait_ms = WAIT_MS_DEFAULT;
+    x->stage = STAGE_APPLIED;
+    if (consistency != NULL && strcmp(consistency, "linearizable") == 0) {
+        x->stage = STAGE_LINEAR;
+    } else if (consistency != NULL && strcmp(consistency, "stale") != 0) {
+        problem_set(problem, "consistency", "must be stale or linearizable");
+        return false;
+    }
+    if (!request_query_u64(&x->request, "min_index", &x->min_index, problem) ||
+        !request_query_u64(&x->request, "index", &x->after_index, problem)) {
+        return false;
+    }
+    if (wait != NULL && (!text_parse_duration_ms(wait, &wait_ms) || wait_ms > WAIT_MS_MAX)) {
+        problem_set(problem, "wait", "must be a duration such as 30s, of at most %d seconds",
+                    WAIT_MS_MAX / 1000);
+        return false;
+    }
+    if (wait != NULL && request_query(&x->request, "index") == NULL) {
+        problem_set(problem, "wait", "needs index=N, the index to wait to be passed");
+        return false;
+    }
+    if (request_query(&x->request, "index") != NULL) {
+        x->deadline_ms = clock_monotonic_ms() + wait_ms;
+    }
+    return true;
+}
+
+static void stop_over(struct exchange *x, enum status status)
+{
+    x->outcome = status;
+    x->wake(x);
+}
+
+static void wait_done(struct node_wait *wait, enum status status)
+{
+    stop_over(wait->data, status);
+}
+
+static void write_done(struct node_write *write, enum status status)
+{
+    stop_over(write->data, status);
+}
+
+static void change_done(struct node_change *change, enum status status)
+{
+    stop_over(change->data, status);
+}
+
+void exchange_crowded(struct exchange *x)
+{
+    if (x->route != NULL && !x->route->vital) {
+        x->route = NULL;
+        metric_add(METRIC_http_connections_refused_total, 1);
+        response_error(&x->response, 503, "overloaded", "",
+                       "too many connections to this replica; try again or try another replica");
+    }
+}
+
+/* Ends with what `status` says. */
+static void refuse(struct exchange *x, enum status status)
+{
+    if (status == ST_BUSY) {
+        metric_add(METRIC_http_responses_refused_total, 1);
+    }
+    response_status(&x->response, status);
+    x->stage = STAGE_DONE;
+}
+
+/* Stops, unless refused: true when the exchange is stopped. */
+static bool stop_for(struct exchange *x, enum node_wait_kind kind, uint64_t index,
+                     uint64_t timeout_ms)
+{
+    x->wait = (struct node_wait){.data = x,
+                                 .done = wait_done,
+                                 .kind = kind,
+                                 .index = index,
+                                 .name = x->watched,
+                                 .timeout_ms = (uint32_t)timeout_ms};
+    enum status status = node_wait(x->context->node, &x->wait);
+    if (status != ST_OK) {
+        refuse(x, status);
+        return false;
+    }
+    return true;
+}
+
+static bool is_applied(const struct exchange *x)
+{
+    const struct view *view = node_view_lock(x->context->node);
+    uint64_t index = view->index;
+    view_unlock(&view);
+    return index >= x->min_index;
+}
+
+/* What has to happen before the handler may run: false when it happened. For an instance that is
+ * what happens to its service, over and over until it was the instance's. */
+static bool must_watch(struct exchange *x, enum node_wait_kind *ret_kind, uint64_t *ret_index)
+{
+    bool must = false;
+    *ret_index = x->after_index;
+    const struct view *view = node_view_lock(x->context->node);
+    switch (x->route->watch) {
+    case WATCH_NONE:
+        break;
+    case WATCH_EVENTS:
+        if (request_wants_stream(&x->request)) {
+            break;
+        }
+        /* fall through */
+    case WATCH_CHANGED:
+        *ret_kind = NODE_WAIT_CHANGED;
+        must = view->changed_index <= x->after_index;
+        break;
+    case WATCH_SERVICES:
+        *ret_kind = NODE_WAIT_SERVICES;
+        must = view->services_index <= x->after_index;
+        break;
+    case WATCH_SERVICE:
+        *ret_kind = NODE_WAIT_SERVICE;
+        must = view_service_index(view, x->request.params[0]) <= x->after_index;
+        if (must && x->watched == NULL) {
+            x->watched = mem_strdup(x->request.params[0]);
+        }
+        break;
+    case WATCH_INSTANCE: {
+        const struct record *record = view_instance(view, x->request.params[0]);
+        must = record != NULL && record->index <= x->after_index;
+        if (must) {
+            *ret_kind = NODE_WAIT_SERVICE;
+            free(x->watched);
+            x->watched = mem_strdup(record_name(record));
+            uint64_t now = view_service_index(view, x->watched);
+            *ret_index = now > x->after_index ? now : x->after_index;
+        }
+        break;
+    }
+    }
+    view_unlock(&view);
+    return must;
+}
+
+static bool stop_for_change(struct exchange *x)
+{
+    enum node_wait_kind kind = NODE_WAIT_CHANGED;
+    uint64_t index, now_ms = 0;
+    if (x->deadline_ms == 0 || (now_ms = clock_monotonic_ms()) >= x->deadline_ms ||
+        !must_watch(x, &kind, &index)) {
+        x->stage = STAGE_HANDLE;
+        return false;
+    }
+    return stop_for(x, kind, index, x->deadline_ms - now_ms);
+}
+
+static enum status begin_write(struct exchange *x)
+{
+    x->write = (struct node_write){.data = x, .done = write_done};
+    return node_write(x->context->node, &x->write, &x->scratch->command);
+}
+
+static enum status begin_change(struct exchange *x)
+{
+    x->change.data = x;
+    x->change.done = change_done;
+    return node_change(x->context->node, &x->change);
+}
+
+static void backup_stepped(struct download *d)
+{
+    stop_over(d->owner, d->status);
+}
+
+static enum status begin_backup(struct exchange *x)
+{
+    x->download = download_open(x->context->node, backup_stepped, x);
+    return download_take(x->download);
+}
+
+static enum status begin(struct exchange *x, enum next next)
+{
+    switch (next) {
+    case NEXT_CHANGE:
+        return begin_change(x);
+    case NEXT_BACKUP:
+        return begin_backup(x);
+    default:
+        return begin_write(x);
+    }
+}
+
+/* Bodies: their type, and that there is one only where it is wanted. */
+static bool check_body(struct exchange *x)
+{
+    const struct request *request = &x->request;
+    if (x->route->body_limit == 0 && request->body.overflowed) {
+        response_error(&x->response, 400, "invalid", "", "this call takes no body");
+        return false;
+    }
+    if (request->body.overflowed || request->body.len > x->route->body_limit) {
+        char message[80];
+        (void)snprintf(message, sizeof message, "the body must be at most %zu bytes",
+                       x->route->body_limit);
+        response_error(&x->response, 413, "too_large", "", message);
+        return false;
+    }
+    if (request->body.len > 0 && !request_has_json_type(request)) {
+        response_error(&x->response, 415, "unsupported_media_type", "Content-Type",
+                       "the body must be sent as application/json");
+        return false;
+    }
+    return true;
+}
+
+/* With the body complete. False: the response is an error. */
+static bool begin_route(struct exchange *x)
+{
+    struct problem problem;
+    if (!check_body(x)) {
+        return false;
+    }
+    x->stage = STAGE_HANDLE;
+    if (x->route->watch != WATCH_NONE && !parse_read(x, &problem)) {
+        response_problem(&x->response, &problem);
+        return false;
+    }
+    return true;
+}
+
+/* The site does not want the request: from the beginning at the next one that has a route for it.
+ */
+static void decline(struct exchange *x)
+{
+    route_again(x);
+    if (x->route == NULL || !begin_route(x)) {
+        x->stage = STAGE_DONE;
+    }
+}
+
+/* True when the exchange is stopped. */
+static bool follow(struct exchange *x, enum next next)
+{
+    if (next == NEXT_RESPOND) {
+        x->stage = STAGE_DONE;
+        return false;
+    }
+    if (next == NEXT_PROOF) {
+        x->stage = STAGE_LINEAR;
+        return false;
+    }
+    if (next == NEXT_DECLINE) {
+        decline(x);
+        return false;
+    }
+    x->stage = STAGE_WRITE; /* `wake` may come before this returns */
+    enum status status = begin(x, next);
+    if (status != ST_OK) {
+        if (status == ST_BUSY) {
+            metric_add(METRIC_http_responses_refused_total, 1);
+        }
+        /* The handler knows whether a command before this one was done. */
+        (void)x->finish(x, status);
+        x->stage = STAGE_DONE;
+        return false;
+    }
+    return true;
+}
+
+/* Goes on until it stops or the response is complete. */
+static bool run(struct exchange *x)
+{
+    bool stopped = false;
+    while (!stopped && x->stage != STAGE_DONE) {
+        switch (x->stage) {
+        case STAGE_LINEAR:
+            stopped =
+                stop_for(x, NODE_WAIT_LINEAR, 0, node_facts(x->context->node)->write_timeout_ms);
+            break;
+        case STAGE_APPLIED:
+            if (is_applied(x)) {
+                x->stage = STAGE_WATCH;
+            } else {
+                stopped = stop_for(x, NODE_WAIT_APPLIED, x->min_index,
+                                   node_facts(x->context->node)->write_timeout_ms);
+            }
+            break;
+        case STAGE_WATCH:
+            stopped = stop_for_change(x);
+            break;
+        case STAGE_HANDLE:
+            stopped = follow(x, x->route->handle(x));
+            break;
+        case STAGE_WRITE:
+        case STAGE_DONE:
+            break;
+        }
+    }
+    if (!stopped && x->response.body.overflowed) {
+        response_error(&x->response, 413, "too_large", "", "the answer is too long; ask for pages");
+    }
+    return !stopped;
+}
+
+bool exchange_start(struct exchange *x)
+{
+    return x->route == NULL || !begin_route(x) || run(x);
+}
+
+bool exchange_resume(struct exchange *x)
+{
+    enum status outcome = x->outcome;
+    switch (x->stage) {
+    case STAGE_LINEAR:
+        if (outcome == ST_OK) {
+            x->proven = true;
+            x->stage = STAGE_APPLIED;
+        } else {
+            refuse(x, outcome == ST_TIMEOUT ? ST_NO_LEADER : outcome);
+        }
+        break;
+    case STAGE_APPLIED:
+        if (outcome == ST_OK) {
+            x->stage = STAGE_WATCH;
+        } else {
+            refuse(x, outcome);
+        }
+        break;
+    case STAGE_WATCH:
+        /* In time or not, the answer is what there is now; an instance may not be the cause. */
+        if (outcome == ST_TIMEOUT || x->route->watch != WATCH_INSTANCE) {
+            x->stage = STAGE_HANDLE;
+        }
+        if (outcome != ST_OK && outcome != ST_TIMEOUT) {
+            refuse(x, outcome);
+        }
+        break;
+    case STAGE_WRITE:
+        if (x->download != NULL) {
+            download_stepped(x->download);
+        }
+        if (follow(x, x->finish(x, outcome))) {
+            return false;
+        }
+        break;
+    case STAGE_HANDLE:
+    case STAGE_DONE:
+        break;
+    }
+    return run(x);
+}
+
+uint64_t exchange_due_ms(const struct exchange *x)
+{
+    return x->stage == STAGE_WATCH
+               ? x->deadline_ms
+               : clock_monotonic_ms() + node_facts(x->context->node)->write_timeout_ms;
+}
+
+void exchange_late(struct exchange *x)
+{
+    metric_add(METRIC_http_late_total, 1);
+    x->late = true;
+    switch (x->stage) {
+    case STAGE_WATCH:
+        if (x->route->handle(x) == NEXT_RESPOND) {
+            return; /* nothing has changed that could be seen */
+        }
+        response_status(&x->response, ST_STALLED);
+        return;
+    case STAGE_WRITE:
+        response_status(&x->response, ST_UNKNOWN);
+        return;
+    case STAGE_APPLIED:
+        response_status(&x->response, ST_TIMEOUT);
+        return;
+    case STAGE_LINEAR:
+    case STAGE_HANDLE:
+    case STAGE_DONE:
+        break;
+    }
+    response_status(&x->response, ST_STALLED);
+}

@@ -1,0 +1,102 @@
+/* One request on its way to an answer. It may stop several times:
+ *
+ *     read:   leader proof (consistency=linearizable) -> index applied here (min_index=N)
+ *             -> changed since (index=N&wait=30s) -> handler
+ *     write:  handler -> command -> the handler's `finish`, which may send another command
+ *
+ * Each stop is a node_wait or a node_write; when it is over, `wake` is called, and exchange_resume
+ * goes on. Handlers only look and fill in: they never submit anything themselves.
+ *
+ * Thread: one worker; `wake` is called on the node's loop thread.
+ * Owns: request, response and state. */
+#ifndef MUSTER_API_HTTP_EXCHANGE_H
+#define MUSTER_API_HTTP_EXCHANGE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "api/http/request.h"
+#include "api/http/response.h"
+#include "api/http/site.h"
+#include "server/node/node.h"
+
+#define TURNS_SLOTS 1024
+
+/* What all workers share. Immutable after start, but for the atomics. */
+struct api_context {
+    struct node *node;
+    uint32_t ttl_ms;
+    uint32_t reap_after_ms;
+    uint64_t started_ms;
+    unsigned connections_max; /* above it: `crowded` */
+    atomic_uint connections;  /* of all workers */
+    atomic_bool draining;     /* streams end, no more are begun */
+    /* For strategy=round_robin, by hash of the service's name. */
+    _Atomic uint32_t turns[TURNS_SLOTS];
+};
+
+/* What the exchanges of one worker share. */
+struct worker_scratch {
+    uint64_t random;        /* state of its generator */
+    struct command command; /* large; filled in by a handler, done with when it was submitted */
+};
+
+enum stage { STAGE_LINEAR, STAGE_APPLIED, STAGE_WATCH, STAGE_HANDLE, STAGE_WRITE, STAGE_DONE };
+
+struct download;
+struct stream;
+
+struct exchange {
+    struct api_context *context;
+    struct worker_scratch *scratch;
+    struct request request;
+    struct response response;
+    const struct site *site;   /* whose route it is, or whose error */
+    const struct route *route; /* NULL: the response is an error already */
+    bool late;                 /* what the node still has of it must not be looked at */
+
+    enum stage stage;
+    uint64_t min_index;
+    uint64_t after_index;  /* index=N */
+    uint64_t deadline_ms;  /* of the wait for a change, monotonic; 0: no wait asked for */
+    char *watched;         /* name of the service waited for */
+    bool proven;           /* the leader proof was there */
+    struct stream *stream; /* the body is this, in place of the response's */
+    struct download
+        *download; /* likewise; it is to be ended first, if the node has a file for it */
+
+    /* Of the handlers of writes. */
+    void *state;
+    void (*state_free)(void *state);
+    enum next (*finish)(struct exchange *x, enum status status);
+
+    /* The stop. */
+    void (*wake)(struct exchange *x);
+    enum status outcome;
+    struct node_wait wait;
+    struct node_write write;
+    struct node_change change;
+};
+
+void exchange_init(struct exchange *x, struct api_context *context, struct worker_scratch *scratch,
+                   void (*wake)(struct exchange *x));
+/* Not while stopped. */
+void exchange_done(struct exchange *x);
+/* Takes the target apart and finds the route. When that fails, `response` says why, and route is
+ * NULL.
+ */
+void exchange_route(struct exchange *x, const char *target);
+/* After that, for a connection over the limit: refused, but for what tells how the replica is. */
+void exchange_crowded(struct exchange *x);
+/* With the body complete. True: the response is complete. False: `wake` will be called, then
+ * exchange_resume is to be. */
+MUST_USE bool exchange_start(struct exchange *x);
+MUST_USE bool exchange_resume(struct exchange *x);
+/* When a stopped exchange should have gone on at the latest, monotonic. */
+uint64_t exchange_due_ms(const struct exchange *x);
+/* It has not: makes the response nevertheless. The exchange stays the node's until `wake` is
+ * called, and is not resumed then. */
+void exchange_late(struct exchange *x);
+
+#endif

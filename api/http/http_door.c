@@ -1,0 +1,102 @@
+/* The door of HTTP: its socket, and the threads that serve it. */
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <jansson.h>
+
+#include "api/core/door.h"
+#include "api/http/worker.h"
+#include "server/base/check.h"
+#include "server/base/clock.h"
+#include "server/base/limits.h"
+#include "server/base/log.h"
+#include "server/base/mem.h"
+#include "server/base/metric.h"
+#include "server/net/listen.h"
+
+extern const struct door_kind http_door;
+
+struct http {
+    struct door door;
+    struct door_options options;
+    int listen_fd; /* -1 once the workers have their duplicates */
+    struct api_context context;
+    unsigned count; /* of workers that run */
+    struct worker workers[];
+};
+
+static struct http *http_of(struct door *door)
+{
+    return CONTAINER_OF(door, struct http, door);
+}
+
+static bool http_open(const struct door_options *options, struct door **ret_door, char *error,
+                      size_t error_size)
+{
+    CHECK(options->threads >= 1 && options->threads <= HTTP_THREADS_MAX);
+    CHECK(options->connections >= options->threads && options->connections <= HTTP_CONNECTIONS_MAX);
+    int fd = listen_open(options->http, "--http", error, error_size);
+    if (fd < 0) {
+        return false;
+    }
+    struct http *http = mem_zalloc(1, sizeof *http + options->threads * sizeof http->workers[0]);
+    http->door.kind = &http_door;
+    http->options = *options;
+    http->listen_fd = fd;
+    *ret_door = &http->door;
+    return true;
+}
+
+static bool http_start(struct door *door, struct node *node, char *error, size_t error_size)
+{
+    struct http *http = http_of(door);
+    const struct door_options *options = &http->options;
+    http->context.node = node;
+    http->context.ttl_ms = options->ttl_ms;
+    http->context.reap_after_ms = options->reap_after_ms;
+    http->context.connections_max = options->connections;
+    metric_set(METRIC_http_connections_max, options->connections);
+    http->context.started_ms = clock_monotonic_ms();
+    json_set_alloc_funcs(mem_alloc, free);
+    for (unsigned i = 0; i < options->threads; i++) {
+        if (!worker_start(&http->workers[i], i, http->listen_fd,
+                          options->connections / options->threads + options->spare, &http->context,
+                          error, error_size)) {
+            return false;
+        }
+        http->count++;
+    }
+    /* Each worker has a duplicate. */
+    (void)close(http->listen_fd);
+    http->listen_fd = -1;
+    log_write(LOG_INFO, "http", "listening", "address=\"%s\" threads=%u", options->http,
+              options->threads);
+    return true;
+}
+
+static void http_drain(struct door *door)
+{
+    struct http *http = http_of(door);
+    atomic_store(&http->context.draining, true);
+    for (unsigned i = 0; i < http->count; i++) {
+        worker_wake(&http->workers[i]);
+    }
+}
+
+static void http_stop(struct door *door)
+{
+    struct http *http = http_of(door);
+    for (unsigned i = 0; i < http->count; i++) {
+        worker_stop(&http->workers[i]);
+    }
+    for (unsigned i = 0; i < http->count; i++) {
+        worker_join(&http->workers[i]);
+    }
+    if (http->listen_fd >= 0) {
+        (void)close(http->listen_fd);
+    }
+    free(http);
+}
+
+const struct door_kind http_door = {
+    .name = "http", .open = http_open, .start = http_start, .drain = http_drain, .stop = http_stop};

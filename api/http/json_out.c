@@ -1,0 +1,164 @@
+#include "api/http/json_out.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "server/base/text.h"
+
+struct json_out json_out_to(struct buffer *out)
+{
+    return (struct json_out){.out = out};
+}
+
+static void separate(struct json_out *json)
+{
+    if (json->comma) {
+        buffer_append_byte(json->out, ',');
+    }
+    json->comma = true;
+}
+
+void json_out_begin(struct json_out *json, char bracket)
+{
+    separate(json);
+    buffer_append_byte(json->out, (uint8_t)bracket);
+    json->comma = false;
+}
+
+void json_out_end(struct json_out *json, char bracket)
+{
+    buffer_append_byte(json->out, (uint8_t)bracket);
+    json->comma = true;
+}
+
+void json_out_key(struct json_out *json, const char *key)
+{
+    separate(json);
+    buffer_append_byte(json->out, '"');
+    buffer_append_text(json->out, key);
+    buffer_append(json->out, "\":", 2);
+    json->comma = false;
+}
+
+static void append_escape(struct buffer *out, unsigned char c)
+{
+    switch (c) {
+    case '"':
+        buffer_append(out, "\\\"", 2);
+        break;
+    case '\\':
+        buffer_append(out, "\\\\", 2);
+        break;
+    case '\n':
+        buffer_append(out, "\\n", 2);
+        break;
+    case '\r':
+        buffer_append(out, "\\r", 2);
+        break;
+    case '\t':
+        buffer_append(out, "\\t", 2);
+        break;
+    default:
+        buffer_printf(out, "\\u%04x", c);
+        break;
+    }
+}
+
+static void append_quoted(struct buffer *out, const char *text, size_t len)
+{
+    buffer_append_byte(out, '"');
+    size_t plain = 0; /* where the bytes not yet written begin */
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)text[i];
+        if (c < 0x20 || c == '"' || c == '\\' || c == 0x7f) {
+            buffer_append(out, text + plain, i - plain);
+            append_escape(out, c);
+            plain = i + 1;
+        }
+    }
+    buffer_append(out, text + plain, len - plain);
+    buffer_append_byte(out, '"');
+}
+
+void json_out_key_text(struct json_out *json, const char *key)
+{
+    separate(json);
+    append_quoted(json->out, key, strlen(key));
+    buffer_append_byte(json->out, ':');
+    json->comma = false;
+}
+
+void json_out_text_n(struct json_out *json, const char *text, size_t len)
+{
+    separate(json);
+    append_quoted(json->out, text, len);
+}
+
+void json_out_text(struct json_out *json, const char *text)
+{
+    json_out_text_n(json, text, strlen(text));
+}
+
+void json_out_u64(struct json_out *json, uint64_t value)
+{
+    char digits[TEXT_U64_SIZE];
+    separate(json);
+    buffer_append_text(json->out, text_format_u64(value, digits));
+}
+
+void json_out_bool(struct json_out *json, bool value)
+{
+    separate(json);
+    buffer_append_text(json->out, value ? "true" : "false");
+}
+
+void json_out_null(struct json_out *json)
+{
+    separate(json);
+    buffer_append(json->out, "null", 4);
+}
+
+void json_out_seconds(struct json_out *json, uint64_t duration_ms)
+{
+    json_out_u64(json, duration_ms / 1000);
+    if (duration_ms % 1000 != 0) {
+        buffer_printf(json->out, ".%03u", (unsigned)(duration_ms % 1000));
+    }
+}
+
+void json_out_time(struct json_out *json, int64_t wall_ms)
+{
+    char text[TEXT_TIME_SIZE];
+    text_format_time(wall_ms, text);
+    json_out_text(json, text);
+}
+
+void json_out_hex(struct json_out *json, uint64_t value)
+{
+    separate(json);
+    buffer_printf(json->out, "\"%016" PRIx64 "\"", value);
+}
+
+void json_out_member_text(struct json_out *json, const char *key, const char *text)
+{
+    json_out_key(json, key);
+    json_out_text(json, text);
+}
+
+void json_out_member_u64(struct json_out *json, const char *key, uint64_t value)
+{
+    json_out_key(json, key);
+    json_out_u64(json, value);
+}
+
+void json_out_member_bool(struct json_out *json, const char *key, bool value)
+{
+    json_out_key(json, key);
+    json_out_bool(json, value);
+}
+
+void json_out_member_seconds(struct json_out *json, const char *key, uint64_t duration_ms)
+{
+    json_out_key(json, key);
+    json_out_seconds(json, duration_ms);
+}

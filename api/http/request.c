@@ -1,0 +1,190 @@
+#include "api/http/request.h"
+
+#include <arpa/inet.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "server/base/mem.h"
+#include "server/base/text.h"
+
+void request_init(struct request *request)
+{
+    *request = (struct request){.method = METHOD_OTHER};
+}
+
+void request_done(struct request *request)
+{
+    free(request->path);
+    free(request->query_text);
+    free(request->query);
+    buffer_done(&request->body);
+    request_init(request);
+}
+
+enum method request_method(const char *text)
+{
+    static const struct {
+        const char *text;
+        enum method method;
+    } methods[] = {{"GET", METHOD_GET},
+                   {"HEAD", METHOD_HEAD},
+                   {"POST", METHOD_POST},
+                   {"PUT", METHOD_PUT},
+                   {"DELETE", METHOD_DELETE}};
+    for (size_t i = 0; i < ARRAY_LENGTH(methods); i++) {
+        if (strcmp(text, methods[i].text) == 0) {
+            return methods[i].method;
+        }
+    }
+    return METHOD_OTHER;
+}
+
+const char *request_header(const struct request *request, const char *name)
+{
+    return request->find_header != NULL ? request->find_header(request->transport, name) : NULL;
+}
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9') {
+        return c - '0';
+    }
+    if (c >= 'a' && c <= 'f') {
+        return c - 'a' + 10;
+    }
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+bool request_unescape(char *text, bool plus)
+{
+    char *to = text;
+    for (const char *from = text; *from != '\0'; from++) {
+        if (*from == '%') {
+            int high = hex_digit(from[1]);
+            int low = high < 0 ? -1 : hex_digit(from[2]);
+            if (low < 0 || (high == 0 && low == 0)) {
+                return false;
+            }
+            *to++ = (char)(high * 16 + low);
+            from += 2;
+        } else {
+            *to++ = plus && *from == '+' ? ' ' : *from;
+        }
+    }
+    *to = '\0';
+    return text_is_printable(text, (size_t)(to - text));
+}
+
+static bool parse_pair(struct request *request, char *text, struct problem *problem)
+{
+    char *value = strchr(text, '=');
+    if (value != NULL) {
+        *value++ = '\0';
+    } else {
+        value = text + strlen(text);
+    }
+    if (!request_unescape(text, true)) {
+        problem_set(problem, "",
+                    "a query parameter's name is not printable UTF-8 in valid %%XX form");
+        return false;
+    }
+    if (!request_unescape(value, true)) {
+        problem_set_named(problem, text, "must be printable UTF-8 in valid %%XX form");
+        return false;
+    }
+    if (request->query_count == QUERY_PAIRS_MAX) {
+        problem_set(problem, "", "at most %d query parameters can be given", QUERY_PAIRS_MAX);
+        return false;
+    }
+    request->query[request->query_count++] = (struct query_pair){text, value};
+    return true;
+}
+
+bool request_parse_target(struct request *request, const char *target, struct problem *problem)
+{
+    size_t path_len = strcspn(target, "?");
+    request->path = mem_strndup(target, path_len);
+    if (target[path_len] == '\0') {
+        return true;
+    }
+    request->query_text = mem_strdup(target + path_len + 1);
+    request->query = mem_zalloc(QUERY_PAIRS_MAX, sizeof *request->query);
+    char *rest = request->query_text;
+    while (rest != NULL) {
+        char *pair = strsep(&rest, "&");
+        if (*pair != '\0' && !parse_pair(request, pair, problem)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+const char *request_query(const struct request *request, const char *name)
+{
+    for (size_t i = 0; i < request->query_count; i++) {
+        if (strcmp(request->query[i].name, name) == 0) {
+            return request->query[i].value;
+        }
+    }
+    return NULL;
+}
+
+bool request_query_u64(const struct request *request, const char *name, uint64_t *ret_value,
+                       struct problem *problem)
+{
+    const char *text = request_query(request, name);
+    if (text != NULL && !text_parse_u64(text, UINT64_MAX, ret_value)) {
+        problem_set(problem, name, "must be a whole number");
+        return false;
+    }
+    return true;
+}
+
+bool request_has_json_type(const struct request *request)
+{
+    static const char *const types[] = {"application/json", "application/x-www-form-urlencoded"};
+    const char *given = request_header(request, "Content-Type");
+    if (given == NULL) {
+        return true;
+    }
+    size_t len = strcspn(given, "; \t");
+    for (size_t i = 0; i < ARRAY_LENGTH(types); i++) {
+        if (len == strlen(types[i]) && strncasecmp(given, types[i], len) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool request_wants_html(const struct request *request)
+{
+    const char *accept = request_header(request, "Accept");
+    const char *html = accept == NULL ? NULL : strcasestr(accept, "text/html");
+    const char *json = html == NULL ? NULL : strcasestr(accept, "application/json");
+    return html != NULL && (json == NULL || html < json);
+}
+
+bool request_wants_stream(const struct request *request)
+{
+    const char *accept = request_header(request, "Accept");
+    return accept != NULL && strcasestr(accept, "text/event-stream") != NULL;
+}
+
+void request_peer_text(const struct sockaddr *peer, char out[INET6_ADDRSTRLEN])
+{
+    out[0] = '\0';
+    if (peer->sa_family == AF_INET) {
+        struct sockaddr_in v4;
+        memcpy(&v4, peer, sizeof v4);
+        (void)inet_ntop(AF_INET, &v4.sin_addr, out, INET6_ADDRSTRLEN);
+    } else if (peer->sa_family == AF_INET6) {
+        struct sockaddr_in6 v6;
+        memcpy(&v6, peer, sizeof v6);
+        if (IN6_IS_ADDR_V4MAPPED(&v6.sin6_addr)) {
+            (void)inet_ntop(AF_INET, &v6.sin6_addr.s6_addr[12], out, INET6_ADDRSTRLEN);
+        } else {
+            (void)inet_ntop(AF_INET6, &v6.sin6_addr, out, INET6_ADDRSTRLEN);
+        }
+    }
+}

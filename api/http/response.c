@@ -1,0 +1,73 @@
+#include "api/http/response.h"
+
+#include <string.h>
+
+#include "server/base/check.h"
+#include "server/base/text.h"
+
+void response_init(struct response *response, response_error_fn *error)
+{
+    response->status = 200;
+    response->content_type = "application/json";
+    response->index = 0;
+    response->error = error;
+    response->headers_count = 0;
+    response->header_text_len = 0;
+    buffer_init(&response->body, RESPONSE_BYTES_MAX);
+}
+
+void response_done(struct response *response)
+{
+    buffer_done(&response->body);
+}
+
+struct json_out response_json(struct response *response)
+{
+    response->status = 200;
+    response->content_type = "application/json";
+    buffer_clear(&response->body);
+    return json_out_to(&response->body);
+}
+
+void response_header(struct response *response, const char *name, const char *value)
+{
+    size_t size = strlen(value) + 1;
+    CHECK(response->headers_count < RESPONSE_HEADERS_MAX);
+    CHECK(size <= sizeof response->header_text - response->header_text_len);
+    char *copy = response->header_text + response->header_text_len;
+    memcpy(copy, value, size);
+    response->header_text_len += size;
+    response->headers[response->headers_count].name = name;
+    response->headers[response->headers_count++].value = copy;
+}
+
+void response_header_u64(struct response *response, const char *name, uint64_t value)
+{
+    char digits[TEXT_U64_SIZE];
+    response_header(response, name, text_format_u64(value, digits));
+}
+
+void response_error(struct response *response, int status, const char *code, const char *field,
+                    const char *message)
+{
+    response->error(response, status, code, field, message);
+}
+
+void response_status(struct response *response, enum status status)
+{
+    response_error(response, status_http(status), status_code(status), "", status_text(status));
+}
+
+void response_problem(struct response *response, const struct problem *problem)
+{
+    struct buffer message;
+    buffer_init(&message, PROBLEM_FIELD_SIZE + PROBLEM_MESSAGE_SIZE + 2);
+    if (problem->field[0] != '\0') {
+        buffer_append_text(&message, problem->field);
+        buffer_append_text(&message, ": ");
+    }
+    /* With its NUL. */
+    buffer_append(&message, problem->message, strlen(problem->message) + 1);
+    response_error(response, 400, "invalid", problem->field, (const char *)message.data);
+    buffer_done(&message);
+}

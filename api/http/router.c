@@ -1,0 +1,137 @@
+#include "api/http/router.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "server/base/limits.h"
+
+/* Where the values of a pattern's {variables} are in a path. */
+struct found {
+    size_t count;
+    struct {
+        const char *name; /* in the pattern, up to the brace */
+        size_t at, len;
+    } values[REQUEST_PARAMS_MAX];
+};
+
+/* Whether the path has the pattern's form. */
+static bool path_matches(const char *pattern, const char *path, struct found *found)
+{
+    const char *p = pattern, *at = path;
+    found->count = 0;
+    while (*p != '\0') {
+        if (*p == '{') {
+            size_t len = strcspn(at, "/");
+            if (len == 0) {
+                return false;
+            }
+            found->values[found->count].name = p + 1;
+            found->values[found->count].at = (size_t)(at - path);
+            found->values[found->count++].len = len;
+            at += len;
+            p += strcspn(p, "}") + 1;
+        } else if (*p++ != *at++) {
+            return false;
+        }
+    }
+    return *at == '\0';
+}
+
+static bool take_params(struct request *request, const struct found *found, struct problem *problem)
+{
+    for (size_t i = 0; i < found->count; i++) {
+        char name[32];
+        char *param = request->path + found->values[i].at;
+        (void)snprintf(name, sizeof name, "%.*s", (int)strcspn(found->values[i].name, "}"),
+                       found->values[i].name);
+        param[found->values[i].len] = '\0';
+        if (!request_unescape(param, false)) {
+            problem_set(problem, name, "must be printable UTF-8 in valid %%XX form");
+            return false;
+        }
+        if (strlen(param) > NAME_BYTES_MAX) {
+            problem_set(problem, name, "must be at most %d bytes", NAME_BYTES_MAX);
+            return false;
+        }
+        request->params[i] = param;
+    }
+    return true;
+}
+
+static void allow_method(char *allow, enum method method)
+{
+    static const char *const names[] = {[METHOD_GET] = "GET, HEAD",
+                                        [METHOD_POST] = "POST",
+                                        [METHOD_PUT] = "PUT",
+                                        [METHOD_DELETE] = "DELETE"};
+    size_t len = strlen(allow);
+    (void)snprintf(allow + len, ROUTER_ALLOW_SIZE - len, "%s%s", len > 0 ? ", " : "",
+                   names[method]);
+}
+
+enum route_result router_find(const struct site *site, struct request *request,
+                              const struct route **ret_route, char ret_allow[ROUTER_ALLOW_SIZE],
+                              struct problem *problem)
+{
+    enum method method = request->method == METHOD_HEAD ? METHOD_GET : request->method;
+    unsigned allowed = 0; /* a bit for each method seen */
+    ret_allow[0] = '\0';
+    for (size_t i = 0; i < site->count; i++) {
+        const struct route *route = &site->routes[i];
+        struct found found;
+        if (!path_matches(route->pattern, request->path, &found)) {
+            continue;
+        }
+        if (route->method == method) {
+            if (!take_params(request, &found, problem)) {
+                return ROUTE_BAD_PARAM;
+            }
+            *ret_route = route;
+            return ROUTE_FOUND;
+        }
+        if ((allowed & 1u << route->method) == 0) {
+            allowed |= 1u << route->method;
+            allow_method(ret_allow, route->method);
+        }
+    }
+    return ret_allow[0] != '\0' ? ROUTE_NO_METHOD : ROUTE_NO_PATH;
+}
+
+/* The place of a parameter in the route's list; NULL when it is not there. */
+static const char *find_param(const char *params, const char *name, size_t *ret_len)
+{
+    while (*params != '\0') {
+        size_t len = strcspn(params, " ");
+        bool star = len > 0 && params[len - 1] == '*';
+        size_t fixed = star ? len - 1 : len;
+        bool prefix = star && fixed > 0 && params[fixed - 1] == '.';
+        if (fixed > 0 && strncmp(params, name, fixed) == 0 &&
+            (prefix ? name[fixed] != '\0' : name[fixed] == '\0')) {
+            *ret_len = len;
+            return params;
+        }
+        params += len + (params[len] == ' ');
+    }
+    return NULL;
+}
+
+bool router_check_params(const struct route *route, const struct request *request,
+                         struct problem *problem)
+{
+    for (size_t i = 0; i < request->query_count; i++) {
+        const char *name = request->query[i].name;
+        size_t len;
+        const char *found = find_param(route->params, name, &len);
+        if (found == NULL) {
+            problem_set_named(problem, name, "is not a query parameter of this call");
+            return false;
+        }
+        for (size_t j = 0; found[len - 1] != '*' && j < i; j++) {
+            if (strcmp(request->query[j].name, name) == 0) {
+                problem_set(problem, name, "can be given only once");
+                return false;
+            }
+        }
+    }
+    return true;
+}

@@ -1,0 +1,29 @@
+/* From method and path to a route of a site.
+ *
+ * Thread: any. */
+#ifndef MUSTER_API_HTTP_ROUTER_H
+#define MUSTER_API_HTTP_ROUTER_H
+
+#include <stddef.h>
+
+#include "api/http/request.h"
+#include "api/http/site.h"
+
+#define ROUTER_ALLOW_SIZE 64
+
+enum route_result {
+    ROUTE_FOUND,
+    ROUTE_NO_PATH,
+    ROUTE_NO_METHOD, /* `ret_allow` has the methods that there are */
+    ROUTE_BAD_PARAM, /* a {variable} cannot be decoded or is too long */
+};
+
+/* Decodes the {variables} into request->params when it is found. */
+enum route_result router_find(const struct site *site, struct request *request,
+                              const struct route **ret_route, char ret_allow[ROUTER_ALLOW_SIZE],
+                              struct problem *problem);
+/* Refuses parameters that the route does not have, and repeated ones that it has once. */
+MUST_USE bool router_check_params(const struct route *route, const struct request *request,
+                                  struct problem *problem);
+
+#endif

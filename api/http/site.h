@@ -1,0 +1,62 @@
+/* A site: the calls of one HTTP API. All sites share the door, its port and its threads; each has
+ * its own routes, its own headers and its own shape of errors, and may be strict or lenient about
+ * parameters that it does not know. api/sites.def lists them.
+ *
+ * Thread: any; immutable. */
+#ifndef MUSTER_API_HTTP_SITE_H
+#define MUSTER_API_HTTP_SITE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "api/http/request.h"
+#include "api/http/response.h"
+
+struct exchange;
+
+/* What a handler wants next. */
+enum next {
+    NEXT_RESPOND, /* the response is complete */
+    NEXT_DECLINE, /* the request is not for this site: the next one that has the route gets it */
+    NEXT_WRITE,   /* the scratch's command is to be submitted, then `finish` called */
+    NEXT_PROOF,   /* a leader proof, then the handler once more */
+    NEXT_CHANGE,  /* `change` of the members is to be made, then `finish` called */
+    NEXT_BACKUP,  /* a backup is to be taken, then `finish` called */
+};
+
+/* What a read with index=N waits for. */
+enum watch {
+    WATCH_NONE,
+    WATCH_SERVICE,
+    WATCH_SERVICES,
+    WATCH_INSTANCE,
+    WATCH_CHANGED,
+    WATCH_EVENTS, /* as CHANGED for a listing; a stream waits by itself */
+};
+
+struct route {
+    enum method method;
+    const char *pattern; /* with at most REQUEST_PARAMS_MAX {variables} */
+    enum next (*handle)(struct exchange *x);
+    size_t body_limit; /* 0: takes no body */
+    enum watch watch;
+    const char
+        *params; /* names between spaces; `name*` may be repeated, `prefix.*` is any such name */
+    bool vital;  /* says how the replica is: answered also when there is no room for other calls */
+};
+
+struct site {
+    const char *name;
+    const struct route *routes;
+    size_t count;
+    bool strict; /* unknown and repeated parameters are refused */
+    /* Adds the site's headers to a complete response. NULL: none. */
+    void (*headers)(const struct exchange *x, struct response *response);
+    response_error_fn *error;
+};
+
+/* Ends with NULL. The first site that has a route for a request gets it; the shape of errors before
+ * that is the first one's. */
+extern const struct site *const http_sites[];
+
+#endif

@@ -1,0 +1,110 @@
+#include "api/native/event_query.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/core/event_id.h"
+#include "server/base/limits.h"
+#include "server/base/mem.h"
+#include "server/base/text.h"
+
+#define LIMIT_DEFAULT 1000
+
+static bool parse_kinds(struct event_query *query, const struct request *request,
+                        struct problem *problem)
+{
+    query->filter.events = 0;
+    for (size_t i = 0; i < request->query_count; i++) {
+        enum event_type type;
+        if (strcmp(request->query[i].name, "event") != 0) {
+            continue;
+        }
+        if (!event_type_parse(request->query[i].value, &type)) {
+            problem_set(problem, "event", "is no kind of event, such as registered or expired");
+            return false;
+        }
+        query->filter.events |= 1u << type;
+    }
+    if (query->filter.events == 0) {
+        query->filter.events = FEED_EVENTS_ALL;
+    }
+    return true;
+}
+
+static bool parse_limit(struct event_query *query, const struct request *request,
+                        struct problem *problem)
+{
+    const char *limit = request_query(request, "limit");
+    query->has_limit = limit != NULL;
+    query->limit = LIMIT_DEFAULT;
+    if (limit != NULL &&
+        (!text_parse_u64(limit, PAGE_LIMIT_MAX, &query->limit) || query->limit == 0)) {
+        problem_set(problem, "limit", "must be a number from 1 to %d", PAGE_LIMIT_MAX);
+        return false;
+    }
+    return true;
+}
+
+/* What a browser sends when it comes back is newer than what the page asked for at first. */
+static bool parse_after(struct event_query *query, const struct request *request,
+                        struct problem *problem)
+{
+    const char *last = request_header(request, "Last-Event-ID");
+    const char *after = request_query(request, "after");
+    if (after != NULL && !event_id_parse(after, &query->after)) {
+        problem_set(problem, "after", "must be the id of an event, <index>.<position>");
+        return false;
+    }
+    if (last != NULL && !event_id_parse(last, &query->after)) {
+        problem_set(problem, "Last-Event-ID", "must be the id of an event, <index>.<position>");
+        return false;
+    }
+    query->has_after = after != NULL || last != NULL;
+    return true;
+}
+
+static bool parse_snapshot(struct event_query *query, const struct request *request,
+                           struct problem *problem)
+{
+    const char *snapshot = request_query(request, "snapshot");
+    query->snapshot = snapshot != NULL && strcmp(snapshot, "true") == 0;
+    if (snapshot != NULL && !query->snapshot && strcmp(snapshot, "false") != 0) {
+        problem_set(problem, "snapshot", "must be true or false");
+        return false;
+    }
+    return true;
+}
+
+static char *copy_or_null(const char *text)
+{
+    return text != NULL ? mem_strdup(text) : NULL;
+}
+
+bool event_query_parse(struct event_query *query, const struct request *request,
+                       struct problem *problem)
+{
+    *query = (struct event_query){.has_after = false};
+    if (!parse_kinds(query, request, problem) || !parse_limit(query, request, problem) ||
+        !parse_after(query, request, problem) || !parse_snapshot(query, request, problem)) {
+        return false;
+    }
+    query->filter.service = copy_or_null(request_query(request, "service"));
+    query->filter.type = copy_or_null(request_query(request, "type"));
+    query->filter.id = copy_or_null(request_query(request, "id"));
+    return true;
+}
+
+struct feed_filter event_query_take(struct event_query *query)
+{
+    struct feed_filter filter = query->filter;
+    query->filter = (struct feed_filter){.events = 0};
+    return filter;
+}
+
+void event_query_done(struct event_query *query)
+{
+    free(query->filter.service);
+    free(query->filter.type);
+    free(query->filter.id);
+    query->filter = (struct feed_filter){.events = 0};
+}

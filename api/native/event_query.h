@@ -1,0 +1,27 @@
+/* Which events a request to /events asks for, and how.
+ *
+ * Thread: one owner at a time. Owns: the filter's texts, until they are taken. */
+#ifndef MUSTER_API_NATIVE_EVENT_QUERY_H
+#define MUSTER_API_NATIVE_EVENT_QUERY_H
+
+#include "api/http/request.h"
+#include "server/base/problem.h"
+#include "server/node/feed.h"
+
+struct event_query {
+    struct feed_filter filter;
+    bool has_after;
+    struct position after; /* of the header Last-Event-ID, or else the parameter */
+    bool snapshot;
+    bool has_limit;
+    uint64_t limit;
+};
+
+/* On failure there is nothing to clean up. */
+MUST_USE bool event_query_parse(struct event_query *query, const struct request *request,
+                                struct problem *problem);
+/* Gives the filter, whose texts are the caller's then. */
+struct feed_filter event_query_take(struct event_query *query);
+void event_query_done(struct event_query *query);
+
+#endif

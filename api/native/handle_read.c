@@ -1,0 +1,234 @@
+#include "api/native/handlers.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/native/filter_query.h"
+#include "api/native/render.h"
+#include "server/base/limits.h"
+#include "server/base/mem.h"
+#include "server/base/text.h"
+
+/* A page of instances: what to list, from where, how many at most. */
+struct page {
+    struct filter filter;
+    const char *after; /* id; NULL: from the start */
+    uint64_t limit;
+};
+
+static bool page_parse(struct page *page, const struct request *request, unsigned health,
+                       uint64_t limit, struct problem *problem)
+{
+    page->after = request_query(request, "after");
+    page->limit = limit;
+    const char *text = request_query(request, "limit");
+    if (text != NULL && (!text_parse_u64(text, PAGE_LIMIT_MAX, &page->limit) || page->limit == 0)) {
+        problem_set(problem, "limit", "must be a number from 1 to %d", PAGE_LIMIT_MAX);
+        return false;
+    }
+    return filter_parse(&page->filter, request, health, problem);
+}
+
+/* "instances": [...], and "next": the id to go on after, when there are more that match. */
+static void render_page(struct json_out *json, const struct view *view,
+                        const struct ptree *instances, const struct page *page)
+{
+    size_t rank = page->after != NULL ? view_rank_after(view, instances, page->after) : 0;
+    const struct record *record, *last = NULL;
+    struct ptree_iterator it;
+    uint64_t listed = 0;
+    json_out_key(json, "instances");
+    json_out_begin(json, '[');
+    ptree_iterate(&it, instances, rank);
+    while ((record = ptree_next(&it)) != NULL) {
+        if (!filter_match(&page->filter, record)) {
+            continue;
+        }
+        if (listed == page->limit) {
+            break;
+        }
+        render_instance(json, record);
+        last = record;
+        listed++;
+    }
+    json_out_end(json, ']');
+    if (record != NULL && last != NULL) {
+        json_out_member_text(json, "next", record_id(last));
+    }
+}
+
+static enum next list_instances(struct exchange *x, unsigned health)
+{
+    struct page page;
+    struct problem problem;
+    if (!page_parse(&page, &x->request, health, PAGE_LIMIT_MAX, &problem)) {
+        response_problem(&x->response, &problem);
+        return NEXT_RESPOND;
+    }
+    struct json_out json = response_json(&x->response);
+    const struct view *view = node_view_lock(x->context->node);
+    x->response.index = view->index;
+    json_out_begin(&json, '{');
+    json_out_member_u64(&json, "index", view->changed_index);
+    render_page(&json, view, &view->instances, &page);
+    json_out_end(&json, '}');
+    view_unlock(&view);
+    return NEXT_RESPOND;
+}
+
+enum next handle_instances(struct exchange *x)
+{
+    return list_instances(x, FILTER_ANY_HEALTH);
+}
+
+enum next handle_active(struct exchange *x)
+{
+    return list_instances(x, FILTER_DISCOVERABLE);
+}
+
+static void render_service(struct json_out *json, const struct view *view, const char *name,
+                           const struct page *page)
+{
+    static const struct ptree empty;
+    const struct service_view *service = view_service(view, name);
+    json_out_begin(json, '{');
+    json_out_member_text(json, "name", name);
+    json_out_member_u64(json, "index", view_service_index(view, name));
+    render_page(json, view, service != NULL ? &service->instances : &empty, page);
+    json_out_end(json, '}');
+}
+
+/* The body of the plain listing: made once for each version of the service. NULL when it is too
+ * long for any answer. */
+static const struct rendered *
+keep_service(const struct view *view, const struct service_view *service, const struct page *page)
+{
+    struct buffer text;
+    buffer_init(&text, RESPONSE_BYTES_MAX);
+    /* Room for the header; its length is known only at the end. */
+    (void)buffer_reserve(&text, sizeof(struct rendered));
+    text.len = sizeof(struct rendered);
+    struct json_out json = json_out_to(&text);
+    render_service(&json, view, service->name, page);
+    if (text.overflowed) {
+        buffer_done(&text);
+        return NULL;
+    }
+    size_t len;
+    struct rendered *rendered = (struct rendered *)(void *)buffer_take(&text, &len);
+    rendered = mem_realloc(rendered, len);
+    rendered->len = len - sizeof(struct rendered);
+    return view_keep_rendered(service, rendered);
+}
+
+enum next handle_service(struct exchange *x)
+{
+    struct page page;
+    struct problem problem;
+    if (!page_parse(&page, &x->request, FILTER_DISCOVERABLE, UINT64_MAX, &problem)) {
+        response_problem(&x->response, &problem);
+        return NEXT_RESPOND;
+    }
+    bool plain = filter_is_plain(&page.filter) && page.limit == UINT64_MAX && page.after == NULL;
+    struct json_out json = response_json(&x->response);
+    const struct view *view = node_view_lock(x->context->node);
+    const struct service_view *service = view_service(view, x->request.params[0]);
+    x->response.index = view->index;
+    if (service != NULL && plain) {
+        const struct rendered *rendered =
+            atomic_load_explicit(&service->rendered, memory_order_acquire);
+        if (rendered == NULL) {
+            rendered = keep_service(view, service, &page);
+        }
+        if (rendered != NULL) {
+            buffer_append(&x->response.body, rendered->data, rendered->len);
+        } else {
+            x->response.body.overflowed = true;
+        }
+    } else {
+        render_service(&json, view, x->request.params[0], &page);
+    }
+    view_unlock(&view);
+    return NEXT_RESPOND;
+}
+
+static void render_tallies(struct json_out *json, const char *key, const struct ptree *tallies)
+{
+    struct ptree_iterator it;
+    const struct tally *tally;
+    json_out_key(json, key);
+    json_out_begin(json, '[');
+    ptree_iterate(&it, tallies, 0);
+    while ((tally = ptree_next(&it)) != NULL) {
+        if (tally->text[0] != '\0') {
+            json_out_text(json, tally->text);
+        }
+    }
+    json_out_end(json, ']');
+}
+
+enum next handle_services(struct exchange *x)
+{
+    struct json_out json = response_json(&x->response);
+    const struct service_view *service;
+    struct ptree_iterator it;
+    const struct view *view = node_view_lock(x->context->node);
+    x->response.index = view->index;
+    json_out_begin(&json, '{');
+    json_out_member_u64(&json, "index", view->services_index);
+    json_out_key(&json, "services");
+    json_out_begin(&json, '[');
+    view_iterate_services(&it, view, 0);
+    while ((service = ptree_next(&it)) != NULL) {
+        json_out_begin(&json, '{');
+        json_out_member_text(&json, "name", service->name);
+        render_tallies(&json, "types", &service->types);
+        render_tallies(&json, "tags", &service->tags);
+        json_out_member_u64(&json, "instances", ptree_count(&service->instances));
+        render_counts(&json, service->counts);
+        json_out_end(&json, '}');
+    }
+    json_out_end(&json, ']');
+    json_out_end(&json, '}');
+    view_unlock(&view);
+    return NEXT_RESPOND;
+}
+
+/* What of an instance moves with heartbeats and with time. */
+static void render_lease(struct json_out *json, const struct view *view,
+                         const struct record *record)
+{
+    uint64_t renewed_ms, deadline_ms;
+    view_lease_times(view, record, &renewed_ms, &deadline_ms);
+    /* The lease may be newer than the view. */
+    int64_t since_ms = (int64_t)view->now_ms - (int64_t)renewed_ms;
+    json_out_key(json, "last_heartbeat");
+    json_out_time(json, view->wall_ms - (since_ms > 0 ? since_ms : 0));
+    uint64_t left_ms = deadline_ms > view->now_ms ? deadline_ms - view->now_ms : 0;
+    json_out_key(json, record->lapsed ? "reaped_in" : "expires_in");
+    if (deadline_ms == UINT64_MAX) {
+        json_out_null(json);
+    } else {
+        json_out_seconds(json, left_ms);
+    }
+    json_out_key(json, record->lapsed ? "expires_in" : "reaped_in");
+    json_out_null(json);
+}
+
+enum next handle_instance(struct exchange *x)
+{
+    struct json_out json = response_json(&x->response);
+    const struct view *view = node_view_lock(x->context->node);
+    const struct record *record = view_instance(view, x->request.params[0]);
+    if (record != NULL) {
+        json_out_begin(&json, '{');
+        render_instance_members(&json, record);
+        render_lease(&json, view, record);
+        json_out_end(&json, '}');
+    } else {
+        response_status(&x->response, ST_NOT_FOUND);
+    }
+    x->response.index = view->index;
+    view_unlock(&view);
+    return NEXT_RESPOND;
+}

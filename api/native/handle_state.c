@@ -1,0 +1,74 @@
+/* The bound on the size of the registry: raised while it runs. */
+#include "api/native/handlers.h"
+
+#include <string.h>
+
+#include "server/base/limits.h"
+#include "server/base/text.h"
+
+static void reply_bound(struct exchange *x, uint64_t at_least)
+{
+    const struct view *view = node_view_lock(x->context->node);
+    uint64_t most = view->state_bytes_max;
+    uint64_t now = view->state_bytes;
+    view_unlock(&view);
+    struct json_out json = response_json(&x->response);
+    json_out_begin(&json, '{');
+    json_out_member_u64(&json, "bytes", now);
+    json_out_member_u64(&json, "bytes_max", most > at_least ? most : at_least);
+    json_out_end(&json, '}');
+}
+
+static enum next finish_state_bytes(struct exchange *x, enum status status)
+{
+    status = status == ST_OK ? x->write.result.status : status;
+    if (status == ST_OK) {
+        reply_bound(x, 0);
+    } else if (status == ST_CONFLICT) {
+        response_error(&x->response, 409, "conflict", "bytes",
+                       "the bound is as large already, and is only raised (see state in /health)");
+    } else {
+        response_status(&x->response, status);
+    }
+    return NEXT_RESPOND;
+}
+
+static enum next refuse(struct exchange *x, const char *field, const char *why)
+{
+    struct problem problem;
+    problem_set(&problem, field, "%s", why);
+    response_problem(&x->response, &problem);
+    return NEXT_RESPOND;
+}
+
+enum next handle_state_bytes(struct exchange *x)
+{
+    const char *text = request_query(&x->request, "bytes");
+    const char *trial = request_query(&x->request, "dry_run");
+    uint64_t most = 0;
+    if (request_header(&x->request, "Origin") != NULL) {
+        /* A page may send a POST without a body to anybody, and browsers say from where. */
+        response_error(&x->response, 403, "forbidden", "Origin",
+                       "changes of the cluster are not taken from web pages");
+        return NEXT_RESPOND;
+    }
+    bool is_trial = trial != NULL && strcmp(trial, "true") == 0;
+    if (trial != NULL && !is_trial && strcmp(trial, "false") != 0) {
+        return refuse(x, "dry_run", "must be true or false");
+    }
+    if ((text == NULL && !is_trial) ||
+        (text != NULL &&
+         (!text_parse_size(text, STATE_BOUND_MAX, &most) || most < STATE_BOUND_MIN))) {
+        return refuse(x, "bytes", "must be a size such as 8GiB, from 1MiB to 1TiB");
+    }
+    if (is_trial) {
+        reply_bound(x, most);
+        return NEXT_RESPOND;
+    }
+    x->scratch->command = (struct command){
+        .kind = COMMAND_STATE_BYTES,
+        .state_bytes = {.most = most},
+    };
+    x->finish = finish_state_bytes;
+    return NEXT_WRITE;
+}

@@ -1,0 +1,158 @@
+#include "api/native/handlers.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <sys/random.h>
+
+#include "api/native/body.h"
+#include "server/base/check.h"
+#include "server/base/limits.h"
+#include "server/base/mem.h"
+
+/* What the write ended with: what the registry said of the command once it was applied. */
+static enum status outcome(const struct exchange *x, enum status status)
+{
+    return status == ST_OK ? x->write.result.status : status;
+}
+
+static enum next reply_bad(struct exchange *x, const struct problem *problem)
+{
+    response_problem(&x->response, problem);
+    return NEXT_RESPOND;
+}
+
+/* --- register --- */
+
+struct registering {
+    struct body_register body;
+    struct slice id;
+    char host[INET6_ADDRSTRLEN];
+};
+
+static void registering_free(void *state)
+{
+    struct registering *r = state;
+    body_register_done(&r->body);
+    free(r);
+}
+
+static enum next finish_register(struct exchange *x, enum status status)
+{
+    const struct registering *r = x->state;
+    const struct result *result = &x->write.result;
+    status = outcome(x, status);
+    if (status != ST_OK) {
+        response_status(&x->response, status);
+        return NEXT_RESPOND;
+    }
+    struct json_out json = response_json(&x->response);
+    x->response.status = result->created ? 201 : 200;
+    json_out_begin(&json, '{');
+    json_out_key(&json, "id");
+    json_out_text_n(&json, r->id.data, r->id.len);
+    json_out_member_u64(&json, "incarnation", result->incarnation);
+    json_out_member_seconds(&json, "ttl", result->ttl_ms);
+    json_out_member_u64(&json, "index", result->index);
+    json_out_end(&json, '}');
+    return NEXT_RESPOND;
+}
+
+/* Without an id one is made; without a host it is the caller's address. */
+static bool complete(struct registering *r, struct registration *registration,
+                     const struct request *request, struct problem *problem)
+{
+    if (!r->body.has_id) {
+        uint8_t random[16];
+        CHECK(getrandom(random, sizeof random, 0) == (ssize_t)sizeof random);
+        if (!body_register_make_id(&r->body, registration, random, problem)) {
+            return false;
+        }
+    }
+    if (!r->body.has_host) {
+        request_peer_text(request->peer, r->host);
+        if (r->host[0] == '\0') {
+            problem_set(problem, "host", "is required on this connection");
+            return false;
+        }
+        registration->host = (struct slice){r->host, strlen(r->host)};
+    }
+    r->id = registration->id;
+    return true;
+}
+
+enum next handle_register(struct exchange *x)
+{
+    struct registering *r = mem_zalloc(1, sizeof *r);
+    struct command *c = &x->scratch->command;
+    struct problem problem;
+    x->state = r;
+    x->state_free = registering_free;
+    if (!body_register_parse(&r->body, c, &x->request.body, x->context->ttl_ms,
+                             x->context->reap_after_ms, &problem) ||
+        !complete(r, &c->register_.registration, &x->request, &problem)) {
+        return reply_bad(x, &problem);
+    }
+    x->finish = finish_register;
+    return NEXT_WRITE;
+}
+
+/* --- deregister and maintenance: one id, a short answer --- */
+
+static void maintenance_free(void *state)
+{
+    struct body_maintenance *body = state;
+    body_maintenance_done(body);
+    free(body);
+}
+
+static enum next finish_change(struct exchange *x, enum status status)
+{
+    const struct body_maintenance *body = x->state; /* NULL: of a deregistration */
+    status = outcome(x, status);
+    if (status != ST_OK) {
+        response_status(&x->response, status);
+        return NEXT_RESPOND;
+    }
+    struct json_out json = response_json(&x->response);
+    json_out_begin(&json, '{');
+    json_out_member_text(&json, "id", x->request.params[0]);
+    if (body != NULL) {
+        json_out_member_bool(&json, "maintenance", body->enabled);
+    }
+    json_out_member_u64(&json, "index", x->write.result.index);
+    json_out_end(&json, '}');
+    return NEXT_RESPOND;
+}
+
+enum next handle_maintenance(struct exchange *x)
+{
+    struct body_maintenance *body = mem_zalloc(1, sizeof *body);
+    struct command *c = &x->scratch->command;
+    struct problem problem;
+    x->state = body;
+    x->state_free = maintenance_free;
+    if (!body_maintenance_parse(body, &x->request.body, &problem)) {
+        return reply_bad(x, &problem);
+    }
+    c->kind = COMMAND_MAINTENANCE;
+    c->maintenance.id = (struct slice){x->request.params[0], strlen(x->request.params[0])};
+    c->maintenance.enabled = body->enabled;
+    c->maintenance.reason = body->reason.data != NULL ? body->reason : (struct slice){"", 0};
+    x->finish = finish_change;
+    return NEXT_WRITE;
+}
+
+enum next handle_deregister(struct exchange *x)
+{
+    struct command *c = &x->scratch->command;
+    struct problem problem;
+    c->kind = COMMAND_DEREGISTER;
+    c->deregister.id = (struct slice){x->request.params[0], strlen(x->request.params[0])};
+    c->deregister.incarnation = 0;
+    if (!request_query_u64(&x->request, "incarnation", &c->deregister.incarnation, &problem)) {
+        return reply_bad(x, &problem);
+    }
+    x->finish = finish_change;
+    return NEXT_WRITE;
+}

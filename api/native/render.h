@@ -1,0 +1,19 @@
+/* Registry objects as JSON.
+ *
+ * Thread: any, within a read-side critical section. */
+#ifndef MUSTER_API_NATIVE_RENDER_H
+#define MUSTER_API_NATIVE_RENDER_H
+
+#include "api/http/json_out.h"
+#include "server/registry/command.h"
+
+/* The whole object. Nothing in it changes with heartbeats, so that it can be kept. */
+void render_instance(struct json_out *json, const struct record *record);
+/* The same members, without the braces. */
+void render_instance_members(struct json_out *json, const struct record *record);
+/* An event and its instance. */
+void render_event(struct json_out *json, const struct event *event);
+/* "passing": n, ... for each health. */
+void render_counts(struct json_out *json, const uint32_t counts[HEALTH_COUNT]);
+
+#endif

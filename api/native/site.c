@@ -1,0 +1,62 @@
+/* The native API (api/openapi.yaml) as a site: its table of routes, its headers, its errors. */
+#include "api/http/site.h"
+
+#include <stdatomic.h>
+
+#include "api/http/exchange.h"
+#include "api/native/handlers.h"
+#include "server/base/limits.h"
+
+extern const struct site native_site;
+
+static const struct route routes[] = {
+#define ROUTE(method, pattern, handler, body, watch, params)                                       \
+    {METHOD_##method, pattern, handle_##handler, body, WATCH_##watch, params, false},
+#define VITAL(method, pattern, handler)                                                            \
+    {METHOD_##method, pattern, handle_##handler, 0, WATCH_NONE, "", true},
+#include "api/native/routes.def"
+#undef VITAL
+#undef ROUTE
+};
+
+static void native_headers(const struct exchange *x, struct response *response)
+{
+    struct node_status status;
+    node_status(x->context->node, &status);
+    uint64_t index = response->index != 0 ? response->index : status.applied_index;
+    if (!x->late && x->write.result.index > index) {
+        index = x->write.result.index;
+    }
+    response_header(response, "Cache-Control", "no-store");
+    response_header_u64(response, "X-Muster-Index", index);
+    if (status.leader != 0) {
+        response_header_u64(response, "X-Muster-Leader", status.leader);
+    } else {
+        response_header(response, "X-Muster-Leader", "none");
+    }
+    response_header_u64(response, "X-Muster-Staleness-Ms", status.last_contact_ms);
+    if (response->status == 503) {
+        response_header(response, "Retry-After", "1");
+    }
+}
+
+static void native_error(struct response *response, int status, const char *code, const char *field,
+                         const char *message)
+{
+    struct json_out json = response_json(response);
+    response->status = status;
+    json_out_begin(&json, '{');
+    json_out_member_text(&json, "error", code);
+    json_out_member_text(&json, "message", message);
+    if (field[0] != '\0') {
+        json_out_member_text(&json, "field", field);
+    }
+    json_out_end(&json, '}');
+}
+
+const struct site native_site = {.name = "native",
+                                 .routes = routes,
+                                 .count = ARRAY_LENGTH(routes),
+                                 .strict = true,
+                                 .headers = native_headers,
+                                 .error = native_error};

@@ -1,0 +1,57 @@
+#include "server/registry/choose.h"
+
+#include <string.h>
+
+struct instances {
+    const struct choice *choice;
+    const struct ptree *tree;
+};
+
+static const void *at(const void *ctx, size_t rank)
+{
+    const struct instances *of = ctx;
+    return ptree_at(of->tree, rank);
+}
+
+static void walk(const void *ctx, size_t rank, bool (*visit)(void *arg, const void *item),
+                 void *arg)
+{
+    const struct instances *of = ctx;
+    struct ptree_iterator it;
+    const struct record *record;
+    ptree_iterate(&it, of->tree, rank);
+    while ((record = ptree_next(&it)) != NULL && visit(arg, record)) {
+    }
+}
+
+static bool wanted(const void *ctx, const void *item)
+{
+    const struct instances *of = ctx;
+    return filter_match(&of->choice->filter, item);
+}
+
+static bool near(const void *ctx, const void *item)
+{
+    const struct instances *of = ctx;
+    return of->choice->near == NULL || strcmp(of->choice->near, record_zone(item)) == 0;
+}
+
+static uint32_t weight(const void *ctx, const void *item)
+{
+    const struct record *record = item;
+    (void)ctx;
+    return record->weight;
+}
+
+const struct record *choose_instance(const struct choice *choice, const struct ptree *instances)
+{
+    const struct instances of = {choice, instances};
+    const struct choose_set set = {.ctx = &of,
+                                   .count = ptree_count(instances),
+                                   .at = at,
+                                   .walk = walk,
+                                   .wanted = wanted,
+                                   .near = near,
+                                   .weight = weight};
+    return choose_item(&set, choice->strategy, choice->turn, choice->random);
+}

@@ -1,0 +1,25 @@
+/* One instance of a service: the strategies of server/base/choose.h over records.
+ *
+ * Thread: any, within a read-side critical section. */
+#ifndef MUSTER_REGISTRY_CHOOSE_H
+#define MUSTER_REGISTRY_CHOOSE_H
+
+#include <stdint.h>
+
+#include "server/base/choose.h"
+#include "server/base/ptree.h"
+#include "server/registry/filter.h"
+#include "server/registry/record.h"
+
+struct choice {
+    enum strategy strategy;
+    const char *near; /* a zone that is preferred; NULL: none */
+    uint32_t turn;    /* round_robin: the number of this call */
+    uint64_t *random; /* state of random_next */
+    struct filter filter;
+};
+
+/* NULL when none matches. O(log n) for random and round_robin where most match; else O(n). */
+const struct record *choose_instance(const struct choice *choice, const struct ptree *instances);
+
+#endif
