@@ -49,19 +49,19 @@ def test_web_servers_are_found_while_the_leader_dies_and_one_of_them_too(make_cl
 
     def found(replica):
         """Ports that discovery leads to, each of which must answer as a web server."""
+        heartbeat(replica)  # this takes its time on a busy machine
         ports = set()
         for _ in range(20):
             instance = json.loads(curl(replica.url + "/services/web/discover"))
-            ports.add(instance["port"])
+            if "port" in instance:  # a follower may not have applied the registrations yet
+                ports.add(instance["port"])
         for port in ports:
             assert "Directory listing" in curl("http://127.0.0.1:%d/" % port)
         return ports
 
     everyone = {port for port, _ in web_servers}
     await_true("all found through a follower", lambda: found(followers[1]) == everyone)
-    heartbeat(followers[0])
     leader.kill()
-    heartbeat(followers[1])
     assert found(followers[0]) == everyone
     assert found(followers[1]) == everyone
 
