@@ -48,7 +48,7 @@ static const struct consensus_member *find_self(const struct config *c)
 }
 
 /* Advertised is, in this order: what the user said, the address listened on, and when that is every
- * address, the host that the cluster knows this member by. Members are told where --cluster says
+ * address, the host that the cluster knows this member by. Members learn where --cluster says
  * that this one is, before what it listens on: something may stand in between. */
 static bool settle_addresses(struct config *c, char *error, size_t error_size)
 {

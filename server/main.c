@@ -86,7 +86,7 @@ static int wait_for_signal(void)
     add_signals(&set, noted_signals, ARRAY_LENGTH(noted_signals));
     while (sigwait(&set, &signal_number) != 0 || !is_stop(signal_number)) {
         if (log_gate_open(&gate, &held)) {
-            log_write(LOG_INFO, "main", "signal noted: there is nothing to load again",
+            log_write(LOG_INFO, "main", "signal ignored: there is nothing to reload",
                       "signal=%d held_back=%" PRIu64, signal_number, held);
         }
     }

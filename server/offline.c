@@ -16,7 +16,7 @@ static bool refuse(char *error, size_t size, const char *sentence)
 
 /* --- the command line --- */
 
-/* Takes the word at `i`, and its value. How many were taken; 0: it is none of ours. */
+/* Takes the word at `i`, and its value. Returns the number taken; 0 if it is not ours. */
 static int take(int argc, char *argv[], int i, struct offline *o)
 {
     static const char restore[] = "--restore";

@@ -37,8 +37,8 @@
 #define EVENT_TEXT_BYTES_MAX (160 * 1024)
 /* What the kernel holds for a client that follows events and does not read. */
 #define STREAM_SOCKET_BYTES (64 * 1024)
-/* A client that takes nothing of a backup for so long is cut off, and one that takes so long for
- * all of it: it holds one of few places. */
+/* A client is cut off that takes nothing of a backup for DOWNLOAD_STUCK_MS, or needs longer than
+ * DOWNLOAD_MS_MAX for all of it: it holds one of few places. */
 #define DOWNLOAD_STUCK_MS (30 * 1000)
 #define DOWNLOAD_MS_MAX   (60 * 60 * 1000)
 
@@ -91,9 +91,9 @@
 #define PEER_BULK_BYTES_MAX  (1024 * 1024)
 #define PEER_QUEUE_BYTES_MAX (96 * 1024 * 1024)
 #define PEER_HANDSHAKE_MS    3000
-#define PEER_SILENCE_MS      5000 /* a machine that does not answer for so long is given up */
+#define PEER_SILENCE_MS      5000 /* without an answer: the connection is closed */
 #define PEER_CONNECTIONS_MAX 64   /* incoming, those in handshake included */
-/* One who listens in on a handshake, or takes a member's place, can guess at the secret offline. */
+/* An eavesdropper on a handshake, or an impostor, can guess at the secret offline. */
 #define SECRET_BYTES_MIN 16
 #define SECRET_BYTES_MAX 256
 
@@ -113,7 +113,7 @@
     12 /* where there are few; must hold all members, and some who knock                           \
         */
 #define HTTP_CONNECTIONS_MIN 4
-/* Connections a worker takes above what clients may have: to be told so, or for /health. */
+/* Connections a worker accepts above the limit of clients: for a refusal, or for /health. */
 #define HTTP_SPARE_A_WORKER_MIN 2
 #define HTTP_SPARE_A_WORKER_MAX 32
 #define HTTP_SPARE_IDLE_SECONDS 1

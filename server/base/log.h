@@ -30,7 +30,7 @@ void log_flush(uint64_t within_ms);
  * words, and the rest `key=value key="quoted value"` pairs. A line is cut at 2 KiB. */
 void log_write(enum log_level level, const char *area, const char *event, const char *format, ...)
     PRINTF_LIKE(4, 5);
-/* A sentence for people, as it is: without time and level. */
+/* A sentence for people, without time and level. */
 void log_say(const char *sentence);
 
 /* Lets through one message a second for each place, and counts the ones it held back.

@@ -1,4 +1,4 @@
-/* Memory that is never NULL: the server aborts when there is none, because a replica that cannot
+/* Memory that is never NULL: the server aborts when it runs out, because a replica that cannot
  * apply a committed command must not go on as if it had.
  *
  * Thread: any. Owns: the caller frees with free(). */

@@ -28,7 +28,7 @@ MUST_USE bool process_share(uint64_t limit, uint64_t inherited, unsigned http_th
 uint64_t process_raise_descriptors(void);
 /* Open ones but for the standard ones: before anything is opened, what the parent left to us. */
 uint64_t process_inherited(void);
-/* Bytes of memory in use; 0 when it cannot be told. Thread: any. */
+/* Bytes of memory in use; 0 when unknown. Thread: any. */
 uint64_t process_resident_bytes(void);
 
 #endif

@@ -29,8 +29,8 @@ struct snapshot_scan {
     bool has_header, has_info, ended;
     const char *wrong;
     enum snapshot_block kind; /* of that block, once its header is there */
-    size_t body;              /* likewise, its length without the header */
-    size_t len;               /* so much of it is there */
+    size_t body;              /* its length without the header */
+    size_t len;               /* how much of it has come */
     uint8_t block[SNAPSHOT_BLOCK_MAX];
 };
 

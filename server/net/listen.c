@@ -73,8 +73,8 @@ int listen_open(const char *address, const char *option, char *error, size_t err
     }
     if (fd < 0) {
         (void)snprintf(error, error_size,
-                       "cannot listen on %s: %s; stop what is there, or choose another %s", address,
-                       strerror(errno), option);
+                       "cannot listen on %s: %s; stop what listens there, or choose another %s",
+                       address, strerror(errno), option);
     }
     freeaddrinfo(addresses);
     return fd;

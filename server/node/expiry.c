@@ -19,10 +19,9 @@
 
 #define STEP_MS_MAX 150 /* three ticks */
 #define STALL_MS    250
-#define PAUSE_MS    1000 /* a turn of the loop that took so long has kept clients out */
+#define PAUSE_MS    1000 /* a loop iteration this long has kept clients out */
 
-/* The next entry comes a tick later: so neither the loop nor those who follow the events are
- * flooded. */
+/* The next entry comes a tick later, so that neither the loop nor event streams are flooded. */
 #define LAPSES_AN_ENTRY 4096
 
 void expiry_leadership(struct node *node, bool leader)
@@ -83,7 +82,7 @@ struct verdict {
     bool brakes;
 };
 
-/* The brake is for the living: reaping those that lapsed earlier only waits while it brakes. */
+/* The brake protects leases that run: reaping expired instances only waits while it is on. */
 static struct verdict judge(struct node *node, uint64_t until_ms)
 {
     struct verdict v;
@@ -98,8 +97,8 @@ static struct verdict judge(struct node *node, uint64_t until_ms)
     return v;
 }
 
-/* A new leader waits until a heartbeat that was held up somewhere has had time to reach it. Where
- * it took over nothing, as in a cluster that has just been formed, there is none to wait for. */
+/* A new leader waits until delayed heartbeats have had time to reach it. With no instances, as in a
+ * cluster that was just formed, there are none to wait for. */
 void expiry_settle(struct node *node)
 {
     struct expiry *x = &node->expiry;
@@ -122,14 +121,15 @@ static void set_brake(struct node *node, bool braking, uint32_t due)
     struct expiry *x = &node->expiry;
     if (braking && !x->braking) {
         metric_add(METRIC_expiry_braked_total, 1);
-        log_write(LOG_WARN, "lease", "so many leases are due that they lapse slowly",
+        log_write(LOG_WARN, "lease",
+                  "mass-expiry brake engaged: a large share of all leases is due at once",
                   "due=%" PRIu32 " instances=%" PRIu32, due, registry_count(node->registry));
     }
     x->braking = braking;
     metric_set(METRIC_expiry_brake, braking);
 }
 
-/* What this replica was told to have the cluster keep, as far as the level lets it. */
+/* How many events this replica is configured to keep, within the limits of the level. */
 static uint32_t events_to_keep(const struct node *node)
 {
     const struct registry_limits *limits = registry_limits(node->registry);
@@ -140,7 +140,7 @@ static uint32_t events_to_keep(const struct node *node)
                                                        : limits->events_kept_max;
 }
 
-/* What this replica was told to have the cluster do, and it does not do yet. */
+/* The next configured setting that the cluster does not have yet. */
 static bool wish(const struct node *node, struct command *ret_command)
 {
     if (registry_events_kept(node->registry) != events_to_keep(node)) {

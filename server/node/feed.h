@@ -4,9 +4,9 @@
  *
  * Instances are presented in order of id, a part at a time, each part from the view of that moment
  * (the watermarks of Netflix's DBLog, arXiv 2010.12597, on views instead of a log): between two
- * parts come the events of those presented already, and only of those. So what was told is at any
- * moment what the view says of the ids up to the last one presented; nothing is held for a reader,
- * however slow.
+ * parts come the events of those presented already, and only of those. So at any moment the
+ * client knows exactly what the view says of the ids up to the last one presented; nothing is held
+ * for a reader, however slow.
  *
  * Thread: one at a time, within a read-side critical section where a view is given.
  * Owns: its texts. */
@@ -29,7 +29,7 @@ struct position position_of(const struct event *event);
 int position_compare(struct position a, struct position b);
 
 struct feed_filter {
-    char *service; /* NULL: of all; likewise the others */
+    char *service; /* NULL: any; the same for the others */
     char *type;
     char *id;
     unsigned events; /* a bit for each enum event_type */
@@ -51,10 +51,10 @@ struct feed {
 };
 
 enum feed_kind {
-    FEED_NOTHING,   /* all that this view has was told */
+    FEED_NOTHING,   /* nothing new in this view */
     FEED_EVENT,     /* .event */
     FEED_PRESENT,   /* .record is there */
-    FEED_PRESENTED, /* all that were there have been told, as of this view */
+    FEED_PRESENTED, /* all instances have been presented, as of this view */
     FEED_RESET,     /* events in between are gone; the feed goes on from this view */
 };
 struct feed_item {
@@ -63,7 +63,7 @@ struct feed_item {
     const struct record *record;
 };
 
-/* Takes the filter's texts (from malloc). Begins at the view: what comes after it is told. With
+/* Takes the filter's texts (from malloc). Begins at the view: later events follow. With
  * `present` every instance that is there comes first. */
 void feed_begin(struct feed *feed, const struct feed_filter *filter, bool present,
                 const struct view *view);

@@ -19,8 +19,8 @@ struct node;
 
 /* Opens the data directory, joins the cluster, starts the loop thread. On failure writes a sentence
  * that says what to do to `error` and returns NULL. The options are read only during the call.
- * While this replica leads, it has the cluster keep so many events (EVENTS_KEPT_MIN..MAX), and
- * bounds the state by so many bytes, if it is not bounded by more already. */
+ * While this replica leads, it sets the number of events kept (EVENTS_KEPT_MIN..MAX), and raises
+ * the bound of the state to state_bytes if it is lower. */
 struct node_options {
     uint32_t events_kept;
     uint64_t state_bytes;

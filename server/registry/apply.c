@@ -28,8 +28,8 @@ static void renew_and_relink(struct registry *r, const struct instance *instance
     leases_link(&r->leases, instance->record->slot);
 }
 
-/* The instance was heard from: its lease runs anew, and a lapsed one recovers. `declared` is what
- * it says of itself (or said last). */
+/* The instance was heard from: its lease is renewed, and an expired one recovers. `declared` is
+ * what it says of itself (or said last). */
 static void heard(struct registry *r, struct instance *instance, enum health declared,
                   const struct slice *note)
 {

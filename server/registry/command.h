@@ -72,7 +72,7 @@ struct command {
         } maintenance;
         struct {
             uint64_t until_ms; /* cluster time */
-            uint32_t limit;    /* at most so many leases, the earliest due first */
+            uint32_t limit;    /* of leases, the earliest due first */
         } expire;
         struct {
             uint32_t count; /* within the limits of the level */
@@ -112,7 +112,7 @@ enum event_type {
 };
 /* "registered", ... as in the API. */
 const char *event_type_name(enum event_type type);
-/* False when the text is none of them. */
+/* False for any other text. */
 bool event_type_parse(const char *text, enum event_type *ret_type);
 
 struct rendered;

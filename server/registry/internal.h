@@ -28,8 +28,8 @@ struct instance {
     struct record *record;     /* read with rcu_dereference */
 };
 
-/* A lease stays in one bucket of the wheel until that comes due, however often it was renewed
- * meanwhile; only then is it moved to where its deadline now says. (A lazy form of the hashed
+/* A lease stays in one bucket of the wheel until that comes due, however often it is renewed; only
+ * then is it moved to the bucket of its present deadline. (A lazy form of the hashed
  * timing wheels of Varghese and Lauck, SOSP 1987: renewing costs nothing but the new deadline.) */
 struct lease {
     _Atomic uint64_t deadline_ms; /* end of the lease; when lapsed, of the time before reaping */
@@ -77,7 +77,7 @@ struct registry {
     struct view *view;       /* published */
     uint64_t instances_sum;  /* of the hashes of all instances, wraps around */
     uint64_t services_sum;   /* of the hashes of names and indexes of all services */
-    uint64_t events_sum;     /* likewise of the events kept */
+    uint64_t events_sum;     /* the same, of the events kept */
     size_t events_bytes;     /* of the events kept, as it decides which are dropped */
     uint64_t instances_size; /* in a snapshot: size.h */
     uint64_t services_size;
@@ -115,7 +115,7 @@ bool registry_raise_buckets(struct registry *r);
 void registry_make_table(struct registry *r);
 void registry_drop_table(struct registry *r);
 uint64_t registry_lease_hash(const struct lease *lease);
-/* Whether so much more, and an event of it, may come to the state. */
+/* Whether the state has room for `bytes` more and an event about it. */
 bool registry_has_room(const struct registry *r, uint64_t bytes);
 /* Changes deadline and renewal time of a lease in the hash as well. */
 void registry_set_lease(struct registry *r, uint32_t slot, uint64_t renewed_ms,

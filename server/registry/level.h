@@ -40,7 +40,7 @@
     X(events_kept_max, EVENTS_KEPT_MAX, 262144)                                                    \
     X(events_kept_first, EVENTS_KEPT_MAX, 8192) /* in a new registry */                            \
     X(event_bytes_mean, EVENT_BYTES_MEAN, 1024) /* as many bytes of events for each one kept */    \
-    X(event_bytes_fixed, EVENT_BYTES_MEAN, 128) /* an event without its texts counts as so many */
+    X(event_bytes_fixed, EVENT_BYTES_MEAN, 128) /* what an event counts, without its texts */
 
 struct registry_limits {
 #define X(limit, room, level_1) uint32_t limit;

@@ -22,7 +22,7 @@ enum health {
 
 /* "passing", "warning", "critical", "maintenance". */
 const char *health_name(enum health health);
-/* False when the text is none of the four. */
+/* False for any other text. */
 bool health_parse(const char *text, enum health *ret_health);
 
 /* Borrowed text with its length; data need not end with NUL. */

@@ -38,9 +38,9 @@ static struct ptree_kind kind_of(struct registry *r, const char *(*key)(const vo
 
 static struct cds_lfht *create_table(size_t buckets)
 {
-    /* We let it grow ourselves. By itself it would grow by the longest chain that it meets: to
-     * gigabytes, with luck so bad as hundreds of thousands of ids have by nature; or, counting,
-     * only when chains are eight long. */
+    /* Resized by hand. The automatic policy of cds_lfht goes by the longest chain, which with
+     * hundreds of thousands of ids overshoots to gigabytes; its counting policy waits for chains of
+     * eight. */
     struct cds_lfht *table = cds_lfht_new(buckets, TABLE_BUCKETS_MIN, 0, 0, NULL);
     CHECK(table != NULL);
     return table;

@@ -34,7 +34,7 @@ struct snapshot_head {
     uint32_t events_kept;     /* at most */
     uint64_t state_bytes_max; /* 0: none, as below LEVEL_STATE_BYTES */
     uint64_t state_bytes;     /* of all that is encoded; not encoded itself */
-    uint64_t instances;       /* how many follow; likewise the other two */
+    uint64_t instances;       /* number that follow; the same for the other two */
     uint64_t services;
     uint64_t events;
 };

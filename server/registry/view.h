@@ -65,7 +65,7 @@ struct view {
     struct ptree instances; /* of struct record, by id */
     uint64_t events_first;  /* sequences kept: first..last; none when first > last */
     uint64_t events_last;
-    uint32_t events_kept;            /* at most so many */
+    uint32_t events_kept;            /* the most that are kept */
     uint64_t state_bytes;            /* size of a snapshot */
     uint64_t state_bytes_max;        /* a registration above it is refused; 0: no bound yet */
     const struct event_ring *events; /* private */
@@ -96,7 +96,7 @@ void view_iterate_services(struct ptree_iterator *it, const struct view *view, s
 const struct record *view_instance(const struct view *view, const char *id);
 /* Rank behind an id, for the next page: works also when the id is gone. */
 size_t view_rank_after(const struct view *view, const struct ptree *instances, const char *id);
-/* An event that is kept; NULL when it has been dropped meanwhile. */
+/* An event that is kept; NULL when it has been dropped. */
 const struct event *view_event(const struct view *view, uint64_t sequence);
 
 /* The newest state of an id, O(1), maybe newer than any view: for resolving heartbeats. False when

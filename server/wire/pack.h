@@ -1,6 +1,6 @@
 /* MessagePack, the part of it that Muster writes: unsigned and signed integers, booleans, text and
  * bytes, one after the other. Written with msgpack-c; read with a cursor of our own, because the
- * library's unpacker takes memory for a count before it has seen whether so much is there.
+ * library's unpacker allocates for a count before it has seen that the bytes are there.
  *
  * Thread: any. */
 #ifndef MUSTER_WIRE_PACK_H
