@@ -104,7 +104,7 @@ def test_a_machine_is_gone(three):
 
 
 def test_a_machine_has_another_address(three):
-    script, = blocks("A machine has another address.")
+    script, = blocks("A machine has a new address.")
     moved, old = three["e.example"], three["c.example"]
     old.end()
     shutil.rmtree(moved.folder + "/lib")
@@ -131,7 +131,7 @@ def test_more_machines_votes_and_a_member_less(three):
     new.serve(script)
     await_ready(new)
     await_members(new, "a standby", lambda m: voters(m) == [1, 2, 3] and m[4]["role"] == "standby")
-    commands, = blocks("Votes, leaders, and a member less.")
+    commands, = blocks("Votes, leaders, removal.")
     three["a.example"].run(commands)
     assert sorted(members(three["a.example"])) == [1, 2, 3]
     await_true("it was told", lambda: new.server.poll() is not None, 30)
@@ -150,7 +150,7 @@ def test_backup_and_going_back_to_it(three):
     for machine in NAMES[:3]:
         three[machine].end()
         shutil.rmtree(three[machine].folder + "/lib/muster")
-    restore, = blocks("Going back to a backup.")
+    restore, = blocks("Restoring a backup.")
     three["a.example"].serve(restore)
     await_ready(three["a.example"])
     assert knows(three["a.example"], "web-1") and not knows(three["a.example"], "too-late")
