@@ -48,7 +48,6 @@ struct call {
     bool deserted; /* a stream without a client */
     /* Of a late one: the node is done with it; libmicrohttpd is. Freed when both are. */
     bool returned, answered;
-    uint64_t late_ms;                  /* when suspended: when it will be late */
     struct call *previous, *following; /* when suspended: in worker's list */
     char *target;
     uint64_t received; /* bytes of body */
@@ -407,7 +406,6 @@ static void suspend(struct call *call)
 {
     struct worker *worker = call->worker;
     call->state = CALL_SUSPENDED;
-    call->late_ms = exchange_due_ms(&call->exchange) + LATE_MS;
     call->previous = NULL;
     call->following = worker->suspended;
     if (call->following != NULL) {
@@ -541,7 +539,7 @@ void connection_answer_late(struct worker *worker)
     struct call *following;
     for (struct call *call = worker->suspended; call != NULL; call = following) {
         following = call->following;
-        if (now_ms >= call->late_ms) {
+        if (now_ms >= exchange_due_ms(&call->exchange) + LATE_MS) {
             exchange_late(&call->exchange);
             resume(call, CALL_LATE);
         }

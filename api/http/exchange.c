@@ -9,7 +9,6 @@
 #include "api/http/stream.h"
 #include "server/base/clock.h"
 #include "server/base/limits.h"
-#include "server/base/mem.h"
 #include "server/base/metric.h"
 #include "server/base/text.h"
 
@@ -33,7 +32,6 @@ void exchange_done(struct exchange *x)
     if (x->download != NULL) {
         download_free(x->download);
     }
-    free(x->watched);
     request_done(&x->request);
     response_done(&x->response);
 }
@@ -120,21 +118,29 @@ static void route_again(struct exchange *x)
     route_among(x, sites + 1);
 }
 
-/* consistency, min_index, index and wait, into the stage to begin with. */
+static const enum node_watch watches[] = {
+    [WATCH_SERVICE] = NODE_WATCH_SERVICE,   [WATCH_SERVICES] = NODE_WATCH_SERVICES,
+    [WATCH_INSTANCE] = NODE_WATCH_INSTANCE, [WATCH_CHANGED] = NODE_WATCH_CHANGED,
+    [WATCH_EVENTS] = NODE_WATCH_CHANGED,
+};
+
+/* consistency, min_index, index and wait, into the read to begin with. */
 static bool parse_read(struct exchange *x, struct problem *problem)
 {
+    struct node_read *read = &x->read;
     const char *consistency = request_query(&x->request, "consistency");
     const char *wait = request_query(&x->request, "wait");
     uint64_t wait_ms = WAIT_MS_DEFAULT;
-    x->stage = STAGE_APPLIED;
+    read->watch = watches[x->route->watch];
+    read->name = x->request.params[0];
     if (consistency != NULL && strcmp(consistency, "linearizable") == 0) {
-        x->stage = STAGE_LINEAR;
+        read->linearizable = true;
     } else if (consistency != NULL && strcmp(consistency, "stale") != 0) {
         problem_set(problem, "consistency", "must be stale or linearizable");
         return false;
     }
-    if (!request_query_u64(&x->request, "min_index", &x->min_index, problem) ||
-        !request_query_u64(&x->request, "index", &x->after_index, problem)) {
+    if (!request_query_u64(&x->request, "min_index", &read->min_index, problem) ||
+        !request_query_u64(&x->request, "index", &read->after_index, problem)) {
         return false;
     }
     if (wait != NULL && (!text_parse_duration_ms(wait, &wait_ms) || wait_ms > WAIT_MS_MAX)) {
@@ -146,8 +152,9 @@ static bool parse_read(struct exchange *x, struct problem *problem)
         problem_set(problem, "wait", "needs index=N, the index to wait to be passed");
         return false;
     }
-    if (request_query(&x->request, "index") != NULL) {
-        x->deadline_ms = clock_monotonic_ms() + wait_ms;
+    bool streams = x->route->watch == WATCH_EVENTS && request_wants_stream(&x->request);
+    if (request_query(&x->request, "index") != NULL && !streams) {
+        read->deadline_ms = clock_monotonic_ms() + wait_ms;
     }
     return true;
 }
@@ -158,9 +165,9 @@ static void stop_over(struct exchange *x, enum status status)
     x->wake(x);
 }
 
-static void wait_done(struct node_wait *wait, enum status status)
+static void read_done(struct node_read *read, enum status status)
 {
-    stop_over(wait->data, status);
+    stop_over(read->data, status);
 }
 
 static void write_done(struct node_write *write, enum status status)
@@ -193,89 +200,29 @@ static void refuse(struct exchange *x, enum status status)
     x->stage = STAGE_DONE;
 }
 
-/* Stops, unless refused: true when the exchange is stopped. */
-static bool stop_for(struct exchange *x, enum node_wait_kind kind, uint64_t index,
-                     uint64_t timeout_ms)
+/* What the node says of the read. */
+static void end_read(struct exchange *x, enum status status)
 {
-    x->wait = (struct node_wait){.data = x,
-                                 .done = wait_done,
-                                 .kind = kind,
-                                 .index = index,
-                                 .name = x->watched,
-                                 .timeout_ms = (uint32_t)timeout_ms};
-    enum status status = node_wait(x->context->node, &x->wait);
-    if (status != ST_OK) {
-        refuse(x, status);
-        return false;
-    }
-    return true;
-}
-
-static bool is_applied(const struct exchange *x)
-{
-    const struct view *view = node_view_lock(x->context->node);
-    uint64_t index = view->index;
-    view_unlock(&view);
-    return index >= x->min_index;
-}
-
-/* What has to happen before the handler may run: false when it happened. For an instance that is
- * what happens to its service, over and over until it was the instance's. */
-static bool must_watch(struct exchange *x, enum node_wait_kind *ret_kind, uint64_t *ret_index)
-{
-    bool must = false;
-    *ret_index = x->after_index;
-    const struct view *view = node_view_lock(x->context->node);
-    switch (x->route->watch) {
-    case WATCH_NONE:
-        break;
-    case WATCH_EVENTS:
-        if (request_wants_stream(&x->request)) {
-            break;
-        }
-        /* fall through */
-    case WATCH_CHANGED:
-        *ret_kind = NODE_WAIT_CHANGED;
-        must = view->changed_index <= x->after_index;
-        break;
-    case WATCH_SERVICES:
-        *ret_kind = NODE_WAIT_SERVICES;
-        must = view->services_index <= x->after_index;
-        break;
-    case WATCH_SERVICE:
-        *ret_kind = NODE_WAIT_SERVICE;
-        must = view_service_index(view, x->request.params[0]) <= x->after_index;
-        if (must && x->watched == NULL) {
-            x->watched = mem_strdup(x->request.params[0]);
-        }
-        break;
-    case WATCH_INSTANCE: {
-        const struct record *record = view_instance(view, x->request.params[0]);
-        must = record != NULL && record->index <= x->after_index;
-        if (must) {
-            *ret_kind = NODE_WAIT_SERVICE;
-            free(x->watched);
-            x->watched = mem_strdup(record_name(record));
-            uint64_t now = view_service_index(view, x->watched);
-            *ret_index = now > x->after_index ? now : x->after_index;
-        }
-        break;
-    }
-    }
-    view_unlock(&view);
-    return must;
-}
-
-static bool stop_for_change(struct exchange *x)
-{
-    enum node_wait_kind kind = NODE_WAIT_CHANGED;
-    uint64_t index, now_ms = 0;
-    if (x->deadline_ms == 0 || (now_ms = clock_monotonic_ms()) >= x->deadline_ms ||
-        !must_watch(x, &kind, &index)) {
+    if (status == ST_OK) {
+        x->proven = x->read.linearizable;
         x->stage = STAGE_HANDLE;
-        return false;
+    } else {
+        refuse(x, status);
     }
-    return stop_for(x, kind, index, x->deadline_ms - now_ms);
+}
+
+/* True when the exchange is stopped. */
+static bool begin_read(struct exchange *x)
+{
+    bool passed;
+    x->read.data = x;
+    x->read.done = read_done;
+    enum status status = node_read(x->context->node, &x->read, &passed);
+    if (status == ST_OK && !passed) {
+        return true;
+    }
+    end_read(x, status);
+    return false;
 }
 
 static enum status begin_write(struct exchange *x)
@@ -345,9 +292,13 @@ static bool begin_route(struct exchange *x)
         return false;
     }
     x->stage = STAGE_HANDLE;
-    if (x->route->watch != WATCH_NONE && !parse_read(x, &problem)) {
-        response_problem(&x->response, &problem);
-        return false;
+    x->read = (struct node_read){0};
+    if (x->route->watch != WATCH_NONE) {
+        x->stage = STAGE_READ;
+        if (!parse_read(x, &problem)) {
+            response_problem(&x->response, &problem);
+            return false;
+        }
     }
     return true;
 }
@@ -370,13 +321,15 @@ static bool follow(struct exchange *x, enum next next)
         return false;
     }
     if (next == NEXT_PROOF) {
-        x->stage = STAGE_LINEAR;
+        x->read.linearizable = true;
+        x->stage = STAGE_READ;
         return false;
     }
     if (next == NEXT_DECLINE) {
         decline(x);
         return false;
     }
+    x->due_ms = clock_monotonic_ms() + node_facts(x->context->node)->write_timeout_ms;
     x->stage = STAGE_WRITE; /* `wake` may come before this returns */
     enum status status = begin(x, next);
     if (status != ST_OK) {
@@ -397,20 +350,8 @@ static bool run(struct exchange *x)
     bool stopped = false;
     while (!stopped && x->stage != STAGE_DONE) {
         switch (x->stage) {
-        case STAGE_LINEAR:
-            stopped =
-                stop_for(x, NODE_WAIT_LINEAR, 0, node_facts(x->context->node)->write_timeout_ms);
-            break;
-        case STAGE_APPLIED:
-            if (is_applied(x)) {
-                x->stage = STAGE_WATCH;
-            } else {
-                stopped = stop_for(x, NODE_WAIT_APPLIED, x->min_index,
-                                   node_facts(x->context->node)->write_timeout_ms);
-            }
-            break;
-        case STAGE_WATCH:
-            stopped = stop_for_change(x);
+        case STAGE_READ:
+            stopped = begin_read(x);
             break;
         case STAGE_HANDLE:
             stopped = follow(x, x->route->handle(x));
@@ -435,29 +376,8 @@ bool exchange_resume(struct exchange *x)
 {
     enum status outcome = x->outcome;
     switch (x->stage) {
-    case STAGE_LINEAR:
-        if (outcome == ST_OK) {
-            x->proven = true;
-            x->stage = STAGE_APPLIED;
-        } else {
-            refuse(x, outcome == ST_TIMEOUT ? ST_NO_LEADER : outcome);
-        }
-        break;
-    case STAGE_APPLIED:
-        if (outcome == ST_OK) {
-            x->stage = STAGE_WATCH;
-        } else {
-            refuse(x, outcome);
-        }
-        break;
-    case STAGE_WATCH:
-        /* In time or not, the answer is what there is now; an instance may not be the cause. */
-        if (outcome == ST_TIMEOUT || x->route->watch != WATCH_INSTANCE) {
-            x->stage = STAGE_HANDLE;
-        }
-        if (outcome != ST_OK && outcome != ST_TIMEOUT) {
-            refuse(x, outcome);
-        }
+    case STAGE_READ:
+        end_read(x, outcome);
         break;
     case STAGE_WRITE:
         if (x->download != NULL) {
@@ -476,32 +396,25 @@ bool exchange_resume(struct exchange *x)
 
 uint64_t exchange_due_ms(const struct exchange *x)
 {
-    return x->stage == STAGE_WATCH
-               ? x->deadline_ms
-               : clock_monotonic_ms() + node_facts(x->context->node)->write_timeout_ms;
+    return x->stage == STAGE_READ ? node_read_due_ms(&x->read) : x->due_ms;
+}
+
+/* Of a read: the response is made, unless the status says what to say. */
+static enum status read_late(struct exchange *x)
+{
+    enum status status = node_read_late(&x->read);
+    if (status == ST_OK && x->route->handle(x) != NEXT_RESPOND) {
+        return ST_STALLED;
+    }
+    return status;
 }
 
 void exchange_late(struct exchange *x)
 {
     metric_add(METRIC_http_late_total, 1);
     x->late = true;
-    switch (x->stage) {
-    case STAGE_WATCH:
-        if (x->route->handle(x) == NEXT_RESPOND) {
-            return; /* nothing has changed that could be seen */
-        }
-        response_status(&x->response, ST_STALLED);
-        return;
-    case STAGE_WRITE:
-        response_status(&x->response, ST_UNKNOWN);
-        return;
-    case STAGE_APPLIED:
-        response_status(&x->response, ST_TIMEOUT);
-        return;
-    case STAGE_LINEAR:
-    case STAGE_HANDLE:
-    case STAGE_DONE:
-        break;
+    enum status status = x->stage == STAGE_READ ? read_late(x) : ST_UNKNOWN;
+    if (status != ST_OK) {
+        response_status(&x->response, status);
     }
-    response_status(&x->response, ST_STALLED);
 }

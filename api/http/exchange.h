@@ -1,10 +1,9 @@
 /* One request on its way to an answer. It may stop several times:
  *
- *     read:   leader proof (consistency=linearizable) -> index applied here (min_index=N)
- *             -> changed since (index=N&wait=30s) -> handler
+ *     read:   what server/node/read.h waits for (consistency, min_index, index and wait) -> handler
  *     write:  handler -> command -> the handler's `finish`, which may send another command
  *
- * Each stop is a node_wait or a node_write; when it is over, `wake` is called, and exchange_resume
+ * Each stop is a node_read or a node_write; when it is over, `wake` is called, and exchange_resume
  * goes on. Handlers only look and fill in: they never submit anything themselves.
  *
  * Thread: one worker; `wake` is called on the node's loop thread.
@@ -20,6 +19,7 @@
 #include "api/http/response.h"
 #include "api/http/site.h"
 #include "server/node/node.h"
+#include "server/node/read.h"
 
 #define TURNS_SLOTS 1024
 
@@ -42,7 +42,7 @@ struct worker_scratch {
     struct command command; /* large; filled in by a handler, done with when it was submitted */
 };
 
-enum stage { STAGE_LINEAR, STAGE_APPLIED, STAGE_WATCH, STAGE_HANDLE, STAGE_WRITE, STAGE_DONE };
+enum stage { STAGE_READ, STAGE_HANDLE, STAGE_WRITE, STAGE_DONE };
 
 struct download;
 struct stream;
@@ -57,10 +57,6 @@ struct exchange {
     bool late;                 /* what the node still has of it must not be looked at */
 
     enum stage stage;
-    uint64_t min_index;
-    uint64_t after_index;  /* index=N */
-    uint64_t deadline_ms;  /* of the wait for a change, monotonic; 0: no wait asked for */
-    char *watched;         /* name of the service waited for */
     bool proven;           /* the leader proof was there */
     struct stream *stream; /* the body is this, in place of the response's */
     struct download
@@ -74,7 +70,8 @@ struct exchange {
     /* The stop. */
     void (*wake)(struct exchange *x);
     enum status outcome;
-    struct node_wait wait;
+    uint64_t due_ms; /* monotonic: when a write should be over */
+    struct node_read read;
     struct node_write write;
     struct node_change change;
 };

@@ -9,18 +9,19 @@
 #include "server/base/log.h"
 #include "server/node/brake.h"
 #include "server/node/node.h"
+#include "server/node/read.h"
 #include "server/registry/registry.h"
 
 #define WATCH_BUCKETS 4096
 
 /* watch.c: reads that wait. */
 struct watch {
-    struct node_wait *by_service[WATCH_BUCKETS]; /* by hash of the name */
-    struct node_wait *services;                  /* the list of services */
-    struct node_wait *changed;                   /* any instance */
-    struct node_wait *applied;                   /* an index */
+    struct node_read *by_service[WATCH_BUCKETS]; /* by hash of the name */
+    struct node_read *services;                  /* the list of services */
+    struct node_read *changed;                   /* any instance */
+    struct node_read *applied;                   /* an index */
     uint64_t deadline_ms;                        /* no wait is over before this */
-    _Atomic uint32_t count;                      /* of all waits, linearizable reads included */
+    _Atomic uint32_t count;                      /* of all reads that wait, also for a proof */
     bool stopped;
 };
 
@@ -63,8 +64,18 @@ void replica_init(struct node *node);
 /* When consensus has stopped and no reader is left. */
 void replica_done(struct node *node);
 
+/* read.c */
+/* Whether what it watches has passed its index. */
+bool read_is_changed(struct node_read *read, const struct view *view);
+/* Goes on from its stage: true when nothing has to be waited for any more. */
+bool read_pass(struct node_read *read);
+void read_finish(struct node_read *read, enum status status);
+
 /* watch.c */
-void watch_add(struct node *node, struct node_wait *wait);
+/* Behind the proof: finishes it if it need not wait. */
+void watch_add(struct node *node, struct node_read *read);
+/* The index that readers here may count on. */
+uint64_t watch_applied(const struct node *node);
 /* After an entry: wakes those whose answer can have changed. */
 void watch_published(struct node *node);
 /* Now and then: times out those that are late. */

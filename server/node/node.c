@@ -86,41 +86,6 @@ enum status node_write(struct node *node, struct node_write *write, const struct
     return status;
 }
 
-/* --- waits --- */
-
-static void wait_arrived(struct consensus_op *op, enum status status)
-{
-    struct node_wait *wait = CONTAINER_OF(op, struct node_wait, op);
-    struct node *node = wait->node;
-    if (status != ST_OK || wait->kind == NODE_WAIT_LINEAR) {
-        atomic_fetch_sub_explicit(&node->watch.count, 1, memory_order_relaxed);
-        metric_add(METRIC_waiters, -1);
-        wait->done(wait, status);
-    } else {
-        watch_add(node, wait);
-    }
-}
-
-enum status node_wait(struct node *node, struct node_wait *wait)
-{
-    if (atomic_fetch_add_explicit(&node->watch.count, 1, memory_order_relaxed) >= WAITERS_MAX) {
-        atomic_fetch_sub_explicit(&node->watch.count, 1, memory_order_relaxed);
-        return ST_BUSY;
-    }
-    metric_add(METRIC_waiters, 1);
-    wait->node = node;
-    wait->op = (struct consensus_op){
-        .lane = wait->kind == NODE_WAIT_LINEAR ? CONSENSUS_READ : CONSENSUS_POST,
-        .done = wait_arrived,
-    };
-    enum status status = consensus_submit(node->consensus, &wait->op);
-    if (status != ST_OK) {
-        atomic_fetch_sub_explicit(&node->watch.count, 1, memory_order_relaxed);
-        metric_add(METRIC_waiters, -1);
-    }
-    return status;
-}
-
 /* --- members --- */
 
 static void change_done(struct consensus_op *op, enum status status)

@@ -1,5 +1,5 @@
-/* The replicated registry as the API sees it: submit a command, wait for an index or a change, read
- * the view, ask how the replica stands.
+/* The replicated registry as the doors see it: submit a command, read the view, ask how the replica
+ * stands. What a read may have to wait for is in read.h.
  *
  * Thread: any, unless said otherwise. Callbacks come on the loop thread, exactly once each, never
  * from inside the submitting call, and must not block.
@@ -55,31 +55,6 @@ struct node_write {
  * status: refused at once, `done` is not called. */
 MUST_USE enum status node_write(struct node *node, struct node_write *write,
                                 const struct command *command);
-
-/* Waiting for something to become readable here. */
-enum node_wait_kind {
-    NODE_WAIT_LINEAR,   /* until this replica holds all that was committed when the call was made */
-    NODE_WAIT_APPLIED,  /* until index is applied here */
-    NODE_WAIT_SERVICE,  /* until the index of service `name` passes `index` */
-    NODE_WAIT_SERVICES, /* ... of the list of services */
-    NODE_WAIT_CHANGED,  /* ... of any instance */
-};
-struct node_wait {
-    void *data;
-    /* ST_OK: reached; ST_TIMEOUT: not in time; ST_NO_LEADER (linear only); ST_STOPPING. */
-    void (*done)(struct node_wait *wait, enum status status);
-    enum node_wait_kind kind;
-    uint64_t index;
-    const char *name;    /* borrowed until done */
-    uint32_t timeout_ms; /* linear: at most the write timeout counts */
-    /* private */
-    struct consensus_op op;
-    struct node *node;
-    struct node_wait *next;
-    uint64_t deadline_ms;
-};
-/* ST_OK: `done` will be called, also when it is reached already. ST_BUSY, ST_STOPPING: it won't. */
-MUST_USE enum status node_wait(struct node *node, struct node_wait *wait);
 
 /* A change of the cluster's members. Fill `data`, `done` and `change`. */
 struct node_change {

@@ -3,145 +3,172 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "server/base/check.h"
 #include "server/base/clock.h"
-#include "server/base/metric.h"
 #include "server/node/internal.h"
+#include "server/node/read.h"
 #include "server/registry/mix.h"
 
-static struct node_wait **bucket_of(struct node *node, const char *service)
+static struct node_read **bucket_of(struct node *node, const char *service)
 {
     return &node->watch.by_service[mix_bytes(service, strlen(service)) % WATCH_BUCKETS];
 }
 
-static struct node_wait **list_of(struct node *node, const struct node_wait *wait)
+static bool is_of_index(const struct node_read *read)
 {
-    switch (wait->kind) {
-    case NODE_WAIT_SERVICE:
-        return bucket_of(node, wait->name);
-    case NODE_WAIT_SERVICES:
-        return &node->watch.services;
-    case NODE_WAIT_CHANGED:
-        return &node->watch.changed;
-    case NODE_WAIT_APPLIED:
-    case NODE_WAIT_LINEAR:
-        break;
-    }
-    return &node->watch.applied;
+    return atomic_load_explicit(&read->stage, memory_order_relaxed) == NODE_READ_APPLIED;
 }
 
-static bool is_reached(const struct node *node, const struct node_wait *wait)
+/* What the bucket knows a read by. */
+static const char *service_of(const struct node_read *read)
+{
+    return read->watch == NODE_WATCH_INSTANCE ? read->service : read->name;
+}
+
+static uint64_t index_of(const struct node_read *read)
+{
+    return read->watch == NODE_WATCH_INSTANCE ? read->service_index : read->after_index;
+}
+
+static struct node_read **list_of(struct node *node, const struct node_read *read)
+{
+    if (is_of_index(read)) {
+        return &node->watch.applied;
+    }
+    switch (read->watch) {
+    case NODE_WATCH_SERVICE:
+    case NODE_WATCH_INSTANCE:
+        break;
+    case NODE_WATCH_SERVICES:
+        return &node->watch.services;
+    case NODE_WATCH_CHANGED:
+        return &node->watch.changed;
+    }
+    return bucket_of(node, service_of(read));
+}
+
+uint64_t watch_applied(const struct node *node)
 {
     struct consensus_status status;
-    const struct view *view = registry_view(node->registry);
-    switch (wait->kind) {
-    case NODE_WAIT_SERVICE:
-        return view_service_index(view, wait->name) > wait->index;
-    case NODE_WAIT_SERVICES:
-        return view->services_index > wait->index;
-    case NODE_WAIT_CHANGED:
-        return view->changed_index > wait->index;
-    case NODE_WAIT_APPLIED:
-        consensus_status(node->consensus, &status);
-        return status.applied_index >= wait->index || view->index >= wait->index;
-    case NODE_WAIT_LINEAR:
-        break;
-    }
-    return true;
+    uint64_t index = registry_view(node->registry)->index;
+    consensus_status(node->consensus, &status);
+    return status.applied_index > index ? status.applied_index : index;
 }
 
-static void finish(struct node *node, struct node_wait *wait, enum status status)
+static bool is_reached(struct node *node, struct node_read *read)
 {
-    atomic_fetch_sub_explicit(&node->watch.count, 1, memory_order_relaxed);
-    metric_add(METRIC_waiters, -1);
-    wait->done(wait, status);
+    return is_of_index(read) ? watch_applied(node) >= read->min_index
+                             : read_is_changed(read, registry_view(node->registry));
+}
+
+/* Taken off its list, because what it waits for is there. */
+static void go_on(struct node *node, struct node_read *read)
+{
+    if (is_of_index(read)) {
+        watch_add(node, read);
+    } else {
+        read->changed = true;
+        read_finish(read, ST_OK);
+    }
+}
+
+/* Likewise, because its service has changed. */
+static void go_on_service(struct node *node, struct node_read *read)
+{
+    if (read->watch == NODE_WATCH_INSTANCE) {
+        watch_add(node, read); /* it may have been another one of the service */
+    } else {
+        go_on(node, read);
+    }
 }
 
 /* Ten thousand may wait for one service, which is looked up once for all. */
 static void look_at_service(struct node *node, const char *service)
 {
     uint64_t index = view_service_index(registry_view(node->registry), service);
-    struct node_wait **link = bucket_of(node, service);
+    struct node_read **link = bucket_of(node, service);
     while (*link != NULL) {
-        struct node_wait *wait = *link;
-        if (index > wait->index && strcmp(wait->name, service) == 0) {
-            *link = wait->next;
-            finish(node, wait, ST_OK);
+        struct node_read *read = *link;
+        if (index > index_of(read) && strcmp(service_of(read), service) == 0) {
+            *link = read->next;
+            go_on_service(node, read);
         } else {
-            link = &wait->next;
+            link = &read->next;
         }
     }
 }
 
-static void look_at(struct node *node, struct node_wait **list)
+static void look_at(struct node *node, struct node_read **list)
 {
-    struct node_wait **link = list;
+    struct node_read **link = list;
     while (*link != NULL) {
-        struct node_wait *wait = *link;
-        if (is_reached(node, wait)) {
-            *link = wait->next;
-            finish(node, wait, ST_OK);
+        struct node_read *read = *link;
+        if (is_reached(node, read)) {
+            *link = read->next;
+            go_on(node, read);
         } else {
-            link = &wait->next;
+            link = &read->next;
         }
     }
 }
 
 /* All services of a bucket. Those who wait for one stand together, and it is looked up once. */
-static void look_at_bucket(struct node *node, struct node_wait **list)
+static void look_at_bucket(struct node *node, struct node_read **list)
 {
     char name[NAME_BYTES_MAX + 1] = ""; /* a name is never empty */
     uint64_t index = 0;
-    struct node_wait **link = list;
+    struct node_read **link = list;
     while (*link != NULL) {
-        struct node_wait *wait = *link;
-        if (strcmp(wait->name, name) != 0) {
-            (void)snprintf(name, sizeof name, "%s", wait->name);
-            index = view_service_index(registry_view(node->registry), wait->name);
+        struct node_read *read = *link;
+        if (strcmp(service_of(read), name) != 0) {
+            (void)snprintf(name, sizeof name, "%s", service_of(read));
+            index = view_service_index(registry_view(node->registry), name);
         }
-        if (index > wait->index) {
-            *link = wait->next;
-            finish(node, wait, ST_OK);
+        if (index > index_of(read)) {
+            *link = read->next;
+            go_on_service(node, read);
         } else {
-            link = &wait->next;
+            link = &read->next;
         }
     }
 }
 
-static void expect(struct watch *w, const struct node_wait *wait)
+static void expect(struct watch *w, const struct node_read *read)
 {
-    if (wait->deadline_ms < w->deadline_ms) {
-        w->deadline_ms = wait->deadline_ms;
+    if (read->until_ms < w->deadline_ms) {
+        w->deadline_ms = read->until_ms;
     }
 }
 
-static void time_out(struct node *node, struct node_wait **list, uint64_t now_ms)
+static void time_out(struct node *node, struct node_read **list, uint64_t now_ms)
 {
-    struct node_wait **link = list;
+    struct node_read **link = list;
     while (*link != NULL) {
-        struct node_wait *wait = *link;
-        if (now_ms >= wait->deadline_ms) {
-            *link = wait->next;
-            finish(node, wait, is_reached(node, wait) ? ST_OK : ST_TIMEOUT);
+        struct node_read *read = *link;
+        if (now_ms < read->until_ms) {
+            expect(&node->watch, read);
+            link = &read->next;
+            continue;
+        }
+        *link = read->next;
+        if (is_reached(node, read)) {
+            go_on(node, read);
         } else {
-            expect(&node->watch, wait);
-            link = &wait->next;
+            read_finish(read, is_of_index(read) ? ST_TIMEOUT : ST_OK);
         }
     }
 }
 
-void watch_add(struct node *node, struct node_wait *wait)
+void watch_add(struct node *node, struct node_read *read)
 {
     if (node->watch.stopped) {
-        finish(node, wait, ST_STOPPING);
-    } else if (is_reached(node, wait)) {
-        finish(node, wait, ST_OK);
+        read_finish(read, ST_STOPPING);
+    } else if (read_pass(read)) {
+        read_finish(read, ST_OK);
     } else {
-        struct node_wait **list = list_of(node, wait);
-        wait->deadline_ms = clock_monotonic_ms() + wait->timeout_ms;
-        wait->next = *list;
-        *list = wait;
-        expect(&node->watch, wait);
+        struct node_read **list = list_of(node, read);
+        read->next = *list;
+        *list = read;
+        expect(&node->watch, read);
     }
 }
 
@@ -186,12 +213,12 @@ void watch_restored(struct node *node)
     }
 }
 
-static void fail_list(struct node *node, struct node_wait **list, enum status status)
+static void fail_list(struct node_read **list, enum status status)
 {
     while (*list != NULL) {
-        struct node_wait *wait = *list;
-        *list = wait->next;
-        finish(node, wait, status);
+        struct node_read *read = *list;
+        *list = read->next;
+        read_finish(read, status);
     }
 }
 
@@ -199,10 +226,10 @@ void watch_fail_all(struct node *node, enum status status)
 {
     struct watch *w = &node->watch;
     w->stopped = true;
-    fail_list(node, &w->applied, status);
-    fail_list(node, &w->services, status);
-    fail_list(node, &w->changed, status);
+    fail_list(&w->applied, status);
+    fail_list(&w->services, status);
+    fail_list(&w->changed, status);
     for (size_t i = 0; i < WATCH_BUCKETS; i++) {
-        fail_list(node, &w->by_service[i], status);
+        fail_list(&w->by_service[i], status);
     }
 }

@@ -3,7 +3,9 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "server/base/clock.h"
 #include "server/base/mem.h"
+#include "server/node/read.h"
 #include "tests/sim/member.h"
 #include "tests/sim/oracle.h"
 #include "tests/sim/rng.h"
@@ -13,12 +15,13 @@
 #define POLL_MS 3000
 
 struct reader {
-    struct node_wait wait;
+    struct node_read read;
     struct sim_event event;
     struct reader *next, **link; /* of those that wait */
     struct sim_member *member;
-    uint64_t floor;    /* what it must see at least */
+    uint64_t floor;    /* what it must see at least, with a proof */
     uint64_t asked_ms; /* by its clock, whatever the product takes for it */
+    uint64_t wait_ms;  /* for a change */
     bool abandoned;
     char service[8];
 };
@@ -27,44 +30,37 @@ static struct reader *waiting;
 
 /* --- what is seen --- */
 
-static void check_poll(const struct reader *r, const struct view *view, enum status status)
+static void check_poll(const struct reader *r, const struct view *view)
 {
     uint64_t index = view_service_index(view, r->service);
-    if (status == ST_OK && index <= r->wait.index) {
+    if (r->read.changed && index <= r->read.after_index) {
         world_violation("polls_wake_for_a_change", "%s at member %" PRIu64, r->service,
                         r->member->id);
     }
-    if (status == ST_TIMEOUT && (index > r->wait.index || member_mono_ns(r->member) / MS + 1 <
-                                                              r->asked_ms + r->wait.timeout_ms)) {
+    if (!r->read.changed && (index > r->read.after_index ||
+                             member_mono_ns(r->member) / MS + 1 < r->asked_ms + r->wait_ms)) {
         world_violation("polls_miss_nothing", "%s at member %" PRIu64, r->service, r->member->id);
     }
 }
 
-static void check_read(const struct reader *r, enum status status)
+/* A read may ask for all three. */
+static void check_read(const struct reader *r)
 {
     const struct view *view = node_view_lock(r->member->node);
     figures.checks++;
-    switch (r->wait.kind) {
-    case NODE_WAIT_LINEAR:
-        if (status == ST_OK && view->index < r->floor) {
-            world_violation("linearizable_reads_are_fresh",
-                            "member %" PRIu64 " answers with %" PRIu64 ", but %" PRIu64
-                            " was applied before the question",
-                            r->member->id, view->index, r->floor);
-        }
-        break;
-    case NODE_WAIT_APPLIED:
-        if (status == ST_OK && view->index < r->floor) {
-            world_violation("min_index_is_kept",
-                            "member %" PRIu64 " answers with %" PRIu64 " instead of %" PRIu64,
-                            r->member->id, view->index, r->floor);
-        }
-        break;
-    case NODE_WAIT_SERVICE:
-        check_poll(r, view, status);
-        break;
-    default:
-        break;
+    if (r->read.linearizable && view->index < r->floor) {
+        world_violation("linearizable_reads_are_fresh",
+                        "member %" PRIu64 " answers with %" PRIu64 ", but %" PRIu64
+                        " was applied before the question",
+                        r->member->id, view->index, r->floor);
+    }
+    if (view->index < r->read.min_index) {
+        world_violation("min_index_is_kept",
+                        "member %" PRIu64 " answers with %" PRIu64 " instead of %" PRIu64,
+                        r->member->id, view->index, r->read.min_index);
+    }
+    if (r->read.deadline_ms != 0) {
+        check_poll(r, view);
     }
     view_unlock(&view);
 }
@@ -89,29 +85,33 @@ static void link_out(struct reader *r)
     }
 }
 
-static void read_done(struct node_wait *wait, enum status status)
+static void read_done(struct node_read *read, enum status status)
 {
-    struct reader *r = CONTAINER_OF(wait, struct reader, wait);
+    struct reader *r = CONTAINER_OF(read, struct reader, read);
     if (!r->abandoned) {
         link_out(r);
-        world_hash((uint64_t)status << 8 | (uint64_t)wait->kind);
-        if (status == ST_OK || status == ST_TIMEOUT) {
-            check_read(r, status);
+        world_hash((uint64_t)status << 8 | (uint64_t)read->changed);
+        if (status == ST_OK) {
+            check_read(r);
         }
     }
     free(r);
 }
 
-static void begin_wait(struct reader *r)
+static void begin_read(struct reader *r)
 {
+    bool passed;
     figures.reads++;
-    r->asked_ms = member_mono_ns(r->member) / MS;
-    r->wait.done = read_done;
-    if (node_wait(r->member->node, &r->wait) != ST_OK) {
-        free(r);
+    r->read.done = read_done;
+    enum status status = node_read(r->member->node, &r->read, &passed);
+    if (status == ST_OK && !passed) {
+        link_in(r);
         return;
     }
-    link_in(r);
+    if (status == ST_OK) {
+        check_read(r);
+    }
+    free(r);
 }
 
 void readers_member_died(struct sim_member *m)
@@ -128,6 +128,20 @@ void readers_member_died(struct sim_member *m)
 
 /* --- asking --- */
 
+static void wait_for_change(struct reader *r)
+{
+    r->service[0] = 's';
+    r->service[1] = (char)('0' + rng_below(SERVICES));
+    r->read.watch = NODE_WATCH_SERVICE;
+    r->read.name = r->service;
+    const struct view *view = node_view_lock(r->member->node);
+    r->read.after_index = view_service_index(view, r->service);
+    view_unlock(&view);
+    r->asked_ms = member_mono_ns(r->member) / MS;
+    r->wait_ms = rng_between(100, POLL_MS);
+    r->read.deadline_ms = clock_monotonic_ms() + r->wait_ms;
+}
+
 static void ask(struct sim_event *event)
 {
     struct reader *r = CONTAINER_OF(event, struct reader, event);
@@ -135,30 +149,16 @@ static void ask(struct sim_event *event)
         free(r);
         return;
     }
-    const struct view *view;
-    switch (rng_below(4)) {
-    case 0:
-    case 1:
-        r->wait.kind = NODE_WAIT_LINEAR;
-        r->floor = oracle_applied();
-        break;
-    case 2:
-        r->wait.kind = NODE_WAIT_APPLIED;
-        r->floor = r->wait.index = oracle_acknowledged();
-        r->wait.timeout_ms = (uint32_t)rng_between(100, 2000);
-        break;
-    default:
-        r->wait.kind = NODE_WAIT_SERVICE;
-        r->service[0] = 's';
-        r->service[1] = (char)('0' + rng_below(SERVICES));
-        r->wait.name = r->service;
-        view = node_view_lock(r->member->node);
-        r->wait.index = view_service_index(view, r->service);
-        view_unlock(&view);
-        r->wait.timeout_ms = (uint32_t)rng_between(100, POLL_MS);
-        break;
+    unsigned kind = (unsigned)rng_below(8);
+    r->read.linearizable = kind < 4;
+    r->floor = oracle_applied();
+    if (kind == 3 || kind == 4 || kind == 5) {
+        r->read.min_index = oracle_acknowledged();
     }
-    begin_wait(r);
+    if (kind == 2 || kind >= 5) {
+        wait_for_change(r);
+    }
+    begin_read(r);
 }
 
 static void ask_again(struct sim_event *event)

@@ -7,8 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "server/base/clock.h"
 #include "server/base/mem.h"
 #include "server/node/feed.h"
+#include "server/node/read.h"
 #include "tests/mutants/mutant.h"
 #include "tests/sim/member.h"
 #include "tests/sim/oracle.h"
@@ -33,7 +35,7 @@ struct client {
 /* One connection to one member; in the loop of which it takes turns. */
 struct stream {
     struct sim_event event;
-    struct node_wait wait;
+    struct node_read read;
     struct stream *next, **link; /* of those that wait for the member */
     struct sim_member *member;
     struct client *client;
@@ -81,9 +83,9 @@ static void turn_later(struct stream *s, uint64_t least_ns, uint64_t most_ns)
     world_at(&s->event, rng_between(least_ns, most_ns), s->member);
 }
 
-static void wait_done(struct node_wait *wait, enum status status)
+static void read_done(struct node_read *read, enum status status)
 {
-    struct stream *s = CONTAINER_OF(wait, struct stream, wait);
+    struct stream *s = CONTAINER_OF(read, struct stream, read);
     if (s->abandoned) {
         feed_done(&s->feed);
         free(s);
@@ -93,20 +95,31 @@ static void wait_done(struct node_wait *wait, enum status status)
     if (s->next != NULL) {
         s->next->link = s->link;
     }
-    world_hash((uint64_t)status << 8 | (uint64_t)wait->kind);
-    if ((status != ST_OK && status != ST_TIMEOUT) || rng_chance(100000)) {
+    world_hash((uint64_t)status << 8 | (uint64_t)read->changed);
+    if (status != ST_OK || rng_chance(100000)) {
         disconnect(s);
     } else {
         turn_later(s, 100 * US, 2 * MS);
     }
 }
 
-static void wait_for(struct stream *s, enum node_wait_kind kind, uint64_t index)
+/* For a proof, or for a change behind an index. */
+static void wait_for(struct stream *s, bool proof, uint64_t index)
 {
-    s->wait = (struct node_wait){.done = wait_done, .kind = kind, .index = index};
-    s->wait.timeout_ms = 3000;
-    if (node_wait(s->member->node, &s->wait) != ST_OK) {
+    bool passed;
+    s->read = (struct node_read){.done = read_done,
+                                 .linearizable = proof,
+                                 .watch = NODE_WATCH_CHANGED,
+                                 .after_index = index};
+    if (!proof) {
+        s->read.deadline_ms = clock_monotonic_ms() + 3000;
+    }
+    if (node_read(s->member->node, &s->read, &passed) != ST_OK) {
         disconnect(s);
+        return;
+    }
+    if (passed) {
+        turn_later(s, 100 * US, 2 * MS);
         return;
     }
     s->next = waiting;
@@ -320,10 +333,10 @@ static void take_turn(struct sim_event *event)
     view_unlock(&view);
     switch (turn) {
     case TURN_PROVE:
-        wait_for(s, NODE_WAIT_LINEAR, 0);
+        wait_for(s, true, 0);
         break;
     case TURN_WAIT:
-        wait_for(s, NODE_WAIT_CHANGED, index);
+        wait_for(s, false, index);
         break;
     case TURN_GO_ON:
         turn_later(s, 100 * US, 50 * MS);
