@@ -520,6 +520,7 @@ void connection_drop_gone(struct worker *worker)
             call->deserted = true;
             subscriptions_wake(&worker->subscriptions, &call->exchange.stream->subscription);
         } else {
+            exchange_cancel(&call->exchange);
             resume(call, CALL_GONE);
         }
     }

@@ -394,6 +394,13 @@ bool exchange_resume(struct exchange *x)
     return run(x);
 }
 
+void exchange_cancel(struct exchange *x)
+{
+    if (x->stage == STAGE_READ) {
+        node_read_cancel(&x->read);
+    }
+}
+
 uint64_t exchange_due_ms(const struct exchange *x)
 {
     return x->stage == STAGE_READ ? node_read_due_ms(&x->read) : x->due_ms;

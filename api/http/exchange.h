@@ -90,6 +90,8 @@ void exchange_crowded(struct exchange *x);
  * exchange_resume is to be. */
 MUST_USE bool exchange_start(struct exchange *x);
 MUST_USE bool exchange_resume(struct exchange *x);
+/* A stopped exchange whose response nobody wants any more: `wake` is called soon. */
+void exchange_cancel(struct exchange *x);
 /* When a stopped exchange should have gone on at the latest, monotonic. */
 uint64_t exchange_due_ms(const struct exchange *x);
 /* It has not: makes the response nevertheless. The exchange stays the node's until `wake` is

@@ -22,6 +22,7 @@ struct watch {
     struct node_read *applied;                   /* an index */
     uint64_t deadline_ms;                        /* no wait is over before this */
     _Atomic uint32_t count;                      /* of all reads that wait, also for a proof */
+    _Atomic bool cancelled;                      /* some read was */
     bool stopped;
 };
 

@@ -153,6 +153,7 @@ enum status node_read(struct node *node, struct node_read *read, bool *ret_passe
     read->node = node;
     read->service = NULL;
     read->changed = false;
+    atomic_store_explicit(&read->cancelled, false, memory_order_relaxed);
     *ret_passed = pass_at_once(read);
     if (!*ret_passed) {
         status = submit(read);
@@ -162,6 +163,12 @@ enum status node_read(struct node *node, struct node_read *read, bool *ret_passe
         read->service = NULL;
     }
     return status;
+}
+
+void node_read_cancel(struct node_read *read)
+{
+    atomic_store_explicit(&read->cancelled, true, memory_order_relaxed);
+    atomic_store_explicit(&read->node->watch.cancelled, true, memory_order_release);
 }
 
 uint64_t node_read_due_ms(const struct node_read *read)

@@ -51,12 +51,17 @@ struct node_read {
     uint64_t until_ms;                  /* monotonic, of the stage; the loop's */
     _Atomic enum node_read_stage stage; /* the loop's, once node_read has returned */
     _Atomic uint64_t due_ms;            /* monotonic: when the stage should be over */
+    _Atomic bool cancelled;
 };
 
 /* ST_OK: `done` will be called; or, with *ret_passed, it will not, and the view can be looked at
  * now. ST_BUSY, ST_STALLED, ST_STOPPING: it will not. */
 MUST_USE enum status node_read(struct node *node, struct node_read *read, bool *ret_passed);
 
+/* Any thread, as long as there is the read: nobody wants its answer any more. If `done` has not
+ * come yet, it comes soon, with any status: within a turn of the loop, or when it is known whether
+ * there is a proof. */
+void node_read_cancel(struct node_read *read);
 /* Any thread, until done: when the present stage should be over, monotonic. */
 uint64_t node_read_due_ms(const struct node_read *read);
 /* Any thread, until done: what to say in place of the node when that is long past. ST_OK: look at

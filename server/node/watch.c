@@ -132,6 +132,11 @@ static void look_at_bucket(struct node *node, struct node_read **list)
     }
 }
 
+static bool is_cancelled(const struct node_read *read)
+{
+    return atomic_load_explicit(&read->cancelled, memory_order_relaxed);
+}
+
 static void expect(struct watch *w, const struct node_read *read)
 {
     if (read->until_ms < w->deadline_ms) {
@@ -139,18 +144,19 @@ static void expect(struct watch *w, const struct node_read *read)
     }
 }
 
+/* Ends those whose time is over, and those that nobody wants. */
 static void time_out(struct node *node, struct node_read **list, uint64_t now_ms)
 {
     struct node_read **link = list;
     while (*link != NULL) {
         struct node_read *read = *link;
-        if (now_ms < read->until_ms) {
+        if (now_ms < read->until_ms && !is_cancelled(read)) {
             expect(&node->watch, read);
             link = &read->next;
             continue;
         }
         *link = read->next;
-        if (is_reached(node, read)) {
+        if (!is_cancelled(read) && is_reached(node, read)) {
             go_on(node, read);
         } else {
             read_finish(read, is_of_index(read) ? ST_TIMEOUT : ST_OK);
@@ -162,7 +168,7 @@ void watch_add(struct node *node, struct node_read *read)
 {
     if (node->watch.stopped) {
         read_finish(read, ST_STOPPING);
-    } else if (read_pass(read)) {
+    } else if (is_cancelled(read) || read_pass(read)) {
         read_finish(read, ST_OK);
     } else {
         struct node_read **list = list_of(node, read);
@@ -190,7 +196,8 @@ void watch_tick(struct node *node, uint64_t now_ms)
 {
     struct watch *w = &node->watch;
     look_at(node, &w->applied); /* entries without operations wake nobody else */
-    if (now_ms < w->deadline_ms) {
+    if (!atomic_exchange_explicit(&w->cancelled, false, memory_order_acquire) &&
+        now_ms < w->deadline_ms) {
         return;
     }
     w->deadline_ms = UINT64_MAX;

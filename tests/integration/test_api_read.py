@@ -1,9 +1,12 @@
 """Listing, discovering, waiting and looking at a replica over HTTP."""
 import collections
+import socket
 import threading
 import time
 
 import pytest
+
+from cluster import await_true
 
 
 @pytest.fixture
@@ -241,6 +244,18 @@ def test_lists_of_services_and_instances_can_be_waited_for(shared, name):
         shared[0].register(name, id=name + path.strip("/"))
         answer, took = join()
         assert took < 5 and answer.json["index"] > index
+
+
+@pytest.mark.parametrize("path", ["/services/%s", "/instances/%s", "/services", "/instances"])
+def test_the_waiting_read_of_a_client_that_has_left_is_given_up(shared, name, path):
+    shared[0].register(name, id=name)
+    path = path.replace("%s", name)
+    asked = "%s?index=%d&wait=120s" % (path, 10 ** 12)
+    await_true("no other read waits", lambda: shared[0].metric("waiters") == 0)
+    with socket.create_connection(("127.0.0.1", shared[0].http_port), timeout=10) as client:
+        client.sendall(b"GET %s HTTP/1.1\r\nHost: muster\r\n\r\n" % asked.encode())
+        await_true("the read waits", lambda: shared[0].metric("waiters") == 1)
+    await_true("nobody waits any more", lambda: shared[0].metric("waiters") == 0)
 
 
 @pytest.mark.parametrize("query", ["consistency=linearizable", "min_index=%d"])

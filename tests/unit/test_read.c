@@ -248,6 +248,53 @@ static void many_who_wait_for_one_service_all_hear_of_it_once(void **state)
     }
 }
 
+/* --- cancelled --- */
+
+static void read_that_is_cancelled_ends_with_the_next_turn_of_the_loop(void **state)
+{
+    (void)state;
+    struct reader change = watching(NODE_WATCH_CHANGED, NULL), kept = change;
+    struct reader index = {.read = {.min_index = 9}};
+    ask_and_arrive(&change);
+    ask_and_arrive(&index);
+    ask_and_arrive(&kept);
+    node_read_cancel(&change.read);
+    node_read_cancel(&index.read);
+    assert_int_equal(change.done + index.done, 0);
+    node_pass_ms(1);
+    assert_int_equal(change.done, 1);
+    assert_int_equal(index.done, 1);
+    assert_int_equal(kept.done, 0);
+    node_pass_ms(30000);
+    assert_done(&kept, ST_OK);
+}
+
+static void read_that_is_cancelled_on_its_way_waits_for_nothing_more(void **state)
+{
+    (void)state;
+    struct reader queued = watching(NODE_WATCH_CHANGED, NULL), proof = queued;
+    proof.read.linearizable = true;
+    ask_and_wait(&queued);
+    ask_and_wait(&proof);
+    node_read_cancel(&queued.read);
+    node_read_cancel(&proof.read);
+    arrive(ST_OK);
+    arrive(ST_OK);
+    assert_int_equal(queued.done, 1);
+    assert_int_equal(proof.done, 1);
+}
+
+static void cancelling_what_is_over_changes_nothing(void **state)
+{
+    (void)state;
+    struct reader r = watching(NODE_WATCH_CHANGED, NULL);
+    ask_and_arrive(&r);
+    node_register("web-1", "web");
+    node_read_cancel(&r.read);
+    node_pass_ms(1);
+    assert_changed(&r);
+}
+
 /* --- in vain --- */
 
 static void wait_for_a_change_is_over_in_time_and_says_that_there_was_none(void **state)
@@ -356,6 +403,9 @@ int main(void)
         TEST(instance_that_goes_ends_the_wait),
         TEST(instance_that_moves_to_another_service_ends_the_wait),
         TEST(many_who_wait_for_one_service_all_hear_of_it_once),
+        TEST(read_that_is_cancelled_ends_with_the_next_turn_of_the_loop),
+        TEST(read_that_is_cancelled_on_its_way_waits_for_nothing_more),
+        TEST(cancelling_what_is_over_changes_nothing),
         TEST(wait_for_a_change_is_over_in_time_and_says_that_there_was_none),
         TEST(time_for_a_change_runs_while_the_index_is_waited_for),
         TEST(index_that_does_not_come_is_a_timeout),
