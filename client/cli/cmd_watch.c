@@ -10,7 +10,7 @@
 #include <sys/signalfd.h>
 
 #include "client/cli/output.h"
-#include "client/lib/feed.h"
+#include "client/lib/event_stream.h"
 #include "server/base/check.h"
 #include "server/base/clock.h"
 
@@ -18,12 +18,12 @@
 
 struct watch {
     struct cli *cli;
-    struct feed feed;
+    struct event_stream stream;
     const char *events[EVENTS_MAX];
     bool was_up;  /* a replica has answered, ever */
     bool is_up;   /* one answers now */
     bool told;    /* that none does */
-    bool refused; /* the feed has ended */
+    bool refused; /* the stream has ended */
 };
 
 static const char *text_of(const json_t *object, const char *member)
@@ -77,12 +77,12 @@ static void print_line(const json_t *json, const char *kind)
     json_decref(line);
 }
 
-static void tell_reset(const struct watch *watch, const struct feed_item *item)
+static void tell_reset(const struct watch *watch, const struct stream_item *item)
 {
     if (watch->cli->json) {
         print_line(item->json, "reset");
     }
-    if (watch->feed.snapshot) {
+    if (watch->stream.snapshot) {
         cli_complain("reset: events were missed (%s); what is registered follows anew", item->text);
     } else {
         cli_complain(
@@ -92,12 +92,12 @@ static void tell_reset(const struct watch *watch, const struct feed_item *item)
     }
 }
 
-static void tell_down(struct watch *watch, const struct feed_item *item)
+static void tell_down(struct watch *watch, const struct stream_item *item)
 {
     if (watch->is_up) {
         cli_complain("%s: %s; going on with %s", item->server, item->text, item->next);
         /* Without a place to go on from, what happens until then is lost. */
-        if (watch->feed.position[0] == '\0' && !watch->feed.snapshot) {
+        if (watch->stream.position[0] == '\0' && !watch->stream.snapshot) {
             cli_complain("events that happen meanwhile are missed");
         }
     } else if (!watch->told) {
@@ -110,19 +110,19 @@ static void tell_down(struct watch *watch, const struct feed_item *item)
     watch->is_up = false;
 }
 
-static void on_item(void *ctx, const struct feed_item *item)
+static void on_item(void *ctx, const struct stream_item *item)
 {
     struct watch *watch = ctx;
     switch (item->kind) {
-    case FEED_EVENT:
-    case FEED_PRESENT:
+    case STREAM_EVENT:
+    case STREAM_PRESENT:
         if (watch->cli->json) {
             print_line(item->json, "present");
         } else {
             print_event(item->json);
         }
         break;
-    case FEED_SYNCED:
+    case STREAM_SYNCED:
         if (watch->cli->json) {
             print_line(item->json, "synced");
         } else {
@@ -130,24 +130,24 @@ static void on_item(void *ctx, const struct feed_item *item)
                    (json_int_t)item->index);
         }
         break;
-    case FEED_RESET:
+    case STREAM_RESET:
         tell_reset(watch, item);
         break;
-    case FEED_UP:
+    case STREAM_UP:
         if (watch->was_up) {
             cli_complain("following %s", item->server);
         }
         watch->was_up = watch->is_up = true;
         watch->told = false;
         break;
-    case FEED_DOWN:
+    case STREAM_DOWN:
         tell_down(watch, item);
         break;
-    case FEED_REFUSED:
+    case STREAM_REFUSED:
         cli_complain("%s", item->text);
         watch->refused = true;
         break;
-    case FEED_BEGIN:
+    case STREAM_BEGIN:
         break;
     }
     fflush(stdout);
@@ -195,8 +195,8 @@ static enum cli_exit follow(struct watch *watch)
 enum cli_exit cmd_watch(struct cli *cli)
 {
     const struct args *args = &cli->args;
-    struct watch watch = {.cli = cli, .feed = {.on_item = on_item}};
-    struct feed_options options = {
+    struct watch watch = {.cli = cli, .stream = {.on_item = on_item}};
+    struct stream_options options = {
         .type = args_get(args, "type"),
         .id = args_get(args, "id"),
         .after = args_get(args, "after"),
@@ -205,7 +205,7 @@ enum cli_exit cmd_watch(struct cli *cli)
     };
     const char *event;
     uint64_t index, place;
-    watch.feed.ctx = &watch;
+    watch.stream.ctx = &watch;
     if (args->words_count > 1 || (args->words_count == 1 && args->words[0][0] == '\0')) {
         return cli_usage(cli, "watch takes the name of one SERVICE, or none for all");
     }
@@ -216,13 +216,13 @@ enum cli_exit cmd_watch(struct cli *cli)
         }
         watch.events[options.events_count++] = event;
     }
-    if (options.after != NULL && !feed_parse_position(options.after, &index, &place)) {
+    if (options.after != NULL && !event_stream_parse_position(options.after, &index, &place)) {
         return cli_usage(cli, "--after %s is not the id of an event such as 17.0", options.after);
     }
-    if (!feed_start(&watch.feed, &cli->loop, &cli->servers, 0, &options)) {
+    if (!event_stream_start(&watch.stream, &cli->loop, &cli->servers, 0, &options)) {
         return cli_usage(cli, "the options are too long");
     }
     enum cli_exit exit_status = follow(&watch);
-    feed_stop(&watch.feed);
+    event_stream_stop(&watch.stream);
     return exit_status;
 }

@@ -9,7 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "client/lib/chance.h"
+#include "client/lib/random.h"
 #include "client/lib/registration.h"
 #include "server/base/clock.h"
 #include "server/base/text.h"
@@ -67,13 +67,13 @@ static void *run(void *arg)
     struct muster *muster = arg;
     pthread_mutex_lock(&muster->mutex);
     while (!muster->stopping) {
-        keeper_work(muster);
+        renewer_work(muster);
         discovery_work(muster);
         pthread_mutex_unlock(&muster->mutex);
         loop_turn(&muster->loop, LOOP_NEVER, NULL, 0);
         pthread_mutex_lock(&muster->mutex);
     }
-    keeper_stop(muster);
+    renewer_stop(muster);
     discovery_stop(muster);
     pthread_mutex_unlock(&muster->mutex);
     return NULL;
@@ -201,8 +201,8 @@ enum muster_error muster_open(const struct muster_options *options, struct muste
     muster->pid = getpid();
     /* Many clients that start together do not all come to the same replica. */
     muster->failover = (struct failover){.servers = &muster->servers,
-                                         .preferred = chance_below(muster->servers.count)};
-    keeper_init(muster);
+                                         .preferred = random_below(muster->servers.count)};
+    renewer_init(muster);
     bool has_curl = curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK;
     bool has_loop = has_curl && loop_init(&muster->loop);
     if (has_loop && init_locks(muster) && start_thread(muster)) {
@@ -224,14 +224,14 @@ enum muster_error muster_open(const struct muster_options *options, struct muste
 /* With the mutex. */
 static void deregister_all(struct muster *muster, uint32_t timeout_ms)
 {
-    struct keeper *keeper = &muster->keeper;
+    struct renewer *renewer = &muster->renewer;
     uint64_t deadline_ms = clock_monotonic_ms() + timeout_ms;
-    for (struct muster_registration *one = keeper->first; one != NULL; one = one->next) {
+    for (struct muster_registration *one = renewer->first; one != NULL; one = one->next) {
         one->removing = one->abandoned = true;
-        keeper_queue(keeper, one);
+        renewer_queue(renewer, one);
     }
     loop_wake(&muster->loop);
-    while (keeper->count > 0 && client_await(muster, deadline_ms)) {
+    while (renewer->count > 0 && client_await(muster, deadline_ms)) {
     }
 }
 

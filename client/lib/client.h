@@ -11,9 +11,9 @@
 
 #include "client/include/muster.h"
 #include "client/lib/call.h"
-#include "client/lib/feed.h"
+#include "client/lib/event_stream.h"
+#include "client/lib/instance_set.h"
 #include "client/lib/loop.h"
-#include "client/lib/roll.h"
 #include "server/base/limits.h"
 
 #define REGISTRATIONS_MAX 100000
@@ -21,18 +21,18 @@
 #define FOLLOWS_MAX       1024
 #define CLIENT_WHY_SIZE   512
 
-struct job;
+struct registration_request;
 struct service;
 
 /* What is kept registered. */
-struct keeper {
+struct renewer {
     /* under the mutex */
     struct muster_registration *first;
     size_t count;
     struct muster_registration *queue, *queue_end; /* those that something is to be done for */
     /* background thread */
-    struct job *jobs;
-    size_t jobs_count;
+    struct registration_request *requests;
+    size_t requests_count;
     bool news;          /* under the mutex: there is a state to be told */
     bool renewing;      /* a common heartbeat is under way */
     unsigned failures;  /* in a row */
@@ -66,7 +66,7 @@ struct muster {
     pthread_cond_t changed;
     bool stopping;
     char *id; /* SERVER_ID, until somebody takes it */
-    struct keeper keeper;
+    struct renewer renewer;
     struct discovery discovery;
 
     /* background thread */
@@ -82,14 +82,14 @@ MUST_USE enum muster_error client_check(const struct muster *muster, uint32_t ti
 MUST_USE bool client_await(struct muster *muster, uint64_t deadline_ms);
 bool client_is_own_thread(const struct muster *muster);
 
-/* --- keeper.c --- */
-void keeper_init(struct muster *muster);
+/* --- renewer.c --- */
+void renewer_init(struct muster *muster);
 /* With the mutex, any thread: something is to be done for it. */
-void keeper_queue(struct keeper *keeper, struct muster_registration *registration);
+void renewer_queue(struct renewer *renewer, struct muster_registration *registration);
 /* Starts what is to be done. */
-void keeper_work(struct muster *muster);
+void renewer_work(struct muster *muster);
 /* Drops all requests and registrations. */
-void keeper_stop(struct muster *muster);
+void renewer_stop(struct muster *muster);
 
 /* --- discovery.c --- */
 void discovery_work(struct muster *muster);

@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/lib/chance.h"
 #include "client/lib/client.h"
 #include "client/lib/instance.h"
+#include "client/lib/random.h"
 #include "server/base/clock.h"
 
 /* A stream that stands says something every 15 s. */
@@ -28,8 +28,8 @@ struct service {
     struct service *next;
     struct muster *muster;
     char *name;
-    /* under the mutex; the background thread alone changes the roll */
-    struct roll live;
+    /* under the mutex; the background thread alone changes the set */
+    struct instance_set live;
     bool synced;             /* ever: `live` is a copy */
     bool current;            /* and the stream stands */
     bool vain;               /* all replicas were asked, and none answered */
@@ -39,9 +39,9 @@ struct service {
     bool has_fresh;
     _Atomic uint64_t fresh_ms; /* when the copy was last known to be current */
     /* background thread */
-    struct feed feed;
+    struct event_stream stream;
     bool started;
-    struct roll staging; /* the copy that is being received */
+    struct instance_set staging; /* the copy that is being received */
     bool is_staging;
 };
 
@@ -103,9 +103,9 @@ static bool same(const struct muster_instance *a, const struct muster_instance *
 }
 
 /* Tells what has changed from one copy to the next. */
-static void tell_differences(struct service *service, const struct roll *before)
+static void tell_differences(struct service *service, const struct instance_set *before)
 {
-    const struct roll *now = &service->live;
+    const struct instance_set *now = &service->live;
     size_t i = 0, k = 0;
     while (i < before->count || k < now->count) {
         int order = i == before->count ? 1
@@ -149,15 +149,15 @@ static enum muster_change change_of(const json_t *event)
 }
 
 /* Takes the reference. An instance that has moved to another service is no longer one of this. */
-static bool change_roll(const struct service *service, struct roll *roll, enum muster_change change,
-                        const struct muster_instance *instance)
+static bool change_set(const struct service *service, struct instance_set *set,
+                       enum muster_change change, const struct muster_instance *instance)
 {
     if (change == MUSTER_REMOVED || strcmp(instance->name, service->name) != 0) {
-        roll_remove(roll, instance->id);
+        instance_set_remove(set, instance->id);
         muster_instance_unref(instance);
         return true;
     }
-    if (!roll_put(roll, instance)) {
+    if (!instance_set_put(set, instance)) {
         muster_instance_unref(instance);
         return false;
     }
@@ -168,16 +168,16 @@ static void take_instance(struct service *service, const json_t *event, enum mus
 {
     const struct muster_instance *instance = instance_make(json_object_get(event, "instance"));
     if (instance == NULL) {
-        feed_fail(&service->feed, "it sent an instance that cannot be understood");
+        event_stream_fail(&service->stream, "it sent an instance that cannot be understood");
         return;
     }
     muster_instance_ref(instance);
     pthread_mutex_lock(&service->muster->mutex);
-    struct roll *roll = service->is_staging ? &service->staging : &service->live;
-    bool taken = change_roll(service, roll, change, instance);
+    struct instance_set *set = service->is_staging ? &service->staging : &service->live;
+    bool taken = change_set(service, set, change, instance);
     pthread_mutex_unlock(&service->muster->mutex);
     if (!taken) {
-        feed_fail(&service->feed, "there is no memory for what it sends");
+        event_stream_fail(&service->stream, "there is no memory for what it sends");
     } else if (!service->is_staging) {
         tell(service, change, instance);
     }
@@ -186,11 +186,11 @@ static void take_instance(struct service *service, const json_t *event, enum mus
 
 static void take_synced(struct service *service)
 {
-    struct roll before = service->live;
+    struct instance_set before = service->live;
     pthread_mutex_lock(&service->muster->mutex);
     if (service->is_staging) {
         service->live = service->staging;
-        service->staging = (struct roll){.count = 0};
+        service->staging = (struct instance_set){.count = 0};
     }
     service->synced = service->current = true;
     atomic_store(&service->fresh_ms, clock_monotonic_ms());
@@ -199,7 +199,7 @@ static void take_synced(struct service *service)
     if (service->is_staging) {
         service->is_staging = false;
         tell_differences(service, &before);
-        roll_done(&before);
+        instance_set_done(&before);
     }
 }
 
@@ -221,37 +221,37 @@ static void take_fault(struct service *service, enum muster_error error, bool va
     pthread_mutex_unlock(&service->muster->mutex);
 }
 
-static void on_item(void *ctx, const struct feed_item *item)
+static void on_item(void *ctx, const struct stream_item *item)
 {
     struct service *service = ctx;
     switch (item->kind) {
-    case FEED_UP:
-        set_current(service, service->feed.synced);
+    case STREAM_UP:
+        set_current(service, service->stream.synced);
         break;
-    case FEED_BEGIN:
-        roll_done(&service->staging);
+    case STREAM_BEGIN:
+        instance_set_done(&service->staging);
         service->is_staging = true;
         set_current(service, false);
         break;
-    case FEED_PRESENT:
+    case STREAM_PRESENT:
         take_instance(service, item->json, MUSTER_PRESENT);
         break;
-    case FEED_EVENT:
+    case STREAM_EVENT:
         take_instance(service, item->json, change_of(item->json));
         break;
-    case FEED_SYNCED:
+    case STREAM_SYNCED:
         take_synced(service);
         break;
-    case FEED_DOWN:
+    case STREAM_DOWN:
         take_fault(service, MUSTER_OK, item->again);
         break;
-    case FEED_REFUSED:
+    case STREAM_REFUSED:
         take_fault(service, MUSTER_REFUSED, false);
         break;
-    case FEED_RESET:
+    case STREAM_RESET:
         break; /* a snapshot follows */
     }
-    if (service->feed.up && service->feed.synced) {
+    if (service->stream.up && service->stream.synced) {
         atomic_store(&service->fresh_ms, clock_monotonic_ms());
     }
 }
@@ -261,10 +261,10 @@ static void on_item(void *ctx, const struct feed_item *item)
 static void start(struct service *service)
 {
     struct muster *muster = service->muster;
-    const struct feed_options options = {.service = service->name, .snapshot = true};
+    const struct stream_options options = {.service = service->name, .snapshot = true};
     service->started = true;
-    if (!feed_start(&service->feed, &muster->loop, &muster->servers,
-                    (size_t)chance_below(muster->servers.count), &options)) {
+    if (!event_stream_start(&service->stream, &muster->loop, &muster->servers,
+                            (size_t)random_below(muster->servers.count), &options)) {
         service->error = MUSTER_NO_MEMORY;
         pthread_cond_broadcast(&muster->changed);
     }
@@ -278,8 +278,8 @@ void discovery_work(struct muster *muster)
         if (!service->started) {
             start(service);
         }
-        if (service->feed.up && service->feed.synced) {
-            atomic_store(&service->fresh_ms, service->feed.heard_ms);
+        if (service->stream.up && service->stream.synced) {
+            atomic_store(&service->fresh_ms, service->stream.heard_ms);
         }
         if (service->has_fresh && service->synced) {
             service->has_fresh = false;
@@ -298,9 +298,9 @@ void discovery_stop(struct muster *muster)
             free(service->follows);
             service->follows = next;
         }
-        feed_stop(&service->feed);
-        roll_done(&service->live);
-        roll_done(&service->staging);
+        event_stream_stop(&service->stream);
+        instance_set_done(&service->live);
+        instance_set_done(&service->staging);
         free(service->name);
         free(service);
     }
@@ -333,8 +333,8 @@ static struct service *find_service(struct muster *muster, const char *name,
     }
     service->name = copy;
     service->muster = muster;
-    service->feed.on_item = on_item;
-    service->feed.ctx = service;
+    service->stream.on_item = on_item;
+    service->stream.ctx = service;
     service->next = discovery->services;
     discovery->services = service;
     discovery->count++;
@@ -411,7 +411,8 @@ static enum muster_error discover(struct muster *muster, const struct muster_que
     if (error != MUSTER_OK) {
         return error;
     }
-    const struct muster_instance *instance = roll_pick(&service->live, query, &service->turn);
+    const struct muster_instance *instance =
+        instance_set_choose(&service->live, query, &service->turn);
     if (instance == NULL) {
         return MUSTER_NOT_FOUND;
     }

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/lib/chance.h"
+#include "client/lib/random.h"
 #include "server/base/clock.h"
 
 #define TTL_MS_DEFAULT      30000 /* until the registry says another */
@@ -109,7 +109,7 @@ static char *make_id(struct muster *muster, const struct muster_spec *spec)
         return id;
     }
     /* A UUID of random numbers (RFC 4122, section 4.4), as the registry would make one. */
-    uint64_t high = chance_u64(), low = chance_u64();
+    uint64_t high = random_u64(), low = random_u64();
     int len = asprintf(&id, "%.*s-%08x-%04x-4%03x-%04x-%012llx", (int)cut_len(spec->name),
                        spec->name, (unsigned)(high >> 32), (unsigned)(high >> 16 & 0xffff),
                        (unsigned)(high & 0xfff), (unsigned)(low >> 48 & 0x3fff) | 0x8000,
@@ -196,18 +196,18 @@ enum muster_error muster_register(struct muster *muster, const struct muster_spe
     if (error != MUSTER_OK) {
         return error;
     }
-    struct keeper *keeper = &muster->keeper;
+    struct renewer *renewer = &muster->renewer;
     struct muster_registration *made = NULL;
     pthread_mutex_lock(&muster->mutex);
-    error = keeper->count < REGISTRATIONS_MAX ? make(muster, spec, &made) : MUSTER_TOO_MANY;
+    error = renewer->count < REGISTRATIONS_MAX ? make(muster, spec, &made) : MUSTER_TOO_MANY;
     if (error == MUSTER_OK) {
-        made->next = keeper->first;
+        made->next = renewer->first;
         if (made->next != NULL) {
             made->next->previous = made;
         }
-        keeper->first = made;
-        keeper->count++;
-        keeper_queue(keeper, made);
+        renewer->first = made;
+        renewer->count++;
+        renewer_queue(renewer, made);
         *ret_registration = made;
     }
     pthread_mutex_unlock(&muster->mutex);
@@ -292,7 +292,7 @@ static enum muster_error await_set(struct muster_registration *registration,
     uint64_t version = setting->version;
     uint64_t deadline_ms = clock_monotonic_ms() + timeout_ms;
     forget_error(registration);
-    keeper_queue(&registration->muster->keeper, registration);
+    renewer_queue(&registration->muster->renewer, registration);
     loop_wake(&registration->muster->loop);
     while (timeout_ms > 0 && setting->sent < version && registration->state != MUSTER_DENIED) {
         if (!client_await(registration->muster, deadline_ms)) {
@@ -358,7 +358,7 @@ enum muster_error muster_deregister(struct muster_registration *registration, ui
     pthread_mutex_lock(&muster->mutex);
     registration->removing = true;
     forget_error(registration);
-    keeper_queue(&muster->keeper, registration);
+    renewer_queue(&muster->renewer, registration);
     loop_wake(&muster->loop);
     while (!registration->removed && client_await(muster, deadline_ms)) {
     }

@@ -12,7 +12,7 @@
 #include "client/include/muster.h"
 #include "client/lib/failover.h"
 #include "client/lib/instance.h"
-#include "client/lib/roll.h"
+#include "client/lib/instance_set.h"
 #include "client/lib/sse.h"
 
 void *__real_malloc(size_t size);
@@ -121,18 +121,18 @@ static void a_stream_without_memory_is_given_up(void **state)
 static void a_roll_without_memory_stays_as_it_was(void **state)
 {
     (void)state;
-    struct roll roll = {.count = 0};
+    struct instance_set set = {.count = 0};
     left = -1;
     json_t *json = json_pack("{s:s, s:s}", "id", "a", "health", "passing");
     const struct muster_instance *made = instance_make(json);
     left = 0;
     assert_null(instance_make(json));
     left = 0;
-    assert_false(roll_put(&roll, made));
+    assert_false(instance_set_put(&set, made));
     left = -1;
-    assert_int_equal(roll.count, 0);
-    assert_true(roll_put(&roll, made));
-    roll_done(&roll);
+    assert_int_equal(set.count, 0);
+    assert_true(instance_set_put(&set, made));
+    instance_set_done(&set);
     json_decref(json);
 }
 

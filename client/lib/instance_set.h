@@ -1,8 +1,8 @@
 /* The instances of one service by id, and one of them chosen.
  *
  * Thread: one owner at a time. Owns: a reference to each. */
-#ifndef MUSTER_LIB_ROLL_H
-#define MUSTER_LIB_ROLL_H
+#ifndef MUSTER_LIB_INSTANCE_SET_H
+#define MUSTER_LIB_INSTANCE_SET_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -12,25 +12,25 @@
 #include "server/base/compiler.h"
 
 /* More instances of one service than a client wants to hold. */
-#define ROLL_MAX 1000000
+#define INSTANCE_SET_MAX 1000000
 
-struct roll {
+struct instance_set {
     const struct muster_instance **instances;
     size_t count;
     size_t capacity;
 };
 
 /* NULL when it is not there. Borrowed. */
-const struct muster_instance *roll_find(const struct roll *roll, const char *id);
+const struct muster_instance *instance_set_find(const struct instance_set *set, const char *id);
 /* Takes the reference on success; what had this id goes. False without memory or over the limit. */
-MUST_USE bool roll_put(struct roll *roll, const struct muster_instance *instance);
-void roll_remove(struct roll *roll, const char *id);
+MUST_USE bool instance_set_put(struct instance_set *set, const struct muster_instance *instance);
+void instance_set_remove(struct instance_set *set, const char *id);
 /* Empties it, and frees its memory. */
-void roll_done(struct roll *roll);
+void instance_set_done(struct instance_set *set);
 
 /* One that is healthy and fits, NULL when there is none. Borrowed. `turn` is for round robin and
  * moves on. */
-const struct muster_instance *roll_pick(const struct roll *roll, const struct muster_query *query,
-                                        uint64_t *turn);
+const struct muster_instance *instance_set_choose(const struct instance_set *set,
+                                                  const struct muster_query *query, uint64_t *turn);
 
 #endif

@@ -1,10 +1,10 @@
-#include "client/lib/chance.h"
+#include "client/lib/random.h"
 
 #include <sys/random.h>
 
 #include "server/base/clock.h"
 
-uint64_t chance_u64(void)
+uint64_t random_u64(void)
 {
     uint64_t value = 0;
     if (getrandom(&value, sizeof value, GRND_NONBLOCK) != (ssize_t)sizeof value) {
@@ -14,12 +14,12 @@ uint64_t chance_u64(void)
     return value;
 }
 
-uint64_t chance_below(uint64_t count)
+uint64_t random_below(uint64_t count)
 {
-    return count > 0 ? chance_u64() % count : 0;
+    return count > 0 ? random_u64() % count : 0;
 }
 
-uint64_t chance_spread(uint64_t ms)
+uint64_t random_spread(uint64_t ms)
 {
-    return ms - chance_below(ms / 4 + 1);
+    return ms - random_below(ms / 4 + 1);
 }

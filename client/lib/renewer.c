@@ -1,21 +1,21 @@
 /* Keeps registrations registered: what is due, how many requests at a time, and what an answer
  * means.
  *
- * Thread: the background's, but for keeper_queue(). */
+ * Thread: the background's, but for renewer_queue(). */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/lib/chance.h"
 #include "client/lib/client.h"
-#include "client/lib/job.h"
+#include "client/lib/random.h"
 #include "client/lib/registration.h"
+#include "client/lib/registration_request.h"
 #include "server/base/clock.h"
 
 /* Requests under way about single registrations: enough for the registry to commit them together.
  */
-#define JOBS_MAX 32
+#define REQUESTS_MAX 32
 /* Of one heartbeat: its body is at most 1 MiB, and each byte of an id at most six in JSON. */
 #define RENEW_BYTES_MAX 900000
 #define PAUSE_MS        200
@@ -23,39 +23,39 @@
 #define PAUSE_MS_MIN    100
 #define DOUBLINGS_MAX   5
 
-static void on_job_done(struct call *call, enum failover_outcome outcome,
-                        struct http_answer *answer);
+static void on_request_done(struct call *call, enum failover_outcome outcome,
+                            struct http_answer *answer);
 
 static void on_timer(struct loop_timer *timer)
 {
-    /* keeper_work() follows every turn of the loop. */
+    /* renewer_work() follows every turn of the loop. */
     (void)timer;
 }
 
-void keeper_init(struct muster *muster)
+void renewer_init(struct muster *muster)
 {
-    muster->keeper.timer = (struct loop_timer){.due_ms = LOOP_NEVER, .on_due = on_timer};
+    muster->renewer.timer = (struct loop_timer){.due_ms = LOOP_NEVER, .on_due = on_timer};
 }
 
-void keeper_queue(struct keeper *keeper, struct muster_registration *registration)
+void renewer_queue(struct renewer *renewer, struct muster_registration *registration)
 {
     if (registration->queued) {
         return;
     }
     registration->queued = true;
     registration->next_queued = NULL;
-    if (keeper->queue == NULL) {
-        keeper->queue = registration;
+    if (renewer->queue == NULL) {
+        renewer->queue = registration;
     } else {
-        keeper->queue_end->next_queued = registration;
+        renewer->queue_end->next_queued = registration;
     }
-    keeper->queue_end = registration;
+    renewer->queue_end = registration;
 }
 
-static struct muster_registration *take_queued(struct keeper *keeper)
+static struct muster_registration *take_queued(struct renewer *renewer)
 {
-    struct muster_registration *registration = keeper->queue;
-    keeper->queue = registration->next_queued;
+    struct muster_registration *registration = renewer->queue;
+    renewer->queue = registration->next_queued;
     registration->queued = false;
     return registration;
 }
@@ -72,9 +72,9 @@ static void set_state(struct muster_registration *registration, enum muster_stat
                    (int)sizeof registration->why - 1, why);
 }
 
-static void unqueue(struct keeper *keeper, struct muster_registration *registration)
+static void unqueue(struct renewer *renewer, struct muster_registration *registration)
 {
-    struct muster_registration *previous = NULL, *one = keeper->queue;
+    struct muster_registration *previous = NULL, *one = renewer->queue;
     while (one != registration) {
         previous = one;
         one = one->next_queued;
@@ -82,28 +82,28 @@ static void unqueue(struct keeper *keeper, struct muster_registration *registrat
     if (previous != NULL) {
         previous->next_queued = registration->next_queued;
     } else {
-        keeper->queue = registration->next_queued;
+        renewer->queue = registration->next_queued;
     }
-    if (keeper->queue_end == registration) {
-        keeper->queue_end = previous;
+    if (renewer->queue_end == registration) {
+        renewer->queue_end = previous;
     }
 }
 
 /* Its last moment in the list. */
-static void finish_removal(struct keeper *keeper, struct muster_registration *registration)
+static void finish_removal(struct renewer *renewer, struct muster_registration *registration)
 {
     if (registration->queued) {
-        unqueue(keeper, registration);
+        unqueue(renewer, registration);
     }
     if (registration->previous != NULL) {
         registration->previous->next = registration->next;
     } else {
-        keeper->first = registration->next;
+        renewer->first = registration->next;
     }
     if (registration->next != NULL) {
         registration->next->previous = registration->previous;
     }
-    keeper->count--;
+    renewer->count--;
     registration->removed = true;
     pthread_cond_broadcast(&registration->muster->changed);
     if (registration->abandoned) {
@@ -112,61 +112,62 @@ static void finish_removal(struct keeper *keeper, struct muster_registration *re
 }
 
 /* What is to be done for it now. False when nothing is. */
-static bool next_job(const struct muster_registration *registration, enum job_kind *ret_kind)
+static bool next_request(const struct muster_registration *registration,
+                         enum request_kind *ret_kind)
 {
     if (registration->removing) {
-        *ret_kind = JOB_REMOVE;
+        *ret_kind = REQUEST_REMOVE;
         return true;
     }
     if (registration->state == MUSTER_DENIED) {
         return false;
     }
     if (!registration->registered) {
-        *ret_kind = JOB_REGISTER;
+        *ret_kind = REQUEST_REGISTER;
         return true;
     }
     if (registration->health.sent != registration->health.version) {
-        *ret_kind = JOB_HEALTH;
+        *ret_kind = REQUEST_HEALTH;
         return true;
     }
-    *ret_kind = JOB_MAINTENANCE;
+    *ret_kind = REQUEST_MAINTENANCE;
     return registration->maintenance.sent != registration->maintenance.version;
 }
 
 static void fail_later(struct muster *muster, struct muster_registration *registration)
 {
-    struct keeper *keeper = &muster->keeper;
+    struct renewer *renewer = &muster->renewer;
     uint64_t limit_ms = registration_interval_ms(registration) / 2;
     uint64_t pause_ms = (uint64_t)PAUSE_MS
-                        << (keeper->failures < DOUBLINGS_MAX ? keeper->failures : DOUBLINGS_MAX);
+                        << (renewer->failures < DOUBLINGS_MAX ? renewer->failures : DOUBLINGS_MAX);
     limit_ms = limit_ms > PAUSE_MS_MAX ? PAUSE_MS_MAX : limit_ms;
     limit_ms = limit_ms < PAUSE_MS_MIN ? PAUSE_MS_MIN : limit_ms;
     uint64_t now_ms = clock_monotonic_ms();
-    if (now_ms < keeper->resume_ms) {
+    if (now_ms < renewer->resume_ms) {
         return; /* the others of a burst */
     }
-    keeper->failures++;
-    keeper->resume_ms = now_ms + chance_spread(pause_ms < limit_ms ? pause_ms : limit_ms);
+    renewer->failures++;
+    renewer->resume_ms = now_ms + random_spread(pause_ms < limit_ms ? pause_ms : limit_ms);
 }
 
 static void work_queue(struct muster *muster)
 {
-    struct keeper *keeper = &muster->keeper;
+    struct renewer *renewer = &muster->renewer;
     /* While nobody answers one asks for all. */
-    size_t limit = keeper->failures > 0 ? 1 : JOBS_MAX;
-    while (keeper->queue != NULL && keeper->jobs_count < limit) {
-        struct muster_registration *registration = take_queued(keeper);
-        enum job_kind kind;
-        if (registration->busy || !next_job(registration, &kind)) {
+    size_t limit = renewer->failures > 0 ? 1 : REQUESTS_MAX;
+    while (renewer->queue != NULL && renewer->requests_count < limit) {
+        struct muster_registration *registration = take_queued(renewer);
+        enum request_kind kind;
+        if (registration->busy || !next_request(registration, &kind)) {
             continue;
         }
-        if (kind == JOB_REMOVE && !registration->tried) {
-            finish_removal(keeper, registration);
+        if (kind == REQUEST_REMOVE && !registration->tried) {
+            finish_removal(renewer, registration);
             continue;
         }
-        if (job_start(muster, kind, &registration, 1, on_job_done) == NULL) {
+        if (registration_request_start(muster, kind, &registration, 1, on_request_done) == NULL) {
             set_state(registration, registration->state, MUSTER_NO_MEMORY, "no memory");
-            keeper_queue(keeper, registration);
+            renewer_queue(renewer, registration);
             fail_later(muster, registration);
             return;
         }
@@ -187,11 +188,11 @@ static bool goes_along(const struct muster_registration *registration, uint64_t 
            registration->due_ms <= now_ms + registration_interval_ms(registration) / 3;
 }
 
-static size_t gather(const struct keeper *keeper, struct muster_registration **batch)
+static size_t gather(const struct renewer *renewer, struct muster_registration **batch)
 {
     uint64_t now_ms = clock_monotonic_ms();
     size_t count = 0, bytes = 0;
-    for (struct muster_registration *one = keeper->first; one != NULL; one = one->next) {
+    for (struct muster_registration *one = renewer->first; one != NULL; one = one->next) {
         size_t size = 6 * strlen(one->id) + 3;
         if (goes_along(one, now_ms) && count < HEARTBEAT_IDS_MAX &&
             bytes + size <= RENEW_BYTES_MAX) {
@@ -204,25 +205,26 @@ static size_t gather(const struct keeper *keeper, struct muster_registration **b
 
 static void renew(struct muster *muster)
 {
-    struct keeper *keeper = &muster->keeper;
-    size_t room = keeper->count < HEARTBEAT_IDS_MAX ? keeper->count : HEARTBEAT_IDS_MAX;
+    struct renewer *renewer = &muster->renewer;
+    size_t room = renewer->count < HEARTBEAT_IDS_MAX ? renewer->count : HEARTBEAT_IDS_MAX;
     struct muster_registration **batch = malloc(room * sizeof *batch);
-    size_t count = batch != NULL ? gather(keeper, batch) : 0;
+    size_t count = batch != NULL ? gather(renewer, batch) : 0;
     if (count > 0) {
         qsort(batch, count, sizeof batch[0], compare_ids);
-        keeper->renewing = job_start(muster, JOB_RENEW, batch, count, on_job_done) != NULL;
+        renewer->renewing = registration_request_start(muster, REQUEST_RENEW, batch, count,
+                                                       on_request_done) != NULL;
     }
-    if (!keeper->renewing) {
-        fail_later(muster, keeper->first);
+    if (!renewer->renewing) {
+        fail_later(muster, renewer->first);
     }
     free(batch);
 }
 
 /* The earliest heartbeat; LOOP_NEVER when there is none to wait for. */
-static uint64_t earliest_due(const struct keeper *keeper)
+static uint64_t earliest_due(const struct renewer *renewer)
 {
     uint64_t due_ms = LOOP_NEVER;
-    for (const struct muster_registration *one = keeper->first; one != NULL; one = one->next) {
+    for (const struct muster_registration *one = renewer->first; one != NULL; one = one->next) {
         if (one->registered && !one->busy && !one->removing && one->due_ms < due_ms) {
             due_ms = one->due_ms;
         }
@@ -233,7 +235,7 @@ static uint64_t earliest_due(const struct keeper *keeper)
 /* Calls back for those whose state is news. */
 static void tell_states(struct muster *muster)
 {
-    struct muster_registration *one = muster->keeper.first;
+    struct muster_registration *one = muster->renewer.first;
     while (one != NULL) {
         if (!one->state_told && !one->removing) {
             char why[CLIENT_WHY_SIZE];
@@ -249,32 +251,32 @@ static void tell_states(struct muster *muster)
         /* Only this thread takes any out of the list. */
         one = one->next;
     }
-    muster->keeper.news = false;
+    muster->renewer.news = false;
 }
 
-void keeper_work(struct muster *muster)
+void renewer_work(struct muster *muster)
 {
-    struct keeper *keeper = &muster->keeper;
+    struct renewer *renewer = &muster->renewer;
     uint64_t now_ms = clock_monotonic_ms();
-    if (keeper->news) {
+    if (renewer->news) {
         tell_states(muster);
     }
-    if (now_ms >= keeper->resume_ms) {
+    if (now_ms >= renewer->resume_ms) {
         /* Heartbeats go first; while nobody answers, one request asks for all. */
-        bool may_renew = keeper->failures == 0 || keeper->jobs_count == 0;
-        if (!keeper->renewing && may_renew && earliest_due(keeper) <= now_ms) {
+        bool may_renew = renewer->failures == 0 || renewer->requests_count == 0;
+        if (!renewer->renewing && may_renew && earliest_due(renewer) <= now_ms) {
             renew(muster);
         }
         work_queue(muster);
     }
-    uint64_t due_ms = keeper->renewing ? LOOP_NEVER : earliest_due(keeper);
-    if (keeper->resume_ms > now_ms) {
-        due_ms = keeper->count > 0 ? keeper->resume_ms : LOOP_NEVER;
+    uint64_t due_ms = renewer->renewing ? LOOP_NEVER : earliest_due(renewer);
+    if (renewer->resume_ms > now_ms) {
+        due_ms = renewer->count > 0 ? renewer->resume_ms : LOOP_NEVER;
     }
-    loop_unset(&muster->loop, &keeper->timer);
+    loop_unset(&muster->loop, &renewer->timer);
     /* What is due already waits for a request that is under way. */
     if (due_ms > now_ms && due_ms != LOOP_NEVER) {
-        loop_set(&muster->loop, &keeper->timer, due_ms);
+        loop_set(&muster->loop, &renewer->timer, due_ms);
     }
 }
 
@@ -288,15 +290,15 @@ static void note_renewed(struct muster_registration *registration, uint64_t shar
     set_state(registration, MUSTER_REGISTERED, MUSTER_OK, "");
 }
 
-static void note_lost(struct keeper *keeper, struct muster_registration *registration)
+static void note_lost(struct renewer *renewer, struct muster_registration *registration)
 {
     registration->registered = false;
     set_state(registration, MUSTER_PENDING, MUSTER_OK, "the registry did not know it any more");
-    keeper_queue(keeper, registration);
+    renewer_queue(renewer, registration);
 }
 
-static void take_registered(struct muster_registration *registration, const struct job *job,
-                            const json_t *body)
+static void take_registered(struct muster_registration *registration,
+                            const struct registration_request *request, const json_t *body)
 {
     double ttl = json_number_value(json_object_get(body, "ttl"));
     json_int_t incarnation = json_integer_value(json_object_get(body, "incarnation"));
@@ -306,157 +308,163 @@ static void take_registered(struct muster_registration *registration, const stru
         registration->ttl_ms = (uint64_t)(ttl * 1000);
     }
     /* The body had the health, but neither a note nor a maintenance. */
-    registration->health.sent = registration->note[0] == '\0' ? job->version : 0;
+    registration->health.sent = registration->note[0] == '\0' ? request->version : 0;
     registration->maintenance.sent = registration->hidden ? 0 : registration->maintenance.version;
-    note_renewed(registration, chance_below(1024));
+    note_renewed(registration, random_below(1024));
 }
 
-static void take_renewed(struct keeper *keeper, const struct job *job, const json_t *body)
+static void take_renewed(struct renewer *renewer, const struct registration_request *request,
+                         const json_t *body)
 {
     const json_t *unknown = json_object_get(body, "unknown");
-    uint64_t share = chance_below(1024);
-    for (size_t i = 0; i < job->count; i++) {
-        note_renewed(job->registrations[i], share);
+    uint64_t share = random_below(1024);
+    for (size_t i = 0; i < request->count; i++) {
+        note_renewed(request->registrations[i], share);
     }
     for (size_t i = 0; i < json_array_size(unknown); i++) {
         const char *id = json_string_value(json_array_get(unknown, i));
-        struct muster_registration *lost = id != NULL ? job_find(job, id) : NULL;
+        struct muster_registration *lost =
+            id != NULL ? registration_request_find(request, id) : NULL;
         if (lost != NULL) {
-            note_lost(keeper, lost);
+            note_lost(renewer, lost);
         }
     }
 }
 
-static void take_done(struct keeper *keeper, struct job *job, const json_t *body)
+static void take_done(struct renewer *renewer, struct registration_request *request,
+                      const json_t *body)
 {
-    struct muster_registration *one = job->registrations[0];
-    switch (job->kind) {
-    case JOB_REGISTER:
-        take_registered(one, job, body);
+    struct muster_registration *one = request->registrations[0];
+    switch (request->kind) {
+    case REQUEST_REGISTER:
+        take_registered(one, request, body);
         break;
-    case JOB_HEALTH:
-        one->health.sent = job->version;
-        note_renewed(one, chance_below(1024));
+    case REQUEST_HEALTH:
+        one->health.sent = request->version;
+        note_renewed(one, random_below(1024));
         break;
-    case JOB_MAINTENANCE:
-        one->maintenance.sent = job->version;
+    case REQUEST_MAINTENANCE:
+        one->maintenance.sent = request->version;
         break;
-    case JOB_RENEW:
-        take_renewed(keeper, job, body);
+    case REQUEST_RENEW:
+        take_renewed(renewer, request, body);
         break;
-    case JOB_REMOVE:
+    case REQUEST_REMOVE:
         break;
     }
 }
 
 /* A clear no: 4xx. */
-static void take_refusal(struct keeper *keeper, struct job *job, const struct http_answer *answer)
+static void take_refusal(struct renewer *renewer, struct registration_request *request,
+                         const struct http_answer *answer)
 {
-    struct muster_registration *one = job->registrations[0];
+    struct muster_registration *one = request->registrations[0];
     const char *message = http_answer_message(answer);
     message = message != NULL ? message : "the registry refused it";
-    if (job->kind == JOB_RENEW) {
+    if (request->kind == REQUEST_RENEW) {
         /* Not about any of them: later again, but not at once. */
-        for (size_t i = 0; i < job->count; i++) {
-            struct muster_registration *each = job->registrations[i];
+        for (size_t i = 0; i < request->count; i++) {
+            struct muster_registration *each = request->registrations[i];
             each->due_ms = clock_monotonic_ms() + registration_interval_ms(each) / 2;
             set_state(each, MUSTER_DOUBTFUL, MUSTER_REFUSED, message);
         }
-    } else if (job->kind == JOB_REGISTER) {
+    } else if (request->kind == REQUEST_REGISTER) {
         one->tried = false; /* it is surely not there */
         set_state(one, MUSTER_DENIED, MUSTER_REFUSED, message);
     } else if (answer->status == 404) {
-        note_lost(keeper, one);
+        note_lost(renewer, one);
     } else {
-        struct setting *setting = job->kind == JOB_HEALTH ? &one->health : &one->maintenance;
-        setting->sent = setting->refused = job->version;
+        struct setting *setting =
+            request->kind == REQUEST_HEALTH ? &one->health : &one->maintenance;
+        setting->sent = setting->refused = request->version;
         set_state(one, one->state, MUSTER_REFUSED, message);
     }
 }
 
-static void take_failure(struct muster *muster, struct job *job, enum failover_outcome outcome)
+static void take_failure(struct muster *muster, struct registration_request *request,
+                         enum failover_outcome outcome)
 {
     enum muster_error error = outcome == FAILOVER_UNKNOWN ? MUSTER_UNKNOWN : MUSTER_UNREACHABLE;
-    for (size_t i = 0; i < job->count; i++) {
-        struct muster_registration *one = job->registrations[i];
-        bool doubt = one->registered && job->kind == JOB_RENEW;
-        set_state(one, doubt ? MUSTER_DOUBTFUL : one->state, error, job->call.failover.why);
-        if (job->kind != JOB_RENEW) {
-            keeper_queue(&muster->keeper, one);
+    for (size_t i = 0; i < request->count; i++) {
+        struct muster_registration *one = request->registrations[i];
+        bool doubt = one->registered && request->kind == REQUEST_RENEW;
+        set_state(one, doubt ? MUSTER_DOUBTFUL : one->state, error, request->call.failover.why);
+        if (request->kind != REQUEST_RENEW) {
+            renewer_queue(&muster->renewer, one);
         }
     }
-    fail_later(muster, job->registrations[0]);
+    fail_later(muster, request->registrations[0]);
 }
 
 /* A removal is over with any answer but a failure. */
-static void end_removal(struct keeper *keeper, struct muster_registration *one, long status)
+static void end_removal(struct renewer *renewer, struct muster_registration *one, long status)
 {
     bool gone = status < 300 || status == 404 || status == 409;
     one->error = gone ? MUSTER_OK : MUSTER_REFUSED;
-    finish_removal(keeper, one);
+    finish_removal(renewer, one);
 }
 
 /* An answer of the registry, and not of something that stands in its place for a while: only the
  * former knows what is wrong with a registration. */
-static bool is_settled(enum job_kind kind, long status)
+static bool is_settled(enum request_kind kind, long status)
 {
-    if (kind == JOB_REGISTER && status >= 300) {
+    if (kind == REQUEST_REGISTER && status >= 300) {
         return status == 400 || status == 409 || status == 413;
     }
     return status >= 200 && status < 500 && status != 429;
 }
 
-static void on_job_done(struct call *call, enum failover_outcome outcome,
-                        struct http_answer *answer)
+static void on_request_done(struct call *call, enum failover_outcome outcome,
+                            struct http_answer *answer)
 {
-    struct job *job = CONTAINER_OF(call, struct job, call);
-    struct muster *muster = job->muster;
-    struct keeper *keeper = &muster->keeper;
-    struct muster_registration *one = job->registrations[0];
-    enum job_kind kind = job->kind;
+    struct registration_request *request = CONTAINER_OF(call, struct registration_request, call);
+    struct muster *muster = request->muster;
+    struct renewer *renewer = &muster->renewer;
+    struct muster_registration *one = request->registrations[0];
+    enum request_kind kind = request->kind;
     pthread_mutex_lock(&muster->mutex);
     long status = outcome == FAILOVER_ANSWERED ? answer->status : 0;
     bool settled = is_settled(kind, status);
     if (!settled) {
-        take_failure(muster, job, outcome);
+        take_failure(muster, request, outcome);
     } else {
-        keeper->failures = 0;
+        renewer->failures = 0;
         if (status < 300) {
-            take_done(keeper, job, answer->body);
-        } else if (kind != JOB_REMOVE) {
-            take_refusal(keeper, job, answer);
+            take_done(renewer, request, answer->body);
+        } else if (kind != REQUEST_REMOVE) {
+            take_refusal(renewer, request, answer);
         }
     }
     http_answer_done(answer);
-    keeper->renewing = keeper->renewing && kind != JOB_RENEW;
-    keeper->news = true;
-    bool removed = settled && kind == JOB_REMOVE;
-    for (size_t i = 0; i < job->count && !removed; i++) {
-        enum job_kind next;
-        struct muster_registration *each = job->registrations[i];
-        if (next_job(each, &next)) {
-            keeper_queue(keeper, each);
+    renewer->renewing = renewer->renewing && kind != REQUEST_RENEW;
+    renewer->news = true;
+    bool removed = settled && kind == REQUEST_REMOVE;
+    for (size_t i = 0; i < request->count && !removed; i++) {
+        enum request_kind next;
+        struct muster_registration *each = request->registrations[i];
+        if (next_request(each, &next)) {
+            renewer_queue(renewer, each);
         }
     }
-    job_end(job);
+    registration_request_end(request);
     if (removed) {
-        end_removal(keeper, one, status);
+        end_removal(renewer, one, status);
     }
     pthread_cond_broadcast(&muster->changed);
     pthread_mutex_unlock(&muster->mutex);
 }
 
-void keeper_stop(struct muster *muster)
+void renewer_stop(struct muster *muster)
 {
-    struct keeper *keeper = &muster->keeper;
-    while (keeper->jobs != NULL) {
-        call_cancel(&keeper->jobs->call);
-        job_end(keeper->jobs);
+    struct renewer *renewer = &muster->renewer;
+    while (renewer->requests != NULL) {
+        call_cancel(&renewer->requests->call);
+        registration_request_end(renewer->requests);
     }
-    loop_unset(&muster->loop, &keeper->timer);
-    while (keeper->first != NULL) {
-        struct muster_registration *next = keeper->first->next;
-        registration_free(keeper->first);
-        keeper->first = next;
+    loop_unset(&muster->loop, &renewer->timer);
+    while (renewer->first != NULL) {
+        struct muster_registration *next = renewer->first->next;
+        registration_free(renewer->first);
+        renewer->first = next;
     }
 }

@@ -1,10 +1,10 @@
-#include "client/lib/roll.h"
+#include "client/lib/instance_set.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/lib/chance.h"
 #include "client/lib/instance.h"
+#include "client/lib/random.h"
 
 #define FIRST_CAPACITY 16
 #define TRIES          16 /* before all are looked at */
@@ -12,13 +12,13 @@
 #define PREFERENCES    4
 
 /* Where the id is, or would be. */
-static size_t place_of(const struct roll *roll, const char *id, bool *ret_found)
+static size_t place_of(const struct instance_set *set, const char *id, bool *ret_found)
 {
-    size_t low = 0, high = roll->count;
+    size_t low = 0, high = set->count;
     *ret_found = false;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        int order = strcmp(roll->instances[middle]->id, id);
+        int order = strcmp(set->instances[middle]->id, id);
         if (order == 0) {
             *ret_found = true;
             return middle;
@@ -32,61 +32,61 @@ static size_t place_of(const struct roll *roll, const char *id, bool *ret_found)
     return low;
 }
 
-const struct muster_instance *roll_find(const struct roll *roll, const char *id)
+const struct muster_instance *instance_set_find(const struct instance_set *set, const char *id)
 {
     bool found;
-    size_t place = place_of(roll, id, &found);
-    return found ? roll->instances[place] : NULL;
+    size_t place = place_of(set, id, &found);
+    return found ? set->instances[place] : NULL;
 }
 
-bool roll_put(struct roll *roll, const struct muster_instance *instance)
+bool instance_set_put(struct instance_set *set, const struct muster_instance *instance)
 {
     bool found;
-    size_t place = place_of(roll, instance->id, &found);
+    size_t place = place_of(set, instance->id, &found);
     if (found) {
-        muster_instance_unref(roll->instances[place]);
-        roll->instances[place] = instance;
+        muster_instance_unref(set->instances[place]);
+        set->instances[place] = instance;
         return true;
     }
-    if (roll->count == ROLL_MAX) {
+    if (set->count == INSTANCE_SET_MAX) {
         return false;
     }
-    if (roll->count == roll->capacity) {
-        size_t capacity = roll->capacity > 0 ? roll->capacity * 2 : FIRST_CAPACITY;
+    if (set->count == set->capacity) {
+        size_t capacity = set->capacity > 0 ? set->capacity * 2 : FIRST_CAPACITY;
         const struct muster_instance **longer =
-            realloc(roll->instances, capacity * sizeof *roll->instances);
+            realloc(set->instances, capacity * sizeof *set->instances);
         if (longer == NULL) {
             return false;
         }
-        roll->instances = longer;
-        roll->capacity = capacity;
+        set->instances = longer;
+        set->capacity = capacity;
     }
-    memmove(roll->instances + place + 1, roll->instances + place,
-            (roll->count - place) * sizeof *roll->instances);
-    roll->instances[place] = instance;
-    roll->count++;
+    memmove(set->instances + place + 1, set->instances + place,
+            (set->count - place) * sizeof *set->instances);
+    set->instances[place] = instance;
+    set->count++;
     return true;
 }
 
-void roll_remove(struct roll *roll, const char *id)
+void instance_set_remove(struct instance_set *set, const char *id)
 {
     bool found;
-    size_t place = place_of(roll, id, &found);
+    size_t place = place_of(set, id, &found);
     if (found) {
-        muster_instance_unref(roll->instances[place]);
-        roll->count--;
-        memmove(roll->instances + place, roll->instances + place + 1,
-                (roll->count - place) * sizeof *roll->instances);
+        muster_instance_unref(set->instances[place]);
+        set->count--;
+        memmove(set->instances + place, set->instances + place + 1,
+                (set->count - place) * sizeof *set->instances);
     }
 }
 
-void roll_done(struct roll *roll)
+void instance_set_done(struct instance_set *set)
 {
-    for (size_t i = 0; i < roll->count; i++) {
-        muster_instance_unref(roll->instances[i]);
+    for (size_t i = 0; i < set->count; i++) {
+        muster_instance_unref(set->instances[i]);
     }
-    free(roll->instances);
-    *roll = (struct roll){.count = 0};
+    free(set->instances);
+    *set = (struct instance_set){.count = 0};
 }
 
 static bool has_tag(const struct muster_instance *instance, const char *tag)
@@ -127,11 +127,11 @@ static uint64_t weight_of(const struct muster_instance *instance, const struct m
 
 /* Adds up the weights of those that fit, by preference. Gives the best one with any, or
  * PREFERENCES. */
-static unsigned weigh(const struct roll *roll, const struct muster_query *query,
+static unsigned weigh(const struct instance_set *set, const struct muster_query *query,
                       uint64_t totals[PREFERENCES])
 {
-    for (size_t i = 0; i < roll->count; i++) {
-        const struct muster_instance *instance = roll->instances[i];
+    for (size_t i = 0; i < set->count; i++) {
+        const struct muster_instance *instance = set->instances[i];
         if (fits(instance, query)) {
             totals[preference(instance, query)] += weight_of(instance, query);
         }
@@ -144,11 +144,12 @@ static unsigned weigh(const struct roll *roll, const struct muster_query *query,
 }
 
 /* The one of that preference in whose share of the weights `n` falls. */
-static const struct muster_instance *
-at_weight(const struct roll *roll, const struct muster_query *query, unsigned best, uint64_t n)
+static const struct muster_instance *at_weight(const struct instance_set *set,
+                                               const struct muster_query *query, unsigned best,
+                                               uint64_t n)
 {
-    for (size_t i = 0; i < roll->count; i++) {
-        const struct muster_instance *instance = roll->instances[i];
+    for (size_t i = 0; i < set->count; i++) {
+        const struct muster_instance *instance = set->instances[i];
         if (fits(instance, query) && preference(instance, query) == best) {
             uint64_t weight = weight_of(instance, query);
             if (n < weight) {
@@ -162,21 +163,21 @@ at_weight(const struct roll *roll, const struct muster_query *query, unsigned be
 
 /* A few tries that do not look at all of a large service. Taking turns is exact in a small one, and
  * passes over the ill in a large one. */
-static const struct muster_instance *try_few(const struct roll *roll,
+static const struct muster_instance *try_few(const struct instance_set *set,
                                              const struct muster_query *query, uint64_t *turn)
 {
-    bool turns = query->strategy == MUSTER_ROUND_ROBIN && roll->count > FEW;
+    bool turns = query->strategy == MUSTER_ROUND_ROBIN && set->count > FEW;
     uint64_t start = turns ? (*turn)++ : 0;
-    if (roll->count == 0 || query->strategy == MUSTER_WEIGHTED ||
+    if (set->count == 0 || query->strategy == MUSTER_WEIGHTED ||
         (query->strategy == MUSTER_ROUND_ROBIN && !turns)) {
         return NULL;
     }
     for (unsigned i = 0; i < TRIES; i++) {
-        uint64_t n = query->strategy == MUSTER_RANDOM ? chance_u64() : start + i;
-        if (query->strategy == MUSTER_FIRST && n >= roll->count) {
+        uint64_t n = query->strategy == MUSTER_RANDOM ? random_u64() : start + i;
+        if (query->strategy == MUSTER_FIRST && n >= set->count) {
             break;
         }
-        const struct muster_instance *instance = roll->instances[n % roll->count];
+        const struct muster_instance *instance = set->instances[n % set->count];
         if (fits(instance, query) && preference(instance, query) == 0) {
             return instance;
         }
@@ -184,22 +185,22 @@ static const struct muster_instance *try_few(const struct roll *roll,
     return NULL;
 }
 
-const struct muster_instance *roll_pick(const struct roll *roll, const struct muster_query *query,
-                                        uint64_t *turn)
+const struct muster_instance *instance_set_choose(const struct instance_set *set,
+                                                  const struct muster_query *query, uint64_t *turn)
 {
     uint64_t totals[PREFERENCES] = {0}, n = 0;
-    const struct muster_instance *instance = try_few(roll, query, turn);
+    const struct muster_instance *instance = try_few(set, query, turn);
     if (instance != NULL) {
         return instance;
     }
-    unsigned best = weigh(roll, query, totals);
+    unsigned best = weigh(set, query, totals);
     if (best == PREFERENCES) {
         return NULL;
     }
     if (query->strategy == MUSTER_ROUND_ROBIN) {
         n = (*turn)++ % totals[best];
     } else if (query->strategy != MUSTER_FIRST) {
-        n = chance_below(totals[best]);
+        n = random_below(totals[best]);
     }
-    return at_weight(roll, query, best, n);
+    return at_weight(set, query, best, n);
 }

@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "client/lib/instance.h"
-#include "client/lib/roll.h"
+#include "client/lib/instance_set.h"
 #include "server/base/limits.h"
 
 static const struct muster_instance *make(const char *format, ...)
@@ -24,11 +24,12 @@ static const struct muster_instance *make(const char *format, ...)
     return made;
 }
 
-static void put(struct roll *roll, const char *id, const char *health, const char *zone, int weight)
+static void put(struct instance_set *set, const char *id, const char *health, const char *zone,
+                int weight)
 {
     const struct muster_instance *made = make("{s:s, s:s, s:s, s:i, s:[s]}", "id", id, "health",
                                               health, "zone", zone, "weight", weight, "tags", "t");
-    assert_true(roll_put(roll, made));
+    assert_true(instance_set_put(set, made));
 }
 
 static void a_record_has_what_the_json_says(void **state)
@@ -83,127 +84,127 @@ static void what_is_no_instance_is_refused(void **state)
 static void a_roll_is_in_order_of_id(void **state)
 {
     (void)state;
-    struct roll roll = {.count = 0};
+    struct instance_set set = {.count = 0};
     static const char *const ids[] = {"m", "c", "x", "a", "c", "z", "b"};
     for (size_t i = 0; i < ARRAY_LENGTH(ids); i++) {
-        put(&roll, ids[i], "passing", "", (int)i);
+        put(&set, ids[i], "passing", "", (int)i);
     }
-    assert_int_equal(roll.count, 6);
-    for (size_t i = 1; i < roll.count; i++) {
-        assert_true(strcmp(roll.instances[i - 1]->id, roll.instances[i]->id) < 0);
+    assert_int_equal(set.count, 6);
+    for (size_t i = 1; i < set.count; i++) {
+        assert_true(strcmp(set.instances[i - 1]->id, set.instances[i]->id) < 0);
     }
-    assert_int_equal(roll_find(&roll, "c")->weight, 4);
-    roll_remove(&roll, "c");
-    roll_remove(&roll, "nobody");
-    assert_null(roll_find(&roll, "c"));
-    assert_int_equal(roll.count, 5);
-    roll_done(&roll);
+    assert_int_equal(instance_set_find(&set, "c")->weight, 4);
+    instance_set_remove(&set, "c");
+    instance_set_remove(&set, "nobody");
+    assert_null(instance_set_find(&set, "c"));
+    assert_int_equal(set.count, 5);
+    instance_set_done(&set);
 }
 
-static const char *pick(const struct roll *roll, enum muster_strategy strategy, const char *zone,
-                        uint64_t *turn)
+static const char *pick(const struct instance_set *set, enum muster_strategy strategy,
+                        const char *zone, uint64_t *turn)
 {
     const struct muster_query query = {.strategy = strategy, .zone = zone};
-    const struct muster_instance *picked = roll_pick(roll, &query, turn);
+    const struct muster_instance *picked = instance_set_choose(set, &query, turn);
     return picked != NULL ? picked->id : "none";
 }
 
 static void only_the_healthy_are_picked(void **state)
 {
     (void)state;
-    struct roll roll = {.count = 0};
+    struct instance_set set = {.count = 0};
     uint64_t turn = 0;
-    assert_string_equal(pick(&roll, MUSTER_RANDOM, NULL, &turn), "none");
-    put(&roll, "a", "critical", "", 1);
-    put(&roll, "b", "maintenance", "", 1);
+    assert_string_equal(pick(&set, MUSTER_RANDOM, NULL, &turn), "none");
+    put(&set, "a", "critical", "", 1);
+    put(&set, "b", "maintenance", "", 1);
     for (int strategy = MUSTER_RANDOM; strategy <= MUSTER_WEIGHTED; strategy++) {
-        assert_string_equal(pick(&roll, (enum muster_strategy)strategy, NULL, &turn), "none");
+        assert_string_equal(pick(&set, (enum muster_strategy)strategy, NULL, &turn), "none");
     }
-    put(&roll, "c", "warning", "", 1);
+    put(&set, "c", "warning", "", 1);
     for (int strategy = MUSTER_RANDOM; strategy <= MUSTER_WEIGHTED; strategy++) {
-        assert_string_equal(pick(&roll, (enum muster_strategy)strategy, NULL, &turn), "c");
+        assert_string_equal(pick(&set, (enum muster_strategy)strategy, NULL, &turn), "c");
     }
-    roll_done(&roll);
+    instance_set_done(&set);
 }
 
 static void round_robin_takes_each_in_turn_and_first_the_first(void **state)
 {
     (void)state;
-    struct roll roll = {.count = 0};
+    struct instance_set set = {.count = 0};
     uint64_t turn = 0;
-    put(&roll, "c", "passing", "", 1);
-    put(&roll, "a", "passing", "", 9);
-    put(&roll, "b", "passing", "", 0);
+    put(&set, "c", "passing", "", 1);
+    put(&set, "a", "passing", "", 9);
+    put(&set, "b", "passing", "", 0);
     static const char *const turns[] = {"a", "b", "c", "a", "b"};
     for (size_t i = 0; i < ARRAY_LENGTH(turns); i++) {
-        assert_string_equal(pick(&roll, MUSTER_ROUND_ROBIN, NULL, &turn), turns[i]);
-        assert_string_equal(pick(&roll, MUSTER_FIRST, NULL, &turn), "a");
+        assert_string_equal(pick(&set, MUSTER_ROUND_ROBIN, NULL, &turn), turns[i]);
+        assert_string_equal(pick(&set, MUSTER_FIRST, NULL, &turn), "a");
     }
-    roll_done(&roll);
+    instance_set_done(&set);
 }
 
 static void large_services_are_taken_in_turn_without_the_ill(void **state)
 {
     (void)state;
-    struct roll roll = {.count = 0};
+    struct instance_set set = {.count = 0};
     uint64_t turn = 0;
     for (int i = 0; i < 100; i++) {
         char id[8];
         snprintf(id, sizeof id, "%03d", i);
-        put(&roll, id, i < 30 ? "critical" : "passing", "", 1);
+        put(&set, id, i < 30 ? "critical" : "passing", "", 1);
     }
-    assert_string_equal(pick(&roll, MUSTER_FIRST, NULL, &turn), "030");
+    assert_string_equal(pick(&set, MUSTER_FIRST, NULL, &turn), "030");
     size_t seen[100] = {0};
     for (int i = 0; i < 1000; i++) {
-        int id = (int)strtol(pick(&roll, MUSTER_ROUND_ROBIN, NULL, &turn), NULL, 10);
+        int id = (int)strtol(pick(&set, MUSTER_ROUND_ROBIN, NULL, &turn), NULL, 10);
         assert_true(id >= 30);
         seen[id]++;
     }
     for (int i = 30; i < 100; i++) {
         assert_true(seen[i] >= 10);
     }
-    roll_done(&roll);
+    instance_set_done(&set);
 }
 
 static void weights_are_shares_and_none_is_the_last_resort(void **state)
 {
     (void)state;
-    struct roll roll = {.count = 0};
+    struct instance_set set = {.count = 0};
     uint64_t turn = 0;
     size_t heavy = 0;
-    put(&roll, "heavy", "passing", "", 30);
-    put(&roll, "light", "passing", "", 10);
-    put(&roll, "none", "passing", "", 0);
+    put(&set, "heavy", "passing", "", 30);
+    put(&set, "light", "passing", "", 10);
+    put(&set, "none", "passing", "", 0);
     for (int i = 0; i < 4000; i++) {
-        const char *id = pick(&roll, MUSTER_WEIGHTED, NULL, &turn);
+        const char *id = pick(&set, MUSTER_WEIGHTED, NULL, &turn);
         assert_string_not_equal(id, "none");
         heavy += strcmp(id, "heavy") == 0;
     }
     /* Three quarters; the bounds are more than ten standard deviations away. */
     assert_in_range(heavy, 2700, 3300);
-    roll_remove(&roll, "heavy");
-    roll_remove(&roll, "light");
-    assert_string_equal(pick(&roll, MUSTER_WEIGHTED, NULL, &turn), "none");
-    roll_done(&roll);
+    instance_set_remove(&set, "heavy");
+    instance_set_remove(&set, "light");
+    assert_string_equal(pick(&set, MUSTER_WEIGHTED, NULL, &turn), "none");
+    instance_set_done(&set);
 }
 
 static void the_near_are_preferred_and_tags_must_match(void **state)
 {
     (void)state;
-    struct roll roll = {.count = 0};
+    struct instance_set set = {.count = 0};
     uint64_t turn = 0;
-    put(&roll, "far", "passing", "south", 1);
-    put(&roll, "near", "passing", "north", 1);
+    put(&set, "far", "passing", "south", 1);
+    put(&set, "near", "passing", "north", 1);
     for (int i = 0; i < 50; i++) {
-        assert_string_equal(pick(&roll, (enum muster_strategy)(i % 4), "north", &turn), "near");
-        assert_string_not_equal(pick(&roll, MUSTER_RANDOM, "west", &turn), "none");
+        assert_string_equal(pick(&set, (enum muster_strategy)(i % 4), "north", &turn), "near");
+        assert_string_not_equal(pick(&set, MUSTER_RANDOM, "west", &turn), "none");
     }
     static const char *const tags[] = {"t", "other"};
     struct muster_query query = {.tags = tags, .tags_count = 1};
-    assert_non_null(roll_pick(&roll, &query, &turn));
+    assert_non_null(instance_set_choose(&set, &query, &turn));
     query.tags_count = 2;
-    assert_null(roll_pick(&roll, &query, &turn));
-    roll_done(&roll);
+    assert_null(instance_set_choose(&set, &query, &turn));
+    instance_set_done(&set);
 }
 
 int main(void)
