@@ -7,7 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "client/bench/load_internal.h"
+#include "client/bench/worker.h"
 #include "server/base/check.h"
 #include "server/base/clock.h"
 #include "server/base/limits.h"

@@ -1,11 +1,11 @@
-/* A thread of the load: its connections, and the loop that keeps them busy. */
+#include "client/bench/worker.h"
+
 #include <errno.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "client/bench/load_internal.h"
 #include "server/base/check.h"
 #include "server/base/clock.h"
 

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/cli/cli.h"
 #include "server/base/mem.h"
 
 static const struct args_option *find_option(const struct args_option *options, const char *name,

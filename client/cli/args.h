@@ -9,15 +9,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "client/cli/command.h"
+
 #include "server/base/compiler.h"
-
-struct command;
-
-struct args_option {
-    const char *name; /* without dashes; NULL ends a list */
-    bool repeated;    /* may be given more than once */
-    bool bare;        /* takes no value */
-};
 
 struct args_value {
     const char *name;

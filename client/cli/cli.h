@@ -1,5 +1,5 @@
-/* What the commands of `muster` share: the table's row, the context they get, and the request that
- * says by itself what went wrong.
+/* What the commands of `muster` share: the context that they get, and requests that explain their
+ * own failure on stderr.
  *
  * Thread: one, the program has no other. */
 #ifndef MUSTER_CLI_CLI_H
@@ -9,18 +9,10 @@
 #include <stdint.h>
 
 #include "client/cli/args.h"
+#include "client/cli/command.h"
 #include "client/lib/bytes.h"
 #include "client/lib/call.h"
 #include "client/lib/servers.h"
-
-/* Exit statuses. */
-enum cli_exit {
-    CLI_DONE = 0,
-    CLI_REFUSED = 1, /* or not found */
-    CLI_USAGE = 2,
-    CLI_UNREACHABLE = 3,
-    CLI_UNKNOWN = 4, /* a write that may or may not have happened */
-};
 
 struct cli {
     struct args args;
@@ -29,15 +21,6 @@ struct cli {
     struct failover failover;
     uint64_t timeout_ms; /* of a request with all its attempts */
     bool json;           /* --output json */
-};
-
-struct command {
-    const char *name;
-    enum cli_exit (*run)(struct cli *cli);
-    const struct args_option *options;
-    const char *usage;   /* what follows the name */
-    const char *summary; /* one line */
-    const char *help;    /* examples and what to know */
 };
 
 /* One line on stderr, "muster: ...", with control characters escaped. */
@@ -62,27 +45,5 @@ MUST_USE bool cli_ask(struct cli *cli, const char *url, const struct http_reques
 /* The filters of a listing (health, type, zone, tag, meta) as a query. False, after having
  * complained, when one of them is malformed. */
 bool cli_path_filters(const struct cli *cli, struct bytes *path);
-
-/* The options of a registration as the body of POST /register. False, after having complained, when
- * one of them is malformed. */
-bool cli_registration(const struct cli *cli, const char *name, json_t *body);
-
-/* The commands. */
-enum cli_exit cmd_register(struct cli *cli);
-enum cli_exit cmd_heartbeat(struct cli *cli);
-enum cli_exit cmd_deregister(struct cli *cli);
-enum cli_exit cmd_maintenance(struct cli *cli);
-enum cli_exit cmd_services(struct cli *cli);
-enum cli_exit cmd_list(struct cli *cli);
-enum cli_exit cmd_discover(struct cli *cli);
-enum cli_exit cmd_watch(struct cli *cli);
-enum cli_exit cmd_run(struct cli *cli);
-enum cli_exit cmd_status(struct cli *cli);
-enum cli_exit cmd_members(struct cli *cli);
-enum cli_exit cmd_member(struct cli *cli);
-enum cli_exit cmd_leader(struct cli *cli);
-enum cli_exit cmd_backup(struct cli *cli);
-enum cli_exit cmd_bench(struct cli *cli);
-extern const char cmd_bench_help[];
 
 #endif

@@ -1,5 +1,5 @@
 /* muster backup: fetches one, checked, into a file; or checks one that is there. */
-#include "client/cli/cli.h"
+#include "client/cli/commands.h"
 
 #include <inttypes.h>
 #include <stdio.h>

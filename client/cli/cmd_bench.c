@@ -1,5 +1,5 @@
 /* The load generator: its options, and its figures on stdout. The engine is client/bench. */
-#include "client/cli/cli.h"
+#include "client/cli/commands.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

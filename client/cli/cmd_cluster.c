@@ -1,5 +1,5 @@
 /* The replicas themselves: status asks every one of them, members asks one about all. */
-#include "client/cli/cli.h"
+#include "client/cli/commands.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* Changes of the cluster's members: member list, add, remove, promote, demote; leader transfer. */
-#include "client/cli/cli.h"
+#include "client/cli/commands.h"
 
 #include <stdio.h>
 #include <string.h>

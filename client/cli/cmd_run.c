@@ -1,6 +1,6 @@
 /* A program under the registry's eye: run. Registers, keeps the lease while the program runs,
  * watches its health, passes signals on, deregisters when it ends. */
-#include "client/cli/cli.h"
+#include "client/cli/commands.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "client/cli/check.h"
+#include "client/cli/registration.h"
 #include "client/include/muster.h"
 #include "server/base/check.h"
 #include "server/base/clock.h"
@@ -354,7 +355,7 @@ enum cli_exit cmd_run(struct cli *cli)
     run.check.ctx = &run;
     json_t *body = json_object();
     CHECK(body != NULL);
-    if (!take_options(&run) || !cli_registration(cli, args_get(&cli->args, "name"), body)) {
+    if (!take_options(&run) || !registration_body(cli, args_get(&cli->args, "name"), body)) {
         json_decref(body);
         return CLI_USAGE;
     }

@@ -1,5 +1,5 @@
 /* What is registered: services, list, discover. */
-#include "client/cli/cli.h"
+#include "client/cli/commands.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* Events as they happen: watch. */
-#include "client/cli/cli.h"
+#include "client/cli/commands.h"
 
 #include <signal.h>
 #include <stdio.h>

@@ -5,7 +5,7 @@
 
 #include <curl/curl.h>
 
-#include "client/cli/cli.h"
+#include "client/cli/commands.h"
 #include "client/cli/output.h"
 #include "server/base/check.h"
 #include "server/base/limits.h"

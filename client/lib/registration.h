@@ -1,19 +1,27 @@
-/* An instance of one's own: what it is to be, and how far the registry knows it.
+/* An instance that this client registers: what it is to be, and how far the registry knows it.
  *
- * Thread: fields are under the client's mutex, unless they say else.
- * Owns: its texts and its JSON. The background thread alone takes it out of the list. */
+ * Thread: fields are under the client's mutex unless they say otherwise.
+ * Owns: its texts and its JSON. Only the background thread takes it out of the renewer's list. */
 #ifndef MUSTER_LIB_REGISTRATION_H
 #define MUSTER_LIB_REGISTRATION_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
 #include <jansson.h>
 
-#include "client/lib/client.h"
+#include "client/include/muster.h"
+#include "server/base/limits.h"
 
-/* Something that is set, and what of it the registry has heard. Versions count from 1. */
+#define REGISTRATION_WHY_SIZE 512
+
+struct muster;
+
+/* A value that the program sets, and which version of it the registry has. Versions start at 1. */
 struct setting {
     uint64_t version;
     uint64_t sent;    /* the last that was answered */
-    uint64_t refused; /* the last that was answered with no */
+    uint64_t refused; /* the last that was refused */
 };
 
 struct muster_registration {
@@ -38,7 +46,7 @@ struct muster_registration {
     enum muster_state state;
     bool state_told;
     enum muster_error error; /* of the last attempt */
-    char why[CLIENT_WHY_SIZE];
+    char why[REGISTRATION_WHY_SIZE];
     bool tried;      /* to register: it may be there */
     bool registered; /* and not known to be lost */
     bool busy;       /* a request about it is under way */
@@ -53,5 +61,7 @@ struct muster_registration {
 void registration_free(struct muster_registration *registration);
 /* Milliseconds between heartbeats. */
 uint64_t registration_interval_ms(const struct muster_registration *registration);
+/* Copies a note or reason; NULL is "". */
+void registration_set_note(char note[NOTE_BYTES_MAX + 1], const char *text);
 
 #endif

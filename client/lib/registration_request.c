@@ -73,7 +73,7 @@ static const char *make_path(struct registration_request *request)
         if (request->kind == REQUEST_MAINTENANCE) {
             bytes_append_text(&request->path, "/maintenance");
         } else if (one->incarnation > 0) {
-            /* Whoever has taken the id over meanwhile is left alone. */
+            /* Leave a successor that has taken the id over alone. */
             (void)snprintf(incarnation, sizeof incarnation, "%" PRIu64, one->incarnation);
             bytes_append_query(&request->path, "incarnation", incarnation);
         }
@@ -84,7 +84,7 @@ static const char *make_path(struct registration_request *request)
 
 static uint64_t timeout_ms(const struct registration_request *request)
 {
-    uint64_t limit_ms = request->muster->request_timeout_ms;
+    uint64_t limit_ms = request->core->request_timeout_ms;
     if (request->kind != REQUEST_RENEW && request->kind != REQUEST_HEALTH) {
         return limit_ms;
     }
@@ -116,12 +116,12 @@ static bool start(struct registration_request *request)
     }
     const struct http_request http = {
         .method = methods[request->kind], .path = path, .body = request->body, .repeatable = true};
-    return call_start(&request->call, &request->muster->loop, &request->muster->failover, &http,
+    return call_start(&request->call, &request->core->loop, &request->core->failover, &http,
                       timeout_ms(request));
 }
 
 struct registration_request *registration_request_start(
-    struct muster *muster, enum request_kind kind, struct muster_registration *const *registrations,
+    struct core *core, enum request_kind kind, struct muster_registration *const *registrations,
     size_t count, void (*on_done)(struct call *, enum failover_outcome, struct http_answer *))
 {
     struct registration_request *request = calloc(1, sizeof *request);
@@ -133,7 +133,7 @@ struct registration_request *registration_request_start(
     }
     memcpy(copy, registrations, count * sizeof *copy);
     *request = (struct registration_request){
-        .kind = kind, .muster = muster, .registrations = copy, .count = count};
+        .kind = kind, .core = core, .registrations = copy, .count = count};
     request->call.on_done = on_done;
     request->version =
         kind == REQUEST_MAINTENANCE ? copy[0]->maintenance.version : copy[0]->health.version;
@@ -146,31 +146,14 @@ struct registration_request *registration_request_start(
         copy[i]->busy = true;
         copy[i]->tried = true;
     }
-    struct renewer *renewer = &muster->renewer;
-    request->next = renewer->requests;
-    if (request->next != NULL) {
-        request->next->previous = request;
-    }
-    renewer->requests = request;
-    renewer->requests_count++;
     return request;
 }
 
 void registration_request_end(struct registration_request *request)
 {
-    struct renewer *renewer = &request->muster->renewer;
     for (size_t i = 0; i < request->count; i++) {
         request->registrations[i]->busy = false;
     }
-    if (request->previous != NULL) {
-        request->previous->next = request->next;
-    } else {
-        renewer->requests = request->next;
-    }
-    if (request->next != NULL) {
-        request->next->previous = request->previous;
-    }
-    renewer->requests_count--;
     free_request(request);
 }
 

@@ -4,6 +4,9 @@
 #ifndef MUSTER_LIB_REGISTRATION_REQUEST_H
 #define MUSTER_LIB_REGISTRATION_REQUEST_H
 
+#include "client/lib/bytes.h"
+#include "client/lib/call.h"
+#include "client/lib/core.h"
 #include "client/lib/registration.h"
 
 enum request_kind {
@@ -17,21 +20,22 @@ enum request_kind {
 struct registration_request {
     struct call call;
     enum request_kind kind;
-    struct muster *muster;
-    struct registration_request *next, *previous;
-    struct muster_registration **registrations; /* those it is about, by id; each is busy */
+    struct core *core;
+    void *ctx;                                    /* the sender's */
+    struct registration_request *next, *previous; /* the sender's */
+    struct muster_registration **registrations;   /* those it is about, by id; each is busy */
     size_t count;
     uint64_t version; /* of the setting that is sent */
     json_t *body;
     struct bytes path;
 };
 
-/* With the mutex. Starts a request about so many registrations and marks them busy. NULL without
- * memory. `on_done` is the call's. */
+/* Requires the mutex. Starts a request about `count` registrations and marks them busy. NULL
+ * without memory. `on_done` is the call's. */
 struct registration_request *registration_request_start(
-    struct muster *muster, enum request_kind kind, struct muster_registration *const *registrations,
+    struct core *core, enum request_kind kind, struct muster_registration *const *registrations,
     size_t count, void (*on_done)(struct call *, enum failover_outcome, struct http_answer *));
-/* Takes it out of the list and frees it; its registrations are no longer busy. With the mutex. */
+/* Requires the mutex. Frees it; its registrations are no longer busy. */
 void registration_request_end(struct registration_request *request);
 /* The first of its registrations, or the one with this id; NULL when it is not about that. */
 struct muster_registration *registration_request_find(const struct registration_request *request,

@@ -1,15 +1,11 @@
-/* Keeps registrations registered: what is due, how many requests at a time, and what an answer
- * means.
- *
- * Thread: the background's, but for renewer_queue(). */
+#include "client/lib/renewer.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/lib/client.h"
 #include "client/lib/random.h"
-#include "client/lib/registration.h"
 #include "client/lib/registration_request.h"
 #include "server/base/clock.h"
 
@@ -32,9 +28,23 @@ static void on_timer(struct loop_timer *timer)
     (void)timer;
 }
 
-void renewer_init(struct muster *muster)
+void renewer_init(struct renewer *renewer, struct core *core)
 {
-    muster->renewer.timer = (struct loop_timer){.due_ms = LOOP_NEVER, .on_due = on_timer};
+    *renewer = (struct renewer){
+        .core = core,
+        .timer = {.due_ms = LOOP_NEVER, .on_due = on_timer},
+    };
+}
+
+void renewer_add(struct renewer *renewer, struct muster_registration *registration)
+{
+    registration->next = renewer->first;
+    if (registration->next != NULL) {
+        registration->next->previous = registration;
+    }
+    renewer->first = registration;
+    renewer->count++;
+    renewer_queue(renewer, registration);
 }
 
 void renewer_queue(struct renewer *renewer, struct muster_registration *registration)
@@ -105,7 +115,7 @@ static void finish_removal(struct renewer *renewer, struct muster_registration *
     }
     renewer->count--;
     registration->removed = true;
-    pthread_cond_broadcast(&registration->muster->changed);
+    pthread_cond_broadcast(&renewer->core->changed);
     if (registration->abandoned) {
         registration_free(registration);
     }
@@ -134,9 +144,8 @@ static bool next_request(const struct muster_registration *registration,
     return registration->maintenance.sent != registration->maintenance.version;
 }
 
-static void fail_later(struct muster *muster, struct muster_registration *registration)
+static void fail_later(struct renewer *renewer, struct muster_registration *registration)
 {
-    struct renewer *renewer = &muster->renewer;
     uint64_t limit_ms = registration_interval_ms(registration) / 2;
     uint64_t pause_ms = (uint64_t)PAUSE_MS
                         << (renewer->failures < DOUBLINGS_MAX ? renewer->failures : DOUBLINGS_MAX);
@@ -150,9 +159,40 @@ static void fail_later(struct muster *muster, struct muster_registration *regist
     renewer->resume_ms = now_ms + random_spread(pause_ms < limit_ms ? pause_ms : limit_ms);
 }
 
-static void work_queue(struct muster *muster)
+static bool start_request(struct renewer *renewer, enum request_kind kind,
+                          struct muster_registration *const *registrations, size_t count)
 {
-    struct renewer *renewer = &muster->renewer;
+    struct registration_request *request =
+        registration_request_start(renewer->core, kind, registrations, count, on_request_done);
+    if (request == NULL) {
+        return false;
+    }
+    request->ctx = renewer;
+    request->next = renewer->requests;
+    if (request->next != NULL) {
+        request->next->previous = request;
+    }
+    renewer->requests = request;
+    renewer->requests_count++;
+    return true;
+}
+
+static void end_request(struct renewer *renewer, struct registration_request *request)
+{
+    if (request->previous != NULL) {
+        request->previous->next = request->next;
+    } else {
+        renewer->requests = request->next;
+    }
+    if (request->next != NULL) {
+        request->next->previous = request->previous;
+    }
+    renewer->requests_count--;
+    registration_request_end(request);
+}
+
+static void work_queue(struct renewer *renewer)
+{
     /* While nobody answers one asks for all. */
     size_t limit = renewer->failures > 0 ? 1 : REQUESTS_MAX;
     while (renewer->queue != NULL && renewer->requests_count < limit) {
@@ -165,10 +205,10 @@ static void work_queue(struct muster *muster)
             finish_removal(renewer, registration);
             continue;
         }
-        if (registration_request_start(muster, kind, &registration, 1, on_request_done) == NULL) {
+        if (!start_request(renewer, kind, &registration, 1)) {
             set_state(registration, registration->state, MUSTER_NO_MEMORY, "no memory");
             renewer_queue(renewer, registration);
-            fail_later(muster, registration);
+            fail_later(renewer, registration);
             return;
         }
     }
@@ -203,19 +243,17 @@ static size_t gather(const struct renewer *renewer, struct muster_registration *
     return count;
 }
 
-static void renew(struct muster *muster)
+static void renew(struct renewer *renewer)
 {
-    struct renewer *renewer = &muster->renewer;
     size_t room = renewer->count < HEARTBEAT_IDS_MAX ? renewer->count : HEARTBEAT_IDS_MAX;
     struct muster_registration **batch = malloc(room * sizeof *batch);
     size_t count = batch != NULL ? gather(renewer, batch) : 0;
     if (count > 0) {
         qsort(batch, count, sizeof batch[0], compare_ids);
-        renewer->renewing = registration_request_start(muster, REQUEST_RENEW, batch, count,
-                                                       on_request_done) != NULL;
+        renewer->renewing = start_request(renewer, REQUEST_RENEW, batch, count);
     }
     if (!renewer->renewing) {
-        fail_later(muster, renewer->first);
+        fail_later(renewer, renewer->first);
     }
     free(batch);
 }
@@ -233,50 +271,49 @@ static uint64_t earliest_due(const struct renewer *renewer)
 }
 
 /* Calls back for those whose state is news. */
-static void tell_states(struct muster *muster)
+static void tell_states(struct renewer *renewer)
 {
-    struct muster_registration *one = muster->renewer.first;
+    struct muster_registration *one = renewer->first;
     while (one != NULL) {
         if (!one->state_told && !one->removing) {
-            char why[CLIENT_WHY_SIZE];
+            char why[REGISTRATION_WHY_SIZE];
             enum muster_state state = one->state;
             one->state_told = true;
             memcpy(why, one->why, sizeof why);
             if (one->on_state != NULL) {
-                pthread_mutex_unlock(&muster->mutex);
+                pthread_mutex_unlock(&renewer->core->mutex);
                 one->on_state(one->ctx, one, state, why);
-                pthread_mutex_lock(&muster->mutex);
+                pthread_mutex_lock(&renewer->core->mutex);
             }
         }
         /* Only this thread takes any out of the list. */
         one = one->next;
     }
-    muster->renewer.news = false;
+    renewer->news = false;
 }
 
-void renewer_work(struct muster *muster)
+void renewer_work(struct renewer *renewer)
 {
-    struct renewer *renewer = &muster->renewer;
     uint64_t now_ms = clock_monotonic_ms();
     if (renewer->news) {
-        tell_states(muster);
+        tell_states(renewer);
     }
     if (now_ms >= renewer->resume_ms) {
         /* Heartbeats go first; while nobody answers, one request asks for all. */
         bool may_renew = renewer->failures == 0 || renewer->requests_count == 0;
         if (!renewer->renewing && may_renew && earliest_due(renewer) <= now_ms) {
-            renew(muster);
+            renew(renewer);
         }
-        work_queue(muster);
+        work_queue(renewer);
     }
     uint64_t due_ms = renewer->renewing ? LOOP_NEVER : earliest_due(renewer);
     if (renewer->resume_ms > now_ms) {
         due_ms = renewer->count > 0 ? renewer->resume_ms : LOOP_NEVER;
     }
-    loop_unset(&muster->loop, &renewer->timer);
+    loop_unset(&renewer->core->loop, &renewer->timer);
     /* What is due already waits for a request that is under way. */
     if (due_ms > now_ms && due_ms != LOOP_NEVER) {
-        loop_set(&muster->loop, &renewer->timer, due_ms);
+        loop_set(&renewer->core->loop, &renewer->timer, due_ms);
     }
 }
 
@@ -381,7 +418,7 @@ static void take_refusal(struct renewer *renewer, struct registration_request *r
     }
 }
 
-static void take_failure(struct muster *muster, struct registration_request *request,
+static void take_failure(struct renewer *renewer, struct registration_request *request,
                          enum failover_outcome outcome)
 {
     enum muster_error error = outcome == FAILOVER_UNKNOWN ? MUSTER_UNKNOWN : MUSTER_UNREACHABLE;
@@ -390,10 +427,10 @@ static void take_failure(struct muster *muster, struct registration_request *req
         bool doubt = one->registered && request->kind == REQUEST_RENEW;
         set_state(one, doubt ? MUSTER_DOUBTFUL : one->state, error, request->call.failover.why);
         if (request->kind != REQUEST_RENEW) {
-            renewer_queue(&muster->renewer, one);
+            renewer_queue(renewer, one);
         }
     }
-    fail_later(muster, request->registrations[0]);
+    fail_later(renewer, request->registrations[0]);
 }
 
 /* A removal is over with any answer but a failure. */
@@ -418,15 +455,14 @@ static void on_request_done(struct call *call, enum failover_outcome outcome,
                             struct http_answer *answer)
 {
     struct registration_request *request = CONTAINER_OF(call, struct registration_request, call);
-    struct muster *muster = request->muster;
-    struct renewer *renewer = &muster->renewer;
+    struct renewer *renewer = request->ctx;
     struct muster_registration *one = request->registrations[0];
     enum request_kind kind = request->kind;
-    pthread_mutex_lock(&muster->mutex);
+    pthread_mutex_lock(&renewer->core->mutex);
     long status = outcome == FAILOVER_ANSWERED ? answer->status : 0;
     bool settled = is_settled(kind, status);
     if (!settled) {
-        take_failure(muster, request, outcome);
+        take_failure(renewer, request, outcome);
     } else {
         renewer->failures = 0;
         if (status < 300) {
@@ -446,22 +482,21 @@ static void on_request_done(struct call *call, enum failover_outcome outcome,
             renewer_queue(renewer, each);
         }
     }
-    registration_request_end(request);
+    end_request(renewer, request);
     if (removed) {
         end_removal(renewer, one, status);
     }
-    pthread_cond_broadcast(&muster->changed);
-    pthread_mutex_unlock(&muster->mutex);
+    pthread_cond_broadcast(&renewer->core->changed);
+    pthread_mutex_unlock(&renewer->core->mutex);
 }
 
-void renewer_stop(struct muster *muster)
+void renewer_stop(struct renewer *renewer)
 {
-    struct renewer *renewer = &muster->renewer;
     while (renewer->requests != NULL) {
         call_cancel(&renewer->requests->call);
-        registration_request_end(renewer->requests);
+        end_request(renewer, renewer->requests);
     }
-    loop_unset(&muster->loop, &renewer->timer);
+    loop_unset(&renewer->core->loop, &renewer->timer);
     while (renewer->first != NULL) {
         struct muster_registration *next = renewer->first->next;
         registration_free(renewer->first);

@@ -1,11 +1,13 @@
-/* The parts of a load: what its threads share, and what each has for itself. */
-#ifndef MUSTER_BENCH_LOAD_INTERNAL_H
-#define MUSTER_BENCH_LOAD_INTERNAL_H
+/* A thread of a load: its connections, and what it shares with the other threads.
+ *
+ * Thread: fields say. Owns: its channels and buffers; load.c sets it up and tears it down. */
+#ifndef MUSTER_BENCH_WORKER_H
+#define MUSTER_BENCH_WORKER_H
 
 #include <pthread.h>
 
 #include "client/bench/channel.h"
-#include "client/bench/load.h"
+#include "client/bench/load_types.h"
 #include "client/bench/schedule.h"
 
 struct load {

@@ -1,0 +1,85 @@
+#include "client/lib/settings.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "server/base/text.h"
+
+#define SERVERS_DEFAULT        "http://127.0.0.1:9000"
+#define REQUEST_TIMEOUT_MS     10000
+#define REQUEST_TIMEOUT_MS_MIN 100
+
+static const char *environment(const char *name)
+{
+    const char *value = getenv(name);
+    return value != NULL && *value != '\0' ? value : NULL;
+}
+
+static bool take_servers(const char *list, struct servers *ret_servers, char *why, size_t why_size)
+{
+    list = list != NULL ? list : environment("MUSTER_SERVER");
+    list = list != NULL ? list : environment("REGISTRY_URL");
+    return servers_parse(list != NULL ? list : SERVERS_DEFAULT, ret_servers, why, why_size);
+}
+
+static bool take_fallback(struct settings *settings, const char *url, char *why, size_t why_size)
+{
+    url = url != NULL ? url : environment("API_URL");
+    if (url == NULL || *url == '\0') {
+        return true;
+    }
+    if (!servers_parse_host(url, settings->fallback_host, sizeof settings->fallback_host,
+                            &settings->fallback_port)) {
+        (void)snprintf(why, why_size, "the fallback is not a URL such as http://10.0.0.5:8000");
+        return false;
+    }
+    return true;
+}
+
+/* These names are not ours alone (Kubernetes sets SERVER_PORT to a URL if there is a service
+ * `server`): a value that cannot be used is an error of the registration that needs it. */
+static void take_environment(struct settings *settings)
+{
+    const char *port = environment("SERVER_PORT");
+    const char *interval = environment("HEARTBEAT_INTERVAL");
+    const char *id = environment("SERVER_ID");
+    uint64_t value = 0;
+    settings->port = port != NULL && text_parse_u64(port, UINT16_MAX, &value) ? (uint16_t)value : 0;
+    settings->interval_unusable =
+        interval != NULL &&
+        (!text_parse_duration_ms(interval, &settings->interval_ms) || settings->interval_ms == 0);
+    settings->id_unusable = id != NULL && strlen(id) > NAME_BYTES_MAX;
+    settings->id = id != NULL && !settings->id_unusable ? strdup(id) : NULL;
+}
+
+bool settings_init(struct settings *settings, const struct muster_options *options,
+                   struct servers *ret_servers, char *why, size_t why_size)
+{
+    static const struct muster_options defaults = {.size = sizeof defaults};
+    options = options != NULL ? options : &defaults;
+    uint32_t timeout_ms = options->request_timeout_ms;
+    settings->request_timeout_ms = timeout_ms > 0 ? timeout_ms : REQUEST_TIMEOUT_MS;
+    if (options->size < sizeof *options) {
+        (void)snprintf(why, why_size, "the size of the options is not set");
+        return false;
+    }
+    if (settings->request_timeout_ms < REQUEST_TIMEOUT_MS_MIN ||
+        settings->request_timeout_ms > WAIT_MS_MAX) {
+        (void)snprintf(why, why_size, "request_timeout_ms is not between %d and %d",
+                       REQUEST_TIMEOUT_MS_MIN, WAIT_MS_MAX);
+        return false;
+    }
+    if (!take_servers(options->servers, ret_servers, why, why_size) ||
+        !take_fallback(settings, options->fallback, why, why_size)) {
+        return false;
+    }
+    take_environment(settings);
+    return true;
+}
+
+void settings_done(struct settings *settings)
+{
+    free(settings->id);
+    settings->id = NULL;
+}
