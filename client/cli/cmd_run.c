@@ -201,6 +201,7 @@ static enum muster_error open_client(struct run *run, char *why, size_t why_size
         .size = sizeof options,
         .servers = bytes_text(&list),
         .fallback = "",
+        .adopt_environment = args_get(&run->cli->args, "adopt-environment") != NULL,
         /* Shorter than that would be no attempt at all. */
         .request_timeout_ms = (uint32_t)(timeout_ms < 100 ? 100 : timeout_ms),
     };
@@ -350,8 +351,7 @@ enum cli_exit cmd_run(struct cli *cli)
         .drain = {.due_ms = LOOP_NEVER, .on_due = on_drained},
         .stop = {.due_ms = LOOP_NEVER, .on_due = on_stop_timeout},
     };
-    char why[512] = "an option is over a limit (muster register --help), or HEARTBEAT_INTERVAL "
-                    "in the environment is not a number of seconds";
+    char why[512] = "";
     run.check.ctx = &run;
     json_t *body = json_object();
     CHECK(body != NULL);
@@ -370,7 +370,7 @@ enum cli_exit cmd_run(struct cli *cli)
         return (enum cli_exit)(error == ENOENT ? NOT_FOUND : NOT_EXECUTABLE);
     }
     if (open_client(&run, why, sizeof why) != MUSTER_OK || register_body(&run, body) != MUSTER_OK) {
-        cli_complain("%s", why);
+        cli_complain("%s", why[0] != '\0' ? why : muster_invalid_argument());
         (void)kill(run.pid, SIGKILL);
         (void)waitpid(run.pid, NULL, 0);
         muster_close(run.muster, 0);

@@ -57,11 +57,17 @@ static const struct args_option global_options[] = {
 
 static const struct args_option register_options[] = {REGISTER_OPTIONS, {.name = NULL}};
 static const struct args_option run_options[] = {
-    {.name = "name"},          REGISTER_OPTIONS,
-    {.name = "check"},         {.name = "check-interval"},
-    {.name = "check-timeout"}, {.name = "unhealthy-after"},
-    {.name = "healthy-after"}, {.name = "drain"},
-    {.name = "stop-timeout"},  {.name = NULL},
+    {.name = "name"},
+    REGISTER_OPTIONS,
+    {.name = "check"},
+    {.name = "check-interval"},
+    {.name = "check-timeout"},
+    {.name = "unhealthy-after"},
+    {.name = "healthy-after"},
+    {.name = "drain"},
+    {.name = "stop-timeout"},
+    {.name = "adopt-environment", .bare = true},
+    {.name = NULL},
 };
 static const struct args_option heartbeat_options[] = {
     {.name = "status"}, {.name = "note"}, {.name = NULL}};
@@ -197,6 +203,9 @@ static const struct command commands[] = {
      "the\n"
      "                    program gets the signal. A second one is passed on at once\n"
      "  --stop-timeout D  SIGKILL so long after SIGTERM, SIGINT or SIGQUIT; default: never\n"
+     "  --adopt-environment\n"
+     "                    use HEARTBEAT_INTERVAL (seconds) and SERVER_ID (default of --id) of the\n"
+     "                    environment, which may be meant for others; else they are ignored\n"
      "\n"
      "Examples:\n"
      "  muster run --name web --port 8080 -- python3 -m http.server 8080\n"

@@ -7,7 +7,7 @@ _muster_options() {
     register) echo "$register" ;;
     run)
         echo "--name $register --check --check-interval --check-timeout --unhealthy-after" \
-            "--healthy-after --drain --stop-timeout --"
+            "--healthy-after --drain --stop-timeout --adopt-environment --"
         ;;
     heartbeat) echo "--status --note" ;;
     maintenance) echo "--reason" ;;
@@ -51,7 +51,7 @@ _muster() {
     --event) words="registered updated deregistered expired recovered reaped health maintenance" ;;
     --service) words=$(_muster_services) ;;
     --*)
-        if [[ " --snapshot --reuse --keep --verify --force --help --version " != *" $previous "* ]]; then
+        if [[ " --snapshot --reuse --keep --verify --force --adopt-environment --help --version " != *" $previous "* ]]; then
             return # its value is the user's
         fi
         ;;

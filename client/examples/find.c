@@ -1,7 +1,6 @@
-/* Prints the address of one instance that is alive, once a second, whatever happens to the
- * registry.
+/* Prints the address of one healthy instance, once a second, whatever happens to the registry.
  *
- *     ./find web          for ever
+ *     ./find web          until it is interrupted
  *     ./find web 3        three times
  */
 #include <inttypes.h>
@@ -23,8 +22,9 @@ int main(int argc, char *argv[])
         fprintf(stderr, "find: %s\n", why);
         return 1;
     }
-    const struct muster_query query = {
-        .size = sizeof query, .service = argv[1], .strategy = MUSTER_ROUND_ROBIN};
+    struct muster_query query = MUSTER_QUERY_INIT;
+    query.service = argv[1];
+    query.strategy = MUSTER_ROUND_ROBIN;
     unsigned long times = argc > 2 ? strtoul(argv[2], NULL, 10) : 0;
     enum muster_error error = MUSTER_OK;
     for (unsigned long i = 0; times == 0 || i < times; i++) {
@@ -32,7 +32,7 @@ int main(int argc, char *argv[])
         if (i > 0) {
             sleep(1);
         }
-        /* From memory, but for the first time. */
+        /* From memory, except for the first time. */
         error = muster_discover(muster, &query, 2000, &found);
         if (error != MUSTER_OK) {
             fprintf(stderr, "find: %s\n", muster_error_text(error));

@@ -1,4 +1,4 @@
-/* Says what changes about a service, until it is interrupted: the bones of a load balancer.
+/* Prints the changes of a service until it is interrupted: the core of a load balancer.
  *
  *     ./follow web
  */
@@ -9,14 +9,11 @@
 
 static void on_change(void *ctx, enum muster_change change, const struct muster_instance *instance)
 {
-    static const char *const changes[] = {"present", "synced", "added",
-                                          "updated", "health", "removed"};
-    static const char *const healths[] = {"passing", "warning", "critical", "maintenance"};
     (void)ctx;
-    printf("%s", changes[change]);
+    printf("%s", muster_change_name(change));
     if (instance != NULL) {
         printf(" %s %s:%u %s", instance->id, instance->host, instance->port,
-               healths[instance->health]);
+               muster_health_name(instance->health));
     }
     putchar('\n');
     fflush(stdout);

@@ -9,14 +9,12 @@
 
 #include <muster.h>
 
-static const char *const states[] = {"not registered", "registered", "not renewed", "refused"};
-
-/* On the library's thread: say it, and return. */
+/* Runs on the library's thread, and must return soon. */
 static void on_state(void *ctx, struct muster_registration *registration, enum muster_state state,
                      const char *why)
 {
     (void)ctx;
-    fprintf(stderr, "%s: %s%s%s\n", muster_registration_id(registration), states[state],
+    fprintf(stderr, "%s: %s%s%s\n", muster_registration_id(registration), muster_state_name(state),
             *why != '\0' ? ": " : "", why);
 }
 
@@ -24,6 +22,7 @@ int main(int argc, char *argv[])
 {
     struct muster *muster;
     struct muster_registration *self;
+    struct muster_spec spec = MUSTER_SPEC_INIT;
     char why[200];
     int signal_number;
     sigset_t ends;
@@ -31,7 +30,7 @@ int main(int argc, char *argv[])
         fprintf(stderr, "usage: serve NAME PORT\n");
         return 2;
     }
-    /* Before there are threads, so that all have them blocked and sigwait() alone gets them. */
+    /* Block them before there are threads: all inherit the mask, and only sigwait() gets them. */
     sigemptyset(&ends);
     sigaddset(&ends, SIGINT);
     sigaddset(&ends, SIGTERM);
@@ -41,13 +40,10 @@ int main(int argc, char *argv[])
         fprintf(stderr, "serve: %s\n", why);
         return 1;
     }
-    const struct muster_spec spec = {
-        .size = sizeof spec,
-        .name = argv[1],
-        .port = (uint16_t)strtoul(argv[2], NULL, 10),
-        .ttl_ms = 10000,
-        .on_state = on_state,
-    };
+    spec.name = argv[1];
+    spec.port = (uint16_t)strtoul(argv[2], NULL, 10);
+    spec.ttl_ms = 10000;
+    spec.on_state = on_state;
     enum muster_error error = muster_register(muster, &spec, &self);
     if (error == MUSTER_OK) {
         /* Here the server would serve. */
@@ -55,7 +51,7 @@ int main(int argc, char *argv[])
         error = muster_deregister(self, 5000);
     }
     if (error != MUSTER_OK) {
-        fprintf(stderr, "serve: %s\n", muster_error_text(error));
+        fprintf(stderr, "serve: %s: %s\n", muster_error_text(error), muster_invalid_argument());
     }
     muster_close(muster, 5000);
     return error == MUSTER_OK ? 0 : 1;

@@ -1,21 +1,25 @@
 /* The functions of the public header that find and follow others. */
+#include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/lib/arguments.h"
 #include "client/lib/client.h"
 #include "client/lib/instance.h"
+#include "client/lib/spec.h"
 
 static bool has_fallback(const struct muster *muster)
 {
-    return muster->settings.fallback_host[0] != '\0';
+    return muster->core.settings.fallback_host[0] != '\0';
 }
 
 static enum muster_error give_fallback(const struct muster *muster, const char *service,
                                        struct muster_found *ret_found)
 {
     json_t *json = json_pack("{s:s, s:s, s:s, s:i, s:s}", "id", "fallback", "name", service, "host",
-                             muster->settings.fallback_host, "port",
-                             (int)muster->settings.fallback_port, "health", "passing");
+                             muster->core.settings.fallback_host, "port",
+                             (int)muster->core.settings.fallback_port, "health", "passing");
     const struct muster_instance *instance = instance_make(json);
     json_decref(json);
     if (instance == NULL) {
@@ -25,10 +29,121 @@ static enum muster_error give_fallback(const struct muster *muster, const char *
     return MUSTER_OK;
 }
 
-static bool is_service_name(const char *name)
+static const char *find_name_fault(const char *service)
 {
-    return name != NULL && *name != '\0' && strlen(name) <= NAME_BYTES_MAX;
+    if (service == NULL || *service == '\0') {
+        return "service is missing";
+    }
+    return spec_find_text_fault(service, NAME_BYTES_MAX, "service is longer than 255 bytes",
+                                "service is not UTF-8");
 }
+
+#define HEALTH_BITS (MUSTER_HEALTH_BIT(MUSTER_MAINTENANCE + 1) - 1)
+
+/* Sets *ret_query to the caller's query as this version knows it. NULL, or what is wrong. */
+static const char *take_query(const struct muster_query *given, uint32_t timeout_ms,
+                              struct muster_query *ret_query)
+{
+    const size_t least = offsetof(struct muster_query, type); /* version 0.1 */
+    if (given == NULL) {
+        return "query is NULL";
+    }
+    const char *fault = arguments_copy(ret_query, sizeof *ret_query, least, given);
+    if (fault != NULL) {
+        return fault;
+    }
+    const struct muster_query *query = ret_query;
+    if (query->strategy > MUSTER_WEIGHTED) {
+        return "query->strategy is none of random, first, round_robin, weighted";
+    }
+    if ((query->health & ~HEALTH_BITS) != 0) {
+        return "query->health has other bits than those of MUSTER_HEALTH_BIT()";
+    }
+    if (query->linearizable && timeout_ms == 0) {
+        return "timeout_ms is 0, and a linearizable query has to wait";
+    }
+    fault = find_name_fault(query->service);
+    return fault != NULL ? fault
+                         : spec_find_lists_fault(query->tags, query->tags_count, query->metadata,
+                                                 query->metadata_count);
+}
+
+/* --- linearizable --- */
+
+static void add_health(struct bytes *path, unsigned health)
+{
+    char list[64] = "";
+    size_t len = 0;
+    for (unsigned i = MUSTER_PASSING; i <= MUSTER_MAINTENANCE; i++) {
+        if ((health & MUSTER_HEALTH_BIT(i)) != 0) {
+            len += (size_t)snprintf(list + len, sizeof list - len, "%s%s", len > 0 ? "," : "",
+                                    muster_health_name((enum muster_health)i));
+        }
+    }
+    bytes_append_query(path, "health", list);
+}
+
+static void make_path(struct bytes *path, const struct muster_query *query)
+{
+    bytes_init(path, PATH_BYTES_MAX);
+    bytes_append_text(path, "/services/");
+    bytes_append_encoded(path, query->service);
+    bytes_append_text(path, "/discover");
+    bytes_append_query(path, "consistency", "linearizable");
+    bytes_append_query(path, "strategy", muster_strategy_name(query->strategy));
+    if (query->health != 0) {
+        add_health(path, query->health);
+    }
+    if (query->zone != NULL) {
+        bytes_append_query(path, "near", query->zone);
+    }
+    if (query->type != NULL) {
+        bytes_append_query(path, "type", query->type);
+    }
+    for (size_t i = 0; i < query->tags_count; i++) {
+        bytes_append_query(path, "tag", query->tags[i]);
+    }
+    for (size_t i = 0; i < query->metadata_count; i++) {
+        char name[METADATA_KEY_BYTES_MAX + sizeof "meta."];
+        (void)snprintf(name, sizeof name, "meta.%s", query->metadata[i].key);
+        bytes_append_query(path, name, query->metadata[i].value);
+    }
+}
+
+static enum muster_error read_answer(const struct http_answer *answer,
+                                     struct muster_found *ret_found)
+{
+    if (answer->status >= 200 && answer->status < 300) {
+        const struct muster_instance *instance = instance_make(answer->body);
+        if (instance == NULL) {
+            return MUSTER_NO_MEMORY;
+        }
+        *ret_found = (struct muster_found){.instance = instance, .source = MUSTER_FROM_REGISTRY};
+        return MUSTER_OK;
+    }
+    if (answer->status == 404 || strcmp(http_answer_code(answer), "no_healthy_instance") == 0) {
+        return MUSTER_NOT_FOUND;
+    }
+    return answer->status < 500 && answer->status != 429 ? MUSTER_REFUSED : MUSTER_UNREACHABLE;
+}
+
+/* Requires the mutex. */
+static enum muster_error discover_linearizable(struct muster *muster,
+                                               const struct muster_query *query,
+                                               uint32_t timeout_ms, struct muster_found *ret_found)
+{
+    struct bytes path;
+    struct http_answer answer;
+    make_path(&path, query);
+    enum muster_error error = lookup_run(&muster->lookups, &path, timeout_ms, &answer);
+    if (error == MUSTER_OK) {
+        error = read_answer(&answer, ret_found);
+        http_answer_done(&answer);
+    }
+    return error;
+}
+
+/* --- from the copy --- */
 
 /* Requires the mutex. */
 static enum muster_error discover(struct muster *muster, const struct muster_query *query,
@@ -60,16 +175,21 @@ static enum muster_error discover(struct muster *muster, const struct muster_que
 enum muster_error muster_discover(struct muster *muster, const struct muster_query *query,
                                   uint32_t timeout_ms, struct muster_found *ret_found)
 {
-    if (muster == NULL || ret_found == NULL || query == NULL || query->size < sizeof *query ||
-        !is_service_name(query->service) || query->strategy > MUSTER_WEIGHTED) {
-        return MUSTER_INVALID;
+    struct muster_query own;
+    if (muster == NULL || ret_found == NULL) {
+        return arguments_invalid(muster == NULL ? "muster is NULL" : "ret_found is NULL");
     }
     enum muster_error error = core_check(&muster->core, timeout_ms);
     if (error != MUSTER_OK) {
         return error;
     }
+    const char *fault = take_query(query, timeout_ms, &own);
+    if (fault != NULL) {
+        return arguments_invalid(fault);
+    }
     pthread_mutex_lock(&muster->core.mutex);
-    error = discover(muster, query, timeout_ms, ret_found);
+    error = own.linearizable ? discover_linearizable(muster, &own, timeout_ms, ret_found)
+                             : discover(muster, &own, timeout_ms, ret_found);
     pthread_mutex_unlock(&muster->core.mutex);
     return error;
 }
@@ -93,12 +213,16 @@ static enum muster_error list(struct service *service, struct muster_list *ret_l
 enum muster_error muster_list(struct muster *muster, const char *service, uint32_t timeout_ms,
                               struct muster_list *ret_list)
 {
-    if (muster == NULL || ret_list == NULL || !is_service_name(service)) {
-        return MUSTER_INVALID;
+    if (muster == NULL || ret_list == NULL) {
+        return arguments_invalid(muster == NULL ? "muster is NULL" : "ret_list is NULL");
     }
     enum muster_error error = core_check(&muster->core, timeout_ms);
     if (error != MUSTER_OK) {
         return error;
+    }
+    const char *fault = find_name_fault(service);
+    if (fault != NULL) {
+        return arguments_invalid(fault);
     }
     pthread_mutex_lock(&muster->core.mutex);
     struct service *found = discovery_find(&muster->discovery, service, &error);
@@ -123,12 +247,18 @@ enum muster_error muster_follow(struct muster *muster, const char *service,
                                 muster_follow_cb on_change, void *ctx,
                                 struct muster_follow **ret_follow)
 {
-    if (muster == NULL || on_change == NULL || ret_follow == NULL || !is_service_name(service)) {
-        return MUSTER_INVALID;
+    if (muster == NULL || on_change == NULL || ret_follow == NULL) {
+        return arguments_invalid(muster == NULL      ? "muster is NULL"
+                                 : on_change == NULL ? "on_change is NULL"
+                                                     : "ret_follow is NULL");
     }
     enum muster_error error = core_check(&muster->core, 0);
     if (error != MUSTER_OK) {
         return error;
+    }
+    const char *fault = find_name_fault(service);
+    if (fault != NULL) {
+        return arguments_invalid(fault);
     }
     struct muster_follow *follow = calloc(1, sizeof *follow);
     if (follow == NULL) {
@@ -179,6 +309,6 @@ enum muster_error muster_unfollow(struct muster_follow *follow)
     *link = follow->next;
     muster->discovery.follows--;
     pthread_mutex_unlock(&muster->core.mutex);
-    free(follow);
+    service_free_follow(follow);
     return MUSTER_OK;
 }

@@ -1,32 +1,51 @@
 /* The functions of the public header about instances that this client registers. */
-#include <stdlib.h>
+#include <stddef.h>
+#include <string.h>
 
+#include "client/lib/arguments.h"
 #include "client/lib/client.h"
 #include "client/lib/spec.h"
 #include "server/base/clock.h"
 
+/* Sets *ret_spec to the caller's spec as this version knows it. NULL, or what is wrong. */
+static const char *take_spec(const struct muster *muster, const struct muster_spec *given,
+                             struct muster_spec *ret_spec)
+{
+    if (given == NULL) {
+        return "spec is NULL";
+    }
+    const char *fault = arguments_copy(ret_spec, sizeof *ret_spec, sizeof *ret_spec, given);
+    return fault != NULL ? fault : spec_find_fault(&muster->core.settings, ret_spec);
+}
+
 enum muster_error muster_register(struct muster *muster, const struct muster_spec *spec,
                                   struct muster_registration **ret_registration)
 {
-    if (muster == NULL || ret_registration == NULL || !spec_is_valid(&muster->settings, spec)) {
-        return MUSTER_INVALID;
+    struct muster_spec own;
+    if (muster == NULL || ret_registration == NULL) {
+        return arguments_invalid(muster == NULL ? "muster is NULL" : "ret_registration is NULL");
     }
-    enum muster_error error = core_check(&muster->core, 0);
+    struct core *core = &muster->core;
+    enum muster_error error = core_check(core, 0);
     if (error != MUSTER_OK) {
         return error;
     }
+    const char *fault = take_spec(muster, spec, &own);
+    if (fault != NULL) {
+        return arguments_invalid(fault);
+    }
     struct renewer *renewer = &muster->renewer;
     struct muster_registration *made = NULL;
-    pthread_mutex_lock(&muster->core.mutex);
-    error = renewer->count < RENEWER_REGISTRATIONS_MAX ? spec_make(&muster->settings, spec, &made)
+    pthread_mutex_lock(&core->mutex);
+    error = renewer->count < RENEWER_REGISTRATIONS_MAX ? spec_make(&core->settings, &own, &made)
                                                        : MUSTER_TOO_MANY;
     if (error == MUSTER_OK) {
         made->muster = muster;
         renewer_add(renewer, made);
         *ret_registration = made;
     }
-    pthread_mutex_unlock(&muster->core.mutex);
-    loop_wake(&muster->core.loop);
+    pthread_mutex_unlock(&core->mutex);
+    loop_wake(&core->loop);
     return error;
 }
 
@@ -70,7 +89,7 @@ static enum muster_error await_settled(struct muster_registration *registration,
 enum muster_error muster_wait(struct muster_registration *registration, uint32_t timeout_ms)
 {
     if (registration == NULL) {
-        return MUSTER_INVALID;
+        return arguments_invalid("registration is NULL");
     }
     enum muster_error error = core_check(&registration->muster->core, timeout_ms);
     if (error != MUSTER_OK) {
@@ -99,6 +118,19 @@ enum muster_state muster_registration_state(const struct muster_registration *re
     return state;
 }
 
+const char *muster_registration_why(const struct muster_registration *registration)
+{
+    static _Thread_local char why[REGISTRATION_WHY_SIZE];
+    struct core *core = &registration->muster->core;
+    if (core_check(core, 0) != MUSTER_OK) {
+        return "";
+    }
+    pthread_mutex_lock(&core->mutex);
+    memcpy(why, registration->why, sizeof why);
+    pthread_mutex_unlock(&core->mutex);
+    return why;
+}
+
 /* Requires the mutex: the setting has changed; waits until the registry has answered this change,
  * or a later one. */
 static enum muster_error await_set(struct muster_registration *registration,
@@ -118,13 +150,26 @@ static enum muster_error await_set(struct muster_registration *registration,
     return timeout_ms > 0 && refused ? MUSTER_REFUSED : MUSTER_OK;
 }
 
+static const char *find_setting_fault(const struct muster_registration *registration,
+                                      const char *note)
+{
+    if (registration == NULL) {
+        return "registration is NULL";
+    }
+    return spec_find_text_fault(note, NOTE_BYTES_MAX, "the note or reason is longer than 512 bytes",
+                                "the note or reason is not UTF-8");
+}
+
 enum muster_error muster_set_health(struct muster_registration *registration,
                                     enum muster_health health, const char *note,
                                     uint32_t timeout_ms)
 {
-    if (registration == NULL || health > MUSTER_CRITICAL ||
-        !spec_is_bounded(note, NOTE_BYTES_MAX)) {
-        return MUSTER_INVALID;
+    const char *fault = find_setting_fault(registration, note);
+    if (fault == NULL && health > MUSTER_CRITICAL) {
+        fault = "health is none of passing, warning, critical";
+    }
+    if (fault != NULL) {
+        return arguments_invalid(fault);
     }
     struct muster *muster = registration->muster;
     enum muster_error error = core_check(&muster->core, timeout_ms);
@@ -143,8 +188,9 @@ enum muster_error muster_set_health(struct muster_registration *registration,
 enum muster_error muster_set_maintenance(struct muster_registration *registration, bool on,
                                          const char *reason, uint32_t timeout_ms)
 {
-    if (registration == NULL || !spec_is_bounded(reason, NOTE_BYTES_MAX)) {
-        return MUSTER_INVALID;
+    const char *fault = find_setting_fault(registration, reason);
+    if (fault != NULL) {
+        return arguments_invalid(fault);
     }
     struct muster *muster = registration->muster;
     enum muster_error error = core_check(&muster->core, timeout_ms);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "client/lib/arguments.h"
 #include "server/base/clock.h"
 
 static void *run(void *arg)
@@ -16,12 +17,14 @@ static void *run(void *arg)
     while (!muster->stopping) {
         renewer_work(&muster->renewer);
         discovery_work(&muster->discovery);
+        lookups_work(&muster->lookups);
         pthread_mutex_unlock(&core->mutex);
         loop_turn(&core->loop, LOOP_NEVER, NULL, 0);
         pthread_mutex_lock(&core->mutex);
     }
     renewer_stop(&muster->renewer);
     discovery_stop(&muster->discovery);
+    lookups_stop(&muster->lookups);
     pthread_mutex_unlock(&core->mutex);
     return NULL;
 }
@@ -49,6 +52,7 @@ static bool start(struct muster *muster)
     }
     renewer_init(&muster->renewer, &muster->core);
     discovery_init(&muster->discovery, &muster->core);
+    muster->lookups = (struct lookups){.core = &muster->core};
     if (!start_thread(muster)) {
         core_done(&muster->core);
         return false;
@@ -65,7 +69,7 @@ enum muster_error muster_open(const struct muster_options *options, struct muste
         why_size = sizeof unseen;
     }
     if (ret_muster == NULL) {
-        return MUSTER_INVALID;
+        return arguments_invalid("ret_muster is NULL");
     }
     struct muster *muster = calloc(1, sizeof *muster);
     if (muster == NULL) {
@@ -73,13 +77,12 @@ enum muster_error muster_open(const struct muster_options *options, struct muste
         return MUSTER_NO_MEMORY;
     }
     struct core *core = &muster->core;
-    if (!settings_init(&muster->settings, options, &core->servers, why, why_size)) {
+    if (!settings_init(&core->settings, options, &core->servers, why, why_size)) {
         free(muster);
-        return MUSTER_INVALID;
+        return arguments_invalid("options, or the environment: `why` says which, and how");
     }
-    core->request_timeout_ms = muster->settings.request_timeout_ms;
     if (!start(muster)) {
-        settings_done(&muster->settings);
+        settings_done(&core->settings);
         free(muster);
         (void)snprintf(why, why_size, "%s", muster_error_text(MUSTER_SYSTEM));
         return MUSTER_SYSTEM;
@@ -111,6 +114,9 @@ void muster_close(struct muster *muster, uint32_t timeout_ms)
     if (core->pid != getpid()) {
         /* The thread is not in this process and may have held any lock: touch nothing else. */
         http_close_sockets(core->loop.sockets);
+        if (core->descriptor >= 0) {
+            (void)close(core->descriptor);
+        }
         return;
     }
     if (core_is_callback_thread(core)) {
@@ -125,6 +131,6 @@ void muster_close(struct muster *muster, uint32_t timeout_ms)
     loop_wake(&core->loop);
     (void)pthread_join(core->thread, NULL);
     core_done(core);
-    settings_done(&muster->settings);
+    settings_done(&core->settings);
     free(muster);
 }

@@ -5,15 +5,15 @@
 #include "client/include/muster.h"
 #include "client/lib/core.h"
 #include "client/lib/discovery.h"
+#include "client/lib/lookup.h"
 #include "client/lib/renewer.h"
-#include "client/lib/settings.h"
 
 struct muster {
     struct core core;
-    struct settings settings;
     bool stopping; /* under the mutex */
     struct renewer renewer;
     struct discovery discovery;
+    struct lookups lookups;
 };
 
 #endif

@@ -40,6 +40,15 @@ void discovery_work(struct discovery *discovery)
     }
 }
 
+bool discovery_dispatch(struct discovery *discovery)
+{
+    bool done = true;
+    for (struct service *one = discovery->services; one != NULL; one = one->next) {
+        done = service_dispatch(one) && done;
+    }
+    return done;
+}
+
 void discovery_stop(struct discovery *discovery)
 {
     while (discovery->services != NULL) {

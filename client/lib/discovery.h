@@ -27,6 +27,9 @@ struct service *discovery_find(struct discovery *discovery, const char *name,
                                enum muster_error *ret_error);
 /* Requires the mutex, and releases it during callbacks. Background thread. */
 void discovery_work(struct discovery *discovery);
+/* Requires the mutex, and releases it during callbacks. The dispatching thread. False without
+ * memory. */
+MUST_USE bool discovery_dispatch(struct discovery *discovery);
 /* Requires the mutex. Background thread. */
 void discovery_stop(struct discovery *discovery);
 

@@ -71,11 +71,10 @@ static void copy_lists(struct writer *writer, const json_t *json, struct block *
 
 static enum muster_health read_health(struct writer *writer, const json_t *json)
 {
-    static const char *const names[] = {"passing", "warning", "critical", "maintenance"};
     const char *health = json_string_value(json_object_get(json, "health"));
-    for (size_t i = 0; health != NULL && i < ARRAY_LENGTH(names); i++) {
-        if (strcmp(health, names[i]) == 0) {
-            return (enum muster_health)i;
+    for (enum muster_health i = MUSTER_PASSING; health != NULL && i <= MUSTER_MAINTENANCE; i++) {
+        if (strcmp(health, muster_health_name(i)) == 0) {
+            return i;
         }
     }
     writer->failed = true;

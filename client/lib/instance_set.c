@@ -3,13 +3,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/lib/instance.h"
 #include "client/lib/random.h"
 
 #define FIRST_CAPACITY 16
 #define TRIES          16 /* before all are looked at */
 #define FEW            64 /* so many are always all looked at, to take turns */
 #define PREFERENCES    4
+#define HEALTHY        (MUSTER_HEALTH_BIT(MUSTER_PASSING) | MUSTER_HEALTH_BIT(MUSTER_WARNING))
 
 /* Where the id is, or would be. */
 static size_t place_of(const struct instance_set *set, const char *id, bool *ret_found)
@@ -80,6 +80,20 @@ void instance_set_remove(struct instance_set *set, const char *id)
     }
 }
 
+bool instance_set_copy(struct instance_set *set, const struct instance_set *from)
+{
+    const struct muster_instance **copy = malloc((from->count + 1) * sizeof *copy);
+    if (copy == NULL) {
+        return false;
+    }
+    for (size_t i = 0; i < from->count; i++) {
+        copy[i] = muster_instance_ref(from->instances[i]);
+    }
+    *set =
+        (struct instance_set){.instances = copy, .count = from->count, .capacity = from->count + 1};
+    return true;
+}
+
 void instance_set_done(struct instance_set *set)
 {
     for (size_t i = 0; i < set->count; i++) {
@@ -99,10 +113,27 @@ static bool has_tag(const struct muster_instance *instance, const char *tag)
     return false;
 }
 
+static bool has_pair(const struct muster_instance *instance, const struct muster_pair *pair)
+{
+    for (size_t i = 0; i < instance->metadata_count; i++) {
+        if (strcmp(instance->metadata[i].key, pair->key) == 0) {
+            return strcmp(instance->metadata[i].value, pair->value) == 0;
+        }
+    }
+    return false;
+}
+
 static bool fits(const struct muster_instance *instance, const struct muster_query *query)
 {
-    if (!instance_is_healthy(instance)) {
+    unsigned health = query->health != 0 ? query->health : HEALTHY;
+    if ((health & MUSTER_HEALTH_BIT(instance->health)) == 0 ||
+        (query->type != NULL && strcmp(query->type, instance->type) != 0)) {
         return false;
+    }
+    for (size_t i = 0; i < query->metadata_count; i++) {
+        if (!has_pair(instance, &query->metadata[i])) {
+            return false;
+        }
     }
     for (size_t i = 0; i < query->tags_count; i++) {
         if (!has_tag(instance, query->tags[i])) {

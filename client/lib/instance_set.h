@@ -25,6 +25,9 @@ const struct muster_instance *instance_set_find(const struct instance_set *set, 
 /* Takes the reference on success; what had this id goes. False without memory or over the limit. */
 MUST_USE bool instance_set_put(struct instance_set *set, const struct muster_instance *instance);
 void instance_set_remove(struct instance_set *set, const char *id);
+/* Fills an empty set with references to the same instances. False without memory: it stays empty.
+ */
+MUST_USE bool instance_set_copy(struct instance_set *set, const struct instance_set *from);
 /* Empties it, and frees its memory. */
 void instance_set_done(struct instance_set *set);
 

@@ -44,7 +44,9 @@ struct muster_registration {
     char reason[NOTE_BYTES_MAX + 1];
 
     enum muster_state state;
-    bool state_told;
+    bool state_told; /* to on_state */
+    bool state_logged;
+    bool telling;            /* on_state is running: it stays in the list */
     enum muster_error error; /* of the last attempt */
     char why[REGISTRATION_WHY_SIZE];
     bool tried;      /* to register: it may be there */

@@ -9,12 +9,6 @@
  * ends. */
 #define RENEW_MS_MIN 1500
 
-static const char *health_name(enum muster_health health)
-{
-    static const char *const names[] = {"passing", "warning", "critical"};
-    return names[health];
-}
-
 static json_t *renew_body(const struct registration_request *request)
 {
     json_t *ids = json_array();
@@ -35,14 +29,15 @@ static json_t *make_body(struct registration_request *request)
     case REQUEST_REGISTER:
         body = json_copy(one->body);
         if (body != NULL &&
-            json_object_set_new(body, "health", json_string(health_name(one->declared))) != 0) {
+            json_object_set_new(body, "health", json_string(muster_health_name(one->declared))) !=
+                0) {
             json_decref(body);
             body = NULL;
         }
         return body;
     case REQUEST_HEALTH:
-        return json_pack("{s:s, s:s, s:s}", "id", one->id, "status", health_name(one->declared),
-                         "note", one->note);
+        return json_pack("{s:s, s:s, s:s}", "id", one->id, "status",
+                         muster_health_name(one->declared), "note", one->note);
     case REQUEST_MAINTENANCE:
         return one->hidden ? json_pack("{s:b, s:s}", "enabled", 1, "reason", one->reason)
                            : json_pack("{s:b}", "enabled", 0);
@@ -84,7 +79,7 @@ static const char *make_path(struct registration_request *request)
 
 static uint64_t timeout_ms(const struct registration_request *request)
 {
-    uint64_t limit_ms = request->core->request_timeout_ms;
+    uint64_t limit_ms = request->core->settings.request_timeout_ms;
     if (request->kind != REQUEST_RENEW && request->kind != REQUEST_HEALTH) {
         return limit_ms;
     }

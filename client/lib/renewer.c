@@ -70,16 +70,19 @@ static struct muster_registration *take_queued(struct renewer *renewer)
     return registration;
 }
 
+/* `why` NULL: as before. */
 static void set_state(struct muster_registration *registration, enum muster_state state,
                       enum muster_error error, const char *why)
 {
     if (registration->state != state) {
         registration->state = state;
-        registration->state_told = false;
+        registration->state_told = registration->state_logged = false;
     }
     registration->error = error;
-    (void)snprintf(registration->why, sizeof registration->why, "%.*s",
-                   (int)sizeof registration->why - 1, why);
+    if (why != NULL) {
+        (void)snprintf(registration->why, sizeof registration->why, "%.*s",
+                       (int)sizeof registration->why - 1, why);
+    }
 }
 
 static void unqueue(struct renewer *renewer, struct muster_registration *registration)
@@ -102,6 +105,10 @@ static void unqueue(struct renewer *renewer, struct muster_registration *registr
 /* Its last moment in the list. */
 static void finish_removal(struct renewer *renewer, struct muster_registration *registration)
 {
+    /* muster_dispatch() calls back for it on another thread. */
+    while (registration->telling) {
+        (void)pthread_cond_wait(&renewer->core->changed, &renewer->core->mutex);
+    }
     if (registration->queued) {
         unqueue(renewer, registration);
     }
@@ -270,33 +277,84 @@ static uint64_t earliest_due(const struct renewer *renewer)
     return due_ms;
 }
 
-/* Calls back for those whose state is news. */
-static void tell_states(struct renewer *renewer)
+/* Requires the mutex, and releases it during the callback. The registration is in the list still
+ * when this returns, as long as the caller keeps the mutex. */
+static void tell_state(struct renewer *renewer, struct muster_registration *registration)
 {
-    struct muster_registration *one = renewer->first;
-    while (one != NULL) {
+    char why[REGISTRATION_WHY_SIZE];
+    enum muster_state state = registration->state;
+    registration->state_told = true;
+    memcpy(why, registration->why, sizeof why);
+    if (registration->on_state == NULL) {
+        return;
+    }
+    registration->telling = true;
+    pthread_mutex_unlock(&renewer->core->mutex);
+    registration->on_state(registration->ctx, registration, state, why);
+    pthread_mutex_lock(&renewer->core->mutex);
+    registration->telling = false;
+    pthread_cond_broadcast(&renewer->core->changed);
+}
+
+static void log_state(struct renewer *renewer, struct muster_registration *registration)
+{
+    static const struct {
+        enum muster_log_level level;
+        const char *text;
+    } rows[] = {
+        [MUSTER_PENDING] = {MUSTER_LOG_WARNING, "lost; registering it again"},
+        [MUSTER_REGISTERED] = {MUSTER_LOG_INFO, "registered"},
+        [MUSTER_DOUBTFUL] = {MUSTER_LOG_WARNING, "not renewed"},
+        [MUSTER_DENIED] = {MUSTER_LOG_ERROR, "refused"},
+    };
+    char why[REGISTRATION_WHY_SIZE];
+    enum muster_state state = registration->state;
+    registration->state_logged = true;
+    memcpy(why, registration->why, sizeof why);
+    pthread_mutex_unlock(&renewer->core->mutex);
+    core_log(renewer->core, rows[state].level, "%s: %s%s%s", registration->id, rows[state].text,
+             why[0] != '\0' ? ": " : "", why);
+    pthread_mutex_lock(&renewer->core->mutex);
+}
+
+/* Requires the mutex. The background thread logs and reports states that have changed, or leaves
+ * the reports to muster_dispatch(). */
+static void report_states(struct renewer *renewer)
+{
+    bool waits = false;
+    /* Only this thread takes any out of the list. */
+    for (struct muster_registration *one = renewer->first; one != NULL; one = one->next) {
+        if (!one->state_logged && !one->removing) {
+            log_state(renewer, one);
+        }
         if (!one->state_told && !one->removing) {
-            char why[REGISTRATION_WHY_SIZE];
-            enum muster_state state = one->state;
-            one->state_told = true;
-            memcpy(why, one->why, sizeof why);
-            if (one->on_state != NULL) {
-                pthread_mutex_unlock(&renewer->core->mutex);
-                one->on_state(one->ctx, one, state, why);
-                pthread_mutex_lock(&renewer->core->mutex);
+            if (core_uses_dispatch(renewer->core)) {
+                waits = true;
+            } else {
+                tell_state(renewer, one);
             }
         }
-        /* Only this thread takes any out of the list. */
-        one = one->next;
     }
     renewer->news = false;
+    if (waits) {
+        core_signal(renewer->core);
+    }
+}
+
+void renewer_dispatch(struct renewer *renewer)
+{
+    for (struct muster_registration *one = renewer->first; one != NULL; one = one->next) {
+        if (!one->state_told && !one->removing) {
+            tell_state(renewer, one);
+        }
+    }
 }
 
 void renewer_work(struct renewer *renewer)
 {
     uint64_t now_ms = clock_monotonic_ms();
     if (renewer->news) {
-        tell_states(renewer);
+        report_states(renewer);
     }
     if (now_ms >= renewer->resume_ms) {
         /* Heartbeats go first; while nobody answers, one request asks for all. */
@@ -319,12 +377,19 @@ void renewer_work(struct renewer *renewer)
 
 /* --- answers --- */
 
+static bool is_refused(const struct setting *setting)
+{
+    return setting->refused > 0 && setting->refused == setting->version;
+}
+
 static void note_renewed(struct muster_registration *registration, uint64_t share)
 {
     uint64_t interval_ms = registration_interval_ms(registration);
     /* All of one heartbeat are spread alike, and stay together. */
     registration->due_ms = clock_monotonic_ms() + interval_ms - interval_ms * share / 4096;
-    set_state(registration, MUSTER_REGISTERED, MUSTER_OK, "");
+    /* The reason stays readable until the setting is replaced. */
+    bool refused = is_refused(&registration->health) || is_refused(&registration->maintenance);
+    set_state(registration, MUSTER_REGISTERED, MUSTER_OK, refused ? NULL : "");
 }
 
 static void note_lost(struct renewer *renewer, struct muster_registration *registration)
@@ -378,10 +443,12 @@ static void take_done(struct renewer *renewer, struct registration_request *requ
         break;
     case REQUEST_HEALTH:
         one->health.sent = request->version;
+        one->health.refused = 0;
         note_renewed(one, random_below(1024));
         break;
     case REQUEST_MAINTENANCE:
         one->maintenance.sent = request->version;
+        one->maintenance.refused = 0;
         break;
     case REQUEST_RENEW:
         take_renewed(renewer, request, body);
@@ -458,6 +525,10 @@ static void on_request_done(struct call *call, enum failover_outcome outcome,
     struct renewer *renewer = request->ctx;
     struct muster_registration *one = request->registrations[0];
     enum request_kind kind = request->kind;
+    if (outcome != FAILOVER_ANSWERED) {
+        core_log(renewer->core, MUSTER_LOG_WARNING, "%s failed: %s", request->call.request.path,
+                 call->failover.why);
+    }
     pthread_mutex_lock(&renewer->core->mutex);
     long status = outcome == FAILOVER_ANSWERED ? answer->status : 0;
     bool settled = is_settled(kind, status);

@@ -42,6 +42,8 @@ void renewer_add(struct renewer *renewer, struct muster_registration *registrati
 void renewer_queue(struct renewer *renewer, struct muster_registration *registration);
 /* Requires the mutex, and releases it during callbacks. Sends what is due. */
 void renewer_work(struct renewer *renewer);
+/* Requires the mutex, and releases it during callbacks. The dispatching thread. Reports states. */
+void renewer_dispatch(struct renewer *renewer);
 /* Requires the mutex. Cancels all requests and frees all registrations. */
 void renewer_stop(struct renewer *renewer);
 

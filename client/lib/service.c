@@ -27,11 +27,25 @@ static void end_telling(struct core *core, struct muster_follow *follow)
     pthread_cond_broadcast(&core->changed);
 }
 
+/* Requires the mutex. Leaves it to muster_dispatch() to find out what has changed. */
+static void note_news(struct service *service)
+{
+    if (service->follows != NULL) {
+        service->news = true;
+        core_signal(service->core);
+    }
+}
+
 static void tell(struct service *service, enum muster_change change,
                  const struct muster_instance *instance)
 {
     struct core *core = service->core;
     pthread_mutex_lock(&core->mutex);
+    if (core_uses_dispatch(core)) {
+        note_news(service);
+        pthread_mutex_unlock(&core->mutex);
+        return;
+    }
     for (struct muster_follow *follow = service->follows; follow != NULL; follow = follow->next) {
         if (!follow->fresh && !follow->ended) {
             begin_telling(core, follow);
@@ -67,28 +81,77 @@ static bool same(const struct muster_instance *a, const struct muster_instance *
     return a->index == b->index && a->incarnation == b->incarnation && a->health == b->health;
 }
 
-/* Tells what has changed from one copy to the next. */
-static void tell_differences(struct service *service, const struct instance_set *before)
+typedef void (*visit_difference)(void *ctx, enum muster_change change,
+                                 const struct muster_instance *instance);
+
+/* Walks through what has changed from one copy to the next, by id. After events were missed nobody
+ * knows what happened in between: what is new or different is `present` then. */
+static void walk_differences(const struct instance_set *before, const struct instance_set *now,
+                             bool missed, visit_difference visit, void *ctx)
 {
-    const struct instance_set *now = &service->live;
     size_t i = 0, k = 0;
     while (i < before->count || k < now->count) {
         int order = i == before->count ? 1
                     : k == now->count  ? -1
                                        : strcmp(before->instances[i]->id, now->instances[k]->id);
         if (order < 0) {
-            tell(service, MUSTER_REMOVED, before->instances[i++]);
+            visit(ctx, MUSTER_REMOVED, before->instances[i++]);
         } else if (order > 0) {
-            tell(service, MUSTER_PRESENT, now->instances[k++]);
+            visit(ctx, missed ? MUSTER_PRESENT : MUSTER_ADDED, now->instances[k++]);
         } else {
-            if (!same(before->instances[i], now->instances[k])) {
-                tell(service, MUSTER_PRESENT, now->instances[k]);
+            const struct muster_instance *old = before->instances[i++], *new = now->instances[k++];
+            if (old != new && !same(old, new)) {
+                visit(ctx,
+                      missed                       ? MUSTER_PRESENT
+                      : old->health != new->health ? MUSTER_HEALTH_CHANGED
+                                                   : MUSTER_UPDATED,
+                      new);
             }
-            i++;
-            k++;
         }
     }
-    tell(service, MUSTER_SYNCED, NULL);
+}
+
+static void tell_all(void *ctx, enum muster_change change, const struct muster_instance *instance)
+{
+    tell(ctx, change, instance);
+}
+
+static void tell_one(void *ctx, enum muster_change change, const struct muster_instance *instance)
+{
+    struct muster_follow *follow = ctx;
+    if (!follow->ended) {
+        follow->on_change(follow->ctx, change, instance);
+    }
+}
+
+bool service_dispatch(struct service *service)
+{
+    struct core *core = service->core;
+    if (!service->news || !service->synced) {
+        return true;
+    }
+    service->news = false;
+    for (struct muster_follow *follow = service->follows; follow != NULL; follow = follow->next) {
+        struct instance_set now = {.count = 0};
+        bool missed = follow->syncs != service->syncs;
+        if (follow->ended) {
+            continue;
+        }
+        if (!instance_set_copy(&now, &service->live)) {
+            note_news(service);
+            return false;
+        }
+        follow->syncs = service->syncs;
+        begin_telling(core, follow);
+        walk_differences(&follow->seen, &now, missed, tell_one, follow);
+        if (missed) {
+            tell_one(follow, MUSTER_SYNCED, NULL);
+        }
+        instance_set_done(&follow->seen);
+        follow->seen = now;
+        end_telling(core, follow);
+    }
+    return true;
 }
 
 /* --- what the stream says --- */
@@ -156,6 +219,7 @@ static void take_synced(struct service *service)
     if (service->is_staging) {
         service->live = service->staging;
         service->staging = (struct instance_set){.count = 0};
+        service->syncs++;
     }
     service->synced = service->current = true;
     atomic_store(&service->fresh_ms, clock_monotonic_ms());
@@ -163,7 +227,8 @@ static void take_synced(struct service *service)
     pthread_mutex_unlock(&service->core->mutex);
     if (service->is_staging) {
         service->is_staging = false;
-        tell_differences(service, &before);
+        walk_differences(&before, &service->live, true, tell_all, service);
+        tell(service, MUSTER_SYNCED, NULL);
         instance_set_done(&before);
     }
 }
@@ -186,9 +251,36 @@ static void take_fault(struct service *service, enum muster_error error, bool al
     pthread_mutex_unlock(&service->core->mutex);
 }
 
+static void log_item(const struct service *service, const struct stream_item *item)
+{
+    const struct core *core = service->core;
+    switch (item->kind) {
+    case STREAM_UP:
+        core_log(core, MUSTER_LOG_INFO, "service %s: following %s", service->name, item->server);
+        break;
+    case STREAM_DOWN:
+        core_log(core, MUSTER_LOG_WARNING, "service %s: %s: %s", service->name, item->server,
+                 item->text);
+        break;
+    case STREAM_REFUSED:
+        core_log(core, MUSTER_LOG_ERROR, "service %s: refused: %s", service->name, item->text);
+        break;
+    case STREAM_RESET:
+        core_log(core, MUSTER_LOG_WARNING, "service %s: events were missed: %s", service->name,
+                 item->text);
+        break;
+    case STREAM_BEGIN:
+    case STREAM_PRESENT:
+    case STREAM_EVENT:
+    case STREAM_SYNCED:
+        break;
+    }
+}
+
 static void on_item(void *ctx, const struct stream_item *item)
 {
     struct service *service = ctx;
+    log_item(service, item);
     switch (item->kind) {
     case STREAM_UP:
         set_current(service, service->stream.synced);
@@ -245,7 +337,11 @@ void service_work(struct service *service)
     }
     if (service->has_fresh && service->synced) {
         service->has_fresh = false;
-        tell_fresh(service);
+        if (core_uses_dispatch(service->core)) {
+            note_news(service);
+        } else {
+            tell_fresh(service);
+        }
     }
 }
 
@@ -264,11 +360,17 @@ struct service *service_create(struct core *core, const char *name)
     return service;
 }
 
+void service_free_follow(struct muster_follow *follow)
+{
+    instance_set_done(&follow->seen);
+    free(follow);
+}
+
 void service_destroy(struct service *service)
 {
     while (service->follows != NULL) {
         struct muster_follow *next = service->follows->next;
-        free(service->follows);
+        service_free_follow(service->follows);
         service->follows = next;
     }
     event_stream_stop(&service->stream);

@@ -24,7 +24,10 @@ struct muster_follow {
     muster_follow_cb on_change;
     void *ctx;
     struct muster_follow *next;
-    bool fresh;         /* has not been told what is there yet */
+    bool fresh; /* has not been told what is there yet */
+    /* With muster_dispatch(): what this follower was told, and of how many snapshots. */
+    struct instance_set seen;
+    uint64_t syncs;
     bool running;       /* the callback is */
     _Atomic bool ended; /* must not be called any more */
 };
@@ -41,6 +44,8 @@ struct service {
     bool all_failed;         /* every replica was asked, and none answered */
     enum muster_error error; /* MUSTER_REFUSED, MUSTER_NO_MEMORY, or none */
     uint64_t turn;           /* of round robin */
+    uint64_t syncs;          /* snapshots that `live` was replaced by */
+    bool news;               /* for muster_dispatch(): `live` has changed */
     struct muster_follow *follows;
     bool has_fresh;
     _Atomic uint64_t fresh_ms; /* when the copy was last known to be current */
@@ -59,6 +64,11 @@ void service_destroy(struct service *service);
 /* Requires the mutex, and releases it during callbacks. Starts the stream, and tells new followers
  * what is there. */
 void service_work(struct service *service);
+
+/* Requires the mutex, and releases it during callbacks. The dispatching thread. Tells each follower
+ * how the copy differs from what it was told. False without memory. */
+MUST_USE bool service_dispatch(struct service *service);
+void service_free_follow(struct muster_follow *follow);
 
 /* Requires the mutex. Any thread. Waits until there is a copy. MUSTER_REFUSED, MUSTER_NO_MEMORY,
  * MUSTER_UNREACHABLE, MUSTER_TIMED_OUT. With `impatient`, one round through all replicas is enough.

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/lib/arguments.h"
 #include "server/base/text.h"
 
 #define SERVERS_DEFAULT        "http://127.0.0.1:9000"
@@ -16,16 +17,23 @@ static const char *environment(const char *name)
     return value != NULL && *value != '\0' ? value : NULL;
 }
 
-static bool take_servers(const char *list, struct servers *ret_servers, char *why, size_t why_size)
+static bool take_servers(const struct muster_options *options, struct servers *ret_servers,
+                         char *why, size_t why_size)
 {
-    list = list != NULL ? list : environment("MUSTER_SERVER");
-    list = list != NULL ? list : environment("REGISTRY_URL");
+    const char *list = options->servers != NULL ? options->servers : environment("MUSTER_SERVER");
+    if (list == NULL && options->adopt_environment) {
+        list = environment("REGISTRY_URL");
+    }
     return servers_parse(list != NULL ? list : SERVERS_DEFAULT, ret_servers, why, why_size);
 }
 
-static bool take_fallback(struct settings *settings, const char *url, char *why, size_t why_size)
+static bool take_fallback(struct settings *settings, const struct muster_options *options,
+                          char *why, size_t why_size)
 {
-    url = url != NULL ? url : environment("API_URL");
+    const char *url = options->fallback;
+    if (url == NULL && options->adopt_environment) {
+        url = environment("API_URL");
+    }
     if (url == NULL || *url == '\0') {
         return true;
     }
@@ -46,6 +54,7 @@ static void take_environment(struct settings *settings)
     const char *id = environment("SERVER_ID");
     uint64_t value = 0;
     settings->port = port != NULL && text_parse_u64(port, UINT16_MAX, &value) ? (uint16_t)value : 0;
+    settings->port_unusable = port != NULL && settings->port == 0;
     settings->interval_unusable =
         interval != NULL &&
         (!text_parse_duration_ms(interval, &settings->interval_ms) || settings->interval_ms == 0);
@@ -53,28 +62,35 @@ static void take_environment(struct settings *settings)
     settings->id = id != NULL && !settings->id_unusable ? strdup(id) : NULL;
 }
 
-bool settings_init(struct settings *settings, const struct muster_options *options,
+bool settings_init(struct settings *settings, const struct muster_options *given,
                    struct servers *ret_servers, char *why, size_t why_size)
 {
-    static const struct muster_options defaults = {.size = sizeof defaults};
-    options = options != NULL ? options : &defaults;
-    uint32_t timeout_ms = options->request_timeout_ms;
-    settings->request_timeout_ms = timeout_ms > 0 ? timeout_ms : REQUEST_TIMEOUT_MS;
-    if (options->size < sizeof *options) {
-        (void)snprintf(why, why_size, "the size of the options is not set");
+    struct muster_options options = MUSTER_OPTIONS_INIT;
+    const size_t least = offsetof(struct muster_options, on_log); /* version 0.1 */
+    const char *fault =
+        given != NULL ? arguments_copy(&options, sizeof options, least, given) : NULL;
+    if (fault != NULL) {
+        (void)snprintf(why, why_size, "options: %s", fault);
         return false;
     }
+    uint32_t timeout_ms = options.request_timeout_ms;
+    settings->request_timeout_ms = timeout_ms > 0 ? timeout_ms : REQUEST_TIMEOUT_MS;
     if (settings->request_timeout_ms < REQUEST_TIMEOUT_MS_MIN ||
         settings->request_timeout_ms > WAIT_MS_MAX) {
         (void)snprintf(why, why_size, "request_timeout_ms is not between %d and %d",
                        REQUEST_TIMEOUT_MS_MIN, WAIT_MS_MAX);
         return false;
     }
-    if (!take_servers(options->servers, ret_servers, why, why_size) ||
-        !take_fallback(settings, options->fallback, why, why_size)) {
+    if (!take_servers(&options, ret_servers, why, why_size) ||
+        !take_fallback(settings, &options, why, why_size)) {
         return false;
     }
-    take_environment(settings);
+    settings->on_log = options.on_log;
+    settings->log_ctx = options.log_ctx;
+    settings->use_dispatch = options.use_dispatch;
+    if (options.adopt_environment) {
+        take_environment(settings);
+    }
     return true;
 }
 

@@ -18,8 +18,12 @@ struct settings {
     uint32_t request_timeout_ms;
     char fallback_host[HOST_BYTES_MAX + 1]; /* "": none */
     uint16_t fallback_port;
-    /* For registrations that do not say themselves. */
+    muster_log_cb on_log;
+    void *log_ctx;
+    bool use_dispatch;
+    /* Adopted from the environment, for registrations that do not say themselves. */
     uint16_t port;          /* SERVER_PORT; 0: none */
+    bool port_unusable;     /* SERVER_PORT is set to no port */
     uint64_t interval_ms;   /* HEARTBEAT_INTERVAL; 0: none */
     bool interval_unusable; /* HEARTBEAT_INTERVAL is set to no duration */
     bool id_unusable;       /* SERVER_ID is set to what is no id */

@@ -5,8 +5,11 @@
 #include <string.h>
 
 #include "client/lib/random.h"
+#include "server/base/text.h"
 
 #define NAME_PART_BYTES_MAX (NAME_BYTES_MAX - 37)
+#define LIMIT_COUNT(max)    LIMIT_COUNT_(max)
+#define LIMIT_COUNT_(max)   #max
 
 /* --- the body of POST /register --- */
 
@@ -52,7 +55,7 @@ static bool set_lists(json_t *body, const struct muster_spec *spec)
     return json_object_set_new(body, "metadata", metadata) == 0 && good;
 }
 
-/* NULL when a text is not UTF-8, or without memory. */
+/* NULL without memory. */
 static json_t *make_body(const struct muster_spec *spec, const char *id, uint16_t port)
 {
     json_t *body = json_object();
@@ -99,40 +102,138 @@ static char *make_id(struct settings *settings, const struct muster_spec *spec)
     return len > 0 ? id : NULL;
 }
 
-bool spec_is_bounded(const char *text, size_t max)
+/* --- what is wrong with it --- */
+
+static bool is_utf8(const char *text)
 {
-    return text == NULL || strlen(text) <= max;
+    if (text == NULL || text_is_printable(text, strlen(text))) {
+        return true;
+    }
+    json_t *made = json_string(text);
+    json_decref(made);
+    return made != NULL;
 }
 
-bool spec_is_valid(const struct settings *settings, const struct muster_spec *spec)
+const char *spec_find_text_fault(const char *text, size_t max, const char *too_long,
+                                 const char *not_utf8)
 {
-    if (spec == NULL || spec->size < sizeof *spec || spec->name == NULL || *spec->name == '\0' ||
-        (spec->port == 0 && settings->port == 0) || (spec->id == NULL && settings->id_unusable) ||
-        (spec->interval_ms == 0 && settings->interval_unusable) || spec->health > MUSTER_CRITICAL ||
-        spec->weight < MUSTER_WEIGHT_NONE || spec->weight > WEIGHT_MAX ||
-        spec->tags_count > TAGS_MAX || spec->metadata_count > METADATA_MAX ||
-        (spec->ttl_ms > 0 && spec->ttl_ms < TTL_MS_MIN) || spec->ttl_ms > TTL_MS_MAX ||
-        spec->reap_after_ms > REAP_AFTER_MS_MAX) {
-        return false;
+    if (text != NULL && strlen(text) > max) {
+        return too_long;
     }
-    for (size_t i = 0; i < spec->tags_count; i++) {
-        if (spec->tags[i] == NULL || !spec_is_bounded(spec->tags[i], TAG_BYTES_MAX)) {
-            return false;
+    return is_utf8(text) ? NULL : not_utf8;
+}
+
+#define TEXT_FAULT(spec, member, max)                                                              \
+    spec_find_text_fault((spec)->member, max, "spec->" #member " is longer than " LIMIT(max),      \
+                         "spec->" #member " is not UTF-8")
+#define LIMIT(max)  LIMIT_(max)
+#define LIMIT_(max) #max " bytes"
+
+static const char *find_text_fault(const struct muster_spec *spec)
+{
+    const char *const faults[] = {
+        TEXT_FAULT(spec, name, NAME_BYTES_MAX), TEXT_FAULT(spec, id, NAME_BYTES_MAX),
+        TEXT_FAULT(spec, type, NAME_BYTES_MAX), TEXT_FAULT(spec, zone, NAME_BYTES_MAX),
+        TEXT_FAULT(spec, host, HOST_BYTES_MAX), TEXT_FAULT(spec, note, NOTE_BYTES_MAX),
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(faults); i++) {
+        if (faults[i] != NULL) {
+            return faults[i];
         }
     }
-    for (size_t i = 0; i < spec->metadata_count; i++) {
-        const struct muster_pair *pair = &spec->metadata[i];
-        if (pair->key == NULL || pair->value == NULL ||
-            !spec_is_bounded(pair->key, METADATA_KEY_BYTES_MAX) ||
-            !spec_is_bounded(pair->value, METADATA_VALUE_BYTES_MAX)) {
-            return false;
+    return NULL;
+}
+
+const char *spec_find_lists_fault(const char *const *tags, size_t tags_count,
+                                  const struct muster_pair *metadata, size_t metadata_count)
+{
+    const char *fault = NULL;
+    if (tags_count > TAGS_MAX) {
+        return "tags_count is more than " LIMIT_COUNT(TAGS_MAX);
+    }
+    if (metadata_count > METADATA_MAX) {
+        return "metadata_count is more than " LIMIT_COUNT(METADATA_MAX);
+    }
+    for (size_t i = 0; i < tags_count && fault == NULL; i++) {
+        fault = tags[i] == NULL
+                    ? "tags: an entry is NULL"
+                    : spec_find_text_fault(tags[i], TAG_BYTES_MAX,
+                                           "tags: an entry is longer than " LIMIT(TAG_BYTES_MAX),
+                                           "tags: an entry is not UTF-8");
+    }
+    for (size_t i = 0; i < metadata_count && fault == NULL; i++) {
+        const char *key = metadata[i].key, *value = metadata[i].value;
+        fault = key == NULL || value == NULL ? "metadata: a key or a value is NULL" : NULL;
+        if (fault == NULL) {
+            fault = spec_find_text_fault(
+                key, METADATA_KEY_BYTES_MAX,
+                "metadata: a key is longer than " LIMIT(METADATA_KEY_BYTES_MAX),
+                "metadata: a key is not UTF-8");
+        }
+        if (fault == NULL) {
+            fault = spec_find_text_fault(
+                value, METADATA_VALUE_BYTES_MAX,
+                "metadata: a value is longer than " LIMIT(METADATA_VALUE_BYTES_MAX),
+                "metadata: a value is not UTF-8");
         }
     }
-    return spec_is_bounded(spec->name, NAME_BYTES_MAX) &&
-           spec_is_bounded(spec->type, NAME_BYTES_MAX) &&
-           spec_is_bounded(spec->zone, NAME_BYTES_MAX) &&
-           spec_is_bounded(spec->host, HOST_BYTES_MAX) && (spec->id == NULL || *spec->id != '\0') &&
-           spec_is_bounded(spec->id, NAME_BYTES_MAX) && spec_is_bounded(spec->note, NOTE_BYTES_MAX);
+    return fault;
+}
+
+/* What the environment was to give and does not. */
+static const char *find_default_fault(const struct settings *settings,
+                                      const struct muster_spec *spec)
+{
+    if (spec->port == 0 && settings->port == 0) {
+        return settings->port_unusable ? "spec->port is 0, and SERVER_PORT is no port"
+                                       : "spec->port is 0";
+    }
+    if (spec->id == NULL && settings->id_unusable) {
+        return "spec->id is NULL, and SERVER_ID is longer than " LIMIT(NAME_BYTES_MAX);
+    }
+    if (spec->interval_ms == 0 && settings->interval_unusable) {
+        return "spec->interval_ms is 0, and HEARTBEAT_INTERVAL is no number of seconds";
+    }
+    return NULL;
+}
+
+static const char *find_number_fault(const struct muster_spec *spec)
+{
+    if (spec->health > MUSTER_CRITICAL) {
+        return "spec->health is none of passing, warning, critical";
+    }
+    if (spec->weight < MUSTER_WEIGHT_NONE || spec->weight > WEIGHT_MAX) {
+        return "spec->weight is over " LIMIT_COUNT(WEIGHT_MAX) ", or negative";
+    }
+    if ((spec->ttl_ms > 0 && spec->ttl_ms < TTL_MS_MIN) || spec->ttl_ms > TTL_MS_MAX) {
+        return "spec->ttl_ms is not from 1,000 to 86,400,000";
+    }
+    if (spec->reap_after_ms > REAP_AFTER_MS_MAX) {
+        return "spec->reap_after_ms is over 604,800,000";
+    }
+    return NULL;
+}
+
+const char *spec_find_fault(const struct settings *settings, const struct muster_spec *spec)
+{
+    if (spec->name == NULL || *spec->name == '\0') {
+        return "spec->name is missing";
+    }
+    if (spec->id != NULL && *spec->id == '\0') {
+        return "spec->id is empty";
+    }
+    const char *fault = find_default_fault(settings, spec);
+    if (fault == NULL) {
+        fault = find_number_fault(spec);
+    }
+    if (fault == NULL) {
+        fault = find_text_fault(spec);
+    }
+    if (fault == NULL) {
+        fault = spec_find_lists_fault(spec->tags, spec->tags_count, spec->metadata,
+                                      spec->metadata_count);
+    }
+    return fault;
 }
 
 /* Requires the mutex. */
@@ -149,7 +250,7 @@ enum muster_error spec_make(struct settings *settings, const struct muster_spec 
     made->body = make_body(spec, id, spec->port > 0 ? spec->port : settings->port);
     if (made->body == NULL) {
         registration_free(made);
-        return MUSTER_INVALID;
+        return MUSTER_NO_MEMORY;
     }
     made->on_state = spec->on_state;
     made->ctx = spec->ctx;
@@ -158,7 +259,7 @@ enum muster_error spec_make(struct settings *settings, const struct muster_spec 
     made->declared = spec->health;
     registration_set_note(made->note, spec->note);
     made->health.version = 1;
-    made->state_told = true;
+    made->state_told = made->state_logged = true;
     *ret_registration = made;
     return MUSTER_OK;
 }

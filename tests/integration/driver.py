@@ -16,19 +16,21 @@ PRESENT, SYNCED, ADDED, UPDATED, HEALTH, REMOVED = range(6)
 
 
 class Driver:
-    def __init__(self, servers, fallback="-", environment=None, command=()):
+    def __init__(self, servers, fallback="-", environment=None, command=(), options=()):
         self.process = subprocess.Popen(
             [*command, DRIVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, encoding="utf-8", env=clean_environment(environment))
+            stderr=subprocess.PIPE, encoding="utf-8", errors="surrogateescape",
+            env=clean_environment(environment))
         self.answers = queue.Queue()
         self.changes = []  # [change, id, health]
         self.states = []   # (id, state, why)
+        self.log = []      # (level, line)
         self.errors = []
         self.readers = [threading.Thread(target=self.read, daemon=True),
                         threading.Thread(target=self.read_errors, daemon=True)]
         for reader in self.readers:
             reader.start()
-        assert self("open", ",".join(servers), fallback) == [OK]
+        assert self("open", ",".join(servers) or "-", fallback, *options) == [OK]
 
     def read(self):
         for line in self.process.stdout:
@@ -38,6 +40,8 @@ class Driver:
             elif line[0] == "!":
                 id, state, why = line[1:].rstrip("\n").split(" ", 2)
                 self.states.append((id, int(state), why))
+            elif line[0] == "#":
+                self.log.append(tuple(line[1:].rstrip("\n").split(" ", 1)))
             else:
                 self.answers.put(line)
         self.answers.put(None)
@@ -69,6 +73,12 @@ class Driver:
         error, *rest = self("list", service, timeout_ms)
         assert error == OK, error
         return {id: int(health) for id, health in (r.rsplit("=", 1) for r in rest[1:])}
+
+    def query(self, service, timeout_ms=5000, **filters):
+        """The id of the first that matches; None if there is none."""
+        error, *rest = self("query", service, timeout_ms, *("%s=%s" % f for f in filters.items()))
+        assert error in (OK, NOT_FOUND), error
+        return rest[0] if error == OK else None
 
     def close(self, timeout_ms=20000):
         """Closes the client and the process, which must not have found anything wrong with itself."""

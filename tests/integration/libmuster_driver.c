@@ -1,15 +1,19 @@
 /* libmuster, driven line by line from a test: reads commands, answers each with one line.
  *
- *     open SERVERS FALLBACK|-          register NAME ID PORT TTL_MS COUNT
+ *     open SERVERS FALLBACK|- [adopt] [dispatch]
+ *     register NAME ID PORT TTL_MS COUNT
  *     wait TIMEOUT_MS                  health ID HEALTH NOTE|- TIMEOUT_MS
  *     maintenance ID 0|1 TIMEOUT_MS    deregister ID TIMEOUT_MS
  *     state ID                         discover SERVICE STRATEGY TIMEOUT_MS
  *     list SERVICE TIMEOUT_MS          follow SERVICE | unfollow
  *     fork | hammer SERVICE MS         close TIMEOUT_MS
+ *     why ID | invalid                 dispatch TIMEOUT_MS
+ *     query SERVICE TIMEOUT_MS [tag=T] [type=T] [meta=K:V] [health=BITS] [zone=Z] [linearizable=1]
  *
- * An answer is the error's number and what was asked for. What is followed, and states, come as
- * lines that begin with '+' and '!'. */
+ * An answer is the error's number and what was asked for. What is followed, states, and the log
+ * come as lines that begin with '+', '!' and '#'. */
 #include <inttypes.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -23,6 +27,7 @@
 
 #define REGISTRATIONS_MAX 20000
 #define THREADS           4
+#define WORDS             10
 
 static struct muster *muster;
 static struct muster_registration *registrations[REGISTRATIONS_MAX];
@@ -62,12 +67,26 @@ static void on_change(void *ctx, enum muster_change change, const struct muster_
            instance != NULL ? (int)instance->health : -1);
 }
 
+static void on_log(void *ctx, enum muster_log_level level, const char *line)
+{
+    (void)ctx;
+    printf("#%s %s\n", muster_log_level_name(level), line);
+}
+
+static bool has_word(char **words, const char *word)
+{
+    return strcmp(words[3], word) == 0 || strcmp(words[4], word) == 0;
+}
+
 static void run_open(char **words)
 {
     char why[300] = "";
-    const struct muster_options options = {.size = sizeof options,
-                                           .servers = words[1],
-                                           .fallback = strcmp(words[2], "-") != 0 ? words[2] : ""};
+    struct muster_options options = MUSTER_OPTIONS_INIT;
+    options.servers = words[1][0] != '-' ? words[1] : NULL;
+    options.fallback = strcmp(words[2], "-") != 0 ? words[2] : "";
+    options.adopt_environment = has_word(words, "adopt");
+    options.use_dispatch = has_word(words, "dispatch");
+    options.on_log = on_log;
     enum muster_error error = muster_open(&options, &muster, why, sizeof why);
     printf("%d %s\n", (int)error, why);
 }
@@ -116,6 +135,17 @@ static void run_wait(char **words)
     printf("%d\n", (int)error);
 }
 
+static void print_found(enum muster_error error, const struct muster_found *found)
+{
+    if (error != MUSTER_OK) {
+        printf("%d\n", (int)error);
+        return;
+    }
+    printf("%d %s %s %u %" PRIu64 " %d\n", (int)error, found->instance->id, found->instance->host,
+           found->instance->port, found->age_ms, (int)found->source);
+    muster_instance_unref(found->instance);
+}
+
 static void run_discover(char **words)
 {
     struct muster_query query = {.size = sizeof query,
@@ -124,13 +154,59 @@ static void run_discover(char **words)
     struct muster_found found;
     enum muster_error error =
         muster_discover(muster, &query, (uint32_t)strtoul(words[3], NULL, 10), &found);
-    if (error != MUSTER_OK) {
-        printf("%d\n", (int)error);
+    print_found(error, &found);
+}
+
+static bool take_value(const char *word, const char *name, const char **value)
+{
+    size_t len = strlen(name);
+    if (strncmp(word, name, len) != 0 || word[len] != '=') {
+        return false;
+    }
+    *value = word + len + 1;
+    return true;
+}
+
+static void run_query(char **words)
+{
+    struct muster_query query = MUSTER_QUERY_INIT;
+    struct muster_pair pair = {NULL, NULL};
+    struct muster_found found;
+    const char *tag = NULL, *value;
+    query.service = words[1];
+    query.strategy = MUSTER_FIRST;
+    for (size_t i = 3; i < WORDS; i++) {
+        char *colon = strchr(words[i], ':');
+        if (take_value(words[i], "tag", &tag)) {
+            query.tags = &tag;
+            query.tags_count = 1;
+        } else if (take_value(words[i], "meta", &pair.key) && colon != NULL) {
+            *colon = '\0';
+            pair.value = colon + 1;
+            query.metadata = &pair;
+            query.metadata_count = 1;
+        } else if (take_value(words[i], "health", &value)) {
+            query.health = (unsigned)strtoul(value, NULL, 10);
+        } else if (take_value(words[i], "linearizable", &value)) {
+            query.linearizable = true;
+        } else if (!take_value(words[i], "type", &query.type)) {
+            (void)take_value(words[i], "zone", &query.zone);
+        }
+    }
+    enum muster_error error =
+        muster_discover(muster, &query, (uint32_t)strtoul(words[2], NULL, 10), &found);
+    print_found(error, &found);
+}
+
+/* Waits for the descriptor, and dispatches once: callbacks come out before the answer. */
+static void run_dispatch(char **words)
+{
+    struct pollfd descriptor = {.fd = muster_descriptor(muster), .events = POLLIN};
+    if (poll(&descriptor, 1, (int)strtoul(words[1], NULL, 10)) < 1) {
+        printf("%d idle\n", MUSTER_OK);
         return;
     }
-    printf("%d %s %s %u %" PRIu64 " %d\n", (int)error, found.instance->id, found.instance->host,
-           found.instance->port, found.age_ms, (int)found.source);
-    muster_instance_unref(found.instance);
+    printf("%d dispatched\n", (int)muster_dispatch(muster));
 }
 
 static void run_list(char **words)
@@ -241,6 +317,9 @@ static void run_registration(char **words)
     } else if (strcmp(words[0], "state") == 0) {
         printf("0 %d\n", (int)muster_registration_state(*one));
         return;
+    } else if (strcmp(words[0], "why") == 0) {
+        printf("0 %s\n", muster_registration_why(*one));
+        return;
     } else {
         error = muster_deregister(*one, number(words[2]));
         *one = NULL;
@@ -260,6 +339,12 @@ static void run(char **words)
         run_discover(words);
     } else if (strcmp(words[0], "list") == 0) {
         run_list(words);
+    } else if (strcmp(words[0], "query") == 0) {
+        run_query(words);
+    } else if (strcmp(words[0], "dispatch") == 0) {
+        run_dispatch(words);
+    } else if (strcmp(words[0], "invalid") == 0) {
+        printf("0 %s\n", muster_invalid_argument());
     } else if (strcmp(words[0], "follow") == 0) {
         printf("%d\n", (int)muster_follow(muster, words[1], on_change, NULL, &follow));
     } else if (strcmp(words[0], "unfollow") == 0) {
@@ -281,9 +366,10 @@ int main(void)
     char line[4096];
     setvbuf(stdout, NULL, _IOLBF, 0);
     while (fgets(line, sizeof line, stdin) != NULL) {
-        char *words[8] = {"", "", "", "", "", "", "", ""}, *rest = line;
-        for (size_t i = 0; i < 8 && (words[i] = strsep(&rest, " \n")) != NULL && rest != NULL;
-             i++) {
+        char *words[WORDS], *rest = line;
+        for (size_t i = 0; i < WORDS; i++) {
+            char *word = rest != NULL ? strsep(&rest, " \n") : NULL;
+            words[i] = word != NULL ? word : "";
         }
         run(words);
     }

@@ -24,21 +24,27 @@ def installed(tmp_path_factory):
 
 @pytest.mark.skipif(sanitized(), reason="a program without the sanitizer cannot link what has one")
 @pytest.mark.parametrize("static", [False, True])
-@pytest.mark.parametrize("example", ["serve", "find", "follow"])
+@pytest.mark.parametrize("example", ["serve", "find", "follow", "loop"])
 def test_an_example_builds_with_pkg_config_alone(installed, tmp_path, example, static):
     folder = next(p.parent for p in installed.rglob("muster.pc"))
     pc = (folder / "muster.pc").read_text(encoding="utf-8")
     (tmp_path / "muster.pc").write_text(re.sub("^prefix=.*", "prefix=%s" % installed, pc, flags=re.M),
                                         encoding="utf-8")
-    flags = output_of("pkg-config", "--cflags", "--libs", "muster",
-                      environment={"PKG_CONFIG_PATH": str(tmp_path)}).split()
+    # Where there is no shared library the linker takes the static one.
     if static:
-        library = next(installed.rglob("libmuster.a"))
-        flags = [str(library) if f == "-lmuster" else f for f in flags]
-        flags += ["-lcurl", "-ljansson", "-pthread"]
+        (tmp_path / "static").mkdir()
+        shutil.copy(next(installed.rglob("libmuster.a")), tmp_path / "static")
+        text = (tmp_path / "muster.pc").read_text(encoding="utf-8")
+        (tmp_path / "muster.pc").write_text(
+            re.sub("^libdir=.*", "libdir=%s" % (tmp_path / "static"), text, flags=re.M),
+            encoding="utf-8")
+    flags = output_of("pkg-config", *(["--static"] if static else []), "--cflags", "--libs", "muster",
+                      environment={"PKG_CONFIG_PATH": str(tmp_path)}).split()
     program = tmp_path / example
     output_of("cc", "-std=c11", "-D_POSIX_C_SOURCE=200809L", "-Wall", "-Wextra", "-Werror", "-o",
               str(program), os.path.join(ROOT, "client", "examples", example + ".c"), *flags)
+    linked = output_of("readelf", "-d", str(program))
+    assert ("libmuster.so" in linked) != static
     libraries = next(installed.rglob("libmuster.so")).parent
     done = subprocess.run([program], capture_output=True, encoding="utf-8", check=False, timeout=30,
                           env={"LD_LIBRARY_PATH": str(libraries)})
@@ -48,7 +54,11 @@ def test_an_example_builds_with_pkg_config_alone(installed, tmp_path, example, s
 @pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler here")
 def test_the_header_is_cplusplus_too(installed, tmp_path):
     source = tmp_path / "a.cc"
-    source.write_text("#include <muster.h>\nint main() { return muster_version() == nullptr; }\n",
+    source.write_text("#include <muster.h>\n"
+                      "int main() { struct muster_spec spec = MUSTER_SPEC_INIT;\n"
+                      "struct muster_query query = MUSTER_QUERY_INIT;\n"
+                      "struct muster_options options = MUSTER_OPTIONS_INIT;\n"
+                      "return muster_version() == nullptr || spec.size + query.size == options.size; }\n",
                       encoding="utf-8")
     output_of("g++", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", "-I",
               str(installed / "include"), str(source))
@@ -62,7 +72,7 @@ def test_only_what_the_header_names_is_seen_of_the_libraries(installed):
     library = next(p for p in installed.rglob("libmuster.so"))
     shown = output_of("nm", "-D", "--defined-only", str(library))
     assert {w.split("@")[0] for w in re.findall(r" T (\S+)", shown)} == header
-    assert "muster_open@@MUSTER_0.1" in shown
+    assert "muster_open@@MUSTER_0.1" in shown and "muster_dispatch@@MUSTER_0.2" in shown
     dynamic = output_of("readelf", "-d", str(library))
     assert "[libmuster.so.0]" in dynamic
 

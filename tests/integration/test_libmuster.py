@@ -8,9 +8,9 @@ import uuid
 import pytest
 
 from cluster import BIN, await_true, clean_environment, read_line
-from driver import (ADDED, CRITICAL, DENIED, DOUBTFUL, FIRST, HEALTH, MAINTENANCE,
+from driver import (ADDED, CRITICAL, DENIED, DOUBTFUL, FIRST, HEALTH, INVALID, MAINTENANCE,
                     NOT_FOUND, OK, PASSING, PENDING, PRESENT, REFUSED, REGISTERED, REMOVED,
-                    ROUND_ROBIN, SYNCED, UNREACHABLE, WARNING, Driver)
+                    ROUND_ROBIN, SYNCED, TIMED_OUT, UNREACHABLE, UPDATED, WARNING, Driver)
 
 NOBODY = ["http://127.0.0.1:1", "http://127.0.0.1:2"]
 
@@ -121,10 +121,10 @@ def test_a_successor_is_left_alone(shared, client, name):
     c.close()
 
 
-def test_the_environment_of_older_registries_is_honoured(shared, client, name):
+def test_the_environment_of_older_registries_is_adopted_when_asked_for(shared, client, name):
     environment = {"SERVER_ID": name + "-env", "SERVER_PORT": "4711", "HEARTBEAT_INTERVAL": "0.2",
                    "MUSTER_SERVER": shared[0].url}
-    c = client(shared, environment=environment)
+    c = client(shared, environment=environment, options=["adopt"])
     assert c("register", name, "-", 0, 3000, 1) == [OK, name + "-env"]
     assert c("wait", 10000) == [OK]
     first = shared[0].get("/instances/%s-env" % name).json
@@ -134,6 +134,75 @@ def test_the_environment_of_older_registries_is_honoured(shared, client, name):
     # The id is one, and was taken.
     assert c("register", name, "-", 0, 3000, 1)[1] != name + "-env"
     c.close()
+
+
+OF_OTHERS = {"SERVER_ID": "of-others", "SERVER_PORT": "4711", "HEARTBEAT_INTERVAL": "often",
+             "REGISTRY_URL": "http://127.0.0.1:1", "API_URL": "no URL"}
+
+
+def test_variables_of_others_are_not_looked_at(shared, client, name):
+    c = client([], environment={**OF_OTHERS, "MUSTER_SERVER": shared[0].url})
+    assert c("register", name, "-", 0, 3000, 1) == [INVALID]
+    assert " ".join(c("invalid")[1:]) == "spec->port is 0"
+    error, id = c("register", name, "-", 80, 3000, 1)
+    assert error == OK and id.startswith(name + "-")
+    assert c("wait", 10000) == [OK]
+    c.close()
+
+
+def test_variables_of_others_that_are_adopted_and_unusable_are_named(shared, client, name):
+    environment = {"SERVER_PORT": "tcp://10.96.3.4:80", "HEARTBEAT_INTERVAL": "often"}
+    c = client(shared, environment=environment, options=["adopt"])
+    for port, word in ((0, "SERVER_PORT"), (80, "HEARTBEAT_INTERVAL")):
+        assert c("register", name, name, port, 3000, 1) == [INVALID]
+        assert word in " ".join(c("invalid")[1:])
+    c.close()
+
+
+# --- reasons ---
+
+def test_the_reason_of_a_refusal_is_readable_at_the_handle(shared, client, name):
+    c = client(shared)
+    assert c("register", name, "..", 80, 10000, 1)[0] == OK
+    assert c("wait", 10000) == [REFUSED]
+    why = " ".join(c("why", "..")[1:])
+    assert "id" in why.split() or "id:" in why.split(), why
+    await_true("a line of the log", lambda: [line for line in c.log if line[0] == "error"])
+    assert c("register", name, name, 80, 10000, 1)[0] == OK
+    await_true("the other one", lambda: c("state", name) == [OK, str(REGISTERED)])
+    assert c("why", name) == [OK]
+    c.close()
+
+
+def test_the_reason_why_nobody_is_reached_names_the_replicas(client, name):
+    c = client(NOBODY)
+    assert c("register", name, name, 80, 10000, 1)[0] == OK
+    assert c("wait", 700) == [UNREACHABLE]
+    assert NOBODY[0] in " ".join(c("why", name)[1:])
+    assert any(level == "warning" and NOBODY[0] in line for level, line in c.log)
+    c.close(timeout_ms=0)
+
+
+@pytest.mark.parametrize("words, argument", [
+    (["register", "", "i", 80, 3000, 1], "spec->name"),
+    (["register", "n" * 256, "i", 80, 3000, 1], "spec->name"),
+    (["register", "n", "i" * 256, 80, 3000, 1], "spec->id"),
+    (["register", "n", "\udcff", 80, 3000, 1], "spec->id"),
+    (["register", "n", "i", 0, 3000, 1], "spec->port"),
+    (["register", "n", "i", 80, 999, 1], "spec->ttl_ms"),
+    (["discover", "", 0, 100], "service"),
+    (["discover", "n", 7, 100], "query->strategy"),
+    (["query", "n", 100, "health=16"], "query->health"),
+    (["query", "n", 0, "linearizable=1"], "timeout_ms"),
+    (["list", "", 100], "service"),
+    (["follow", ""], "service"),
+], ids=lambda value: value if isinstance(value, str) else value[0])
+def test_an_invalid_argument_is_named(client, words, argument):
+    c = client(NOBODY)
+    assert c("invalid") == [OK]
+    assert c(*words)[0] == INVALID
+    assert argument in " ".join(c("invalid")[1:])
+    c.close(0)
 
 
 def test_many_instances_share_a_heartbeat(make_cluster, client):
@@ -169,6 +238,100 @@ def test_discovery_follows_the_registry(shared, client, name):
     await_true("none", lambda: c.discover(name) == (NOT_FOUND,))
     c.close()
 
+
+FILTERS = [({"type": "db"}, "-a"), ({"type": "none"}, None), ({"meta": "rack:7"}, "-b"),
+           ({"meta": "rack:9"}, None), ({"meta": "row:7"}, None), ({"tag": "blue"}, "-b"),
+           ({"health": 1 << CRITICAL}, "-c"), ({"health": 1 << PASSING | 1 << CRITICAL}, "-a"),
+           ({"zone": "east"}, "-b"), ({}, "-a")]
+
+
+@pytest.mark.parametrize("linearizable", [False, True])
+def test_a_query_chooses_by_type_metadata_health_and_tag(shared, client, name, linearizable):
+    shared[0].register(name, id=name + "-a", type="db")
+    shared[0].register(name, id=name + "-b", metadata={"rack": "7"}, tags=["blue"], zone="east")
+    shared[0].register(name, id=name + "-c", health="critical")
+    c = client(shared)
+    await_true("all in the copy", lambda: len(c.list(name)) == 3)
+    more = {"linearizable": 1} if linearizable else {}
+    for filters, expected in FILTERS:
+        assert c.query(name, **filters, **more) == (expected and name + expected), filters
+    c.close()
+
+
+def test_a_linearizable_query_sees_what_was_just_acknowledged(shared, client, name):
+    c = client(shared)
+    for i in range(20):
+        id = "%s-%d" % (name, i)
+        shared[i % 3].register(name, id=id)
+        assert c.query(name, linearizable=1) == id
+        assert shared[(i + 1) % 3].request("DELETE", "/instances/" + id).status == 200
+        assert c.query(name, linearizable=1) is None
+    c.close()
+
+
+def test_a_linearizable_query_uses_neither_copy_nor_fallback(client, name):
+    c = client(NOBODY, "http://api.example:8000")
+    assert c("query", name, 1000, "linearizable=1")[0] in (UNREACHABLE, TIMED_OUT)
+    c.close(0)
+
+
+# --- event loops ---
+
+def dispatch_until(c, what, condition):
+    def step():
+        assert c("dispatch", 100)[0] == OK
+        return condition()
+    await_true(what, step, every_s=0)
+
+
+def test_with_an_event_loop_callbacks_come_from_dispatch_alone(shared, client, name):
+    c = client(shared, options=["dispatch"])
+    assert c("register", name, name, 80, 10000, 1)[0] == OK
+    assert c("wait", 10000) == [OK]
+    assert c("follow", name) == [OK]
+    await_true("it in the copy", lambda: name in c.list(name))
+    assert (c.states, c.changes) == ([], [])
+    dispatch_until(c, "the state and the start", lambda: c.states and len(c.changes) >= 2)
+    assert c.states == [(name, REGISTERED, "")]
+    assert c.changes == [(PRESENT, name, PASSING), (SYNCED, "-", -1)]
+    await_true("nothing more to dispatch", lambda: c("dispatch", 100) == [OK, "idle"])
+    assert len(c.changes) == 2
+
+    shared[0].register(name, id=name + "-b")
+    dispatch_until(c, "it added", lambda: len(c.changes) >= 3)
+    shared[0].post("/heartbeat", {"id": name + "-b", "status": "critical"})
+    dispatch_until(c, "its health", lambda: len(c.changes) >= 4)
+    shared[0].request("DELETE", "/instances/%s-b" % name)
+    dispatch_until(c, "it removed", lambda: len(c.changes) >= 5)
+    assert c.changes[2:] == [(ADDED, name + "-b", PASSING), (HEALTH, name + "-b", CRITICAL),
+                             (REMOVED, name + "-b", CRITICAL)]
+    assert c("unfollow") == [OK]
+    assert c("deregister", name, 5000) == [OK]
+    c.close()
+
+
+def test_with_an_event_loop_many_changes_of_one_instance_come_as_one(shared, client, name):
+    shared[0].register(name, id=name)
+    shared.wait_same_state()
+    c = client(shared, options=["dispatch"])
+    assert c("follow", name) == [OK]
+    dispatch_until(c, "the start", lambda: len(c.changes) >= 2)
+    for i in range(30):
+        shared[0].register(name, id=name, weight=i + 1)
+    shared[0].register(name, id=name + "-last")
+    await_true("all in the copy", lambda: name + "-last" in c.list(name))
+    dispatch_until(c, "the changes", lambda: len(c.changes) >= 4)
+    assert [change[:2] for change in c.changes[2:]] == [(UPDATED, name), (ADDED, name + "-last")]
+    c.close()
+
+
+def test_dispatch_needs_a_client_that_was_opened_for_it(client):
+    c = client(NOBODY)
+    assert c("dispatch", 0) == [OK, "idle"]
+    c.close(0)
+
+
+# --- followers ---
 
 def test_a_follower_hears_each_change(shared, client, name):
     shared[0].register(name, id=name + "-a")
@@ -332,5 +495,12 @@ def test_the_examples_do_what_they_say(shared, name):
     _, err = serve.communicate(timeout=30)
     assert serve.returncode == 0 and ": registered\n" in err
     assert read_line(follow).startswith("removed")
+    loop = example("loop", name + "-loop", "8124", name, servers=shared)
+    assert read_line(loop).endswith(" is registered\n")
+    shared[0].register(name, id=name)
+    assert read_line(loop) == "added %s passing\n" % name
+    loop.send_signal(signal.SIGTERM)
+    assert loop.communicate(timeout=30)[1] == "" and loop.returncode == 0
+    assert read_line(follow).startswith("added")
     follow.send_signal(signal.SIGINT)
     assert follow.communicate(timeout=30)[0] == "" and follow.returncode == 0

@@ -179,14 +179,15 @@ def test_variables_of_others_hurt_nobody_who_does_not_need_them(shared, name):
             follows.kill()
     done = subprocess.run(
         [MUSTER, "--server", shared[0].url, "run", "--name", name, "--id", name + "-run", "--port", "81",
-         "--", "true"], env=clean_environment({"SERVER_PORT": OF_OTHERS["SERVER_PORT"]}),
+         "--", "true"], env=clean_environment(OF_OTHERS),
         capture_output=True, encoding="utf-8", timeout=60, check=False)
     assert done.returncode == 0, done.stderr
 
 
-def test_a_variable_that_is_needed_and_unusable_is_named(shared, name):
+def test_a_variable_that_is_adopted_and_unusable_is_named(shared, name):
     done = subprocess.run(
-        [MUSTER, "--server", shared[0].url, "run", "--name", name, "--port", "81", "--", "sleep", "60"],
+        [MUSTER, "--server", shared[0].url, "run", "--name", name, "--port", "81", "--adopt-environment",
+         "--", "sleep", "60"],
         env=clean_environment({"HEARTBEAT_INTERVAL": "often"}),
         capture_output=True, encoding="utf-8", timeout=60, check=False)
     assert done.returncode == 2
