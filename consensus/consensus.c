@@ -193,7 +193,8 @@ uint64_t consensus_oldest_unapplied_ms(const struct consensus *c)
 
 bool consensus_refuses_heartbeats(const struct consensus *c)
 {
-    return admission_refuses_heartbeats(&c->admission, clock_monotonic_ms());
+    return admission_refuses_heartbeats(&c->admission, clock_monotonic_ms()) ||
+           refusal_anywhere(&c->engine);
 }
 
 bool consensus_knows_all(const struct consensus *c)

@@ -264,7 +264,8 @@ MUST_USE bool consensus_recover(const char *data_dir, uint64_t id, const struct 
 void consensus_propose(struct consensus *c);
 /* Milliseconds since the oldest entry proposed here and not yet applied; 0 when there is none. */
 uint64_t consensus_oldest_unapplied_ms(const struct consensus *c);
-/* Any thread: whether heartbeats were refused here a moment ago, because too many were waiting. */
+/* Whether heartbeats were refused here a moment ago, or at a member that told so, because too many
+ * were waiting. */
 bool consensus_refuses_heartbeats(const struct consensus *c);
 /* Loop: whether this member leads, and has applied all that earlier leaders committed. */
 bool consensus_knows_all(const struct consensus *c);
@@ -341,6 +342,7 @@ struct consensus_member_info {
     bool is_self;
     bool reachable; /* a link to it is up */
     bool has_space;
+    bool refuses_heartbeats;       /* it did a moment ago, because too many waited there */
     uint16_t level_min, level_max; /* that its version can speak; 0: not heard from yet */
     uint64_t applied_index;        /* as it last told */
     uint64_t last_heard_ms;        /* since then; 0 for this member; UINT64_MAX: never */

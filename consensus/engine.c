@@ -456,6 +456,7 @@ void engine_tick(struct engine *e)
     election_tick(e);
     check_space(e);
     transfer_tick(e);
+    refusal_tick(e);
     member_info_tick(e);
     snapshot_send_tick(e);
     snapshot_receive_tick(e);

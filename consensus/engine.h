@@ -107,6 +107,7 @@ struct engine {
     struct proposer proposer;
     struct read_index read_index;
     struct member_table members;
+    struct refusals refusals;
     struct membership membership;
     struct changes changes;
     struct election election;

@@ -170,6 +170,7 @@ static void publish_members(struct consensus *c)
         if (info->is_self) {
             info->applied_index = c->engine.fsm.applied_index;
             info->has_space = !c->engine.disk_full;
+            info->refuses_heartbeats = c->engine.refusals.here;
         }
         missing += !info->reachable;
         (void)snprintf(info->trouble, sizeof info->trouble, "%s",
@@ -322,6 +323,7 @@ static void on_tick(uv_timer_t *tick)
     metric_observe_us(HISTOGRAM_loop_delay_seconds, clock_elapsed(c->expected_ns, now_ns) / 1000);
     c->expected_ns = now_ns + ENGINE_TICK_MS * 1000000ull;
     drain(c);
+    refusal_set_here(&c->engine, admission_refuses_heartbeats(&c->admission, now_ms));
     engine_tick(&c->engine);
     if (now_ms - c->app_tick_ms >= ENGINE_APP_TICK_MS) {
         c->app_tick_ms = now_ms;

@@ -14,6 +14,8 @@
 #define INFO_BYTES_MAX  2048
 #define GUEST_SILENT_MS 5000
 #define FIXED_BYTES     29 /* applied u64, hash index u64, hash u64, levels u16 u16, space u8 */
+/* A byte of flags behind the texts; earlier versions have none and do not look there. */
+#define FLAG_REFUSES 1u
 
 /* --- the table --- */
 
@@ -260,6 +262,7 @@ static void encode(struct engine *e, struct buffer *out)
     append_text(out, e->options.http_address);
     append_text(out, e->options.version);
     append_text(out, own_address(e));
+    buffer_append_byte(out, e->refusals.here ? FLAG_REFUSES : 0);
 }
 
 /* Takes a text into `field`; false when there is none that fits and can be shown. */
@@ -280,16 +283,15 @@ static bool take_text(const uint8_t **at, const uint8_t *end, char *field, size_
 }
 
 /* Where it can be dialled. */
-static void take_address(struct engine *e, struct member *m, const uint8_t *at, const uint8_t *end)
+static void take_address(struct engine *e, struct member *m, const char *address)
 {
-    char address[sizeof m->told_address];
     char host[HOST_BYTES_MAX + 1];
     uint16_t port;
-    if (!take_text(&at, end, address, sizeof address) || strcmp(address, m->told_address) == 0 ||
+    if (strcmp(address, m->told_address) == 0 ||
         !text_parse_address(address, host, sizeof host, &port) || text_is_any_host(host)) {
         return;
     }
-    memcpy(m->told_address, address, sizeof address);
+    (void)snprintf(m->told_address, sizeof m->told_address, "%s", address);
     links_changed(e);
 }
 
@@ -308,9 +310,14 @@ void member_info_receive(struct engine *e, struct member *m, const uint8_t *data
     if (take_text(&at, end, info.name, sizeof info.name) &&
         take_text(&at, end, info.http_address, sizeof info.http_address) &&
         take_text(&at, end, info.version, sizeof info.version)) {
+        char address[sizeof m->told_address] = "";
+        bool told = take_text(&at, end, address, sizeof address);
+        info.refuses_heartbeats = told && at < end && (*at & FLAG_REFUSES) != 0;
         m->info = info;
         m->heard_ms = engine_now_ms(e);
-        take_address(e, m, at, end);
+        if (told) {
+            take_address(e, m, address);
+        }
         fsm_compare(e, m, load_u64(data + 8), load_u64(data + 16));
     }
 }

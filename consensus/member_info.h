@@ -13,6 +13,7 @@
 
 #include "consensus/configuration.h"
 #include "consensus/consensus.h"
+#include "consensus/refusal.h"
 
 struct engine;
 
@@ -31,6 +32,7 @@ struct member {
     uint64_t snapshot_index, snapshot_term;
     /* A state that it told of and that we have not reached yet; index 0: none. */
     uint64_t told_index, told_hash;
+    struct refusal_trust refusal_trust;
     bool hash_differs, hash_agrees; /* at the last index that could be compared */
 };
 

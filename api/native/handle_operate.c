@@ -134,6 +134,7 @@ static void render_member(struct json_out *json, const struct consensus_member_i
     json_out_member_bool(json, "reachable", member->reachable);
     json_out_member_text(json, "trouble", member->trouble);
     json_out_member_bool(json, "has_space", member->has_space);
+    json_out_member_bool(json, "refuses_heartbeats", member->refuses_heartbeats);
     json_out_member_u64(json, "applied_index", member->applied_index);
     json_out_member_u64(json, "behind",
                         commit_index > member->applied_index ? commit_index - member->applied_index

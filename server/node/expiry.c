@@ -5,8 +5,8 @@
  *   - a turn of the loop counts for at most STEP_MS_MAX, however long the process did not run
  *     (SIGSTOP, a paused machine, a starved CPU);
  *   - nothing counts while the oldest entry proposed has not been applied for STALL_MS (a slow
- *     disk, a lost quorum), nor while heartbeats are refused for lack of space on the disks, or at
- *     this door because too many wait;
+ *     disk, a lost quorum), nor while heartbeats are refused for lack of space on the disks, or
+ *     because too many wait, here or at another member;
  *   - no expiry at all until clients have had time to reach a new leader, or one that stood still.
  *
  * Leases are never judged here: an entry `expire {until}` goes behind all renewals received so far,

@@ -41,7 +41,8 @@
     X(pause_counts, "time counts while the leader did not run")                                    \
     X(full_disk_counts, "time counts while heartbeats are refused for lack of space")              \
     X(heartbeats_share_lost, "other writes take the room of heartbeats")                           \
-    X(time_counts_while_refused, "time counts while heartbeats are refused at the door")           \
+    X(time_counts_while_refused, "time counts while heartbeats are refused at the leader's door")  \
+    X(follower_refusal_untold, "a member does not tell that it refuses heartbeats")                \
     X(expire_overtakes, "an expire entry goes before heartbeats received earlier")                 \
     X(sessions_off, "a batch sent again is applied again")                                         \
     X(sessions_lost, "the sessions are lost in a snapshot")                                        \

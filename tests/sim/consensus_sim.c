@@ -10,6 +10,7 @@
 #include "server/base/mem.h"
 #include "tests/mutants/mutant.h"
 #include "tests/sim/checks.h"
+#include "tests/sim/crowd.h"
 #include "tests/sim/faults.h"
 #include "tests/sim/growth.h"
 #include "tests/sim/mutants.h"
@@ -186,6 +187,8 @@ static void on_tick(struct sim_event *event)
         return;
     }
     drain(c);
+    refusal_set_here(&c->engine, !mutant_is(MUTANT_follower_refusal_untold) &&
+                                     admission_refuses_heartbeats(&c->admission, now_ms));
     engine_tick(&c->engine);
     if (now_ms - c->app_tick_ms >= ENGINE_APP_TICK_MS) {
         c->app_tick_ms = now_ms;
@@ -245,7 +248,7 @@ enum status consensus_submit(struct consensus *c, struct consensus_op *op)
     if (c->stopping) {
         return ST_STOPPING;
     }
-    unsigned crowd = faults_crowd();
+    unsigned crowd = crowd_at(c->member);
     const struct forwarder *o = &c->engine.forwarder;
     admission_set_waiting(&c->admission.heartbeats,
                           o->urgent_waiting + ((crowd & CROWD_HEARTBEATS) != 0 ? QUEUE_OPS_MAX : 0),
@@ -418,8 +421,9 @@ uint64_t consensus_oldest_unapplied_ms(const struct consensus *c)
 
 bool consensus_refuses_heartbeats(const struct consensus *c)
 {
-    return !mutant_is(MUTANT_time_counts_while_refused) &&
-           admission_refuses_heartbeats(&c->admission, clock_monotonic_ms());
+    bool here = !mutant_is(MUTANT_time_counts_while_refused) &&
+                admission_refuses_heartbeats(&c->admission, clock_monotonic_ms());
+    return here || c->engine.refusals.elsewhere;
 }
 
 bool consensus_knows_all(const struct consensus *c)

@@ -474,16 +474,9 @@ void faults_draw(void)
     versions_draw();
 }
 
-unsigned faults_crowd(void)
+bool faults_are_on(void)
 {
-    uint64_t second = world_now_ns() / SECOND % 12;
-    if (!active || options.seed % 3 != 1) {
-        return 0;
-    }
-    if (second >= 5 && second < 9) {
-        return CROWD_OTHERS | CROWD_HEARTBEATS;
-    }
-    return second == 10 ? CROWD_OTHERS : 0;
+    return active;
 }
 
 static void strike(struct sim_event *event)

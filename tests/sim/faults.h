@@ -10,11 +10,9 @@
 struct sim_member;
 
 /* Draws tuning, weather and kinds; before the members start. */
-/* What is full at the doors of all members now; bits. Of one run in three, and not drawn. */
-enum crowd { CROWD_OTHERS = 1, CROWD_HEARTBEATS = 2 };
-unsigned faults_crowd(void);
 void faults_draw(void);
 void faults_start(void);
+bool faults_are_on(void);
 /* No more faults; all is made whole that can be: links, disks, processes. Not directories. */
 void faults_heal(void);
 /* When no cluster was formed: members with a damaged directory get an empty one. Whether there were
