@@ -4,11 +4,9 @@
 #include <string.h>
 
 #include "client/lib/random.h"
+#include "server/base/choose.h"
 
 #define FIRST_CAPACITY 16
-#define TRIES          16 /* before all are looked at */
-#define FEW            64 /* so many are always all looked at, to take turns */
-#define PREFERENCES    4
 #define HEALTHY        (MUSTER_HEALTH_BIT(MUSTER_PASSING) | MUSTER_HEALTH_BIT(MUSTER_WARNING))
 
 /* Where the id is, or would be. */
@@ -143,95 +141,73 @@ static bool fits(const struct muster_instance *instance, const struct muster_que
     return true;
 }
 
-/* The near before the far; with weights, those of weight 0 only when there is no other. */
-static unsigned preference(const struct muster_instance *instance, const struct muster_query *query)
+/* What is chosen from, and what is asked for. */
+struct search {
+    const struct instance_set *set;
+    const struct muster_query *query;
+};
+
+static const void *at(const void *ctx, size_t rank)
 {
-    bool far = query->zone != NULL && strcmp(query->zone, instance->zone) != 0;
-    bool zero = query->strategy == MUSTER_WEIGHTED && instance->weight == 0;
-    return (zero ? 2u : 0u) + (far ? 1u : 0u);
+    const struct search *search = ctx;
+    return search->set->instances[rank];
 }
 
-static uint64_t weight_of(const struct muster_instance *instance, const struct muster_query *query)
+static void walk(const void *ctx, size_t rank, bool (*visit)(void *arg, const void *item),
+                 void *arg)
 {
-    return query->strategy == MUSTER_WEIGHTED && instance->weight > 0 ? instance->weight : 1;
+    const struct search *search = ctx;
+    while (rank < search->set->count && visit(arg, search->set->instances[rank])) {
+        rank++;
+    }
 }
 
-/* Adds up the weights of those that fit, by preference. Gives the best one with any, or
- * PREFERENCES. */
-static unsigned weigh(const struct instance_set *set, const struct muster_query *query,
-                      uint64_t totals[PREFERENCES])
+static bool wanted(const void *ctx, const void *item)
 {
-    for (size_t i = 0; i < set->count; i++) {
-        const struct muster_instance *instance = set->instances[i];
-        if (fits(instance, query)) {
-            totals[preference(instance, query)] += weight_of(instance, query);
-        }
-    }
-    unsigned best = 0;
-    while (best < PREFERENCES && totals[best] == 0) {
-        best++;
-    }
-    return best;
+    const struct search *search = ctx;
+    return fits(item, search->query);
 }
 
-/* The one of that preference in whose share of the weights `n` falls. */
-static const struct muster_instance *at_weight(const struct instance_set *set,
-                                               const struct muster_query *query, unsigned best,
-                                               uint64_t n)
+static bool near(const void *ctx, const void *item)
 {
-    for (size_t i = 0; i < set->count; i++) {
-        const struct muster_instance *instance = set->instances[i];
-        if (fits(instance, query) && preference(instance, query) == best) {
-            uint64_t weight = weight_of(instance, query);
-            if (n < weight) {
-                return instance;
-            }
-            n -= weight;
-        }
-    }
-    return NULL;
+    const struct search *search = ctx;
+    const struct muster_instance *instance = item;
+    return search->query->zone == NULL || strcmp(search->query->zone, instance->zone) == 0;
 }
 
-/* A few tries that do not look at all of a large service. Taking turns is exact in a small one, and
- * passes over the ill in a large one. */
-static const struct muster_instance *try_few(const struct instance_set *set,
-                                             const struct muster_query *query, uint64_t *turn)
+static uint32_t weight(const void *ctx, const void *item)
 {
-    bool turns = query->strategy == MUSTER_ROUND_ROBIN && set->count > FEW;
-    uint64_t start = turns ? (*turn)++ : 0;
-    if (set->count == 0 || query->strategy == MUSTER_WEIGHTED ||
-        (query->strategy == MUSTER_ROUND_ROBIN && !turns)) {
-        return NULL;
+    const struct muster_instance *instance = item;
+    (void)ctx;
+    return instance->weight;
+}
+
+static enum strategy strategy_of(const struct muster_query *query)
+{
+    switch (query->strategy) {
+    case MUSTER_ROUND_ROBIN:
+        return STRATEGY_ROUND_ROBIN;
+    case MUSTER_FIRST:
+        return STRATEGY_FIRST;
+    case MUSTER_WEIGHTED:
+        return STRATEGY_WEIGHTED;
+    default:
+        return STRATEGY_RANDOM;
     }
-    for (unsigned i = 0; i < TRIES; i++) {
-        uint64_t n = query->strategy == MUSTER_RANDOM ? random_u64() : start + i;
-        if (query->strategy == MUSTER_FIRST && n >= set->count) {
-            break;
-        }
-        const struct muster_instance *instance = set->instances[n % set->count];
-        if (fits(instance, query) && preference(instance, query) == 0) {
-            return instance;
-        }
-    }
-    return NULL;
 }
 
 const struct muster_instance *instance_set_choose(const struct instance_set *set,
                                                   const struct muster_query *query, uint64_t *turn)
 {
-    uint64_t totals[PREFERENCES] = {0}, n = 0;
-    const struct muster_instance *instance = try_few(set, query, turn);
-    if (instance != NULL) {
-        return instance;
-    }
-    unsigned best = weigh(set, query, totals);
-    if (best == PREFERENCES) {
-        return NULL;
-    }
-    if (query->strategy == MUSTER_ROUND_ROBIN) {
-        n = (*turn)++ % totals[best];
-    } else if (query->strategy != MUSTER_FIRST) {
-        n = random_below(totals[best]);
-    }
-    return at_weight(set, query, best, n);
+    const struct search search = {set, query};
+    const struct choose_set all = {.ctx = &search,
+                                   .count = set->count,
+                                   .at = at,
+                                   .walk = walk,
+                                   .wanted = wanted,
+                                   .near = near,
+                                   .weight = weight};
+    uint64_t random = random_u64();
+    bool turns = query->strategy == MUSTER_ROUND_ROBIN;
+    return choose_item(&all, strategy_of(query), turns ? (*turn)++ : 0, &random);
 }
