@@ -295,8 +295,28 @@ static struct MHD_Response *download_response(struct call *call)
                                              read_download, call, NULL);
 }
 
+static void shared_sent(void *text)
+{
+    rendered_sent(text);
+}
+
+static struct MHD_Response *shared_response(struct response *response)
+{
+    struct rendered *text = response->shared;
+    /* It is not const there, but nothing is changed. */
+    struct MHD_Response *mhd = MHD_create_response_from_buffer_with_free_callback_cls(
+        text->len, (void *)(uintptr_t)text->data, shared_sent, text);
+    if (mhd != NULL) {
+        response->shared = NULL;
+    }
+    return mhd;
+}
+
 static struct MHD_Response *plain_response(struct call *call)
 {
+    if (call->exchange.response.shared != NULL) {
+        return shared_response(&call->exchange.response);
+    }
     size_t len;
     uint8_t *body = buffer_take(&call->exchange.response.body, &len);
     struct MHD_Response *mhd = MHD_create_response_from_buffer(len, body, MHD_RESPMEM_MUST_FREE);

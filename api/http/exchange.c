@@ -93,11 +93,15 @@ static void route_among(struct exchange *x, const struct site *const *sites)
         return;
     }
     x->route = route;
+    if (!route->vital) {
+        buffer_count_in(&x->response.body, &x->context->answers);
+    }
 }
 
 void exchange_route(struct exchange *x, const char *target)
 {
     struct problem problem;
+    x->target = target;
     if (!request_parse_target(&x->request, target, &problem)) {
         response_problem(&x->response, &problem);
         return;
@@ -105,6 +109,7 @@ void exchange_route(struct exchange *x, const char *target)
     route_among(x, http_sites);
     if (x->route != NULL) {
         buffer_init(&x->request.body, x->route->body_limit);
+        buffer_count_in(&x->request.body, &x->context->bodies);
     }
 }
 
@@ -265,6 +270,10 @@ static enum status begin(struct exchange *x, enum next next)
 static bool check_body(struct exchange *x)
 {
     const struct request *request = &x->request;
+    if (request->body.starved) {
+        representation_refuse_memory(x);
+        return false;
+    }
     if (x->route->body_limit == 0 && request->body.overflowed) {
         response_error(&x->response, 400, "invalid", "", "this call takes no body");
         return false;
@@ -361,8 +370,8 @@ static bool run(struct exchange *x)
             break;
         }
     }
-    if (!stopped && x->response.body.overflowed) {
-        response_error(&x->response, 413, "too_large", "", "the answer is too long; ask for pages");
+    if (!stopped) {
+        representation_settle(x);
     }
     return !stopped;
 }
@@ -424,4 +433,5 @@ void exchange_late(struct exchange *x)
     if (status != ST_OK) {
         response_status(&x->response, status);
     }
+    representation_settle(x);
 }

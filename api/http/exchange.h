@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "api/http/representation.h"
 #include "api/http/request.h"
 #include "api/http/response.h"
 #include "api/http/site.h"
@@ -32,13 +33,16 @@ struct api_context {
     unsigned connections_max; /* above it: `crowded` */
     atomic_uint connections;  /* of all workers */
     atomic_bool draining;     /* streams end, no more are begun */
+    struct budget answers;    /* memory of those that wait to be read */
+    struct budget bodies;     /* of those that are being received */
     /* For strategy=round_robin, by hash of the service's name. */
     _Atomic uint32_t turns[TURNS_SLOTS];
 };
 
 /* What the exchanges of one worker share. */
 struct worker_scratch {
-    uint64_t random;        /* state of its generator */
+    uint64_t random; /* state of its generator */
+    struct same_answers same;
     struct command command; /* large; filled in by a handler, done with when it was submitted */
 };
 
@@ -52,6 +56,7 @@ struct exchange {
     struct worker_scratch *scratch;
     struct request request;
     struct response response;
+    const char *target;        /* as it came; borrowed */
     const struct site *site;   /* whose route it is, or whose error */
     const struct route *route; /* NULL: the response is an error already */
     bool late;                 /* what the node still has of it must not be looked at */

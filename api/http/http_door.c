@@ -56,6 +56,8 @@ static bool http_start(struct door *door, struct node *node, char *error, size_t
     http->context.reap_after_ms = options->reap_after_ms;
     http->context.connections_max = options->connections;
     metric_set(METRIC_http_connections_max, options->connections);
+    budget_init(&http->context.answers, HTTP_ANSWERS_BYTES_MAX, METRIC_http_answers_bytes);
+    budget_init(&http->context.bodies, HTTP_BODIES_BYTES_MAX, METRIC_http_bodies_bytes);
     http->context.started_ms = clock_monotonic_ms();
     json_set_alloc_funcs(mem_alloc, free);
     for (unsigned i = 0; i < options->threads; i++) {

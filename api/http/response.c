@@ -9,22 +9,44 @@ void response_init(struct response *response, response_error_fn *error)
 {
     response->status = 200;
     response->content_type = "application/json";
-    response->index = 0;
+    response->index = response->asked_index = 0;
+    response->is_tagged = false;
     response->error = error;
     response->headers_count = 0;
     response->header_text_len = 0;
+    response->shared = NULL;
     buffer_init(&response->body, RESPONSE_BYTES_MAX);
+}
+
+static void drop_shared(struct response *response)
+{
+    if (response->shared != NULL) {
+        rendered_sent(response->shared);
+        response->shared = NULL;
+    }
 }
 
 void response_done(struct response *response)
 {
+    drop_shared(response);
     buffer_done(&response->body);
+}
+
+void response_share(struct response *response, struct rendered *text)
+{
+    drop_shared(response);
+    if (rendered_send(text)) {
+        response->shared = text;
+    } else {
+        response->body.overflowed = response->body.starved = true;
+    }
 }
 
 struct json_out response_json(struct response *response)
 {
     response->status = 200;
     response->content_type = "application/json";
+    drop_shared(response);
     buffer_clear(&response->body);
     return json_out_to(&response->body);
 }
@@ -50,6 +72,7 @@ void response_header_u64(struct response *response, const char *name, uint64_t v
 void response_error(struct response *response, int status, const char *code, const char *field,
                     const char *message)
 {
+    response->is_tagged = false;
     response->error(response, status, code, field, message);
 }
 

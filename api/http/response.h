@@ -1,18 +1,21 @@
 /* One HTTP answer as the handlers make it.
  *
- * Thread: one owner at a time. Owns: its body. */
+ * Thread: one owner at a time. Owns: its body, and a reference to a shared one. */
 #ifndef MUSTER_API_HTTP_RESPONSE_H
 #define MUSTER_API_HTTP_RESPONSE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "api/http/json_out.h"
 #include "server/base/buffer.h"
+#include "server/base/limits.h"
 #include "server/base/problem.h"
+#include "server/base/rendered.h"
 #include "server/base/status.h"
 
 /* A listing of more is refused with a hint at pages. */
-#define RESPONSE_BYTES_MAX (512u * 1024 * 1024)
+#define RESPONSE_BYTES_MAX HTTP_ANSWERS_BYTES_MAX
 
 #define RESPONSE_HEADERS_MAX      12
 #define RESPONSE_HEADER_TEXT_SIZE 512
@@ -27,8 +30,11 @@ struct response {
     int status;               /* HTTP */
     const char *content_type; /* static */
     uint64_t index;           /* of the view that the body was made from; 0: of none */
+    uint64_t asked_index;     /* of what was asked, which index=N waits to pass; 0: it has none */
+    bool is_tagged;           /* the body depends on nothing but the target and asked_index */
     response_error_fn *error; /* the site's */
     struct buffer body;
+    struct rendered *shared; /* the body is this text, in place of `body`; NULL: it is not */
     size_t headers_count;
     struct {
         const char *name; /* static */
@@ -45,6 +51,9 @@ void response_done(struct response *response);
 void response_header(struct response *response, const char *name, const char *value);
 void response_header_u64(struct response *response, const char *name, uint64_t value);
 
+/* The body is `text`, which is shared with others: takes a reference of rendered_send(). The text
+ * may be borrowed. When there is no memory for it to wait in, the body counts as starved. */
+void response_share(struct response *response, struct rendered *text);
 /* Starts a JSON body over, with status 200. */
 struct json_out response_json(struct response *response);
 /* An error in the site's shape, in place of whatever was there. */

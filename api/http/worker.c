@@ -147,6 +147,7 @@ static void *run(void *arg)
         }
         busy |= subscriptions_run(&worker->subscriptions);
         busy |= run_daemon(worker);
+        same_answers_sweep(&worker->scratch.same);
         subscriptions_measure(&worker->subscriptions);
     }
     /* The node answered all before, and takes nothing since: nothing is suspended any more. */
@@ -155,6 +156,7 @@ static void *run(void *arg)
     }
     (void)MHD_run(worker->daemon);
     MHD_stop_daemon(worker->daemon);
+    same_answers_sweep(&worker->scratch.same);
     rcu_unregister_thread();
     return NULL;
 }

@@ -89,20 +89,14 @@ static const struct rendered *text_of(const struct event *event)
     }
     struct buffer out;
     char id[EVENT_ID_SIZE];
-    size_t len;
-    buffer_init(&out, EVENT_TEXT_BYTES_MAX + sizeof *text);
-    (void)buffer_reserve(&out, sizeof *text);
-    out.len = sizeof *text; /* its length is known only at the end */
+    buffer_init(&out, EVENT_TEXT_BYTES_MAX);
     event_id_format(position_of(event), id);
     buffer_printf(&out, "id: %s\nevent: %s\ndata: ", id, event_type_name(event->type));
     struct json_out json = json_out_to(&out);
     render_event(&json, event);
     buffer_append_text(&out, "\n\n");
     CHECK(!out.overflowed); /* EVENT_TEXT_BYTES_MAX holds any record */
-    text = (struct rendered *)(void *)buffer_take(&out, &len);
-    text = mem_realloc(text, len);
-    text->len = len - sizeof *text;
-    return view_keep_event(event, text);
+    return view_keep_event(event, rendered_take(&out));
 }
 
 /* --- pieces --- */

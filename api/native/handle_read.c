@@ -1,12 +1,10 @@
 #include "api/native/handlers.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "api/native/filter_query.h"
 #include "api/native/render.h"
 #include "server/base/limits.h"
-#include "server/base/mem.h"
 #include "server/base/text.h"
 
 /* A page of instances: what to list, from where, how many at most. */
@@ -44,7 +42,7 @@ static void render_page(struct json_out *json, const struct view *view,
         if (!filter_match(&page->filter, record)) {
             continue;
         }
-        if (listed == page->limit) {
+        if (listed == page->limit || json->out->overflowed) {
             break;
         }
         render_instance(json, record);
@@ -68,10 +66,12 @@ static enum next list_instances(struct exchange *x, unsigned health)
     struct json_out json = response_json(&x->response);
     const struct view *view = node_view_lock(x->context->node);
     x->response.index = view->index;
-    json_out_begin(&json, '{');
-    json_out_member_u64(&json, "index", view->changed_index);
-    render_page(&json, view, &view->instances, &page);
-    json_out_end(&json, '}');
+    if (!representation_is_known(x, view->changed_index)) {
+        json_out_begin(&json, '{');
+        json_out_member_u64(&json, "index", view->changed_index);
+        render_page(&json, view, &view->instances, &page);
+        json_out_end(&json, '}');
+    }
     view_unlock(&view);
     return NEXT_RESPOND;
 }
@@ -98,27 +98,26 @@ static void render_service(struct json_out *json, const struct view *view, const
     json_out_end(json, '}');
 }
 
-/* The body of the plain listing: made once for each version of the service. NULL when it is too
- * long for any answer. */
-static const struct rendered *
-keep_service(const struct view *view, const struct service_view *service, const struct page *page)
+/* The body of the plain listing: made once for each version of the service. NULL when there is no
+ * room for it; `text` has overflowed then. */
+static struct rendered *keep_service(const struct view *view, const struct service_view *service,
+                                     const struct page *page, struct buffer *text)
 {
-    struct buffer text;
-    buffer_init(&text, RESPONSE_BYTES_MAX);
-    /* Room for the header; its length is known only at the end. */
-    (void)buffer_reserve(&text, sizeof(struct rendered));
-    text.len = sizeof(struct rendered);
-    struct json_out json = json_out_to(&text);
+    struct json_out json = json_out_to(text);
     render_service(&json, view, service->name, page);
-    if (text.overflowed) {
-        buffer_done(&text);
-        return NULL;
+    return text->overflowed ? NULL : view_keep_rendered(service, rendered_take(text));
+}
+
+static void answer_plain(struct exchange *x, const struct view *view,
+                         const struct service_view *service, const struct page *page)
+{
+    struct rendered *text = atomic_load_explicit(&service->rendered, memory_order_acquire);
+    if (text == NULL) {
+        text = keep_service(view, service, page, &x->response.body);
     }
-    size_t len;
-    struct rendered *rendered = (struct rendered *)(void *)buffer_take(&text, &len);
-    rendered = mem_realloc(rendered, len);
-    rendered->len = len - sizeof(struct rendered);
-    return view_keep_rendered(service, rendered);
+    if (text != NULL) {
+        response_share(&x->response, text);
+    }
 }
 
 enum next handle_service(struct exchange *x)
@@ -130,23 +129,17 @@ enum next handle_service(struct exchange *x)
         return NEXT_RESPOND;
     }
     bool plain = filter_is_plain(&page.filter) && page.limit == UINT64_MAX && page.after == NULL;
+    const char *name = x->request.params[0];
     struct json_out json = response_json(&x->response);
     const struct view *view = node_view_lock(x->context->node);
-    const struct service_view *service = view_service(view, x->request.params[0]);
+    const struct service_view *service = view_service(view, name);
     x->response.index = view->index;
-    if (service != NULL && plain) {
-        const struct rendered *rendered =
-            atomic_load_explicit(&service->rendered, memory_order_acquire);
-        if (rendered == NULL) {
-            rendered = keep_service(view, service, &page);
-        }
-        if (rendered != NULL) {
-            buffer_append(&x->response.body, rendered->data, rendered->len);
-        } else {
-            x->response.body.overflowed = true;
-        }
+    if (representation_is_known(x, view_service_index(view, name))) {
+        /* nothing to be rendered */
+    } else if (service != NULL && plain) {
+        answer_plain(x, view, service, &page);
     } else {
-        render_service(&json, view, x->request.params[0], &page);
+        render_service(&json, view, name, &page);
     }
     view_unlock(&view);
     return NEXT_RESPOND;
@@ -167,29 +160,36 @@ static void render_tallies(struct json_out *json, const char *key, const struct 
     json_out_end(json, ']');
 }
 
+static void render_services(struct json_out *json, const struct view *view)
+{
+    const struct service_view *service;
+    struct ptree_iterator it;
+    json_out_begin(json, '{');
+    json_out_member_u64(json, "index", view->services_index);
+    json_out_key(json, "services");
+    json_out_begin(json, '[');
+    view_iterate_services(&it, view, 0);
+    while (!json->out->overflowed && (service = ptree_next(&it)) != NULL) {
+        json_out_begin(json, '{');
+        json_out_member_text(json, "name", service->name);
+        render_tallies(json, "types", &service->types);
+        render_tallies(json, "tags", &service->tags);
+        json_out_member_u64(json, "instances", ptree_count(&service->instances));
+        render_counts(json, service->counts);
+        json_out_end(json, '}');
+    }
+    json_out_end(json, ']');
+    json_out_end(json, '}');
+}
+
 enum next handle_services(struct exchange *x)
 {
     struct json_out json = response_json(&x->response);
-    const struct service_view *service;
-    struct ptree_iterator it;
     const struct view *view = node_view_lock(x->context->node);
     x->response.index = view->index;
-    json_out_begin(&json, '{');
-    json_out_member_u64(&json, "index", view->services_index);
-    json_out_key(&json, "services");
-    json_out_begin(&json, '[');
-    view_iterate_services(&it, view, 0);
-    while ((service = ptree_next(&it)) != NULL) {
-        json_out_begin(&json, '{');
-        json_out_member_text(&json, "name", service->name);
-        render_tallies(&json, "types", &service->types);
-        render_tallies(&json, "tags", &service->tags);
-        json_out_member_u64(&json, "instances", ptree_count(&service->instances));
-        render_counts(&json, service->counts);
-        json_out_end(&json, '}');
+    if (!representation_is_known(x, view->services_index)) {
+        render_services(&json, view);
     }
-    json_out_end(&json, ']');
-    json_out_end(&json, '}');
     view_unlock(&view);
     return NEXT_RESPOND;
 }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "server/base/budget.h"
 #include "server/base/check.h"
 #include "server/base/mem.h"
 
@@ -16,16 +17,46 @@ void buffer_init(struct buffer *b, size_t limit)
     *b = (struct buffer){.limit = limit};
 }
 
+void buffer_count_in(struct buffer *b, struct budget *budget)
+{
+    CHECK(b->counted == 0);
+    b->budget = budget;
+}
+
+/* Empty, with the same limit and budget. */
+static void start_over(struct buffer *b)
+{
+    struct budget *budget = b->budget;
+    if (b->counted > 0) {
+        budget_give(budget, b->counted);
+    }
+    buffer_init(b, b->limit);
+    b->budget = budget;
+}
+
 void buffer_done(struct buffer *b)
 {
     free(b->data);
-    buffer_init(b, b->limit);
+    start_over(b);
 }
 
 void buffer_clear(struct buffer *b)
 {
     b->len = 0;
-    b->overflowed = false;
+    b->overflowed = b->starved = false;
+}
+
+/* False when the budget has not so much left. */
+static bool count(struct buffer *b, size_t capacity)
+{
+    if (b->budget == NULL || capacity <= BUDGET_FREE_BYTES) {
+        return true;
+    }
+    if (!budget_take(b->budget, capacity - b->counted)) {
+        return false;
+    }
+    b->counted = capacity;
+    return true;
 }
 
 bool buffer_reserve(struct buffer *b, size_t len)
@@ -43,6 +74,10 @@ bool buffer_reserve(struct buffer *b, size_t len)
         }
         if (capacity < need || capacity > b->limit) {
             capacity = b->limit;
+        }
+        if (!count(b, capacity)) {
+            b->overflowed = b->starved = true;
+            return false;
         }
         b->data = mem_realloc(b->data, capacity);
         b->capacity = capacity;
@@ -115,7 +150,7 @@ uint8_t *buffer_take(struct buffer *b, size_t *ret_len)
 {
     uint8_t *data = b->data;
     *ret_len = b->len;
-    buffer_init(b, b->limit);
+    start_over(b);
     return data;
 }
 

@@ -12,15 +12,23 @@
 
 #include "server/base/compiler.h"
 
+struct budget;
+
 struct buffer {
     uint8_t *data;
     size_t len;
     size_t capacity;
     size_t limit; /* most bytes it may ever hold */
     bool overflowed;
+    bool starved;          /* overflowed because its budget is used up */
+    struct budget *budget; /* NULL: its memory is not counted */
+    size_t counted;        /* bytes taken from it */
 };
 
 void buffer_init(struct buffer *b, size_t limit);
+/* From now on, what it grows to beyond BUDGET_FREE_BYTES is counted; when the budget has no more,
+ * it overflows. The budget outlives the content. */
+void buffer_count_in(struct buffer *b, struct budget *budget);
 /* Frees the bytes; the buffer is as after buffer_init. Accepts a buffer already done. */
 void buffer_done(struct buffer *b);
 /* Forgets the content, keeps the memory. */
@@ -35,7 +43,7 @@ void buffer_printf(struct buffer *b, const char *format, ...) PRINTF_LIKE(2, 3);
 void buffer_append_u16(struct buffer *b, uint16_t value);
 void buffer_append_u32(struct buffer *b, uint32_t value);
 void buffer_append_u64(struct buffer *b, uint64_t value);
-/* Gives the bytes (free() them) and empties the buffer. */
+/* Gives the bytes (free() them) and empties the buffer. They are not counted any more. */
 uint8_t *buffer_take(struct buffer *b, size_t *ret_len);
 
 /* Little endian, from possibly unaligned memory. */

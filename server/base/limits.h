@@ -33,6 +33,11 @@
 #define HTTP_CONNECTIONS_MAX   16384 /* for all workers together */
 #define HTTP_THREADS_MAX       64
 #define HTTP_IDLE_SECONDS      120
+/* What answers may hold that wait to be read, and bodies of requests that are being received, over
+ * all connections; smaller ones than BUDGET_FREE_BYTES are not counted. Text that many answers
+ * share counts once. */
+#define HTTP_ANSWERS_BYTES_MAX (256u * 1024 * 1024)
+#define HTTP_BODIES_BYTES_MAX  (64u * 1024 * 1024)
 /* An event as text: the largest record twice (each byte may be escaped) and its keys. */
 #define EVENT_TEXT_BYTES_MAX (160 * 1024)
 /* What the kernel holds for a client that follows events and does not read. */

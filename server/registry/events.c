@@ -131,7 +131,10 @@ void events_keep(struct registry *r, uint32_t count)
 
 void events_free(struct event *event)
 {
-    free(atomic_load_explicit(&event->rendered, memory_order_relaxed));
+    struct rendered *text = atomic_load_explicit(&event->rendered, memory_order_relaxed);
+    if (text != NULL) {
+        rendered_unref(text); /* answers that are on their way have their own */
+    }
     free(event);
 }
 

@@ -24,7 +24,10 @@ static void retire_view(struct registry *r, struct service_view *view)
 
 void services_free_view(struct service_view *view)
 {
-    free(atomic_load_explicit(&view->rendered, memory_order_relaxed));
+    struct rendered *text = atomic_load_explicit(&view->rendered, memory_order_relaxed);
+    if (text != NULL) {
+        rendered_unref(text); /* answers that are on their way have their own */
+    }
     free(view);
 }
 

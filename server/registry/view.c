@@ -1,7 +1,5 @@
 #include "server/registry/view.h"
 
-#include <stdlib.h>
-
 #include "server/base/check.h"
 #include "server/base/compiler.h"
 #include "server/registry/internal.h"
@@ -90,25 +88,14 @@ void view_lease_times(const struct view *view, const struct record *record,
     *ret_deadline_ms = atomic_load_explicit(&lease->deadline_ms, memory_order_relaxed);
 }
 
-static const struct rendered *keep_first(_Atomic(struct rendered *) *place, struct rendered *text)
-{
-    struct rendered *first = NULL;
-    if (atomic_compare_exchange_strong_explicit(place, &first, text, memory_order_acq_rel,
-                                                memory_order_acquire)) {
-        return text;
-    }
-    free(text);
-    return first;
-}
-
-const struct rendered *view_keep_rendered(const struct service_view *service, struct rendered *text)
+struct rendered *view_keep_rendered(const struct service_view *service, struct rendered *text)
 {
     struct service_view *shared = (struct service_view *)(uintptr_t)service;
-    return keep_first(&shared->rendered, text);
+    return rendered_keep(&shared->rendered, text);
 }
 
-const struct rendered *view_keep_event(const struct event *event, struct rendered *text)
+struct rendered *view_keep_event(const struct event *event, struct rendered *text)
 {
     struct event *shared = (struct event *)(uintptr_t)event;
-    return keep_first(&shared->rendered, text);
+    return rendered_keep(&shared->rendered, text);
 }

@@ -19,15 +19,10 @@
 
 #include "server/base/compiler.h"
 #include "server/base/ptree.h"
+#include "server/base/rendered.h"
 #include "server/registry/command.h"
 #include "server/registry/level.h"
 #include "server/registry/record.h"
-
-/* Text made by a reader from a service_view or an event, and kept with it for the next reader. */
-struct rendered {
-    size_t len;
-    char data[];
-};
 
 struct service_view {
     uint64_t index;                /* last change of the service */
@@ -108,10 +103,10 @@ bool view_find_lease(const struct view *view, const char *id, size_t id_len,
 void view_lease_times(const struct view *view, const struct record *record,
                       uint64_t *ret_renewed_ms, uint64_t *ret_deadline_ms);
 
-/* Keeps `text` (from malloc) with the service or event for later readers; if another reader was
- * first, frees it. Returns the one kept. */
-const struct rendered *view_keep_rendered(const struct service_view *service,
-                                          struct rendered *text);
-const struct rendered *view_keep_event(const struct event *event, struct rendered *text);
+/* Keeps `text`, which a reader has made from the service or event, with it for later readers, and
+ * the reference to it; if another reader was first, gives that back. Returns the one kept: borrowed
+ * until the end of the critical section, and rendered_send() makes it last longer. */
+struct rendered *view_keep_rendered(const struct service_view *service, struct rendered *text);
+struct rendered *view_keep_event(const struct event *event, struct rendered *text);
 
 #endif

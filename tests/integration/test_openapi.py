@@ -22,7 +22,7 @@ OPERATIONS = [(method, path) for path, item in DOCUMENT["paths"].items()
 
 
 def routes():
-    with open(os.path.join(ROOT, "api", "routes.def"), encoding="utf-8") as file:
+    with open(os.path.join(ROOT, "api", "native", "routes.def"), encoding="utf-8") as file:
         text = file.read()
     return [(method.lower(), path) for method, path in
             re.findall(r'^ROUTE\((\w+), "([^"]+)"', text, re.MULTILINE)]

@@ -21,6 +21,7 @@
 static struct {
     struct node node;
     struct consensus_fsm app;
+    struct budget budget; /* of listings that are being sent */
     uint64_t index;
     _Atomic bool ended;
     _Atomic unsigned reads;
@@ -41,6 +42,7 @@ static int set_up(void **state)
     (void)state;
     rcu_register_thread();
     memset(&t, 0, sizeof t);
+    budget_init(&t.budget, SIZE_MAX, METRIC_http_answers_bytes);
     replica_init(&t.node);
     t.app = replica_app(&t.node);
     node_listen(&t.node, &listener);
@@ -188,8 +190,41 @@ static void look(const struct view *view)
     }
 }
 
+/* As the listing of a service is answered: the first reader of a version makes the text, all send
+ * the same, and it is there for as long as one of them does. */
+static struct rendered *send_listing(const struct view *view)
+{
+    const struct service_view *service = view_service(view, "odd");
+    if (service == NULL) {
+        return NULL;
+    }
+    struct rendered *text = atomic_load_explicit(&service->rendered, memory_order_acquire);
+    if (text == NULL) {
+        struct buffer out;
+        buffer_init(&out, 2 * BUDGET_FREE_BYTES);
+        buffer_count_in(&out, &t.budget);
+        while (out.len <= BUDGET_FREE_BYTES) {
+            buffer_append_u64(&out, service->index);
+        }
+        text = view_keep_rendered(service, rendered_take(&out));
+    }
+    assert_true(rendered_send(text));
+    assert_true(load_u64((const uint8_t *)text->data) == service->index);
+    return text;
+}
+
+static void end_listing(struct rendered *text)
+{
+    if (text != NULL) {
+        const uint8_t *bytes = (const uint8_t *)text->data;
+        assert_memory_equal(bytes, bytes + 8, text->len - 8); /* all of one version */
+        rendered_sent(text);
+    }
+}
+
 static void *run_reader(void *arg)
 {
+    struct rendered *sending = NULL;
     (void)arg;
     rcu_register_thread();
     while (!atomic_load(&t.ended)) {
@@ -198,9 +233,13 @@ static void *run_reader(void *arg)
         look(view);
         usleep((useconds_t)atomic_load(&t.preempted_us));
         look(view);
+        struct rendered *next = send_listing(view);
         view_unlock(&view);
         assert_null(view);
+        end_listing(sending); /* while the version that it is of may be gone */
+        sending = next;
     }
+    end_listing(sending);
     rcu_unregister_thread();
     return NULL;
 }
@@ -232,6 +271,7 @@ static void swap_while_readers_read(uint64_t preempted_us)
     }
     assert_verified(t.node.registry);
     assert_true(atomic_load(&t.reads) > 0);
+    assert_int_equal(atomic_load(&t.budget.used), 0);
 }
 
 static void the_state_is_replaced_while_readers_read(void **state)

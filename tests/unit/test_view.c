@@ -175,11 +175,10 @@ static void pages_go_on_behind_an_id_that_is_gone(void **state)
 
 static struct rendered *text(const char *data)
 {
-    size_t len = strlen(data);
-    struct rendered *t = malloc(sizeof *t + len);
-    t->len = len;
-    memcpy(t->data, data, len);
-    return t;
+    struct buffer out;
+    buffer_init(&out, 100);
+    buffer_append_text(&out, data);
+    return rendered_take(&out);
 }
 
 static void rendered_text_is_kept_until_the_service_changes(void **state)
