@@ -32,6 +32,7 @@ void exchange_done(struct exchange *x)
     if (x->download != NULL) {
         download_free(x->download);
     }
+    free(x->renewal.missed);
     request_done(&x->request);
     response_done(&x->response);
 }
@@ -180,6 +181,11 @@ static void write_done(struct node_write *write, enum status status)
     stop_over(write->data, status);
 }
 
+static void renewal_done(struct node_renewal *renewal, enum status status)
+{
+    stop_over(renewal->data, status);
+}
+
 static void change_done(struct node_change *change, enum status status)
 {
     stop_over(change->data, status);
@@ -236,6 +242,13 @@ static enum status begin_write(struct exchange *x)
     return node_write(x->context->node, &x->write, &x->scratch->command);
 }
 
+static enum status begin_renewal(struct exchange *x)
+{
+    x->renewal.data = x;
+    x->renewal.done = renewal_done;
+    return node_renew(x->context->node, &x->renewal);
+}
+
 static enum status begin_change(struct exchange *x)
 {
     x->change.data = x;
@@ -257,6 +270,8 @@ static enum status begin_backup(struct exchange *x)
 static enum status begin(struct exchange *x, enum next next)
 {
     switch (next) {
+    case NEXT_RENEW:
+        return begin_renewal(x);
     case NEXT_CHANGE:
         return begin_change(x);
     case NEXT_BACKUP:

@@ -3,7 +3,7 @@
  *     read:   what server/node/read.h waits for (consistency, min_index, index and wait) -> handler
  *     write:  handler -> command -> the handler's `finish`, which may send another command
  *
- * Each stop is a node_read or a node_write; when it is over, `wake` is called, and exchange_resume
+ * Each stop is an operation of the node; when it is over, `wake` is called, and exchange_resume
  * goes on. Handlers only look and fill in: they never submit anything themselves.
  *
  * Thread: one worker; `wake` is called on the node's loop thread.
@@ -21,6 +21,7 @@
 #include "api/http/site.h"
 #include "server/node/node.h"
 #include "server/node/read.h"
+#include "server/node/renew.h"
 
 #define TURNS_SLOTS 1024
 
@@ -78,6 +79,7 @@ struct exchange {
     uint64_t due_ms; /* monotonic: when a write should be over */
     struct node_read read;
     struct node_write write;
+    struct node_renewal renewal;
     struct node_change change;
 };
 

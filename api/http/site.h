@@ -19,6 +19,7 @@ enum next {
     NEXT_RESPOND, /* the response is complete */
     NEXT_DECLINE, /* the request is not for this site: the next one that has the route gets it */
     NEXT_WRITE,   /* the scratch's command is to be submitted, then `finish` called */
+    NEXT_RENEW,   /* `renewal` is to be made, then `finish` called */
     NEXT_PROOF,   /* a leader proof, then the handler once more */
     NEXT_CHANGE,  /* `change` of the members is to be made, then `finish` called */
     NEXT_BACKUP,  /* a backup is to be taken, then `finish` called */

@@ -159,18 +159,17 @@ static void miss(struct result *ret_result, uint32_t position, uint32_t count)
 static void apply_renew(struct registry *r, const struct command *command,
                         struct result *ret_result)
 {
-    const uint8_t *ref = command->renew.refs;
-    for (uint32_t i = 0; i < command->renew.count; i++, ref += 8) {
-        uint32_t slot = load_u32(ref);
-        struct lease *lease = slot < r->leases.slots ? leases_at(&r->leases, slot) : NULL;
-        if (lease == NULL || lease->instance == NULL || lease->stamp != load_u32(ref + 4)) {
+    for (uint32_t i = 0; i < command->renew.count; i++) {
+        struct lease_ref ref = lease_ref_load(command->renew.refs + (size_t)i * LEASE_REF_BYTES);
+        struct lease *lease = ref.slot < r->leases.slots ? leases_at(&r->leases, ref.slot) : NULL;
+        if (lease == NULL || lease->instance == NULL || lease->stamp != ref.stamp) {
             miss(ret_result, i, command->renew.count);
             continue;
         }
         if (lease->lapsed) {
             heard(r, lease->instance, (enum health)lease->instance->record->declared, NULL);
         } else {
-            renew_lease(r, slot);
+            renew_lease(r, ref.slot);
         }
         ret_result->renewed++;
     }

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "server/base/buffer.h"
 #include "server/base/status.h"
 #include "server/registry/record.h"
 
@@ -38,6 +39,18 @@ struct lease_ref {
     uint32_t stamp;
 };
 
+/* As it stands in a command: both numbers little endian. */
+#define LEASE_REF_BYTES 8
+static inline void lease_ref_store(uint8_t out[LEASE_REF_BYTES], const struct lease_ref *ref)
+{
+    store_u32(out, ref->slot);
+    store_u32(out + 4, ref->stamp);
+}
+static inline struct lease_ref lease_ref_load(const uint8_t bytes[LEASE_REF_BYTES])
+{
+    return (struct lease_ref){.slot = load_u32(bytes), .stamp = load_u32(bytes + 4)};
+}
+
 struct command {
     enum command_kind kind;
     union {
@@ -48,7 +61,7 @@ struct command {
             enum health health; /* passing, warning or critical; passing when not given */
         } register_;
         struct {
-            const uint8_t *refs; /* count times: slot u32, stamp u32, little endian; borrowed */
+            const uint8_t *refs; /* `count` lease references; borrowed */
             uint32_t count;
         } renew;
         struct {

@@ -38,7 +38,7 @@ void wire_command_encode(const struct command *c, struct buffer *out)
         encode_health(out, c->register_.health_given, c->register_.health);
         return;
     case COMMAND_RENEW:
-        pack_bytes(out, c->renew.refs, (size_t)c->renew.count * 8);
+        pack_bytes(out, c->renew.refs, (size_t)c->renew.count * LEASE_REF_BYTES);
         return;
     case COMMAND_HEARTBEAT:
         encode_heartbeat(c, out);
@@ -104,12 +104,12 @@ static void decode_heartbeat(struct unpack *in, const struct registry_limits *li
 
 static void decode_renew(struct unpack *in, const struct registry_limits *limits, struct command *c)
 {
-    struct slice refs = unpack_bytes(in, (size_t)limits->heartbeat_ids * 8);
-    if (refs.len == 0 || refs.len % 8 != 0) {
+    struct slice refs = unpack_bytes(in, (size_t)limits->heartbeat_ids * LEASE_REF_BYTES);
+    if (refs.len == 0 || refs.len % LEASE_REF_BYTES != 0) {
         in->bad = true;
     }
     c->renew.refs = (const uint8_t *)refs.data;
-    c->renew.count = (uint32_t)(refs.len / 8);
+    c->renew.count = (uint32_t)(refs.len / LEASE_REF_BYTES);
 }
 
 static void decode_fields(struct unpack *in, const struct registry_limits *limits,

@@ -29,7 +29,7 @@ struct made {
     struct command command;
     struct slice ids[BATCH_MAX];
     char names[BATCH_MAX][4];
-    uint8_t refs[BATCH_MAX * 8];
+    uint8_t refs[BATCH_MAX * LEASE_REF_BYTES];
 };
 
 /* --- commands --- */
@@ -126,8 +126,7 @@ static void make_renew(struct twins *t, struct made *m)
         const struct view *view = view_lock(&(struct view_source){.registry = t->plain});
         (void)view_find_lease(view, id.data, id.len, &ref);
         view_unlock(&view);
-        store_u32(m->refs + (size_t)i * 8, ref.slot);
-        store_u32(m->refs + (size_t)i * 8 + 4, ref.stamp);
+        lease_ref_store(m->refs + (size_t)i * LEASE_REF_BYTES, &ref);
     }
 }
 

@@ -105,10 +105,9 @@ static bool fill_beat(struct command *command, struct op *op)
     if (!found) {
         return false;
     }
-    store_u32(op->refs, ref.slot);
-    store_u32(op->refs + 4, ref.stamp);
-    store_u32(op->refs + 8, UINT32_MAX);
-    store_u32(op->refs + 12, (uint32_t)op->tag);
+    const struct lease_ref none = {.slot = UINT32_MAX, .stamp = (uint32_t)op->tag};
+    lease_ref_store(op->refs, &ref);
+    lease_ref_store(op->refs + LEASE_REF_BYTES, &none);
     command->kind = COMMAND_RENEW;
     command->renew.refs = op->refs;
     command->renew.count = 2;

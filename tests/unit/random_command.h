@@ -13,7 +13,7 @@
 struct random_command {
     struct command command;
     struct slice ids[RANDOM_BATCH];
-    uint8_t refs[RANDOM_BATCH * 8];
+    uint8_t refs[RANDOM_BATCH * LEASE_REF_BYTES];
     char texts[RANDOM_BATCH][16];
 };
 
@@ -109,8 +109,7 @@ static inline void random_renew(struct random_command *c, const struct fixture *
         rcu_read_lock();
         (void)view_find_lease(registry_view(f->registry), id.data, id.len, &ref);
         rcu_read_unlock();
-        store_u32(c->refs + i * 8, ref.slot);
-        store_u32(c->refs + i * 8 + 4, ref.stamp);
+        lease_ref_store(c->refs + i * LEASE_REF_BYTES, &ref);
     }
     c->command =
         (struct command){.kind = COMMAND_RENEW, .renew = {.refs = c->refs, .count = RANDOM_BATCH}};

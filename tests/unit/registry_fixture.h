@@ -167,8 +167,7 @@ static inline const struct result *fixture_renew(struct fixture *f, const struct
 {
     uint8_t *bytes = malloc((size_t)count * 8);
     for (uint32_t i = 0; i < count; i++) {
-        store_u32(bytes + (size_t)i * 8, refs[i].slot);
-        store_u32(bytes + (size_t)i * 8 + 4, refs[i].stamp);
+        lease_ref_store(bytes + (size_t)i * LEASE_REF_BYTES, &refs[i]);
     }
     const struct command command = {.kind = COMMAND_RENEW,
                                     .renew = {.refs = bytes, .count = count}};

@@ -88,7 +88,7 @@ static void register_one(unsigned number, uint16_t port)
 
 static void renew_all(void)
 {
-    static uint8_t refs[INSTANCES * 8];
+    static uint8_t refs[INSTANCES * LEASE_REF_BYTES];
     struct command command = {.kind = COMMAND_RENEW, .renew = {.refs = refs, .count = INSTANCES}};
     const struct view *view = node_view_lock(&t.node);
     for (unsigned i = 0; i < INSTANCES; i++) {
@@ -96,8 +96,7 @@ static void renew_all(void)
         struct lease_ref ref = {0};
         (void)snprintf(id, sizeof id, "i%03u", i);
         (void)view_find_lease(view, id, strlen(id), &ref);
-        store_u32(refs + (size_t)i * 8, ref.slot);
-        store_u32(refs + (size_t)i * 8 + 4, ref.stamp);
+        lease_ref_store(refs + (size_t)i * LEASE_REF_BYTES, &ref);
     }
     view_unlock(&view);
     apply_all(&command, 1);
