@@ -379,7 +379,7 @@ static const char *header(const struct call *call, const char *name)
 static bool must_refuse_body(const struct call *call)
 {
     const char *length = header(call, MHD_HTTP_HEADER_CONTENT_LENGTH);
-    size_t limit = call->exchange.route != NULL ? call->exchange.route->body_limit : 0;
+    size_t limit = call->exchange.request.body.limit;
     uint64_t len;
     if (length == NULL || !text_parse_u64(length, UINT64_MAX, &len) || len <= limit) {
         return false;

@@ -109,7 +109,8 @@ void exchange_route(struct exchange *x, const char *target)
     }
     route_among(x, http_sites);
     if (x->route != NULL) {
-        buffer_init(&x->request.body, x->route->body_limit);
+        buffer_init(&x->request.body,
+                    x->route->body_limit > 0 ? x->route->body_limit : EMPTY_BODY_BYTES_MAX);
         buffer_count_in(&x->request.body, &x->context->bodies);
     }
 }
@@ -281,6 +282,25 @@ static enum status begin(struct exchange *x, enum next next)
     }
 }
 
+/* Nothing, or JSON without content: some clients send that with every request. */
+static bool is_empty(const struct buffer *body)
+{
+    static const char *const empty[] = {"", "{}", "[]", "null", "\"\""};
+    char text[8];
+    size_t len = 0;
+    for (size_t i = 0; i < body->len && len < sizeof text; i++) {
+        if (body->data[i] == 0 || strchr(" \t\r\n", body->data[i]) == NULL) {
+            text[len++] = (char)body->data[i];
+        }
+    }
+    for (size_t i = 0; i < ARRAY_LENGTH(empty); i++) {
+        if (!body->overflowed && len == strlen(empty[i]) && memcmp(text, empty[i], len) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Bodies: their type, and that there is one only where it is wanted. */
 static bool check_body(struct exchange *x)
 {
@@ -289,9 +309,12 @@ static bool check_body(struct exchange *x)
         representation_refuse_memory(x);
         return false;
     }
-    if (x->route->body_limit == 0 && request->body.overflowed) {
-        response_error(&x->response, 400, "invalid", "", "this call takes no body");
-        return false;
+    if (x->route->body_limit == 0) {
+        if (!is_empty(&request->body)) {
+            response_error(&x->response, 400, "invalid", "", "this call takes no body");
+            return false;
+        }
+        return true;
     }
     if (request->body.overflowed || request->body.len > x->route->body_limit) {
         char message[80];

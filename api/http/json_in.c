@@ -44,11 +44,15 @@ refused:
     return NULL;
 }
 
-/* False when a field that must be there is not. */
+/* False when a field that must be there is not. Serializers of typed languages write null for what
+ * is not set. */
 static bool find(const json_t *object, const char *field, const json_t **ret_value,
                  bool *ret_present, struct problem *problem)
 {
     *ret_value = json_object_get(object, field);
+    if (json_is_null(*ret_value)) {
+        *ret_value = NULL;
+    }
     if (ret_present != NULL) {
         *ret_present = *ret_value != NULL;
     } else if (*ret_value == NULL) {
@@ -90,6 +94,23 @@ bool json_in_item(const json_t *value, const char *field, size_t max, struct sli
         return false;
     }
     *ret = text;
+    return true;
+}
+
+bool json_in_string(const json_t *object, const char *field, struct slice *ret, bool *ret_present,
+                    struct problem *problem)
+{
+    const json_t *value;
+    if (!find(object, field, &value, ret_present, problem)) {
+        return false;
+    }
+    if (value != NULL && !json_is_string(value)) {
+        problem_set(problem, field, "must be a string");
+        return false;
+    }
+    if (value != NULL) {
+        *ret = (struct slice){json_string_value(value), json_string_length(value)};
+    }
     return true;
 }
 
@@ -146,8 +167,8 @@ bool json_in_bool(const json_t *object, const char *field, bool *ret, bool *ret_
     return true;
 }
 
-bool json_in_duration(const json_t *object, const char *field, uint32_t min_ms, uint32_t max_ms,
-                      uint32_t *ret_ms, bool *ret_present, struct problem *problem)
+bool json_in_duration(const json_t *object, const char *field, uint32_t *ret_ms, bool *ret_present,
+                      struct problem *problem)
 {
     const json_t *value;
     if (!find(object, field, &value, ret_present, problem)) {
@@ -164,14 +185,14 @@ bool json_in_duration(const json_t *object, const char *field, uint32_t min_ms, 
                text_parse_duration_ms(json_string_value(value), &whole_ms)) {
         ms = (double)whole_ms;
     }
-    if (!(ms >= min_ms && ms <= max_ms)) {
+    if (!(ms >= 0 && ms <= UINT32_MAX)) {
         problem_set(problem, field,
-                    "must be a number of seconds, or a duration such as \"30s\", from %g to %u "
+                    "must be a number of seconds, or a duration such as \"30s\", of at most %u "
                     "seconds",
-                    min_ms / 1000.0, max_ms / 1000);
+                    UINT32_MAX / 1000);
         return false;
     }
-    *ret_ms = (uint32_t)(ms + 0.5);
+    *ret_ms = ms > 0 && ms < 1 ? 1 : (uint32_t)(ms + 0.5);
     return true;
 }
 

@@ -19,8 +19,12 @@
 json_t *json_in_object(const void *data, size_t len, const char *const *known,
                        struct problem *problem);
 
-/* Each: true with *ret_present = false when the field is not there; false when it is wrong. A NULL
- * `ret_present` means that the field must be there. */
+/* Each: true with *ret_present = false when the field is not there, or null; false when it is
+ * wrong. A NULL `ret_present` means that the field must be there. */
+/* Any string: whoever takes it checks it. */
+MUST_USE bool json_in_string(const json_t *object, const char *field, struct slice *ret,
+                             bool *ret_present, struct problem *problem);
+/* 1 to `max` bytes, printable. */
 MUST_USE bool json_in_text(const json_t *object, const char *field, size_t max, struct slice *ret,
                            bool *ret_present, struct problem *problem);
 /* Like json_in_text, but may be empty. */
@@ -30,10 +34,10 @@ MUST_USE bool json_in_integer(const json_t *object, const char *field, uint64_t 
                               uint64_t *ret, bool *ret_present, struct problem *problem);
 MUST_USE bool json_in_bool(const json_t *object, const char *field, bool *ret, bool *ret_present,
                            struct problem *problem);
-/* A number of seconds or a text such as "30s". */
-MUST_USE bool json_in_duration(const json_t *object, const char *field, uint32_t min_ms,
-                               uint32_t max_ms, uint32_t *ret_ms, bool *ret_present,
-                               struct problem *problem);
+/* A number of seconds or a text such as "30s", up to UINT32_MAX milliseconds. What is not 0 comes
+ * out as 1 ms at least. */
+MUST_USE bool json_in_duration(const json_t *object, const char *field, uint32_t *ret_ms,
+                               bool *ret_present, struct problem *problem);
 /* passing, warning or critical. */
 MUST_USE bool json_in_health(const json_t *object, const char *field, enum health *ret,
                              bool *ret_present, struct problem *problem);

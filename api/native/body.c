@@ -7,25 +7,16 @@
 #include "api/http/json_in.h"
 #include "server/base/limits.h"
 #include "server/base/mem.h"
-#include "server/base/text.h"
+#include "server/registry/check.h"
 
 /* Beyond what JSON numbers hold exactly. */
 #define INCARNATION_MAX ((1ull << 53) - 1)
 
-/* Segments that clients take out of a path, so that such an id could never be named in one. */
-static bool check_addressable(const char *field, const struct slice *text, struct problem *problem)
-{
-    if ((text->len == 1 || text->len == 2) && strspn(text->data, ".") == text->len) {
-        problem_set(problem, field, "must not be \".\" or \"..\"");
-        return false;
-    }
-    return true;
-}
-
+/* How many there are is checked here, as a registration has no room for more. */
 static bool parse_tags(const json_t *root, struct registration *r, struct problem *problem)
 {
     const json_t *tags = json_object_get(root, "tags");
-    if (tags == NULL) {
+    if (tags == NULL || json_is_null(tags)) {
         return true;
     }
     if (!json_is_array(tags)) {
@@ -37,45 +28,14 @@ static bool parse_tags(const json_t *root, struct registration *r, struct proble
         return false;
     }
     for (size_t i = 0; i < json_array_size(tags); i++) {
-        struct slice *tag = &r->tags[i];
-        if (!json_in_item(json_array_get(tags, i), "tags", TAG_BYTES_MAX, tag, problem)) {
+        const json_t *tag = json_array_get(tags, i);
+        if (!json_is_string(tag)) {
+            problem_set(problem, "tags", "must be an array of strings");
             return false;
         }
-        for (size_t j = 0; j < i; j++) {
-            if (r->tags[j].len == tag->len && memcmp(r->tags[j].data, tag->data, tag->len) == 0) {
-                problem_set(problem, "tags", "number %zu is there twice", i + 1);
-                return false;
-            }
-        }
+        r->tags[i] = (struct slice){json_string_value(tag), json_string_length(tag)};
     }
     r->tags_count = (uint32_t)json_array_size(tags);
-    return true;
-}
-
-/* One metadata field's key and value. */
-static bool parse_pair(const char *key, const json_t *value, struct pair *pair,
-                       struct problem *problem)
-{
-    char field[sizeof "metadata." + METADATA_KEY_BYTES_MAX];
-    size_t len = strlen(key);
-    if (len == 0) {
-        problem_set(problem, "metadata", "a key must not be empty");
-        return false;
-    }
-    if (len > METADATA_KEY_BYTES_MAX) {
-        problem_set(problem, "metadata", "a key must be at most %d bytes", METADATA_KEY_BYTES_MAX);
-        return false;
-    }
-    if (!text_is_printable(key, len)) {
-        problem_set(problem, "metadata",
-                    "a key must be printable UTF-8, without control characters");
-        return false;
-    }
-    (void)snprintf(field, sizeof field, "metadata.%s", key);
-    if (!json_in_value(value, field, METADATA_VALUE_BYTES_MAX, &pair->value, problem)) {
-        return false;
-    }
-    pair->key = (struct slice){key, len};
     return true;
 }
 
@@ -88,25 +48,32 @@ static int compare_keys(const void *a, const void *b)
 static bool parse_metadata(json_t *root, struct registration *r, struct problem *problem)
 {
     json_t *metadata = json_object_get(root, "metadata");
-    if (metadata == NULL) {
+    if (metadata == NULL || json_is_null(metadata)) {
         return true;
     }
     if (!json_is_object(metadata)) {
         problem_set(problem, "metadata", "must be an object of strings");
         return false;
     }
-    if (json_object_size(metadata) > METADATA_MAX) {
-        problem_set(problem, "metadata", "must have at most %d keys", METADATA_MAX);
-        return false;
-    }
     const char *key;
     json_t *value;
     json_object_foreach(metadata, key, value)
     {
-        if (!parse_pair(key, value, &r->metadata[r->metadata_count], problem)) {
+        if (json_is_null(value)) {
+            continue;
+        }
+        if (!json_is_string(value)) {
+            char field[PROBLEM_FIELD_SIZE];
+            bool fits = snprintf(field, sizeof field, "metadata.%s", key) < (int)sizeof field;
+            problem_set_named(problem, fits ? field : "metadata", "must be a string");
             return false;
         }
-        r->metadata_count++;
+        if (r->metadata_count == METADATA_MAX) {
+            problem_set(problem, "metadata", "must have at most %d keys", METADATA_MAX);
+            return false;
+        }
+        r->metadata[r->metadata_count++] = (struct pair){
+            {key, strlen(key)}, {json_string_value(value), json_string_length(value)}};
     }
     /* An object has no order: the same content is the same registration. */
     qsort(r->metadata, r->metadata_count, sizeof r->metadata[0], compare_keys);
@@ -118,13 +85,11 @@ static bool parse_names(struct body_register *body, struct registration *r, stru
 {
     const json_t *root = body->root;
     bool present;
-    return json_in_text(root, "name", NAME_BYTES_MAX, &r->name, NULL, problem) &&
-           check_addressable("name", &r->name, problem) &&
-           json_in_text(root, "id", NAME_BYTES_MAX, &r->id, &body->has_id, problem) &&
-           (!body->has_id || check_addressable("id", &r->id, problem)) &&
-           json_in_text(root, "host", HOST_BYTES_MAX, &r->host, &body->has_host, problem) &&
-           json_in_note(root, "type", NAME_BYTES_MAX, &r->type, &present, problem) &&
-           json_in_note(root, "zone", NAME_BYTES_MAX, &r->zone, &present, problem);
+    return json_in_string(root, "name", &r->name, NULL, problem) &&
+           json_in_string(root, "id", &r->id, &body->has_id, problem) &&
+           json_in_string(root, "host", &r->host, &body->has_host, problem) &&
+           json_in_string(root, "type", &r->type, &present, problem) &&
+           json_in_string(root, "zone", &r->zone, &present, problem);
 }
 
 static bool parse_numbers(const json_t *root, struct command *c, struct problem *problem)
@@ -134,9 +99,8 @@ static bool parse_numbers(const json_t *root, struct command *c, struct problem 
     bool present;
     if (!json_in_integer(root, "port", 1, UINT16_MAX, &port, NULL, problem) ||
         !json_in_integer(root, "weight", 0, WEIGHT_MAX, &weight, &present, problem) ||
-        !json_in_duration(root, "ttl", TTL_MS_MIN, TTL_MS_MAX, &r->ttl_ms, &present, problem) ||
-        !json_in_duration(root, "reap_after", 0, REAP_AFTER_MS_MAX, &r->reap_after_ms, &present,
-                          problem) ||
+        !json_in_duration(root, "ttl", &r->ttl_ms, &present, problem) ||
+        !json_in_duration(root, "reap_after", &r->reap_after_ms, &present, problem) ||
         !json_in_integer(root, "incarnation", 1, INCARNATION_MAX, &c->register_.incarnation,
                          &present, problem)) {
         return false;
@@ -168,8 +132,9 @@ bool body_register_parse(struct body_register *body, struct command *ret_command
            parse_tags(body->root, r, problem) && parse_metadata(body->root, r, problem);
 }
 
-bool body_register_make_id(struct body_register *body, struct registration *r,
-                           const uint8_t random[16], struct problem *problem)
+/* "<name>-<version 4 UUID of RFC 9562>". False when the name is too long for that. */
+static bool make_id(struct body_register *body, struct registration *r, const uint8_t random[16],
+                    struct problem *problem)
 {
     uint8_t u[16];
     memcpy(u, random, sizeof u);
@@ -185,6 +150,24 @@ bool body_register_make_id(struct body_register *body, struct registration *r,
     }
     r->id = (struct slice){body->made_id, (size_t)len};
     return true;
+}
+
+bool body_register_complete(struct body_register *body, struct registration *r,
+                            const uint8_t random[16], const char *caller, struct problem *problem)
+{
+    if (!registration_check_name("name", r->name, problem) ||
+        (!body->has_id && !make_id(body, r, random, problem))) {
+        return false;
+    }
+    if (!body->has_host) {
+        if (caller[0] == '\0') {
+            problem_set(problem, "host", "is required on this connection");
+            return false;
+        }
+        r->host = (struct slice){caller, strlen(caller)};
+    }
+    registration_normalise(r);
+    return registration_check(r, problem);
 }
 
 void body_register_done(struct body_register *body)
@@ -221,13 +204,15 @@ bool body_heartbeat_parse(struct body_heartbeat *body, const struct buffer *text
         !json_in_integer(root, "incarnation", 1, INCARNATION_MAX, &body->incarnation,
                          &incarnation_given, problem) ||
         !json_in_health(root, "status", &body->status, &body->status_given, problem) ||
-        !json_in_note(root, "note", NOTE_BYTES_MAX, &body->note, &body->note_given, problem)) {
+        !json_in_note(root, "note", NOTE_BYTES_MAX, &body->note, &body->note_given, problem) ||
+        !registration_check_text("note", body->note, NOTE_BYTES_MAX, problem)) {
         return false;
     }
     body->details = incarnation_given || body->status_given || body->note_given;
     const json_t *ids = json_object_get(root, "ids");
-    body->single = ids == NULL;
-    if (!body->single && json_object_get(root, "id") != NULL) {
+    const json_t *id = json_object_get(root, "id");
+    body->single = ids == NULL || json_is_null(ids);
+    if (!body->single && id != NULL && !json_is_null(id)) {
         problem_set(problem, "ids", "give either id or ids");
         return false;
     }
@@ -259,7 +244,8 @@ bool body_maintenance_parse(struct body_maintenance *body, const struct buffer *
     body->root = json_in_object(text->data, text->len, known, problem);
     return body->root != NULL &&
            json_in_bool(body->root, "enabled", &body->enabled, NULL, problem) &&
-           json_in_note(body->root, "reason", NOTE_BYTES_MAX, &body->reason, &present, problem);
+           json_in_note(body->root, "reason", NOTE_BYTES_MAX, &body->reason, &present, problem) &&
+           registration_check_text("reason", body->reason, NOTE_BYTES_MAX, problem);
 }
 
 void body_maintenance_done(struct body_maintenance *body)

@@ -1,4 +1,4 @@
-/* The JSON bodies of the calls that write, checked against every limit.
+/* The JSON bodies of the calls that write.
  *
  * Thread: any.
  * Owns: the JSON value that what is parsed borrows from; body_*_done frees it. */
@@ -21,15 +21,17 @@ struct body_register {
     bool has_id, has_host;
     char made_id[BODY_MADE_ID_SIZE];
 };
-/* Fills in the whole command, which borrows from `body`. Fields that are not given come out with
- * `ttl_ms`, `reap_after_ms`, weight 1, passing, empty. */
+/* Fills in the command, which borrows from `body`. Fields that are not given, or null, come out
+ * with `ttl_ms`, `reap_after_ms`, weight 1, passing, empty. */
 MUST_USE bool body_register_parse(struct body_register *body, struct command *ret_command,
                                   const struct buffer *text, uint32_t ttl_ms,
                                   uint32_t reap_after_ms, struct problem *problem);
-/* Gives a registration without an id one from its name and 16 random bytes (a version 4 UUID,
- * RFC 9562). False when the name is too long for that. */
-MUST_USE bool body_register_make_id(struct body_register *body, struct registration *r,
-                                    const uint8_t random[16], struct problem *problem);
+/* What the body left out: without an id one is made of the name and 16 random bytes, without a host
+ * it is `caller`, the address that the request came from ("" when it has none), which is borrowed.
+ * Then the whole is checked (server/registry/check.h). */
+MUST_USE bool body_register_complete(struct body_register *body, struct registration *r,
+                                     const uint8_t random[16], const char *caller,
+                                     struct problem *problem);
 void body_register_done(struct body_register *body);
 
 struct body_heartbeat {

@@ -50,6 +50,9 @@ static bool parse_after(struct event_query *query, const struct request *request
                         struct problem *problem)
 {
     const char *last = request_header(request, "Last-Event-ID");
+    if (last != NULL && *last == '\0') {
+        last = NULL; /* what a client sends that has seen no event yet */
+    }
     const char *after = request_query(request, "after");
     if (after != NULL && !event_id_parse(after, &query->after)) {
         problem_set(problem, "after", "must be the id of an event, <index>.<position>");

@@ -58,24 +58,14 @@ static enum next finish_register(struct exchange *x, enum status status)
     return NEXT_RESPOND;
 }
 
-/* Without an id one is made; without a host it is the caller's address. */
 static bool complete(struct registering *r, struct registration *registration,
                      const struct request *request, struct problem *problem)
 {
-    if (!r->body.has_id) {
-        uint8_t random[16];
-        CHECK(getrandom(random, sizeof random, 0) == (ssize_t)sizeof random);
-        if (!body_register_make_id(&r->body, registration, random, problem)) {
-            return false;
-        }
-    }
-    if (!r->body.has_host) {
-        request_peer_text(request->peer, r->host);
-        if (r->host[0] == '\0') {
-            problem_set(problem, "host", "is required on this connection");
-            return false;
-        }
-        registration->host = (struct slice){r->host, strlen(r->host)};
+    uint8_t random[16];
+    CHECK(getrandom(random, sizeof random, 0) == (ssize_t)sizeof random);
+    request_peer_text(request->peer, r->host);
+    if (!body_register_complete(&r->body, registration, random, r->host, problem)) {
+        return false;
     }
     r->id = registration->id;
     return true;

@@ -24,6 +24,7 @@
 #define HEARTBEAT_BODY_BYTES_MAX (1024 * 1024)
 #define HEARTBEAT_IDS_MAX        10000
 #define SMALL_BODY_BYTES_MAX     (8 * 1024) /* maintenance: an enabled flag and a reason */
+#define EMPTY_BODY_BYTES_MAX     64 /* what may come as JSON without content where no body belongs */
 #define WAIT_MS_MAX              (10 * 60 * 1000)
 #define WAIT_MS_DEFAULT          (30 * 1000)
 #define PAGE_LIMIT_MAX           10000

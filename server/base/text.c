@@ -62,7 +62,8 @@ bool text_parse_duration_ms(const char *text, uint64_t *ret_ms)
             if (ms > UINT32_MAX) {
                 return false;
             }
-            *ret_ms = ms;
+            /* Of many durations 0 says 'for ever' or 'not at all': what is short is not 0. */
+            *ret_ms = ms == 0 && value + thousandths > 0 ? 1 : ms;
             return true;
         }
     }
@@ -129,9 +130,9 @@ bool text_is_any_host(const char *host)
            (inet_pton(AF_INET6, host, &ipv6) == 1 && IN6_IS_ADDR_UNSPECIFIED(&ipv6));
 }
 
-/* Length of the well-formed sequence at p (of at most `left` bytes), 0 when ill-formed. */
-static size_t utf8_sequence(const unsigned char *p, size_t left, uint32_t *ret_code)
+size_t text_next(const char *text, size_t left, uint32_t *ret_code)
 {
+    const unsigned char *p = (const unsigned char *)text;
     static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
     size_t len = p[0] < 0x80    ? 1
                  : p[0] >= 0xf8 ? 0
@@ -156,14 +157,18 @@ static size_t utf8_sequence(const unsigned char *p, size_t left, uint32_t *ret_c
     return len;
 }
 
+bool text_code_is_printable(uint32_t code)
+{
+    return code >= 0x20 && (code < 0x7f || code >= 0xa0);
+}
+
 bool text_is_printable(const char *text, size_t len)
 {
-    const unsigned char *p = (const unsigned char *)text;
     size_t at = 0;
     while (at < len) {
         uint32_t code;
-        size_t n = utf8_sequence(p + at, len - at, &code);
-        if (n == 0 || code < 0x20 || (code >= 0x7f && code < 0xa0)) {
+        size_t n = text_next(text + at, len - at, &code);
+        if (n == 0 || !text_code_is_printable(code)) {
             return false;
         }
         at += n;

@@ -17,17 +17,23 @@
 /* Decimal digits only, the whole text, no sign or space; false when empty or above `max`. */
 MUST_USE bool text_parse_u64(const char *text, uint64_t max, uint64_t *ret_value);
 /* `250ms`, `30s`, `5m`, `1h`, or a plain number of seconds, decimals allowed ("0.5", "1.5s").
- * Gives milliseconds. False when not of that form or above UINT32_MAX milliseconds. */
+ * Gives milliseconds; 1 for what is less and not 0. False when not of that form or above UINT32_MAX
+ * milliseconds. */
 MUST_USE bool text_parse_duration_ms(const char *text, uint64_t *ret_ms);
-/* Splits "host:port" or "[ipv6]:port". `host` holds at most host_size - 1 bytes; may come out
- * empty (":9000"). The port must be 1..65535. */
 /* "4096", "64KiB", "2MiB", "4GiB" or "1TiB". */
 MUST_USE bool text_parse_size(const char *text, uint64_t max, uint64_t *ret_bytes);
+/* Splits "host:port" or "[ipv6]:port". `host` holds at most host_size - 1 bytes; may come out
+ * empty (":9000"). The port must be 1..65535. */
 MUST_USE bool text_parse_address(const char *text, char *host, size_t host_size,
                                  uint16_t *ret_port);
 /* No host, or one that stands for every address of the machine: it can be listened on, not dialled.
  */
 bool text_is_any_host(const char *host);
+/* The length of the well-formed UTF-8 sequence at `text` (of at most `left` bytes, at least 1) and
+ * its code point; 0 when it is ill-formed. */
+size_t text_next(const char *text, size_t left, uint32_t *ret_code);
+/* No control character (C0, DEL, C1). */
+bool text_code_is_printable(uint32_t code);
 /* Valid UTF-8 (RFC 3629: no overlong forms, no surrogates) without control characters
  * (C0, DEL, C1). */
 MUST_USE bool text_is_printable(const char *text, size_t len);

@@ -4,6 +4,7 @@
  * Input: a byte that says which call, then the body. */
 #include "api/native/body.h"
 #include "server/base/limits.h"
+#include "server/base/naming.h"
 #include "server/base/text.h"
 #include "server/wire/wire_command.h"
 #include "tests/fuzz/fuzz.h"
@@ -57,21 +58,13 @@ static void check_registration(const struct registration *g)
 static void try_register(const struct buffer *text, struct problem *problem)
 {
     static const uint8_t random[16] = {0xff, 1, 2, 3, 4, 5, 0xff, 7, 0xff};
-    static const struct slice host = {.data = "10.0.0.1", .len = 8};
     struct body_register body;
     struct command command;
     struct registration *g = &command.register_.registration;
     bool good = body_register_parse(&body, &command, text, TTL_MS, REAP_AFTER_MS, problem);
-    if (good && !body.has_id) {
-        good = body_register_make_id(&body, g, random, problem);
-    }
-    if (good) {
+    if (good && body_register_complete(&body, g, random, "10.0.0.1", problem)) {
         check_slice(&g->id, 1, NAME_BYTES_MAX);
-        if (body.has_host) {
-            check_slice(&g->host, 1, HOST_BYTES_MAX);
-        } else {
-            g->host = host; /* as the handler does, from the peer's address */
-        }
+        CHECK(naming_is_name(g->id.data, g->id.len) && naming_is_host(g->host.data, g->host.len));
         check_registration(g);
         check_logged(&command);
     } else {

@@ -62,6 +62,28 @@ def refused(shared, method, path, body, status, field=None, headers=None):
     (good(type="t" * 256), "type"),
     (good(type=1), "type"),
     (good(host="h" * 256), "host"),
+    (good(host="0.0.0.0"), "host"),
+    (good(host="::"), "host"),
+    (good(host="[::]"), "host"),
+    (good(host="0"), "host"),
+    (good(host="http://10.0.0.5"), "host"),
+    (good(host="10.0.0.5:8080"), "host"),
+    (good(host="[::1]:8080"), "host"),
+    (good(host="a/b"), "host"),
+    (good(host=" a"), "host"),
+    (good(host="a b"), "host"),
+    (good(name=" "), "name"),
+    (good(name="a\u202eb"), "name"),
+    (good(name="a\u2028b"), "name"),
+    (good(name="a\u0085b"), "name"),
+    (good(name="a\u200bb"), "name"),
+    (good(id="\u00a0"), "id"),
+    (good(id="\ufeffa"), "id"),
+    (good(type="\u200b"), "type"),
+    (good(tags=["\u2066"]), "tags"),
+    (good(tags=[None]), "tags"),
+    (good(metadata={"a": "\u2029"}), "metadata.a"),
+    (good(port=None), "port"),
     (good(host=1), "host"),
     (without("port"), "port"),
     (good(port=0), "port"),
@@ -127,7 +149,8 @@ def test_register_refuses_a_bad_body_and_names_the_field(shared, body, field):
     {"tags": ["t" * 255]}, {"tags": []}, {"metadata": {}},
     {"metadata": {"k%d" % n: "v" for n in range(64)}}, {"metadata": {"k" * 128: "v" * 512}},
     {"metadata": {"%0128d" % n: "v" * 512 for n in range(64)}},
-    {"host": "2001:db8::1"}, {"host": "web-1.example.org"},
+    {"host": "2001:db8::1"}, {"host": "web-1.example.org"}, {"host": "my_service_1"},
+    {"metadata": {"k": "a\u200db"}}, {"name": "caf\u00e9 \U0001f600"},
 ], ids=lambda value: json.dumps(value)[:40])
 def test_register_takes_what_is_just_within_the_limits(shared, changes, name):
     body = {"id": name, **good(**changes)}
@@ -138,6 +161,30 @@ def test_register_takes_what_is_just_within_the_limits(shared, changes, name):
         if field in changes:
             assert seen[field] == changes[field]
     assert shared[0].request("DELETE", "/instances/" + body["id"]).status == 200
+
+
+def test_null_is_as_if_the_field_were_not_there(shared, name):
+    nulls = dict.fromkeys(("host", "type", "zone", "tags", "metadata", "ttl", "reap_after", "weight",
+                           "health", "incarnation"))
+    got = shared[0].post("/register", {"name": name, "port": 1, "id": None, **nulls})
+    assert got.status == 201, got
+    seen = shared[0].get("/instances/" + got.json["id"]).json
+    assert (seen["host"], seen["weight"], seen["tags"]) == ("127.0.0.1", 1, []), seen
+    beat = {"id": seen["id"], "ids": None, "status": None, "note": None, "incarnation": None}
+    assert shared[0].post("/heartbeat", beat).status == 200
+    rest = {"enabled": True, "reason": None}
+    assert shared[0].request("PUT", "/instances/%s/maintenance" % seen["id"], rest).status == 200
+
+
+def test_brackets_of_an_ipv6_host_are_taken_off(shared, name):
+    assert shared[0].post("/register", good(name=name, id=name, host="[::1]")).status == 201
+    assert shared[0].get("/instances/" + name).json["host"] == "::1"
+
+
+@pytest.mark.parametrize("given, seen", [(0, 0), (0.0001, 0.001), ("0.5ms", 0.001), (0.0004, 0.001)])
+def test_only_a_reap_after_of_0_is_for_good(shared, name, given, seen):
+    assert shared[0].post("/register", good(name=name, id=name, reap_after=given)).status == 201
+    assert shared[0].get("/instances/" + name).json["reap_after"] == seen
 
 
 # --- other bodies ---
@@ -318,8 +365,19 @@ def test_the_limit_of_a_body_is_exact(shared, path, limit, put):
     assert got.status == 413 and got.json["error"] == "too_large", got
 
 
-def test_a_body_where_none_belongs_is_refused_or_ignored(shared):
-    assert shared[0].request("GET", "/services", b"x" * 100).status in (200, 400, 413)
+@pytest.mark.parametrize("body", [b"{}", b" {\n}\r\n", b"null", b"[]", b'""', b"  "])
+@pytest.mark.parametrize("method, path, status", [
+    ("GET", "/health/live", 200), ("GET", "/services", 200), ("DELETE", "/instances/nobody", 404),
+    ("POST", "/cluster/transfer?dry_run=true", 200)])
+def test_json_without_content_is_ignored_where_no_body_belongs(shared, method, path, status, body):
+    for headers in ({"Content-Type": "application/json"}, {"Content-Type": "text/plain"}):
+        assert shared[0].request(method, path, body, headers).status == status
+
+
+@pytest.mark.parametrize("body", [b"x" * 100, b"{\"a\": 1}", b"{", b"\x00", b"{}{}", b" " * 65, b"0"])
+@pytest.mark.parametrize("method, path", [("GET", "/services"), ("DELETE", "/instances/nobody")])
+def test_another_body_where_none_belongs_is_refused(shared, method, path, body):
+    refused(shared, method, path, body, 400)
     assert shared[0].get("/health/live").status == 200
 
 

@@ -329,6 +329,11 @@ def test_a_bad_request_for_a_stream_names_the_field(shared, query, headers, fiel
     assert got.status == 400 and got.json["field"] == field
 
 
+def test_an_empty_last_event_id_is_none(shared):
+    got = shared[0].request("GET", "/events", headers={"Last-Event-ID": ""})
+    assert got.status == 200 and not got.json["reset"]
+
+
 def test_a_listing_refuses_what_only_streams_have(shared):
     got = shared[0].get("/events?snapshot=true")
     assert got.status == 400 and got.json["field"] == "snapshot"

@@ -26,18 +26,17 @@ static struct buffer text_of(const char *json)
     return text;
 }
 
+/* As the handler does, for a caller at 10.0.0.9. */
 static bool parse_register(const char *json)
 {
+    static const uint8_t random[16] = {0, 1, 2, 3, 4, 5, 0xff, 7, 0xff, 9, 10, 11, 12, 13, 14, 15};
     struct buffer text = text_of(json);
     body_register_done(&reg);
-    bool good = body_register_parse(&reg, &command, &text, TTL_MS, REAP_AFTER_MS, &problem);
+    bool good =
+        body_register_parse(&reg, &command, &text, TTL_MS, REAP_AFTER_MS, &problem) &&
+        body_register_complete(&reg, &command.register_.registration, random, "10.0.0.9", &problem);
     buffer_done(&text);
     return good;
-}
-
-static bool make_id(const uint8_t random[16])
-{
-    return body_register_make_id(&reg, &command.register_.registration, random, &problem);
 }
 
 /* A registration with one more member. */
@@ -152,7 +151,8 @@ static void types_are_strict(void **state)
 {
     (void)state;
     static const char *const cases[][2] = {{"\"id\":1", "id"},
-                                           {"\"host\":null", "host"},
+                                           {"\"host\":7", "host"},
+                                           {"\"tags\":[null]", "tags"},
                                            {"\"weight\":\"1\"", "weight"},
                                            {"\"weight\":1.0", "weight"},
                                            {"\"tags\":\"a\"", "tags"},
@@ -297,9 +297,7 @@ static void metadata_is_limited(void **state)
 static void made_id_is_name_and_version_4_uuid(void **state)
 {
     (void)state;
-    static const uint8_t random[16] = {0, 1, 2, 3, 4, 5, 0xff, 7, 0xff, 9, 10, 11, 12, 13, 14, 15};
     assert_true(parse_register("{\"name\":\"web\",\"port\":1}"));
-    assert_true(make_id(random));
     assert_string_equal(reg.made_id, "web-00010203-0405-4f07-bf09-0a0b0c0d0e0f");
     assert_int_equal(command.register_.registration.id.len, strlen(reg.made_id));
 }
@@ -307,14 +305,75 @@ static void made_id_is_name_and_version_4_uuid(void **state)
 static void made_id_needs_a_name_that_leaves_room(void **state)
 {
     (void)state;
-    static const uint8_t random[16];
     char json[400];
     int room = NAME_BYTES_MAX - 37;
     (void)snprintf(json, sizeof json, "{\"name\":\"%0*d\",\"port\":1}", room, 0);
-    assert_true(parse_register(json) && make_id(random));
-    (void)snprintf(json, sizeof json, "{\"name\":\"%0*d\",\"port\":1}", room + 1, 0);
     assert_true(parse_register(json));
-    assert_refused(make_id(random), "id");
+    (void)snprintf(json, sizeof json, "{\"name\":\"%0*d\",\"port\":1}", room + 1, 0);
+    assert_refused(parse_register(json), "id");
+    (void)snprintf(json, sizeof json, "{\"name\":\"%0*d\",\"port\":1}", NAME_BYTES_MAX + 1, 0);
+    assert_refused(parse_register(json), "name");
+}
+
+static void assert_host(const char *expected)
+{
+    const struct slice *host = &command.register_.registration.host;
+    assert_int_equal(host->len, strlen(expected));
+    assert_memory_equal(host->data, expected, host->len);
+}
+
+static void host_is_the_callers_when_none_is_given(void **state)
+{
+    (void)state;
+    assert_true(parse_register("{\"name\":\"web\",\"port\":1}"));
+    assert_host("10.0.0.9");
+    assert_true(with("\"host\":null"));
+    assert_host("10.0.0.9");
+}
+
+static void brackets_of_an_ipv6_host_are_taken_off(void **state)
+{
+    (void)state;
+    assert_true(with("\"host\":\"[2001:db8::7]\""));
+    assert_host("2001:db8::7");
+    assert_refused(with("\"host\":\"[10.0.0.5]\""), "host");
+    assert_refused(with("\"host\":\"[::1]:80\""), "host");
+    assert_refused(with("\"host\":\"[::]\""), "host");
+}
+
+static void null_is_as_if_the_field_were_not_there(void **state)
+{
+    (void)state;
+    assert_true(with("\"id\":null,\"host\":null,\"type\":null,\"zone\":null,\"tags\":null,"
+                     "\"metadata\":null,\"ttl\":null,\"reap_after\":null,\"weight\":null,"
+                     "\"health\":null,\"incarnation\":null"));
+    const struct registration *r = &command.register_.registration;
+    assert_int_equal(r->ttl_ms, TTL_MS);
+    assert_int_equal(r->reap_after_ms, REAP_AFTER_MS);
+    assert_int_equal(r->weight, 1);
+    assert_int_equal(r->tags_count + r->metadata_count, 0);
+    assert_true(with("\"metadata\":{\"a\":null,\"b\":\"c\"}"));
+    assert_int_equal(r->metadata_count, 1);
+    assert_refused(parse_register("{\"name\":null,\"port\":1}"), "name");
+    assert_refused(parse_register("{\"name\":\"web\",\"port\":null}"), "port");
+}
+
+static void only_0_keeps_an_instance_for_good(void **state)
+{
+    (void)state;
+    static const char *const good[] = {"0", "0.0", "-0.0", "\"0\"", "\"0ms\""};
+    static const char *const small[] = {"0.0001", "1e-9", "0.001", "\"0.5ms\"", "\"0.001ms\""};
+    char member[64];
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        (void)snprintf(member, sizeof member, "\"reap_after\":%s", good[i]);
+        assert_true(with(member));
+        assert_int_equal(command.register_.registration.reap_after_ms, 0);
+    }
+    for (size_t i = 0; i < sizeof small / sizeof small[0]; i++) {
+        (void)snprintf(member, sizeof member, "\"reap_after\":%s", small[i]);
+        assert_true(with(member));
+        assert_int_equal(command.register_.registration.reap_after_ms, 1);
+    }
 }
 
 static bool parse_heartbeat(const char *json, struct body_heartbeat *body)
@@ -337,6 +396,11 @@ static void heartbeat_names_one_or_many(void **state)
     (void)state;
     struct body_heartbeat body;
     assert_true(parse_heartbeat("{\"id\":\"a\"}", &body));
+    assert_true(body.single && !body.details && body.count == 1);
+    body_heartbeat_done(&body);
+    assert_true(parse_heartbeat("{\"id\":\"a\",\"ids\":null,\"status\":null,\"note\":null,"
+                                "\"incarnation\":null}",
+                                &body));
     assert_true(body.single && !body.details && body.count == 1);
     body_heartbeat_done(&body);
     assert_true(parse_heartbeat("{\"ids\":[\"a\",\"b\"]}", &body));
@@ -436,6 +500,10 @@ int main(void)
         cmocka_unit_test(metadata_is_limited),
         cmocka_unit_test(made_id_is_name_and_version_4_uuid),
         cmocka_unit_test(made_id_needs_a_name_that_leaves_room),
+        cmocka_unit_test(host_is_the_callers_when_none_is_given),
+        cmocka_unit_test(brackets_of_an_ipv6_host_are_taken_off),
+        cmocka_unit_test(null_is_as_if_the_field_were_not_there),
+        cmocka_unit_test(only_0_keeps_an_instance_for_good),
         cmocka_unit_test(heartbeat_names_one_or_many),
         cmocka_unit_test(contradicting_heartbeats_are_refused),
         cmocka_unit_test(heartbeat_ids_are_limited),

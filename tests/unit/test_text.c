@@ -76,6 +76,8 @@ static void durations_have_units_and_fractions(void **state)
         {"0.25m", 15000},
         {"1.001s", 1001},
         {"0.001h", 3600},
+        {"0.5ms", 1},
+        {"0.000ms", 0},
         {"24h", 86400000},
         {"1.0", 1000},
         {"4294967295ms", UINT32_MAX},
