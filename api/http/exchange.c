@@ -347,6 +347,10 @@ static bool begin_route(struct exchange *x)
             return false;
         }
     }
+    if (x->route->check != NULL && !x->route->check(x, &problem)) {
+        response_problem(&x->response, &problem);
+        return false;
+    }
     return true;
 }
 

@@ -38,6 +38,10 @@ enum watch {
 struct route {
     enum method method;
     const char *pattern; /* with at most REQUEST_PARAMS_MAX {variables} */
+    /* Whether all that the request says is valid, before it waits for anything: of a route that
+     * waits before its handler runs, and has more to look at than the parameters of waiting. NULL:
+     * nothing. */
+    bool (*check)(struct exchange *x, struct problem *problem);
     enum next (*handle)(struct exchange *x);
     size_t body_limit; /* 0: takes no body */
     enum watch watch;

@@ -15,22 +15,32 @@ static uint32_t take_turn(struct api_context *context, const char *name)
     return atomic_fetch_add_explicit(&context->turns[hash % TURNS_SLOTS], 1, memory_order_relaxed);
 }
 
-static bool parse_choice(struct choice *choice, struct exchange *x, const char *name,
+static bool parse_choice(struct choice *choice, const struct request *request,
                          struct problem *problem)
 {
-    const char *strategy = request_query(&x->request, "strategy");
+    const char *strategy = request_query(request, "strategy");
     choice->strategy = STRATEGY_RANDOM;
     if (strategy != NULL && !strategy_parse(strategy, &choice->strategy)) {
         problem_set(problem, "strategy", "must be random, round_robin, first or weighted");
         return false;
     }
-    if (!filter_parse(&choice->filter, &x->request, FILTER_DISCOVERABLE, problem)) {
+    choice->near = request_query(request, "near");
+    return filter_parse(&choice->filter, request, FILTER_DISCOVERABLE, problem);
+}
+
+bool check_choice(struct exchange *x, struct problem *problem)
+{
+    struct choice choice;
+    return parse_choice(&choice, &x->request, problem);
+}
+
+bool check_type(struct exchange *x, struct problem *problem)
+{
+    if (request_query(&x->request, "type") == NULL) {
+        problem_set(problem, "type", "is required");
         return false;
     }
-    choice->near = request_query(&x->request, "near");
-    choice->random = &x->scratch->random;
-    choice->turn = choice->strategy == STRATEGY_ROUND_ROBIN ? take_turn(x->context, name) : 0;
-    return true;
+    return check_choice(x, problem);
 }
 
 /* `service` NULL: among all instances. */
@@ -39,10 +49,12 @@ static enum next discover(struct exchange *x, const char *service, const char *n
     static const struct ptree empty;
     struct choice choice;
     struct problem problem;
-    if (!parse_choice(&choice, x, name, &problem)) {
+    if (!parse_choice(&choice, &x->request, &problem)) {
         response_problem(&x->response, &problem);
         return NEXT_RESPOND;
     }
+    choice.random = &x->scratch->random;
+    choice.turn = choice.strategy == STRATEGY_ROUND_ROBIN ? take_turn(x->context, name) : 0;
     struct json_out json = response_json(&x->response);
     const struct view *view = node_view_lock(x->context->node);
     const struct ptree *instances = &view->instances;
@@ -69,10 +81,5 @@ enum next handle_discover(struct exchange *x)
 
 enum next handle_discover_type(struct exchange *x)
 {
-    const char *type = request_query(&x->request, "type");
-    if (type == NULL) {
-        response_error(&x->response, 400, "invalid", "type", "type: is required");
-        return NEXT_RESPOND;
-    }
-    return discover(x, NULL, type);
+    return discover(x, NULL, request_query(&x->request, "type"));
 }

@@ -110,21 +110,37 @@ static bool fits(const struct event_query *query, const struct request *request,
     return true;
 }
 
+static bool parse(struct exchange *x, struct event_query *query, struct problem *problem)
+{
+    if (!event_query_parse(query, &x->request, problem)) {
+        return false;
+    }
+    if (!fits(query, &x->request, request_wants_stream(&x->request), problem)) {
+        event_query_done(query);
+        return false;
+    }
+    return true;
+}
+
+bool check_events(struct exchange *x, struct problem *problem)
+{
+    struct event_query query;
+    if (!parse(x, &query, problem)) {
+        return false;
+    }
+    event_query_done(&query);
+    return true;
+}
+
 enum next handle_events(struct exchange *x)
 {
     struct event_query query;
     struct problem problem;
-    bool stream = request_wants_stream(&x->request);
-    if (!event_query_parse(&query, &x->request, &problem)) {
+    if (!parse(x, &query, &problem)) {
         response_problem(&x->response, &problem);
         return NEXT_RESPOND;
     }
-    enum next next = NEXT_RESPOND;
-    if (!fits(&query, &x->request, stream, &problem)) {
-        response_problem(&x->response, &problem);
-    } else {
-        next = stream ? open(x, &query) : list(x, &query);
-    }
+    enum next next = request_wants_stream(&x->request) ? open(x, &query) : list(x, &query);
     event_query_done(&query);
     return next;
 }

@@ -27,6 +27,12 @@ static bool page_parse(struct page *page, const struct request *request, unsigne
     return filter_parse(&page->filter, request, health, problem);
 }
 
+bool check_page(struct exchange *x, struct problem *problem)
+{
+    struct page page;
+    return page_parse(&page, &x->request, FILTER_ANY_HEALTH, PAGE_LIMIT_MAX, problem);
+}
+
 /* "instances": [...], and "next": the id to go on after, when there are more that match. */
 static void render_page(struct json_out *json, const struct view *view,
                         const struct ptree *instances, const struct page *page)

@@ -46,4 +46,11 @@ enum next handle_cluster(struct exchange *x);
 enum next handle_root(struct exchange *x);
 enum next handle_metrics(struct exchange *x);
 
+/* What must be right of a request before it waits; the handler reads the parameters again, so that
+ * a waiting call holds none of them. */
+bool check_page(struct exchange *x, struct problem *problem);
+bool check_choice(struct exchange *x, struct problem *problem);
+bool check_type(struct exchange *x, struct problem *problem);
+bool check_events(struct exchange *x, struct problem *problem);
+
 #endif

@@ -11,11 +11,14 @@ extern const struct site native_site;
 
 static const struct route routes[] = {
 #define ROUTE(method, pattern, handler, body, watch, params)                                       \
-    {METHOD_##method, pattern, handle_##handler, body, WATCH_##watch, params, false},
+    {METHOD_##method, pattern, NULL, handle_##handler, body, WATCH_##watch, params, false},
+#define CHECKED(method, pattern, check, handler, body, watch, params)                              \
+    {METHOD_##method, pattern, check_##check, handle_##handler, body, WATCH_##watch, params, false},
 #define VITAL(method, pattern, handler)                                                            \
-    {METHOD_##method, pattern, handle_##handler, 0, WATCH_NONE, "", true},
+    {METHOD_##method, pattern, NULL, handle_##handler, 0, WATCH_NONE, "", true},
 #include "api/native/routes.def"
 #undef VITAL
+#undef CHECKED
 #undef ROUTE
 };
 

@@ -43,9 +43,8 @@ def shared():
         assert not ended, ended
 
 
-@pytest.fixture
-def make_cluster(request):
-    """make_cluster(size, options...): a cluster of the test's own, not started."""
+def clusters_of(request):
+    """Makes clusters, and ends them when the fixture's time is over."""
     made = []
 
     def make(size=3, *options, **settings):
@@ -62,6 +61,18 @@ def make_cluster(request):
             problem = problem or error
     if problem:
         raise problem
+
+
+@pytest.fixture
+def make_cluster(request):
+    """make_cluster(size, options...): a cluster of the test's own, not started."""
+    yield from clusters_of(request)
+
+
+@pytest.fixture(scope="module")
+def module_cluster(request):
+    """The same for all tests of a file, which must leave it as it is."""
+    yield from clusters_of(request)
 
 
 @pytest.fixture(scope="session")

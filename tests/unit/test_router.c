@@ -35,6 +35,33 @@ static void every_row_is_found_by_its_own_pattern(void **state)
     }
 }
 
+/* Parameters of waiting are read by the exchange. */
+static bool is_of_waiting(const char *name, size_t len)
+{
+    static const char *const names[] = {"consistency", "min_index", "index", "wait"};
+    for (size_t i = 0; i < ARRAY_LENGTH(names); i++) {
+        if (strlen(names[i]) == len && memcmp(names[i], name, len) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void what_waits_and_has_parameters_checks_them_first(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < http_sites[0]->count; i++) {
+        const struct route *row = &http_sites[0]->routes[i];
+        for (const char *at = row->params; *at != '\0';) {
+            size_t len = strcspn(at, " ");
+            if (row->watch != WATCH_NONE && row->check == NULL && !is_of_waiting(at, len)) {
+                fail_msg("%s has %.*s and no check", row->pattern, (int)len, at);
+            }
+            at += len + strspn(at + len, " ");
+        }
+    }
+}
+
 static void head_goes_where_get_goes(void **state)
 {
     (void)state;
@@ -145,6 +172,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_row_is_found_by_its_own_pattern),
+        cmocka_unit_test(what_waits_and_has_parameters_checks_them_first),
         cmocka_unit_test(head_goes_where_get_goes),
         cmocka_unit_test(variable_is_decoded_after_the_path_is_split),
         cmocka_unit_test(fixed_path_beats_variable),
