@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "api/http/status_http.h"
 #include "server/base/check.h"
 #include "server/base/text.h"
 

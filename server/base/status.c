@@ -3,19 +3,13 @@
 #include "server/base/compiler.h"
 
 static const struct {
-    int http;
     const char *code;
     const char *text;
 } map[] = {
-#define X(name, http, code, text) [name] = {http, code, text},
+#define X(name, code, text) [name] = {code, text},
     STATUS_MAP(X)
 #undef X
 };
-
-int status_http(enum status status)
-{
-    return (size_t)status < ARRAY_LENGTH(map) ? map[status].http : 500;
-}
 
 const char *status_code(enum status status)
 {

@@ -7,11 +7,12 @@
 
 #include <cmocka.h>
 
+#include "api/http/status_http.h"
 #include "server/base/compiler.h"
 #include "server/base/status.h"
 
 static const enum status all[] = {
-#define X(name, http, code, text) name,
+#define X(name, code, text) name,
     STATUS_MAP(X)
 #undef X
 };
