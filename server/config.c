@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "server/base/compiler.h"
+#include "server/base/naming.h"
 #include "server/base/text.h"
 #include "server/config_settle.h"
 
@@ -58,7 +59,8 @@ struct key {
     size_t field; /* offset in struct config, for the setters that serve several keys */
     uint64_t min;
     uint64_t max;
-    bool zero; /* is allowed besides */
+    bool zero;                                   /* is allowed besides */
+    bool (*check)(const char *item, size_t len); /* of a list */
     const char *choices[4];
 };
 
@@ -131,6 +133,53 @@ static bool set_text(const struct key *key, struct config *c, const char *text, 
         return refuse(why, "must be printable UTF-8");
     }
     memcpy((char *)c + key->field, text, len + 1);
+    return true;
+}
+
+static bool is_host_item(const char *item, size_t len)
+{
+    return naming_is_host(item, len);
+}
+
+/* A scheme and a host, with a port where it is not the scheme's own; as browsers send it. */
+static bool is_origin_item(const char *item, size_t len)
+{
+    char authority[ADDRESS_SIZE], host[HOST_BYTES_MAX + 1];
+    uint16_t port;
+    size_t scheme = strncmp(item, "https://", 8) == 0  ? 8
+                    : strncmp(item, "http://", 7) == 0 ? 7
+                                                       : 0;
+    if (scheme == 0 || len <= scheme || len - scheme >= sizeof authority - 3) {
+        return false;
+    }
+    len -= scheme;
+    memcpy(authority, item + scheme, len);
+    authority[len] = '\0';
+    if (authority[len - 1] == ']' || strchr(authority, ':') == NULL) {
+        memcpy(authority + len, ":1", 3);
+    }
+    return text_parse_address(authority, host, sizeof host, &port) &&
+           naming_is_host(host, strlen(host));
+}
+
+/* Items between commas, or "*" for all. */
+static bool set_list(const struct key *key, struct config *c, const char *text, struct why *why)
+{
+    size_t size = strlen(text) + 1;
+    if (size > CONFIG_TEXT_MAX) {
+        return refuse(why, "is longer than %d bytes", CONFIG_TEXT_MAX - 1);
+    }
+    for (const char *item = text; strcmp(text, "*") != 0;) {
+        size_t len = strcspn(item, ",");
+        if (!key->check(item, len)) {
+            return refuse_range(key, text, why);
+        }
+        if (item[len] == '\0') {
+            break;
+        }
+        item += len + 1;
+    }
+    memcpy((char *)c + key->field, text, size);
     return true;
 }
 

@@ -42,6 +42,8 @@ struct config {
     unsigned events_kept;
     uint64_t state_bytes;
     unsigned http_threads;
+    char allow_host[CONFIG_TEXT_MAX]; /* names between commas, or "*"; empty: none */
+    char cors[CONFIG_TEXT_MAX];       /* origins between commas, or "*"; empty: none */
     enum log_level log_level;
     enum log_format log_format;
 };

@@ -165,6 +165,10 @@ static int serve(const struct config *config, char *error, size_t error_size)
         .spare = shares.http_spare,
         .ttl_ms = config->ttl_ms,
         .reap_after_ms = config->reap_after_ms,
+        .advertise_http = config->advertise_http,
+        .advertise_peer = config->advertise_peer,
+        .allow_host = config->allow_host,
+        .cors = config->cors,
     };
     struct doors *doors = doors_open(&door_options, error, error_size);
     if (doors == NULL) {

@@ -20,6 +20,10 @@ struct door_options {
     unsigned spare;         /* more of each thread, which are told that there are too many */
     uint32_t ttl_ms;        /* of a registration that names none */
     uint32_t reap_after_ms; /* likewise; 0: never */
+    /* host:port, where this replica says that it is reached. NULL: nowhere. */
+    const char *advertise_http, *advertise_peer;
+    const char *allow_host; /* other names of it, between commas; "*": any. NULL or "": none */
+    const char *cors;       /* origins whose pages may read, between commas; likewise */
 };
 
 struct door;

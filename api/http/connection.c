@@ -185,7 +185,10 @@ static void add_headers(struct MHD_Response *mhd, struct exchange *x, bool last)
     if (x->site->headers != NULL) {
         x->site->headers(x, response);
     }
-    (void)MHD_add_response_header(mhd, "Content-Type", response->content_type);
+    origin_headers(&x->context->origins, &x->request, response);
+    if (response->content_type != NULL) {
+        (void)MHD_add_response_header(mhd, "Content-Type", response->content_type);
+    }
     for (size_t i = 0; i < response->headers_count; i++) {
         (void)MHD_add_response_header(mhd, response->headers[i].name, response->headers[i].value);
     }

@@ -12,6 +12,8 @@
 #include "server/base/metric.h"
 #include "server/base/text.h"
 
+#define ALL_METHODS (1u << METHOD_GET | 1u << METHOD_POST | 1u << METHOD_PUT | 1u << METHOD_DELETE)
+
 void exchange_init(struct exchange *x, struct api_context *context, struct worker_scratch *scratch,
                    void (*wake)(struct exchange *x))
 {
@@ -43,22 +45,20 @@ static void take_site(struct exchange *x, const struct site *site)
     x->response.error = site->error;
 }
 
-/* The first of `sites` that has a route. ROUTE_NO_METHOD is of the first that has the path. */
+/* The first of `sites` that has a route. `methods`: those that all of them have for the path. */
 static enum route_result find_route(struct exchange *x, const struct site *const *sites,
-                                    const struct route **ret_route, char *ret_allow,
+                                    const struct route **ret_route, unsigned *methods,
                                     struct problem *problem)
 {
     const struct site *has_path = NULL;
     for (; *sites != NULL; sites++) {
-        char allow[ROUTER_ALLOW_SIZE];
-        enum route_result result = router_find(*sites, &x->request, ret_route, allow, problem);
+        enum route_result result = router_find(*sites, &x->request, ret_route, methods, problem);
         if (result == ROUTE_FOUND || result == ROUTE_BAD_PARAM) {
             take_site(x, *sites);
             return result;
         }
         if (result == ROUTE_NO_METHOD && has_path == NULL) {
             has_path = *sites;
-            memcpy(ret_allow, allow, ROUTER_ALLOW_SIZE);
         }
     }
     if (has_path == NULL) {
@@ -68,25 +68,41 @@ static enum route_result find_route(struct exchange *x, const struct site *const
     return ROUTE_NO_METHOD;
 }
 
+static void answer_methods(struct exchange *x, unsigned methods)
+{
+    char allow[ROUTER_ALLOW_SIZE];
+    router_allow(methods, allow);
+    if (x->request.method == METHOD_OPTIONS) {
+        x->response.status = 204;
+        x->response.content_type = NULL;
+    } else {
+        response_error(&x->response, 405, "method_not_allowed", "",
+                       "use one of the methods in the Allow header");
+    }
+    response_header(&x->response, "Allow", allow);
+}
+
 static void route_among(struct exchange *x, const struct site *const *sites)
 {
     struct problem problem;
-    char allow[ROUTER_ALLOW_SIZE];
+    unsigned methods = 0;
     const struct route *route = NULL;
     x->route = NULL;
-    switch (find_route(x, sites, &route, allow, &problem)) {
+    switch (find_route(x, sites, &route, &methods, &problem)) {
     case ROUTE_FOUND:
         break;
     case ROUTE_NO_PATH:
         response_error(&x->response, 404, "not_found", "", "there is no such path in this API");
         return;
     case ROUTE_NO_METHOD:
-        response_error(&x->response, 405, "method_not_allowed", "",
-                       "use one of the methods in the Allow header");
-        response_header(&x->response, "Allow", allow);
+        answer_methods(x, methods);
         return;
     case ROUTE_BAD_PARAM:
         response_problem(&x->response, &problem);
+        return;
+    }
+    bool changes = route->method != METHOD_GET || route->effects;
+    if (!origin_allows(&x->context->origins, &x->request, changes, &x->response)) {
         return;
     }
     if (x->site->strict && !router_check_params(route, &x->request, &problem)) {
@@ -105,6 +121,10 @@ void exchange_route(struct exchange *x, const char *target)
     x->target = target;
     if (!request_parse_target(&x->request, target, &problem)) {
         response_problem(&x->response, &problem);
+        return;
+    }
+    if (x->request.method == METHOD_OPTIONS && strcmp(x->request.path, "*") == 0) {
+        answer_methods(x, ALL_METHODS);
         return;
     }
     route_among(x, http_sites);

@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "api/http/origin.h"
 #include "api/http/representation.h"
 #include "api/http/request.h"
 #include "api/http/response.h"
@@ -28,6 +29,7 @@
 /* What all workers share. Immutable after start, but for the atomics. */
 struct api_context {
     struct node *node;
+    struct origins origins; /* who may ask */
     uint32_t ttl_ms;
     uint32_t reap_after_ms;
     uint64_t started_ms;

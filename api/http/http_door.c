@@ -52,6 +52,7 @@ static bool http_start(struct door *door, struct node *node, char *error, size_t
     struct http *http = http_of(door);
     const struct door_options *options = &http->options;
     http->context.node = node;
+    origins_init(&http->context.origins, options);
     http->context.ttl_ms = options->ttl_ms;
     http->context.reap_after_ms = options->reap_after_ms;
     http->context.connections_max = options->connections;

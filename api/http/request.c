@@ -27,11 +27,8 @@ enum method request_method(const char *text)
     static const struct {
         const char *text;
         enum method method;
-    } methods[] = {{"GET", METHOD_GET},
-                   {"HEAD", METHOD_HEAD},
-                   {"POST", METHOD_POST},
-                   {"PUT", METHOD_PUT},
-                   {"DELETE", METHOD_DELETE}};
+    } methods[] = {{"GET", METHOD_GET}, {"HEAD", METHOD_HEAD},     {"POST", METHOD_POST},
+                   {"PUT", METHOD_PUT}, {"DELETE", METHOD_DELETE}, {"OPTIONS", METHOD_OPTIONS}};
     for (size_t i = 0; i < ARRAY_LENGTH(methods); i++) {
         if (strcmp(text, methods[i].text) == 0) {
             return methods[i].method;

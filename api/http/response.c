@@ -64,6 +64,13 @@ void response_header(struct response *response, const char *name, const char *va
     response->headers[response->headers_count++].value = copy;
 }
 
+void response_header_static(struct response *response, const char *name, const char *value)
+{
+    CHECK(response->headers_count < RESPONSE_HEADERS_MAX);
+    response->headers[response->headers_count].name = name;
+    response->headers[response->headers_count++].value = value;
+}
+
 void response_header_u64(struct response *response, const char *name, uint64_t value)
 {
     char digits[TEXT_U64_SIZE];

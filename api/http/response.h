@@ -17,7 +17,7 @@
 /* A listing of more is refused with a hint at pages. */
 #define RESPONSE_BYTES_MAX HTTP_ANSWERS_BYTES_MAX
 
-#define RESPONSE_HEADERS_MAX      12
+#define RESPONSE_HEADERS_MAX      20
 #define RESPONSE_HEADER_TEXT_SIZE 512
 
 struct response;
@@ -49,6 +49,8 @@ void response_done(struct response *response);
 
 /* Adds a header; both texts are ours, and bounded: there is room. The name is static. */
 void response_header(struct response *response, const char *name, const char *value);
+/* The same with a value that stays there until the response is sent. */
+void response_header_static(struct response *response, const char *name, const char *value);
 void response_header_u64(struct response *response, const char *name, uint64_t value);
 
 /* The body is `text`, which is shared with others: takes a reference of rendered_send(). The text

@@ -58,24 +58,27 @@ static bool take_params(struct request *request, const struct found *found, stru
     return true;
 }
 
-static void allow_method(char *allow, enum method method)
+void router_allow(unsigned methods, char out[ROUTER_ALLOW_SIZE])
 {
     static const char *const names[] = {[METHOD_GET] = "GET, HEAD",
                                         [METHOD_POST] = "POST",
                                         [METHOD_PUT] = "PUT",
                                         [METHOD_DELETE] = "DELETE"};
-    size_t len = strlen(allow);
-    (void)snprintf(allow + len, ROUTER_ALLOW_SIZE - len, "%s%s", len > 0 ? ", " : "",
-                   names[method]);
+    size_t len = 0;
+    for (size_t i = 0; i < ARRAY_LENGTH(names); i++) {
+        if ((methods & 1u << i) != 0 && names[i] != NULL) {
+            len += (size_t)snprintf(out + len, ROUTER_ALLOW_SIZE - len, "%s, ", names[i]);
+        }
+    }
+    (void)snprintf(out + len, ROUTER_ALLOW_SIZE - len, "OPTIONS");
 }
 
 enum route_result router_find(const struct site *site, struct request *request,
-                              const struct route **ret_route, char ret_allow[ROUTER_ALLOW_SIZE],
+                              const struct route **ret_route, unsigned *methods,
                               struct problem *problem)
 {
     enum method method = request->method == METHOD_HEAD ? METHOD_GET : request->method;
-    unsigned allowed = 0; /* a bit for each method seen */
-    ret_allow[0] = '\0';
+    enum route_result result = ROUTE_NO_PATH;
     for (size_t i = 0; i < site->count; i++) {
         const struct route *route = &site->routes[i];
         struct found found;
@@ -89,12 +92,10 @@ enum route_result router_find(const struct site *site, struct request *request,
             *ret_route = route;
             return ROUTE_FOUND;
         }
-        if ((allowed & 1u << route->method) == 0) {
-            allowed |= 1u << route->method;
-            allow_method(ret_allow, route->method);
-        }
+        *methods |= 1u << route->method;
+        result = ROUTE_NO_METHOD;
     }
-    return ret_allow[0] != '\0' ? ROUTE_NO_METHOD : ROUTE_NO_PATH;
+    return result;
 }
 
 /* The place of a parameter in the route's list; NULL when it is not there. */

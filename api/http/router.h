@@ -14,14 +14,17 @@
 enum route_result {
     ROUTE_FOUND,
     ROUTE_NO_PATH,
-    ROUTE_NO_METHOD, /* `ret_allow` has the methods that there are */
+    ROUTE_NO_METHOD, /* the path is there with others */
     ROUTE_BAD_PARAM, /* a {variable} cannot be decoded or is too long */
 };
 
-/* Decodes the {variables} into request->params when it is found. */
+/* Decodes the {variables} into request->params when it is found. Adds the methods that the path has
+ * to `methods`, a bit for each, when it is not. */
 enum route_result router_find(const struct site *site, struct request *request,
-                              const struct route **ret_route, char ret_allow[ROUTER_ALLOW_SIZE],
+                              const struct route **ret_route, unsigned *methods,
                               struct problem *problem);
+/* As the header Allow has them. */
+void router_allow(unsigned methods, char out[ROUTER_ALLOW_SIZE]);
 /* Refuses parameters that the route does not have, and repeated ones that it has once. */
 MUST_USE bool router_check_params(const struct route *route, const struct request *request,
                                   struct problem *problem);

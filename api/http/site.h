@@ -46,8 +46,9 @@ struct route {
     size_t body_limit; /* 0: takes no body */
     enum watch watch;
     const char
-        *params; /* names between spaces; `name*` may be repeated, `prefix.*` is any such name */
-    bool vital;  /* says how the replica is: answered also when there is no room for other calls */
+        *params;  /* names between spaces; `name*` may be repeated, `prefix.*` is any such name */
+    bool effects; /* a GET that does something beside answering */
+    bool vital;   /* says how the replica is: answered also when there is no room for other calls */
 };
 
 struct site {

@@ -52,24 +52,11 @@ static enum next finish(struct exchange *x, enum status status)
     return NEXT_RESPOND;
 }
 
-/* A page can have a GET sent without Origin; it could not read the answer, but make us write it. */
-static bool is_of_web_page(const struct request *request)
-{
-    const char *site = request_header(request, "Sec-Fetch-Site");
-    return request_header(request, "Origin") != NULL ||
-           (site != NULL && strcmp(site, "none") != 0 && strcmp(site, "same-origin") != 0);
-}
-
 enum next handle_backup(struct exchange *x)
 {
     const char *consistency = request_query(&x->request, "consistency");
     bool is_stale = consistency != NULL && strcmp(consistency, "stale") == 0;
     struct problem problem;
-    if (is_of_web_page(&x->request)) {
-        response_error(&x->response, 403, "forbidden", "Origin",
-                       "a backup has everything in it, and is not given to web pages");
-        return NEXT_RESPOND;
-    }
     if (consistency != NULL && !is_stale && strcmp(consistency, "linearizable") != 0) {
         problem_set(&problem, "consistency", "must be stale or linearizable");
         response_problem(&x->response, &problem);

@@ -178,12 +178,6 @@ static enum next change(struct exchange *x, enum consensus_change_kind kind, con
 {
     struct problem problem;
     bool is_trial;
-    if (request_header(&x->request, "Origin") != NULL) {
-        /* A page may send a POST without a body to anybody, and browsers say from where. */
-        response_error(&x->response, 403, "forbidden", "Origin",
-                       "changes of the members are not taken from web pages");
-        return NEXT_RESPOND;
-    }
     x->change = (struct node_change){.change = {.kind = kind}};
     if (!parse_flag(&x->request, "force", &x->change.change.force, &problem) ||
         !parse_flag(&x->request, "dry_run", &is_trial, &problem)) {

@@ -46,12 +46,6 @@ enum next handle_state_bytes(struct exchange *x)
     const char *text = request_query(&x->request, "bytes");
     const char *trial = request_query(&x->request, "dry_run");
     uint64_t most = 0;
-    if (request_header(&x->request, "Origin") != NULL) {
-        /* A page may send a POST without a body to anybody, and browsers say from where. */
-        response_error(&x->response, 403, "forbidden", "Origin",
-                       "changes of the cluster are not taken from web pages");
-        return NEXT_RESPOND;
-    }
     bool is_trial = trial != NULL && strcmp(trial, "true") == 0;
     if (trial != NULL && !is_trial && strcmp(trial, "false") != 0) {
         return refuse(x, "dry_run", "must be true or false");

@@ -11,14 +11,18 @@ extern const struct site native_site;
 
 static const struct route routes[] = {
 #define ROUTE(method, pattern, handler, body, watch, params)                                       \
-    {METHOD_##method, pattern, NULL, handle_##handler, body, WATCH_##watch, params, false},
+    {METHOD_##method, pattern, NULL, handle_##handler, body, WATCH_##watch, params, false, false},
+#define EFFECTS(method, pattern, handler, params)                                                  \
+    {METHOD_##method, pattern, NULL, handle_##handler, 0, WATCH_NONE, params, true, false},
 #define CHECKED(method, pattern, check, handler, body, watch, params)                              \
-    {METHOD_##method, pattern, check_##check, handle_##handler, body, WATCH_##watch, params, false},
+    {METHOD_##method, pattern, check_##check, handle_##handler, body, WATCH_##watch,               \
+     params,          false,   false},
 #define VITAL(method, pattern, handler)                                                            \
-    {METHOD_##method, pattern, NULL, handle_##handler, 0, WATCH_NONE, "", true},
+    {METHOD_##method, pattern, NULL, handle_##handler, 0, WATCH_NONE, "", false, true},
 #include "api/native/routes.def"
 #undef VITAL
 #undef CHECKED
+#undef EFFECTS
 #undef ROUTE
 };
 

@@ -91,8 +91,8 @@ static void try_route(struct request *request)
 {
     const struct route *route = NULL;
     struct problem problem = {.message = ""};
-    char allow[ROUTER_ALLOW_SIZE];
-    switch (router_find(http_sites[0], request, &route, allow, &problem)) {
+    unsigned methods = 0;
+    switch (router_find(http_sites[0], request, &route, &methods, &problem)) {
     case ROUTE_FOUND:
         CHECK(route != NULL);
         for (size_t i = 0; i < REQUEST_PARAMS_MAX && request->params[i] != NULL; i++) {
@@ -104,7 +104,7 @@ static void try_route(struct request *request)
         }
         break;
     case ROUTE_NO_METHOD:
-        CHECK(allow[0] != '\0');
+        CHECK(methods != 0);
         break;
     case ROUTE_BAD_PARAM:
         check_problem(&problem);

@@ -13,7 +13,7 @@ from cluster import MUSTERD, ROOT, await_true, clean_environment, has_ipv6, requ
 FLAGS = ["id", "name", "data", "http", "peer", "advertise-http", "advertise-peer", "cluster",
          "cluster-secret", "join", "voters", "replace-after", "ttl", "reap-after", "write-timeout",
          "election-timeout", "heartbeat-interval", "snapshot-log-bytes", "events-kept",
-         "state-bytes", "http-threads", "log-level", "log-format", "config"]
+         "state-bytes", "http-threads", "allow-host", "cors", "log-level", "log-format", "config"]
 
 
 def musterd(*arguments, environment=None, cwd=None):

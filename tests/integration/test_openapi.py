@@ -25,7 +25,7 @@ def routes():
     with open(os.path.join(ROOT, "api", "native", "routes.def"), encoding="utf-8") as file:
         text = file.read()
     return [(method.lower(), path) for method, path in
-            re.findall(r'^(?:ROUTE|VITAL)\((\w+), "([^"]+)"', text, re.MULTILINE)]
+            re.findall(r'^(?:ROUTE|CHECKED|EFFECTS|VITAL)\((\w+), "([^"]+)"', text, re.MULTILINE)]
 
 
 def test_every_route_is_described_and_every_description_has_a_route():

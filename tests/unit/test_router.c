@@ -14,7 +14,7 @@
 static struct request request;
 static struct problem problem;
 static const struct route *route;
-static char allow[ROUTER_ALLOW_SIZE];
+static unsigned methods;
 
 static enum route_result find(enum method method, const char *target)
 {
@@ -22,7 +22,15 @@ static enum route_result find(enum method method, const char *target)
     request.method = method;
     route = NULL;
     assert_true(request_parse_target(&request, target, &problem));
-    return router_find(http_sites[0], &request, &route, allow, &problem);
+    methods = 0;
+    return router_find(http_sites[0], &request, &route, &methods, &problem);
+}
+
+static void assert_allowed(const char *expected)
+{
+    char allow[ROUTER_ALLOW_SIZE];
+    router_allow(methods, allow);
+    assert_string_equal(allow, expected);
 }
 
 static void every_row_is_found_by_its_own_pattern(void **state)
@@ -105,13 +113,13 @@ static void wrong_method_lists_those_allowed(void **state)
 {
     (void)state;
     assert_int_equal(find(METHOD_GET, "/register"), ROUTE_NO_METHOD);
-    assert_string_equal(allow, "POST");
+    assert_allowed("POST, OPTIONS");
     assert_int_equal(find(METHOD_OTHER, "/instances/a"), ROUTE_NO_METHOD);
-    assert_string_equal(allow, "DELETE, GET, HEAD");
+    assert_allowed("GET, HEAD, DELETE, OPTIONS");
     assert_int_equal(find(METHOD_POST, "/servers/active"), ROUTE_NO_METHOD);
-    assert_string_equal(allow, "GET, HEAD, DELETE");
+    assert_allowed("GET, HEAD, DELETE, OPTIONS");
     assert_int_equal(find(METHOD_POST, "/instances/a/maintenance"), ROUTE_NO_METHOD);
-    assert_string_equal(allow, "PUT");
+    assert_allowed("PUT, OPTIONS");
 }
 
 static void bad_variables_are_refused_by_name(void **state)
