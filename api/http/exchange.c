@@ -14,12 +14,21 @@
 
 #define ALL_METHODS (1u << METHOD_GET | 1u << METHOD_POST | 1u << METHOD_PUT | 1u << METHOD_DELETE)
 
+static const struct site *last_site(void)
+{
+    const struct site *const *sites = http_sites;
+    while (sites[1] != NULL) {
+        sites++;
+    }
+    return *sites;
+}
+
 void exchange_init(struct exchange *x, struct api_context *context, struct worker_scratch *scratch,
                    void (*wake)(struct exchange *x))
 {
     *x = (struct exchange){.context = context, .scratch = scratch, .wake = wake};
     request_init(&x->request);
-    x->site = http_sites[0];
+    x->site = last_site();
     response_init(&x->response, x->site->error);
 }
 
@@ -45,7 +54,8 @@ static void take_site(struct exchange *x, const struct site *site)
     x->response.error = site->error;
 }
 
-/* The first of `sites` that has a route. `methods`: those that all of them have for the path. */
+/* The first of `sites` that has a route. `methods`: those that all of them have for the path.
+ * ROUTE_NO_METHOD is of the last that has the path. */
 static enum route_result find_route(struct exchange *x, const struct site *const *sites,
                                     const struct route **ret_route, unsigned *methods,
                                     struct problem *problem)
@@ -57,7 +67,7 @@ static enum route_result find_route(struct exchange *x, const struct site *const
             take_site(x, *sites);
             return result;
         }
-        if (result == ROUTE_NO_METHOD && has_path == NULL) {
+        if (result == ROUTE_NO_METHOD) {
             has_path = *sites;
         }
     }
@@ -135,14 +145,36 @@ void exchange_route(struct exchange *x, const char *target)
     }
 }
 
-/* The site that has it does not want it. */
-static void route_again(struct exchange *x)
+/* The sites that are asked after the one that has it now. */
+static const struct site *const *sites_after(const struct exchange *x)
 {
     const struct site *const *sites = http_sites;
     while (*sites != x->site) {
         sites++;
     }
-    route_among(x, sites + 1);
+    return sites + 1;
+}
+
+/* The site that has it does not want it. */
+static void route_again(struct exchange *x)
+{
+    route_among(x, sites_after(x));
+}
+
+/* A refusal before any handler has looked at the request: in the shape of the last site that has
+ * the route, as the others might have declined it. */
+static void refuse_early(struct exchange *x, int status, const char *code, const char *field,
+                         const char *message)
+{
+    for (const struct site *const *sites = sites_after(x); *sites != NULL; sites++) {
+        const struct route *route;
+        unsigned methods = 0;
+        struct problem problem;
+        if (router_find(*sites, &x->request, &route, &methods, &problem) == ROUTE_FOUND) {
+            take_site(x, *sites);
+        }
+    }
+    response_error(&x->response, status, code, field, message);
 }
 
 static const enum node_watch watches[] = {
@@ -217,8 +249,8 @@ void exchange_crowded(struct exchange *x)
     if (x->route != NULL && !x->route->vital) {
         x->route = NULL;
         metric_add(METRIC_http_connections_refused_total, 1);
-        response_error(&x->response, 503, "overloaded", "",
-                       "too many connections to this replica; try again or try another replica");
+        refuse_early(x, 503, "overloaded", "",
+                     "too many connections to this replica; try again or try another replica");
     }
 }
 
@@ -331,7 +363,7 @@ static bool check_body(struct exchange *x)
     }
     if (x->route->body_limit == 0) {
         if (!is_empty(&request->body)) {
-            response_error(&x->response, 400, "invalid", "", "this call takes no body");
+            refuse_early(x, 400, "invalid", "", "this call takes no body");
             return false;
         }
         return true;
@@ -340,12 +372,12 @@ static bool check_body(struct exchange *x)
         char message[80];
         (void)snprintf(message, sizeof message, "the body must be at most %zu bytes",
                        x->route->body_limit);
-        response_error(&x->response, 413, "too_large", "", message);
+        refuse_early(x, 413, "too_large", "", message);
         return false;
     }
     if (request->body.len > 0 && !request_has_json_type(request)) {
-        response_error(&x->response, 415, "unsupported_media_type", "Content-Type",
-                       "the body must be sent as application/json");
+        refuse_early(x, 415, "unsupported_media_type", "Content-Type",
+                     "the body must be sent as application/json");
         return false;
     }
     return true;

@@ -14,8 +14,8 @@
 #include "server/base/problem.h"
 #include "server/registry/record.h"
 
-/* The body as an object with no other fields than `known` (NULL at its end). NULL when it is not;
- * else the caller's, for json_decref. */
+/* The body as an object with no other fields than `known` (NULL at its end); `known` NULL: with
+ * any. NULL when it is not; else the caller's, for json_decref. */
 json_t *json_in_object(const void *data, size_t len, const char *const *known,
                        struct problem *problem);
 

@@ -1,9 +1,7 @@
 /* The native API (api/openapi.yaml) as a site: its table of routes, its headers, its errors. */
 #include "api/http/site.h"
 
-#include <stdatomic.h>
-
-#include "api/http/exchange.h"
+#include "api/http/replica_headers.h"
 #include "api/native/handlers.h"
 #include "server/base/limits.h"
 
@@ -26,27 +24,6 @@ static const struct route routes[] = {
 #undef ROUTE
 };
 
-static void native_headers(const struct exchange *x, struct response *response)
-{
-    struct node_status status;
-    node_status(x->context->node, &status);
-    uint64_t index = response->index != 0 ? response->index : status.applied_index;
-    if (!x->late && x->write.result.index > index) {
-        index = x->write.result.index;
-    }
-    response_header(response, "Cache-Control", "no-store");
-    response_header_u64(response, "X-Muster-Index", index);
-    if (status.leader != 0) {
-        response_header_u64(response, "X-Muster-Leader", status.leader);
-    } else {
-        response_header(response, "X-Muster-Leader", "none");
-    }
-    response_header_u64(response, "X-Muster-Staleness-Ms", status.last_contact_ms);
-    if (response->status == 503) {
-        response_header(response, "Retry-After", "1");
-    }
-}
-
 static void native_error(struct response *response, int status, const char *code, const char *field,
                          const char *message)
 {
@@ -65,5 +42,5 @@ const struct site native_site = {.name = "native",
                                  .routes = routes,
                                  .count = ARRAY_LENGTH(routes),
                                  .strict = true,
-                                 .headers = native_headers,
+                                 .headers = replica_headers,
                                  .error = native_error};
