@@ -12,6 +12,7 @@
 #include "server/base/naming.h"
 #include "server/base/text.h"
 #include "server/config_settle.h"
+#include "server/registry/check.h"
 
 #define FILE_LINE_BYTES_MAX 8192
 #define QUOTED_BYTES_MAX    100
@@ -181,6 +182,16 @@ static bool set_list(const struct key *key, struct config *c, const char *text, 
     }
     memcpy((char *)c + key->field, text, size);
     return true;
+}
+
+/* The name of a service. */
+static bool set_service(const struct key *key, struct config *c, const char *text, struct why *why)
+{
+    struct problem problem;
+    if (!registration_check_name("", (struct slice){text, strlen(text)}, &problem)) {
+        return refuse(why, "%s", problem.message);
+    }
+    return set_text(key, c, text, why);
 }
 
 static bool parse_address(const char *text, bool dialled, char out[ADDRESS_SIZE], struct why *why)

@@ -35,6 +35,8 @@ struct config {
     uint32_t replace_after_ms;
     uint32_t ttl_ms;
     uint32_t reap_after_ms;
+    char tbfs_service[NAME_BYTES_MAX + 1];
+    uint32_t tbfs_reap_after_ms;
     uint32_t write_timeout_ms;
     uint32_t election_timeout_ms;
     uint32_t heartbeat_interval_ms;

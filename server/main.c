@@ -169,6 +169,8 @@ static int serve(const struct config *config, char *error, size_t error_size)
         .advertise_peer = config->advertise_peer,
         .allow_host = config->allow_host,
         .cors = config->cors,
+        .tbfs_reap_after_ms = config->tbfs_reap_after_ms,
+        .tbfs_service = config->tbfs_service,
     };
     struct doors *doors = doors_open(&door_options, error, error_size);
     if (doors == NULL) {

@@ -22,8 +22,10 @@ struct door_options {
     uint32_t reap_after_ms; /* likewise; 0: never */
     /* host:port, where this replica says that it is reached. NULL: nowhere. */
     const char *advertise_http, *advertise_peer;
-    const char *allow_host; /* other names of it, between commas; "*": any. NULL or "": none */
-    const char *cors;       /* origins whose pages may read, between commas; likewise */
+    const char *allow_host;      /* other names of it, between commas; "*": any. NULL or "": none */
+    const char *cors;            /* origins whose pages may read, between commas; likewise */
+    uint32_t tbfs_reap_after_ms; /* of a server of the older HTTP registry; 0: never */
+    const char *tbfs_service;    /* likewise: the service that it is an instance of */
 };
 
 struct door;

@@ -32,6 +32,8 @@ struct api_context {
     struct origins origins; /* who may ask */
     uint32_t ttl_ms;
     uint32_t reap_after_ms;
+    uint32_t tbfs_reap_after_ms; /* of what api/tbfs registers */
+    const char *tbfs_service;    /* likewise: the name of its service */
     uint64_t started_ms;
     unsigned connections_max; /* above it: `crowded` */
     atomic_uint connections;  /* of all workers */

@@ -55,6 +55,8 @@ static bool http_start(struct door *door, struct node *node, char *error, size_t
     origins_init(&http->context.origins, options);
     http->context.ttl_ms = options->ttl_ms;
     http->context.reap_after_ms = options->reap_after_ms;
+    http->context.tbfs_reap_after_ms = options->tbfs_reap_after_ms;
+    http->context.tbfs_service = options->tbfs_service;
     http->context.connections_max = options->connections;
     metric_set(METRIC_http_connections_max, options->connections);
     budget_init(&http->context.answers, HTTP_ANSWERS_BYTES_MAX, METRIC_http_answers_bytes);

@@ -61,11 +61,11 @@ static void render_page(struct json_out *json, const struct view *view,
     }
 }
 
-static enum next list_instances(struct exchange *x, unsigned health)
+enum next handle_instances(struct exchange *x)
 {
     struct page page;
     struct problem problem;
-    if (!page_parse(&page, &x->request, health, PAGE_LIMIT_MAX, &problem)) {
+    if (!page_parse(&page, &x->request, FILTER_ANY_HEALTH, PAGE_LIMIT_MAX, &problem)) {
         response_problem(&x->response, &problem);
         return NEXT_RESPOND;
     }
@@ -80,16 +80,6 @@ static enum next list_instances(struct exchange *x, unsigned health)
     }
     view_unlock(&view);
     return NEXT_RESPOND;
-}
-
-enum next handle_instances(struct exchange *x)
-{
-    return list_instances(x, FILTER_ANY_HEALTH);
-}
-
-enum next handle_active(struct exchange *x)
-{
-    return list_instances(x, FILTER_DISCOVERABLE);
 }
 
 static void render_service(struct json_out *json, const struct view *view, const char *name,

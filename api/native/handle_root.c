@@ -2,9 +2,11 @@
 #include "api/native/handlers.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
 #include "api/native/render.h"
 #include "server/base/clock.h"
+#include "server/base/text.h"
 
 struct glance {
     const struct consensus_facts *facts;
@@ -40,6 +42,40 @@ static const char *role(const struct glance *g)
     return g->status.is_leader ? "leader" : "follower";
 }
 
+/* The name of the leader; null when there is none. Until it was heard from, the name it has unless
+ * it was given another. */
+static void render_leader_name(struct json_out *json, const struct glance *g)
+{
+    char made[sizeof "muster-" + TEXT_U64_SIZE];
+    const char *name = made;
+    if (g->status.leader == 0) {
+        json_out_null(json);
+        return;
+    }
+    (void)snprintf(made, sizeof made, "muster-%" PRIu64, g->status.leader);
+    for (size_t i = 0; i < g->members_count; i++) {
+        if (g->members[i].id == g->status.leader && g->members[i].name[0] != '\0') {
+            name = g->members[i].name;
+        }
+    }
+    json_out_text(json, name);
+}
+
+/* What the older HTTP registry (api/tbfs) says of itself at this path. */
+static void render_older(struct json_out *json, const struct glance *g)
+{
+    uint64_t active = (uint64_t)g->counts[HEALTH_PASSING] + g->counts[HEALTH_WARNING];
+    json_out_member_text(json, "message", "the registry is running");
+    json_out_member_text(json, "node_id", g->facts->name);
+    json_out_member_bool(json, "is_leader", g->status.is_leader);
+    json_out_key(json, "leader_id");
+    render_leader_name(json, g);
+    json_out_member_u64(json, "term", g->status.term);
+    json_out_member_u64(json, "total_servers", g->instances);
+    json_out_member_u64(json, "active_servers", active);
+    json_out_member_u64(json, "inactive_servers", g->instances - active);
+}
+
 static void render_json(const struct glance *g, struct response *response)
 {
     struct json_out json = response_json(response);
@@ -67,6 +103,7 @@ static void render_json(const struct glance *g, struct response *response)
         json_out_end(&json, '}');
     }
     json_out_end(&json, ']');
+    render_older(&json, g);
     json_out_end(&json, '}');
 }
 

@@ -17,7 +17,6 @@ enum next handle_deregister(struct exchange *x);
 enum next handle_services(struct exchange *x);
 enum next handle_service(struct exchange *x);
 enum next handle_instances(struct exchange *x);
-enum next handle_active(struct exchange *x);
 enum next handle_instance(struct exchange *x);
 
 /* handle_discover.c, handle_events.c */

@@ -3,6 +3,7 @@
  *
  * Input: a byte that says which call, then the body. */
 #include "api/native/body.h"
+#include "api/tbfs/body.h"
 #include "server/base/limits.h"
 #include "server/base/naming.h"
 #include "server/base/text.h"
@@ -113,10 +114,40 @@ static void try_maintenance(const struct buffer *text, struct problem *problem)
     body_maintenance_done(&body);
 }
 
+/* The bodies of the older registry. Those of others have no server_id, or it is not looked for. */
+static void try_server(const struct buffer *text, struct problem *problem)
+{
+    struct tbfs_registration body;
+    struct command command;
+    enum tbfs_body found = tbfs_registration_parse(&body, text, problem);
+    if (found == TBFS_BODY_GOOD) {
+        tbfs_registration_command(&body, "servers", TTL_MS, REAP_AFTER_MS, &command);
+        check_slice(&command.register_.registration.id, 1, NAME_BYTES_MAX);
+        check_slice(&command.register_.registration.host, 1, HOST_BYTES_MAX);
+        check_registration(&command.register_.registration);
+        check_logged(&command);
+    } else if (found == TBFS_BODY_BAD) {
+        check_fault(problem);
+    }
+    tbfs_registration_done(&body);
+}
+
+static void try_server_heartbeat(const struct buffer *text, struct problem *problem)
+{
+    struct tbfs_heartbeat body;
+    enum tbfs_body found = tbfs_heartbeat_parse(&body, text, problem);
+    if (found == TBFS_BODY_GOOD) {
+        check_slice(&body.server_id, 1, NAME_BYTES_MAX);
+    } else if (found == TBFS_BODY_BAD) {
+        check_fault(problem);
+    }
+    tbfs_heartbeat_done(&body);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     static void (*const calls[])(const struct buffer *text, struct problem *problem) = {
-        try_register, try_heartbeat, try_maintenance};
+        try_register, try_heartbeat, try_maintenance, try_server, try_server_heartbeat};
     struct input in = {.at = data, .left = len};
     struct problem problem = {.message = ""};
     size_t call = input_u8(&in) % ARRAY_LENGTH(calls);

@@ -87,12 +87,12 @@ static void try_events(const struct request *request)
     event_query_done(&query);
 }
 
-static void try_route(struct request *request)
+static void try_route(const struct site *site, struct request *request)
 {
     const struct route *route = NULL;
     struct problem problem = {.message = ""};
     unsigned methods = 0;
-    switch (router_find(http_sites[0], request, &route, &methods, &problem)) {
+    switch (router_find(site, request, &route, &methods, &problem)) {
     case ROUTE_FOUND:
         CHECK(route != NULL);
         for (size_t i = 0; i < REQUEST_PARAMS_MAX && request->params[i] != NULL; i++) {
@@ -145,7 +145,9 @@ static void try_request(enum method method, char *target, const char *accept, co
         try_filter(&request);
         try_numbers(&request);
         try_events(&request);
-        try_route(&request);
+        for (const struct site *const *site = http_sites; *site != NULL; site++) {
+            try_route(*site, &request);
+        }
     } else {
         check_problem(&problem);
     }

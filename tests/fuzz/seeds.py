@@ -386,7 +386,11 @@ SEEDS = {
     "body": [b"\0" + REGISTER, b'\0{"name": "web", "port": 1}',
                   b'\1{"id": "web-1", "incarnation": 7, "status": "critical", "note": "disk"}',
                   b'\1{"ids": ["web-1", "web-2"]}', b'\2{"enabled": true, "reason": "upgrade"}',
-             b'\2{"enabled": false, "reason": "' + b"r" * 512 + b'"}', CROWDED],
+             b'\2{"enabled": false, "reason": "' + b"r" * 512 + b'"}', CROWDED,
+             b'\3{"server_id": "node-1", "url": "https://u@[::1]:8123/files", "port": "8000",'
+             b' "ip": null, "x": 1}',
+             b'\3{"server_id": "%s", "url": "%s"}' % (b"i" * 255, b"h" * 255),
+             b'\4{"server_id": "node-1", "tags": ["x"]}'],
     "request": TARGETS,
     "config": CONFIGS,
     "wal": WALS,

@@ -239,15 +239,3 @@ def test_ids_and_names_may_need_escaping(shared, name):
         assert shared[0].get("/instances/" + escaped).json["id"] == id
         assert shared[0].get("/services/" + escaped).json["instances"][0]["id"] == id
         assert shared[0].request("DELETE", "/instances/" + escaped).status == 200
-
-
-def test_the_older_registries_names_work(shared, name):
-    register(shared[0], body_of(name, id=name))
-    assert shared[0].get("/servers/" + name).json["id"] == name
-    for path in ("/servers", "/servers/active"):
-        assert name in shared[0].get(path).body.decode("utf-8")
-    shared[0].request("PUT", "/instances/%s/maintenance" % name, {"enabled": True})
-    assert name in shared[0].get("/servers").body.decode("utf-8")
-    assert name not in shared[0].get("/servers/active").body.decode("utf-8")
-    assert shared[0].request("DELETE", "/servers/" + name).status == 200
-    assert shared[0].get("/servers/" + name).status == 404

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from cluster import await_true
-from test_openapi import DOCUMENT, OPERATIONS, parameters_of
+from test_openapi import DOCUMENT, NATIVE, OPERATIONS, parameters_of
 
 HUGE = "18446744073709551615"
 TEXT = ["%00", "%ff", "%zz", "a%0Ab"]
@@ -45,7 +45,7 @@ def alone(module_cluster):
 
 
 def cases():
-    for method, path in OPERATIONS:
+    for method, path in sorted(NATIVE):
         names = [p["name"] for p in parameters_of(method, path) if p["in"] == "query"]
         for name in names:
             for value in OF_ONE_CALL.get((path, name)) or BAD.get(name) or TEXT:

@@ -11,9 +11,10 @@ import pytest
 from cluster import MUSTERD, ROOT, await_true, clean_environment, has_ipv6, request
 
 FLAGS = ["id", "name", "data", "http", "peer", "advertise-http", "advertise-peer", "cluster",
-         "cluster-secret", "join", "voters", "replace-after", "ttl", "reap-after", "write-timeout",
-         "election-timeout", "heartbeat-interval", "snapshot-log-bytes", "events-kept",
-         "state-bytes", "http-threads", "allow-host", "cors", "log-level", "log-format", "config"]
+         "cluster-secret", "join", "voters", "replace-after", "ttl", "reap-after", "tbfs-service",
+         "tbfs-reap-after", "write-timeout", "election-timeout", "heartbeat-interval",
+         "snapshot-log-bytes", "events-kept", "state-bytes", "http-threads", "allow-host", "cors",
+         "log-level", "log-format", "config"]
 
 
 def musterd(*arguments, environment=None, cwd=None):
@@ -37,7 +38,8 @@ def test_help_lists_every_option_and_version_is_one_line():
     ["--unknown", "1"], ["stray"], ["--id"], ["--id", "0"], ["--id", "-1"], ["--id", "x"],
     ["--http", "nonsense"], ["--http", "127.0.0.1:0"], ["--http", "127.0.0.1:65536"],
     ["--http", "127.0.0.1:x"], ["--peer", "127.0.0.1"], ["--ttl", "0"], ["--ttl", "-5s"],
-    ["--ttl", "25h"], ["--ttl", "soon"], ["--reap-after", "-1"], ["--write-timeout", "0"],
+    ["--ttl", "25h"], ["--ttl", "soon"], ["--reap-after", "-1"], ["--tbfs-reap-after", "500ms"],
+    ["--tbfs-service", ""], ["--tbfs-service", "n" * 256], ["--tbfs-service", ".."], ["--write-timeout", "0"],
     ["--election-timeout", "1ms"], ["--election-timeout", "100ms", "--heartbeat-interval", "100ms"],
     ["--http-threads", "0"], ["--http-threads", "65"], ["--log-level", "loud"],
     ["--log-format", "xml"], ["--snapshot-log-bytes", "65535"], ["--snapshot-log-bytes", "x"],

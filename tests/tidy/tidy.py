@@ -38,6 +38,7 @@ FLOORS = {
     "api/core": 6,
     "api/http": 7,
     "api/native": 8,
+    "api/tbfs": 8,
     "api": 9,
     "client": 10,
     "server": 10,
@@ -46,6 +47,9 @@ FLOORS = {
 NARROWED = {
     "consensus": ("consensus", "server/base", "server/net"),
     "client": ("client", "server/base"),
+    # No site knows another.
+    "api/native": ("api/core", "api/http", "api/native", "server"),
+    "api/tbfs": ("api/core", "api/http", "api/tbfs", "server"),
 }
 # A header and the places that may see it.
 FENCED_HEADERS = {

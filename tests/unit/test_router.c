@@ -9,21 +9,29 @@
 
 #include "api/http/router.h"
 #include "api/native/handlers.h"
+#include "api/tbfs/handlers.h"
 #include "server/base/limits.h"
+
+extern const struct site native_site, tbfs_site;
 
 static struct request request;
 static struct problem problem;
 static const struct route *route;
 static unsigned methods;
 
-static enum route_result find(enum method method, const char *target)
+static enum route_result find_in(const struct site *site, enum method method, const char *target)
 {
     request_done(&request);
     request.method = method;
     route = NULL;
     assert_true(request_parse_target(&request, target, &problem));
     methods = 0;
-    return router_find(http_sites[0], &request, &route, &methods, &problem);
+    return router_find(site, &request, &route, &methods, &problem);
+}
+
+static enum route_result find(enum method method, const char *target)
+{
+    return find_in(&native_site, method, target);
 }
 
 static void assert_allowed(const char *expected)
@@ -36,10 +44,12 @@ static void assert_allowed(const char *expected)
 static void every_row_is_found_by_its_own_pattern(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < http_sites[0]->count; i++) {
-        const struct route *row = &http_sites[0]->routes[i];
-        assert_int_equal(find(row->method, row->pattern), ROUTE_FOUND);
-        assert_ptr_equal(route, row);
+    for (const struct site *const *site = http_sites; *site != NULL; site++) {
+        for (size_t i = 0; i < (*site)->count; i++) {
+            const struct route *row = &(*site)->routes[i];
+            assert_int_equal(find_in(*site, row->method, row->pattern), ROUTE_FOUND);
+            assert_ptr_equal(route, row);
+        }
     }
 }
 
@@ -58,8 +68,8 @@ static bool is_of_waiting(const char *name, size_t len)
 static void what_waits_and_has_parameters_checks_them_first(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < http_sites[0]->count; i++) {
-        const struct route *row = &http_sites[0]->routes[i];
+    for (size_t i = 0; i < native_site.count; i++) {
+        const struct route *row = &native_site.routes[i];
         for (const char *at = row->params; *at != '\0';) {
             size_t len = strcspn(at, " ");
             if (row->watch != WATCH_NONE && row->check == NULL && !is_of_waiting(at, len)) {
@@ -68,6 +78,25 @@ static void what_waits_and_has_parameters_checks_them_first(void **state)
             at += len + strspn(at + len, " ");
         }
     }
+}
+
+/* The body is read before it is known which of them takes it. */
+static void sites_that_share_a_route_take_bodies_of_the_same_length(void **state)
+{
+    (void)state;
+    size_t shared = 0;
+    for (const struct site *const *site = http_sites; *site != NULL; site++) {
+        for (size_t i = 0; i < (*site)->count; i++) {
+            const struct route *row = &(*site)->routes[i];
+            for (const struct site *const *other = site + 1; *other != NULL; other++) {
+                if (find_in(*other, row->method, row->pattern) == ROUTE_FOUND) {
+                    assert_int_equal(row->body_limit, route->body_limit);
+                    shared++;
+                }
+            }
+        }
+    }
+    assert_int_equal(shared, 2);
 }
 
 static void head_goes_where_get_goes(void **state)
@@ -92,10 +121,10 @@ static void variable_is_decoded_after_the_path_is_split(void **state)
 static void fixed_path_beats_variable(void **state)
 {
     (void)state;
-    assert_int_equal(find(METHOD_GET, "/servers/active"), ROUTE_FOUND);
-    assert_ptr_equal(route->handle, handle_active);
-    assert_int_equal(find(METHOD_DELETE, "/servers/active"), ROUTE_FOUND);
-    assert_ptr_equal(route->handle, handle_deregister);
+    assert_int_equal(find_in(&tbfs_site, METHOD_GET, "/servers/active"), ROUTE_FOUND);
+    assert_ptr_equal(route->handle, tbfs_list_active);
+    assert_int_equal(find_in(&tbfs_site, METHOD_DELETE, "/servers/active"), ROUTE_FOUND);
+    assert_ptr_equal(route->handle, tbfs_delete);
 }
 
 static void unknown_paths_are_not_found(void **state)
@@ -116,7 +145,7 @@ static void wrong_method_lists_those_allowed(void **state)
     assert_allowed("POST, OPTIONS");
     assert_int_equal(find(METHOD_OTHER, "/instances/a"), ROUTE_NO_METHOD);
     assert_allowed("GET, HEAD, DELETE, OPTIONS");
-    assert_int_equal(find(METHOD_POST, "/servers/active"), ROUTE_NO_METHOD);
+    assert_int_equal(find_in(&tbfs_site, METHOD_POST, "/servers/active"), ROUTE_NO_METHOD);
     assert_allowed("GET, HEAD, DELETE, OPTIONS");
     assert_int_equal(find(METHOD_POST, "/instances/a/maintenance"), ROUTE_NO_METHOD);
     assert_allowed("PUT, OPTIONS");
@@ -181,6 +210,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_row_is_found_by_its_own_pattern),
         cmocka_unit_test(what_waits_and_has_parameters_checks_them_first),
+        cmocka_unit_test(sites_that_share_a_route_take_bodies_of_the_same_length),
         cmocka_unit_test(head_goes_where_get_goes),
         cmocka_unit_test(variable_is_decoded_after_the_path_is_split),
         cmocka_unit_test(fixed_path_beats_variable),
