@@ -114,9 +114,11 @@ bool body_register_parse(struct body_register *body, struct command *ret_command
                          const struct buffer *text, uint32_t ttl_ms, uint32_t reap_after_ms,
                          struct problem *problem)
 {
-    static const char *const known[] = {"id",   "name",     "type",        "host",       "port",
-                                        "tags", "metadata", "ttl",         "reap_after", "weight",
-                                        "zone", "health",   "incarnation", NULL};
+    static const char *const known[] = {
+#define TEXT(field, name, limit)        name,
+#define NUMBER(field, name, type, most) name,
+#include "server/registry/fields.def"
+        "tags", "metadata", "health", "incarnation", NULL};
     memset(body, 0, sizeof *body);
     memset(ret_command, 0, sizeof *ret_command);
     struct registration *r = &ret_command->register_.registration;

@@ -5,24 +5,17 @@
 #include "server/base/compiler.h"
 
 static const char *const event_names[] = {
-    [EVENT_REGISTERED] = "registered",
-    [EVENT_UPDATED] = "updated",
-    [EVENT_DEREGISTERED] = "deregistered",
-    [EVENT_EXPIRED] = "expired",
-    [EVENT_RECOVERED] = "recovered",
-    [EVENT_REAPED] = "reaped",
-    [EVENT_HEALTH] = "health",
-    [EVENT_MAINTENANCE] = "maintenance",
+#define EVENT(KIND, name, what) [EVENT_##KIND] = (name),
+#include "server/registry/events.def"
 };
 
 uint16_t command_level(uint64_t kind)
 {
     switch (kind) {
-#define X(name, number, level, what)                                                               \
+#define COMMAND(KIND, member, number, level, what, fields)                                         \
     case number:                                                                                   \
         return (level);
-        COMMAND_MAP(X)
-#undef X
+#include "server/registry/commands.def"
     default:
         return 0;
     }

@@ -12,22 +12,9 @@
 #include "server/base/status.h"
 #include "server/registry/record.h"
 
-/* X(kind, number in the log, level from which it may be used, what it is). Numbers and levels never
- * change once they were released. */
-#define COMMAND_MAP(X)                                                                             \
-    X(COMMAND_REGISTER, 1, 1, "a registration, its update or its repetition")                      \
-    X(COMMAND_RENEW, 2, 1, "heartbeats by lease: the fast form, resolved by the replica")          \
-    X(COMMAND_HEARTBEAT, 3, 1, "heartbeats by id: one with details, or ids not known there")       \
-    X(COMMAND_DEREGISTER, 4, 1, "an instance goes")                                                \
-    X(COMMAND_MAINTENANCE, 5, 1, "maintenance on or off")                                          \
-    X(COMMAND_EXPIRE, 6, 1, "the leader's: leases due until a moment lapse or are reaped")         \
-    X(COMMAND_KEEP_EVENTS, 7, 1, "the leader's: how many events are kept")                         \
-    X(COMMAND_STATE_BYTES, 8, 2, "the size of the state is bounded, or the bound raised")
-
 enum command_kind {
-#define X(kind, number, level, what) kind = (number),
-    COMMAND_MAP(X)
-#undef X
+#define COMMAND(KIND, member, number, level, what, fields) COMMAND_##KIND = (number),
+#include "server/registry/commands.def"
 };
 /* The level from which a kind may be used; 0: this build knows no such kind. */
 uint16_t command_level(uint64_t kind);
@@ -74,25 +61,15 @@ struct command {
             bool note_given;
             struct slice note;
         } heartbeat;
-        struct {
-            struct slice id;
-            uint64_t incarnation; /* 0: whichever is there */
-        } deregister;
-        struct {
-            struct slice id;
-            bool enabled;
-            struct slice reason;
-        } maintenance;
-        struct {
-            uint64_t until_ms; /* cluster time */
-            uint32_t limit;    /* of leases, the earliest due first */
-        } expire;
-        struct {
-            uint32_t count; /* within the limits of the level */
-        } keep_events;
-        struct {
-            uint64_t most; /* above the bound so far */
-        } state_bytes;
+#define OWN_COMMAND(KIND, member, number, level, what)
+#define COMMAND(KIND, member, number, level, what, fields)                                         \
+    struct {                                                                                       \
+        fields                                                                                     \
+    } member;
+#define TEXT(name, limit)             struct slice name;
+#define FLAG(name)                    bool name;
+#define UINT(name, type, least, most) type name;
+#include "server/registry/commands.def"
     };
 };
 
@@ -113,14 +90,8 @@ struct result {
 };
 
 enum event_type {
-    EVENT_REGISTERED,
-    EVENT_UPDATED,
-    EVENT_DEREGISTERED,
-    EVENT_EXPIRED,
-    EVENT_RECOVERED,
-    EVENT_REAPED,
-    EVENT_HEALTH,
-    EVENT_MAINTENANCE,
+#define EVENT(KIND, name, what) EVENT_##KIND,
+#include "server/registry/events.def"
     EVENT_TYPES,
 };
 /* "registered", ... as in the API. */

@@ -6,14 +6,19 @@
 #include "server/base/mem.h"
 #include "server/registry/mix.h"
 
+enum {
+    /* Texts that every record has once: those of fields.def, note, reason. */
+    SINGLE_TEXTS = 2
+#define TEXT(field, name, limit) +1
+#include "server/registry/fields.def"
+};
+
 /* The largest text of a record must fit the 16-bit offsets. */
-static_assert(6 * (NAME_BYTES_MAX + 1) + 2 * (NOTE_BYTES_MAX + 1) + TAGS_MAX * (TAG_BYTES_MAX + 1) +
+static_assert((SINGLE_TEXTS - 2) * (NAME_BYTES_MAX + 1) + 2 * (NOTE_BYTES_MAX + 1) +
+                      TAGS_MAX * (TAG_BYTES_MAX + 1) +
                       METADATA_MAX * (METADATA_KEY_BYTES_MAX + METADATA_VALUE_BYTES_MAX + 2) <
                   UINT16_MAX,
               "16-bit offsets reach all of a record");
-
-/* Texts that every record has once: id, name, type, host, zone, note, reason. */
-#define SINGLE_TEXTS 7u
 
 static const char *const health_names[] = {"passing", "warning", "critical", "maintenance"};
 
@@ -88,8 +93,9 @@ static uint16_t lay(struct layout *l, struct slice text)
 
 static size_t text_size(const struct registration *g, size_t note_len, size_t reason_len)
 {
-    size_t size = g->id.len + g->name.len + g->type.len + g->host.len + g->zone.len + note_len +
-                  reason_len + SINGLE_TEXTS;
+    size_t size = note_len + reason_len + SINGLE_TEXTS;
+#define TEXT(field, name, limit) size += g->field.len;
+#include "server/registry/fields.def"
     for (uint32_t i = 0; i < g->tags_count; i++) {
         size += g->tags[i].len + 1;
     }
@@ -106,21 +112,17 @@ struct record *record_build(const struct registration *g, struct slice note, str
     struct record *r = mem_alloc(sizeof *r + size);
     *r = (struct record){
         .references = 1,
-        .ttl_ms = g->ttl_ms,
-        .reap_after_ms = g->reap_after_ms,
-        .port = g->port,
-        .weight = g->weight,
+#define NUMBER(field, name, type, most) .field = g->field,
+#include "server/registry/fields.def"
         .declared = HEALTH_PASSING,
         .tags_count = (uint8_t)g->tags_count,
         .metadata_count = (uint8_t)g->metadata_count,
         .text_len = (uint16_t)size,
     };
     struct layout l = {.start = r->text, .at = r->text};
-    lay(&l, g->id);
-    r->name = lay(&l, g->name);
-    r->type = lay(&l, g->type);
-    r->host = lay(&l, g->host);
-    r->zone = lay(&l, g->zone);
+#define FIRST_TEXT(field, name, limit) lay(&l, g->field);
+#define TEXT(field, name, limit)       r->field = lay(&l, g->field);
+#include "server/registry/fields.def"
     r->note = lay(&l, note);
     r->reason = lay(&l, reason);
     r->tags = (uint16_t)(l.at - l.start);
@@ -149,15 +151,9 @@ static struct slice slice_of(const char *text)
 void record_registration(const struct record *r, struct registration *ret_registration)
 {
     struct registration *g = ret_registration;
-    g->id = slice_of(record_id(r));
-    g->name = slice_of(record_name(r));
-    g->type = slice_of(record_type(r));
-    g->host = slice_of(record_host(r));
-    g->zone = slice_of(record_zone(r));
-    g->port = r->port;
-    g->weight = r->weight;
-    g->ttl_ms = r->ttl_ms;
-    g->reap_after_ms = r->reap_after_ms;
+#define TEXT(field, name, limit)        g->field = slice_of(record_##field(r));
+#define NUMBER(field, name, type, most) g->field = r->field;
+#include "server/registry/fields.def"
     g->tags_count = r->tags_count;
     g->metadata_count = r->metadata_count;
     const char *text = record_tags(r);
@@ -208,10 +204,11 @@ bool record_same_content(const struct record *r, const struct registration *regi
     const struct registration *b = registration;
     struct registration a;
     record_registration(r, &a);
-    if (a.port != b->port || a.weight != b->weight || a.ttl_ms != b->ttl_ms ||
-        a.reap_after_ms != b->reap_after_ms || a.tags_count != b->tags_count ||
-        a.metadata_count != b->metadata_count || !same(a.id, b->id) || !same(a.name, b->name) ||
-        !same(a.type, b->type) || !same(a.host, b->host) || !same(a.zone, b->zone)) {
+    bool all = a.tags_count == b->tags_count && a.metadata_count == b->metadata_count;
+#define TEXT(field, name, limit)        all = all && same(a.field, b->field);
+#define NUMBER(field, name, type, most) all = all && a.field == b->field;
+#include "server/registry/fields.def"
+    if (!all) {
         return false;
     }
     for (uint32_t i = 0; i < a.tags_count; i++) {

@@ -37,15 +37,9 @@ struct pair {
 
 /* What a client says of an instance. All borrowed. */
 struct registration {
-    struct slice id;
-    struct slice name;
-    struct slice type;
-    struct slice host;
-    struct slice zone;
-    uint16_t port;
-    uint16_t weight;
-    uint32_t ttl_ms;
-    uint32_t reap_after_ms; /* 0: never */
+#define TEXT(field, name, limit)        struct slice field;
+#define NUMBER(field, name, type, most) type field;
+#include "server/registry/fields.def"
     uint32_t tags_count;
     uint32_t metadata_count;
     struct slice tags[TAGS_MAX];
@@ -69,7 +63,10 @@ struct record {
     uint8_t tags_count;
     uint8_t metadata_count;
     /* Offsets into text; the id is at 0, each text ends with NUL. */
-    uint16_t name, type, host, zone, note, reason, tags, metadata;
+#define TEXT(field, name, limit) uint16_t field;
+#define FIRST_TEXT(field, name, limit)
+#include "server/registry/fields.def"
+    uint16_t note, reason, tags, metadata;
     uint16_t text_len;
     char text[];
 };
@@ -78,22 +75,14 @@ static inline const char *record_id(const struct record *r)
 {
     return r->text;
 }
-static inline const char *record_name(const struct record *r)
-{
-    return r->text + r->name;
-}
-static inline const char *record_type(const struct record *r)
-{
-    return r->text + r->type;
-}
-static inline const char *record_host(const struct record *r)
-{
-    return r->text + r->host;
-}
-static inline const char *record_zone(const struct record *r)
-{
-    return r->text + r->zone;
-}
+/* record_name, record_type, ... */
+#define FIRST_TEXT(field, name, limit)
+#define TEXT(field, name, limit)                                                                   \
+    static inline const char *record_##field(const struct record *r)                               \
+    {                                                                                              \
+        return r->text + r->field;                                                                 \
+    }
+#include "server/registry/fields.def"
 /* What the client last said with a heartbeat; empty when nothing. */
 static inline const char *record_note(const struct record *r)
 {

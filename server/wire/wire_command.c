@@ -43,25 +43,16 @@ void wire_command_encode(const struct command *c, struct buffer *out)
     case COMMAND_HEARTBEAT:
         encode_heartbeat(c, out);
         return;
-    case COMMAND_DEREGISTER:
-        pack_text(out, c->deregister.id.data, c->deregister.id.len);
-        pack_uint(out, c->deregister.incarnation);
-        return;
-    case COMMAND_MAINTENANCE:
-        pack_text(out, c->maintenance.id.data, c->maintenance.id.len);
-        pack_bool(out, c->maintenance.enabled);
-        pack_text(out, c->maintenance.reason.data, c->maintenance.reason.len);
-        return;
-    case COMMAND_EXPIRE:
-        pack_uint(out, c->expire.until_ms);
-        pack_uint(out, c->expire.limit);
-        return;
-    case COMMAND_KEEP_EVENTS:
-        pack_uint(out, c->keep_events.count);
-        return;
-    case COMMAND_STATE_BYTES:
-        pack_uint(out, c->state_bytes.most);
-        return;
+#define OWN_COMMAND(KIND, member, number, level, what)
+#define COMMAND(KIND, member, number, level, what, fields)                                         \
+    case COMMAND_##KIND: {                                                                         \
+        const __typeof__(c->member) *f = &c->member;                                               \
+        fields return;                                                                             \
+    }
+#define TEXT(name, limit)             pack_text(out, f->name.data, f->name.len);
+#define FLAG(name)                    pack_bool(out, f->name);
+#define UINT(name, type, least, most) pack_uint(out, f->name);
+#include "server/registry/commands.def"
     }
 }
 
@@ -112,6 +103,15 @@ static void decode_renew(struct unpack *in, const struct registry_limits *limits
     c->renew.count = (uint32_t)(refs.len / LEASE_REF_BYTES);
 }
 
+static uint64_t unpack_range(struct unpack *in, uint64_t least, uint64_t most)
+{
+    uint64_t value = unpack_uint(in, most);
+    if (!in->bad && value < least) {
+        unpack_refuse(in);
+    }
+    return value;
+}
+
 static void decode_fields(struct unpack *in, const struct registry_limits *limits,
                           struct wire_command *w)
 {
@@ -128,28 +128,16 @@ static void decode_fields(struct unpack *in, const struct registry_limits *limit
     case COMMAND_HEARTBEAT:
         decode_heartbeat(in, limits, w);
         return;
-    case COMMAND_DEREGISTER:
-        c->deregister.id = unpack_text(in, limits->name_bytes);
-        c->deregister.incarnation = unpack_uint(in, UINT64_MAX);
-        return;
-    case COMMAND_MAINTENANCE:
-        c->maintenance.id = unpack_text(in, limits->name_bytes);
-        c->maintenance.enabled = unpack_bool(in);
-        c->maintenance.reason = unpack_text(in, limits->note_bytes);
-        return;
-    case COMMAND_EXPIRE:
-        c->expire.until_ms = unpack_uint(in, UINT64_MAX);
-        c->expire.limit = (uint32_t)unpack_uint(in, UINT32_MAX);
-        return;
-    case COMMAND_KEEP_EVENTS:
-        c->keep_events.count = (uint32_t)unpack_uint(in, limits->events_kept_max);
-        if (!in->bad && c->keep_events.count < limits->events_kept_min) {
-            unpack_refuse(in);
-        }
-        return;
-    case COMMAND_STATE_BYTES:
-        c->state_bytes.most = unpack_uint(in, UINT64_MAX);
-        return;
+#define OWN_COMMAND(KIND, member, number, level, what)
+#define COMMAND(KIND, member, number, level, what, fields)                                         \
+    case COMMAND_##KIND: {                                                                         \
+        __typeof__(c->member) *f = &c->member;                                                     \
+        fields return;                                                                             \
+    }
+#define TEXT(name, limit)             f->name = unpack_text(in, limits->limit);
+#define FLAG(name)                    f->name = unpack_bool(in);
+#define UINT(name, type, least, most) f->name = (type)unpack_range(in, least, most);
+#include "server/registry/commands.def"
     }
     in->bad = true;
 }

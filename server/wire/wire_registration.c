@@ -7,15 +7,9 @@ static void pack_slice(struct buffer *out, struct slice s)
 
 void wire_registration_encode(const struct registration *g, struct buffer *out)
 {
-    pack_slice(out, g->id);
-    pack_slice(out, g->name);
-    pack_slice(out, g->type);
-    pack_slice(out, g->host);
-    pack_slice(out, g->zone);
-    pack_uint(out, g->port);
-    pack_uint(out, g->weight);
-    pack_uint(out, g->ttl_ms);
-    pack_uint(out, g->reap_after_ms);
+#define TEXT(field, name, limit)        pack_slice(out, g->field);
+#define NUMBER(field, name, type, most) pack_uint(out, g->field);
+#include "server/registry/fields.def"
     pack_uint(out, g->tags_count);
     for (uint32_t i = 0; i < g->tags_count; i++) {
         pack_slice(out, g->tags[i]);
@@ -31,15 +25,9 @@ void wire_registration_decode(struct unpack *in, const struct registry_limits *l
                               struct registration *ret_registration)
 {
     struct registration *g = ret_registration;
-    g->id = unpack_text(in, limits->name_bytes);
-    g->name = unpack_text(in, limits->name_bytes);
-    g->type = unpack_text(in, limits->name_bytes);
-    g->host = unpack_text(in, limits->host_bytes);
-    g->zone = unpack_text(in, limits->name_bytes);
-    g->port = (uint16_t)unpack_uint(in, UINT16_MAX);
-    g->weight = (uint16_t)unpack_uint(in, limits->weight);
-    g->ttl_ms = (uint32_t)unpack_uint(in, limits->ttl_ms);
-    g->reap_after_ms = (uint32_t)unpack_uint(in, limits->reap_after_ms);
+#define TEXT(field, name, limit)        g->field = unpack_text(in, limits->limit);
+#define NUMBER(field, name, type, most) g->field = (type)unpack_uint(in, most);
+#include "server/registry/fields.def"
     g->tags_count = (uint32_t)unpack_uint(in, limits->tags);
     for (uint32_t i = 0; i < g->tags_count; i++) {
         g->tags[i] = unpack_text(in, limits->tag_bytes);

@@ -47,6 +47,27 @@ static bool with(const char *member)
     return parse_register(json);
 }
 
+/* Whatever is a field of an instance can be given, and its type is checked. */
+static void every_field_of_the_table_is_read(void **state)
+{
+    static const char *const fields[] = {
+#define TEXT(field, name, limit)        name,
+#define NUMBER(field, name, type, most) name,
+#include "server/registry/fields.def"
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
+        char json[256];
+        (void)snprintf(
+            json, sizeof json, "{\"name\":%s,\"port\":%s,\"%s\":{}}",
+            strcmp(fields[i], "name") == 0 ? "{}" : "\"web\"",
+            strcmp(fields[i], "port") == 0 ? "{}" : "80",
+            strcmp(fields[i], "name") == 0 || strcmp(fields[i], "port") == 0 ? "tags" : fields[i]);
+        assert_false(parse_register(json));
+        assert_string_equal(problem.field, fields[i]);
+    }
+}
+
 static void assert_refused(bool good, const char *field)
 {
     assert_false(good);
@@ -485,6 +506,7 @@ static void maintenance_needs_a_flag(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_field_of_the_table_is_read),
         cmocka_unit_test(short_registration_gets_the_defaults),
         cmocka_unit_test(full_registration_is_taken_over),
         cmocka_unit_test(body_must_be_one_json_object),

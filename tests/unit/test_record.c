@@ -107,42 +107,23 @@ static void the_largest_registration_fits(void **state)
 }
 
 /* Each change is made to a full registration; none may go unnoticed. */
-static void other_port(struct registration *g)
+static void longer(struct slice *text)
 {
-    g->port++;
+    static char longer_by_one[64];
+    (void)snprintf(longer_by_one, sizeof longer_by_one, "%.*s0", (int)text->len, text->data);
+    *text = slice_of(longer_by_one);
 }
-static void other_weight(struct registration *g)
-{
-    g->weight++;
-}
-static void other_ttl(struct registration *g)
-{
-    g->ttl_ms++;
-}
-static void other_reap_after(struct registration *g)
-{
-    g->reap_after_ms++;
-}
-static void other_id(struct registration *g)
-{
-    g->id = slice_of("web-2");
-}
-static void other_name(struct registration *g)
-{
-    g->name = slice_of("wed");
-}
-static void other_type(struct registration *g)
-{
-    g->type = slice_of("");
-}
-static void other_host(struct registration *g)
-{
-    g->host = slice_of("10.0.0.50");
-}
-static void other_zone(struct registration *g)
-{
-    g->zone = slice_of("nort");
-}
+#define TEXT(field, name, limit)                                                                   \
+    static void other_##field(struct registration *g)                                              \
+    {                                                                                              \
+        longer(&g->field);                                                                         \
+    }
+#define NUMBER(field, name, type, most)                                                            \
+    static void other_##field(struct registration *g)                                              \
+    {                                                                                              \
+        g->field++;                                                                                \
+    }
+#include "server/registry/fields.def"
 static void one_tag_less(struct registration *g)
 {
     g->tags_count--;
@@ -177,10 +158,11 @@ static void other_value(struct registration *g)
 static void every_difference_is_noticed(void **state)
 {
     static void (*const changes[])(struct registration *) = {
-        other_port,        other_weight,  other_ttl,  other_reap_after,
-        other_id,          other_name,    other_type, other_host,
-        other_zone,        one_tag_less,  other_tag,  tags_in_other_order,
-        tag_cut_elsewhere, one_pair_less, other_key,  other_value,
+#define TEXT(field, name, limit)        other_##field,
+#define NUMBER(field, name, type, most) other_##field,
+#include "server/registry/fields.def"
+        one_tag_less,  other_tag, tags_in_other_order, tag_cut_elsewhere,
+        one_pair_less, other_key, other_value,
     };
     const struct registration g = full();
     struct record *r = record_create(&g);

@@ -121,6 +121,22 @@ static struct command sample(size_t which)
 }
 #define SAMPLES 9
 
+static void every_kind_of_command_has_a_sample(void **state)
+{
+    static const enum command_kind kinds[] = {
+#define COMMAND(KIND, member, number, level, what, fields) COMMAND_##KIND,
+#include "server/registry/commands.def"
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LENGTH(kinds); i++) {
+        bool found = false;
+        for (size_t j = 0; j < SAMPLES; j++) {
+            found = found || sample(j).kind == kinds[i];
+        }
+        assert_true(found);
+    }
+}
+
 static void every_command_comes_back(void **state)
 {
     (void)state;
@@ -171,14 +187,21 @@ static void the_fields_of_a_command_are_where_they_were(void **state)
 static void random_commands_come_back(void **state)
 {
     struct fixture *f = *state;
-    unsigned seed = 5;
+    unsigned seed = 5, seen[UINT8_MAX + 1] = {0};
     print_message("seed %u\n", seed);
+    fixture_begin(f);
+    registry_set_level(f->registry, LEVEL_MAX);
+    fixture_end(f);
     for (int i = 0; i < 3000; i++) {
         struct random_command c;
         random_command(&c, f, &seed);
         assert_comes_back(&c.command);
         fixture_apply(f, &c.command);
+        seen[c.command.kind]++;
     }
+    /* All kinds meet all others, and snapshots. */
+#define COMMAND(KIND, member, number, level, what, fields) assert_true(seen[COMMAND_##KIND] > 0);
+#include "server/registry/commands.def"
 }
 
 /* --- damage --- */
@@ -429,6 +452,7 @@ static void a_stamp_comes_back_and_has_one_length(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_kind_of_command_has_a_sample),
         cmocka_unit_test(every_command_comes_back),
         cmocka_unit_test(the_fields_of_a_command_are_where_they_were),
         CASE(random_commands_come_back),
