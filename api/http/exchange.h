@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "api/http/gzip.h"
 #include "api/http/origin.h"
 #include "api/http/representation.h"
 #include "api/http/request.h"
@@ -37,6 +38,7 @@ struct api_context {
     uint64_t started_ms;
     unsigned connections_max; /* above it: `crowded` */
     atomic_uint connections;  /* of all workers */
+    _Atomic uint32_t tag;     /* in all entity tags of this cluster and version; 0: not known yet */
     atomic_bool draining;     /* streams end, no more are begun */
     struct budget answers;    /* memory of those that wait to be read */
     struct budget bodies;     /* of those that are being received */
@@ -48,6 +50,7 @@ struct api_context {
 struct worker_scratch {
     uint64_t random; /* state of its generator */
     struct same_answers same;
+    struct gzip gzip;
     struct command command; /* large; filled in by a handler, done with when it was submitted */
 };
 

@@ -1,11 +1,18 @@
 #include "api/http/representation.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "api/http/exchange.h"
+#include "server/base/clock.h"
+#include "server/base/crc32c.h"
+#include "server/base/limits.h"
 #include "server/base/mem.h"
 #include "server/base/metric.h"
+
+#define TAG_SIZE 48
 
 /* --- the same for several --- */
 
@@ -20,7 +27,13 @@ static struct rendered *find_same(const struct same_answers *same, const char *t
     return NULL;
 }
 
-/* Takes the reference. */
+static void drop(struct rendered *text)
+{
+    rendered_sent(text);
+    rendered_unref(text);
+}
+
+/* Takes the reference, and one as if it sent the text, so that it is counted. */
 static void add_same(struct same_answers *same, const char *target, uint64_t index,
                      struct rendered *text)
 {
@@ -28,24 +41,168 @@ static void add_same(struct same_answers *same, const char *target, uint64_t ind
         rendered_unref(text);
         return;
     }
+    rendered_send_always(text);
     same->list[same->count].target = mem_strdup(target);
     same->list[same->count].index = index;
     same->list[same->count++].text = text;
+}
+
+static unsigned senders_of(const struct rendered *text)
+{
+    return text != NULL ? atomic_load_explicit(&text->senders, memory_order_relaxed) : 0;
+}
+
+/* Only this thread sends what is kept here. */
+static bool is_sent(const struct rendered *text)
+{
+    return senders_of(text) > 1 ||
+           senders_of(atomic_load_explicit(&text->gzip, memory_order_relaxed)) > 0;
 }
 
 void same_answers_sweep(struct same_answers *same)
 {
     unsigned kept = 0;
     for (unsigned i = 0; i < same->count; i++) {
-        /* Only this thread sends it. */
-        if (atomic_load_explicit(&same->list[i].text->senders, memory_order_relaxed) > 0) {
+        if (is_sent(same->list[i].text)) {
             same->list[kept++] = same->list[i];
             continue;
         }
-        rendered_unref(same->list[i].text);
+        drop(same->list[i].text);
         free(same->list[i].target);
     }
     same->count = kept;
+}
+
+/* --- entity tags --- */
+
+/* The cluster and this version, in 32 bits: another cluster, or a replica that renders differently,
+ * has other bytes for the same index. 0 while the cluster is not formed. */
+static uint32_t tag_of(struct api_context *context)
+{
+    uint32_t tag = atomic_load_explicit(&context->tag, memory_order_relaxed);
+    if (tag == 0) {
+        char cluster[CONSENSUS_CLUSTER_SIZE];
+        node_cluster(context->node, cluster);
+        if (strspn(cluster, "0") == strlen(cluster)) {
+            return 0;
+        }
+        tag = crc32c(crc32c(0, cluster, strlen(cluster)), MUSTER_VERSION, strlen(MUSTER_VERSION));
+        tag |= tag == 0;
+        atomic_store_explicit(&context->tag, tag, memory_order_relaxed);
+    }
+    return tag;
+}
+
+/* Weak: the same with and without compression. */
+static void tag_text(uint32_t tag, uint64_t index, char out[TAG_SIZE])
+{
+    (void)snprintf(out, TAG_SIZE, "W/\"%" PRIu64 "-%08" PRIx32 "\"", index, tag);
+}
+
+bool representation_matches(const char *if_none_match, const char *tag)
+{
+    const char *opaque = strchr(tag, '"');
+    size_t len = strlen(opaque);
+    const char *p = if_none_match;
+    p += strspn(p, " \t");
+    if (*p == '*') {
+        return true;
+    }
+    while ((p = strchr(p, '"')) != NULL) {
+        const char *end = strchr(p + 1, '"');
+        if (end == NULL) {
+            return false;
+        }
+        if ((size_t)(end + 1 - p) == len && memcmp(p, opaque, len) == 0) {
+            return true;
+        }
+        p = end + 1;
+    }
+    return false;
+}
+
+/* False when there is none yet. */
+static bool make_tag(struct exchange *x, char out[TAG_SIZE])
+{
+    uint32_t tag = tag_of(x->context);
+    if (tag != 0) {
+        tag_text(tag, x->response.asked_index, out);
+    }
+    return tag != 0;
+}
+
+static bool is_held(struct exchange *x)
+{
+    char tag[TAG_SIZE];
+    const char *held = request_header(&x->request, "If-None-Match");
+    return held != NULL && make_tag(x, tag) && representation_matches(held, tag);
+}
+
+static void add_tag(struct exchange *x)
+{
+    char tag[TAG_SIZE];
+    if (x->response.is_tagged && make_tag(x, tag)) {
+        response_header(&x->response, "ETag", tag);
+    }
+}
+
+/* --- compression --- */
+
+static void send_compressed(struct exchange *x)
+{
+    struct response *response = &x->response;
+    struct rendered *text = response->shared;
+    struct rendered *gzip = atomic_load_explicit(&text->gzip, memory_order_acquire);
+    if (gzip == NULL) {
+        struct buffer out;
+        buffer_init(&out, text->len);
+        if (text->budget != NULL) {
+            buffer_count_in(&out, text->budget);
+        }
+        if (!gzip_compress(&x->scratch->gzip, text->data, text->len, clock_monotonic_ms(), &out)) {
+            buffer_done(&out);
+            return;
+        }
+        gzip = rendered_keep(&text->gzip, rendered_take(&out));
+    }
+    /* It is smaller than what it takes the place of. */
+    rendered_send_always(gzip);
+    rendered_sent(text);
+    response->shared = gzip;
+    response_header_static(response, "Content-Encoding", "gzip");
+}
+
+/* A body of our own gets references, to be shared, counted and compressed. */
+static void share_body(struct exchange *x)
+{
+    struct response *response = &x->response;
+    bool is_large = response->body.len > BUDGET_FREE_BYTES;
+    struct rendered *text = rendered_take(&response->body);
+    rendered_send_always(text);
+    response->shared = text;
+    if (response->is_tagged && response->status == 200 && is_large) {
+        add_same(&x->scratch->same, x->target, response->asked_index, text);
+    } else {
+        rendered_unref(text);
+    }
+}
+
+static void negotiate(struct exchange *x)
+{
+    struct response *response = &x->response;
+    size_t len = response->shared != NULL ? response->shared->len : response->body.len;
+    bool may_be_compressed = len >= GZIP_BYTES_MIN && response->status == 200;
+    bool compressed =
+        may_be_compressed && gzip_is_accepted(request_header(&x->request, "Accept-Encoding"));
+    if (may_be_compressed || response->is_tagged) {
+        response_header_static(response, "Vary", "Accept-Encoding");
+    }
+    if (response->shared == NULL && (compressed || len > BUDGET_FREE_BYTES)) {
+        share_body(x);
+    }
+    if (compressed) {
+        send_compressed(x);
+    }
 }
 
 /* --- the answer --- */
@@ -53,8 +210,12 @@ void same_answers_sweep(struct same_answers *same)
 bool representation_is_known(struct exchange *x, uint64_t index)
 {
     struct response *response = &x->response;
-    response->asked_index = index;
+    response_asked(response, index);
     response->is_tagged = true;
+    if (is_held(x)) {
+        response->status = 304;
+        return true;
+    }
     struct rendered *same = find_same(&x->scratch->same, x->target, index);
     if (same == NULL) {
         return false;
@@ -71,30 +232,19 @@ void representation_refuse_memory(struct exchange *x)
                    "or try another replica");
 }
 
-/* A large body gets references, to be counted and shared. */
-static void share_body(struct exchange *x)
-{
-    struct response *response = &x->response;
-    struct rendered *text = rendered_take(&response->body);
-    rendered_send_always(text);
-    response->shared = text;
-    if (response->is_tagged && response->status == 200) {
-        add_same(&x->scratch->same, x->target, response->asked_index, text);
-    } else {
-        rendered_unref(text);
-    }
-}
-
 void representation_settle(struct exchange *x)
 {
     struct buffer *body = &x->response.body;
+    if (x->stream != NULL || x->download != NULL) {
+        return;
+    }
     if (body->starved) {
         buffer_done(body);
         representation_refuse_memory(x);
     } else if (body->overflowed) {
         buffer_done(body);
         response_error(&x->response, 413, "too_large", "", "the answer is too long; ask for pages");
-    } else if (body->counted > 0) {
-        share_body(x);
     }
+    add_tag(x);
+    negotiate(x);
 }

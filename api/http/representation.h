@@ -1,5 +1,6 @@
-/* What happens to every answer once its handler has made it: it is refused when there is no memory
- * for it to wait in, and shared where others wait for the same.
+/* What all answers have in common once their handlers have made them. One is refused when there is
+ * no memory for it to wait in, shared where others wait for the same, compressed where the client
+ * wants that, and not sent at all where the client has it (If-None-Match).
  *
  * A large answer that depends on nothing but its target and an index is kept by its worker for as
  * long as somebody is reading it: a second one who asks for the same meanwhile shares it.
@@ -33,6 +34,9 @@ bool representation_is_known(struct exchange *x, uint64_t index);
 void representation_settle(struct exchange *x);
 /* 503: all the memory that may be on its way is used up. */
 void representation_refuse_memory(struct exchange *x);
+
+/* Whether an If-None-Match header names the entity tag, by weak comparison. */
+bool representation_matches(const char *if_none_match, const char *tag);
 
 /* Lets those go that nobody reads any more. */
 void same_answers_sweep(struct same_answers *same);

@@ -11,7 +11,7 @@ void response_init(struct response *response, response_error_fn *error)
     response->status = 200;
     response->content_type = "application/json";
     response->index = response->asked_index = 0;
-    response->is_tagged = false;
+    response->is_tagged = response->has_asked_index = false;
     response->error = error;
     response->headers_count = 0;
     response->header_text_len = 0;
@@ -50,6 +50,12 @@ struct json_out response_json(struct response *response)
     drop_shared(response);
     buffer_clear(&response->body);
     return json_out_to(&response->body);
+}
+
+void response_asked(struct response *response, uint64_t index)
+{
+    response->asked_index = index;
+    response->has_asked_index = true;
 }
 
 void response_header(struct response *response, const char *name, const char *value)

@@ -17,8 +17,8 @@
 /* A listing of more is refused with a hint at pages. */
 #define RESPONSE_BYTES_MAX HTTP_ANSWERS_BYTES_MAX
 
-#define RESPONSE_HEADERS_MAX      20
-#define RESPONSE_HEADER_TEXT_SIZE 512
+#define RESPONSE_HEADERS_MAX      24
+#define RESPONSE_HEADER_TEXT_SIZE 1024
 
 struct response;
 
@@ -30,7 +30,8 @@ struct response {
     int status;               /* HTTP */
     const char *content_type; /* static */
     uint64_t index;           /* of the view that the body was made from; 0: of none */
-    uint64_t asked_index;     /* of what was asked, which index=N waits to pass; 0: it has none */
+    uint64_t asked_index;     /* of what was asked, which index=N waits to pass */
+    bool has_asked_index;
     bool is_tagged;           /* the body depends on nothing but the target and asked_index */
     response_error_fn *error; /* the site's */
     struct buffer body;
@@ -56,6 +57,8 @@ void response_header_u64(struct response *response, const char *name, uint64_t v
 /* The body is `text`, which is shared with others: takes a reference of rendered_send(). The text
  * may be borrowed. When there is no memory for it to wait in, the body counts as starved. */
 void response_share(struct response *response, struct rendered *text);
+/* Sets asked_index. */
+void response_asked(struct response *response, uint64_t index);
 /* Starts a JSON body over, with status 200. */
 struct json_out response_json(struct response *response);
 /* An error in the site's shape, in place of whatever was there. */

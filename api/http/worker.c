@@ -157,6 +157,7 @@ static void *run(void *arg)
     (void)MHD_run(worker->daemon);
     MHD_stop_daemon(worker->daemon);
     same_answers_sweep(&worker->scratch.same);
+    gzip_done(&worker->scratch.gzip);
     rcu_unregister_thread();
     return NULL;
 }

@@ -70,6 +70,8 @@ static enum next discover(struct exchange *x, const char *service, const char *n
                        "there is no instance now that matches and is healthy");
     }
     x->response.index = view->index;
+    response_asked(&x->response,
+                   service != NULL ? view_service_index(view, service) : view->changed_index);
     view_unlock(&view);
     return NEXT_RESPOND;
 }

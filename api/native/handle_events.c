@@ -62,6 +62,8 @@ static enum next list(struct exchange *x, const struct event_query *query)
     struct json_out json = response_json(&x->response);
     const struct view *view = node_view_lock(x->context->node);
     x->response.index = view->index;
+    response_header_static(&x->response, "Vary", "Accept");
+    response_asked(&x->response, view->changed_index);
     json_out_begin(&json, '{');
     json_out_member_u64(&json, "index", view->changed_index);
     out_bound(&json, "first", view, view->events_first);

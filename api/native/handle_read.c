@@ -217,6 +217,7 @@ enum next handle_instance(struct exchange *x)
     const struct view *view = node_view_lock(x->context->node);
     const struct record *record = view_instance(view, x->request.params[0]);
     if (record != NULL) {
+        response_asked(&x->response, record->index);
         json_out_begin(&json, '{');
         render_instance_members(&json, record);
         render_lease(&json, view, record);

@@ -14,7 +14,7 @@ struct glance {
     struct consensus_member_info members[MEMBERS_MAX];
     size_t members_count;
     uint64_t uptime_ms;
-    uint64_t index;
+    uint64_t index, changed_index;
     uint32_t services;
     uint32_t counts[HEALTH_COUNT];
     uint64_t instances;
@@ -29,6 +29,7 @@ static void glance_fill(struct glance *g, const struct api_context *context)
     g->instances = 0;
     const struct view *view = node_view_lock(context->node);
     g->index = view->index;
+    g->changed_index = view->changed_index;
     g->services = view->services_count;
     for (unsigned h = 0; h < HEALTH_COUNT; h++) {
         g->counts[h] = view->counts[h];
@@ -193,6 +194,8 @@ enum next handle_root(struct exchange *x)
     struct glance glance;
     glance_fill(&glance, x->context);
     x->response.index = glance.index;
+    response_header_static(&x->response, "Vary", "Accept");
+    response_asked(&x->response, glance.changed_index);
     if (request_wants_html(&x->request)) {
         render_html(&glance, &x->response);
     } else {

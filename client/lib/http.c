@@ -177,7 +177,10 @@ static void read_headers(CURL *curl, struct http_answer *answer)
 {
     const char *leader = http_header(curl, "X-Muster-Leader");
     (void)snprintf(answer->leader, sizeof answer->leader, "%s", leader != NULL ? leader : "");
-    answer->index = number_header(curl, "X-Muster-Index", INT64_MAX);
+    answer->index = number_header(curl, "X-Muster-Applied-Index", INT64_MAX);
+    if (answer->index < 0) {
+        answer->index = number_header(curl, "X-Muster-Index", INT64_MAX); /* an older replica */
+    }
     answer->staleness_ms = number_header(curl, "X-Muster-Staleness-Ms", INT64_MAX);
     answer->retry_after_ms = http_retry_after_ms(curl);
 }

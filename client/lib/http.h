@@ -29,7 +29,7 @@ struct http_request {
 struct http_answer {
     long status;
     json_t *body;           /* NULL when there was none */
-    int64_t index;          /* X-Muster-Index, -1 when absent */
+    int64_t index;          /* that the replica had applied, -1 when absent */
     int64_t staleness_ms;   /* X-Muster-Staleness-Ms, -1 when absent */
     char leader[24];        /* X-Muster-Leader, "" when absent */
     int64_t retry_after_ms; /* -1 when absent */

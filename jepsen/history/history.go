@@ -51,7 +51,7 @@ type Op struct {
 	Said        uint64  `json:"said,omitempty"`        // incarnation in the request
 	Incarnation uint64  `json:"incarnation,omitempty"` // incarnation in the answer
 	Index       uint64  `json:"index,omitempty"`       // index in the answer's body
-	Applied     uint64  `json:"applied,omitempty"`     // X-Muster-Index
+	Applied     uint64  `json:"applied,omitempty"`     // X-Muster-Applied-Index
 	MinIndex    uint64  `json:"min_index,omitempty"`
 	Health      string  `json:"health,omitempty"`
 	TTLMs       int64   `json:"ttl_ms,omitempty"`

@@ -89,7 +89,7 @@ func (w *World) request(replica int, method, path string, body interface{}, with
 	if err != nil {
 		return answer{}, err
 	}
-	applied, _ := strconv.ParseUint(got.Header.Get("X-Muster-Index"), 10, 64)
+	applied, _ := strconv.ParseUint(got.Header.Get("X-Muster-Applied-Index"), 10, 64)
 	return answer{status: got.StatusCode, applied: applied, body: text}, nil
 }
 

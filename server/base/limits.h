@@ -39,6 +39,12 @@
  * share counts once. */
 #define HTTP_ANSWERS_BYTES_MAX (256u * 1024 * 1024)
 #define HTTP_BODIES_BYTES_MAX  (64u * 1024 * 1024)
+/* Answers are compressed from this size on: below it they fit a packet. A body above the other size
+ * would hold up all clients of a thread, and what a thread compresses in a second costs it about an
+ * eighth of a core; what is more is sent as it is. */
+#define GZIP_BYTES_MIN      1400
+#define GZIP_BODY_BYTES_MAX (8u * 1024 * 1024)
+#define GZIP_BYTES_A_SECOND (16u * 1024 * 1024)
 /* An event as text: the largest record twice (each byte may be escaped) and its keys. */
 #define EVENT_TEXT_BYTES_MAX (160 * 1024)
 /* What the kernel holds for a client that follows events and does not read. */
@@ -134,6 +140,9 @@
 #define SNAPSHOT_LOG_SHARE         2 /* of a large snapshot, as log before the next */
 /* Free space that a backup leaves to the log. */
 #define BACKUP_SPACE_KEPT (64ull * 1024 * 1024)
+
+static_assert(GZIP_BODY_BYTES_MAX <= GZIP_BYTES_A_SECOND,
+              "any body may be compressed at some time");
 
 static_assert(OP_BYTES_MAX < BATCH_BYTES_MAX, "a batch holds any op");
 static_assert(PEER_CONNECTIONS_MIN > CLUSTER_MEMBERS_MAX, "all members can connect");
