@@ -51,6 +51,9 @@ func makeCluster(o options, h *history.History) (cluster.Cluster, error) {
 	for _, name := range o.nemeses {
 		settings.Clocks = settings.Clocks || strings.HasPrefix(name, "clock")
 		settings.Other = settings.Other || strings.HasPrefix(name, "fork")
+		if strings.HasPrefix(name, "descriptors") {
+			settings.Descriptors = nemesis.DescriptorsOfReplica
+		}
 		if strings.HasPrefix(name, "members") {
 			settings.Spares = cluster.Spares
 		}

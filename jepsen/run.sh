@@ -105,7 +105,7 @@ run_or_again() {
 
 slice() {
     local worst=0 status part
-    local parts=("--time 45s --nemesis kill,pause,partition"
+    local parts=("--time 50s --nemesis kill,pause,partition,stuck-log,descriptors"
         "--time 55s --nemesis disk-full,power,io-error,disk-stuck --replicas 3"
         "--time 50s --nemesis clock,delay,loss,rate,damage,rolling,kill --replicas 5"
         "--time 50s --nemesis empty,fork,members --replicas 3")

@@ -48,7 +48,7 @@ func Check(h *history.History) *Result {
 	h = withoutForeign(h)
 	events := truth(h, r)
 	for _, check := range []func(*history.History, *Result){
-		checkFindings, checkLinear, checkLedger, checkSessions, checkFresh, checkPolls, checkStates, checkEnds, checkLeaders, measure,
+		checkFindings, checkLinear, checkLedger, checkSessions, checkFresh, checkPolls, checkStates, checkEnds, checkLeaders, checkDeadlines, measure,
 	} {
 		check(h, r)
 	}

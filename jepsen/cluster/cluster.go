@@ -26,6 +26,8 @@ type Options struct {
 	Clocks   bool // wall clocks are to jump: costs a library in between
 	Other    bool // another cluster is formed first, whose directories are kept for SwapIn
 	Spares   int  // machines that are no members yet
+	// Descriptors that a replica may have; 0: as many as it gets. Few are soon taken.
+	Descriptors int
 }
 
 // Cluster is what faults are done to. Replicas, one a machine, are numbered from 1.
@@ -81,6 +83,11 @@ type Cluster interface {
 	Touched() Counts
 	// Pid of a replica's process; 0 when there is none.
 	Pid(n int) int
+
+	// StickLog makes the reader of a replica's stderr stand still, or go on; Hangup is worth a line to it.
+	StickLog(n int, stuck bool) error
+	WaitsForLog(n int) bool
+	Hangup(n int) error
 
 	Disk(n int) *Disk
 	SetClock(n int, offset time.Duration) error

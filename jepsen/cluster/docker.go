@@ -276,6 +276,15 @@ func (d *Containers) SetClock(int, time.Duration) error {
 	return errOnlyProcesses
 }
 
+// StickLog is not possible: the engine reads the logs.
+func (d *Containers) StickLog(int, bool) error { return errOnlyProcesses }
+
+// WaitsForLog is never seen.
+func (d *Containers) WaitsForLog(int) bool { return false }
+
+// Hangup is not possible.
+func (d *Containers) Hangup(int) error { return errOnlyProcesses }
+
 // Logs of all containers.
 func (d *Containers) Logs() map[int]string {
 	logs := map[int]string{}

@@ -65,8 +65,12 @@ func (p *Processes) list() string {
 // arguments of a machine's process. The lock is held.
 func (p *Processes) arguments(n int) []string {
 	r := p.all[n]
-	all := []string{"--net=/var/run/netns/" + p.namespace(n), p.options.Musterd, "--data", p.DataDir(n),
-		"--http", "0.0.0.0:9000", "--advertise-http", p.outside(n) + ":9000", "--peer", p.peer(n), "--write-timeout", "2s", "--snapshot-log-bytes", "256KiB"}
+	all := []string{"--net=/var/run/netns/" + p.namespace(n)}
+	if p.options.Descriptors != 0 {
+		all = append(all, "prlimit", fmt.Sprintf("--nofile=%d:%d", p.options.Descriptors, p.options.Descriptors))
+	}
+	all = append(all, p.options.Musterd, "--data", p.DataDir(n),
+		"--http", "0.0.0.0:9000", "--advertise-http", p.outside(n)+":9000", "--peer", p.peer(n), "--write-timeout", "2s", "--snapshot-log-bytes", "256KiB")
 	if r.id != 0 {
 		all = append(all, "--id", fmt.Sprint(r.id))
 	}

@@ -26,6 +26,7 @@ type replica struct {
 	ended    chan struct{} // closed when the process is gone
 	status   string
 	expected bool // may end by itself
+	stderr   *stderr
 	disk     *Disk
 	folder   string // where its directories are when there is no disk of its own
 	member   bool
@@ -239,11 +240,6 @@ func (p *Processes) up(n int, expected bool) error {
 	} else if err := os.MkdirAll(r.folder, 0o755); err != nil {
 		return err
 	}
-	log, err := os.OpenFile(p.logFile(n), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
-	if err != nil {
-		return err
-	}
-	defer log.Close()
 	if p.noClock == "" {
 		if _, err := os.Stat(p.clockFile(n)); err != nil {
 			if err := p.SetClock(n, 0); err != nil {
@@ -251,20 +247,31 @@ func (p *Processes) up(n int, expected bool) error {
 			}
 		}
 	}
+	log, err := os.OpenFile(p.logFile(n), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	piped, writer, err := newStderr(log)
+	if err != nil {
+		log.Close()
+		return err
+	}
+	defer writer.Close()
 	// nsenter becomes the program itself: the pid is musterd's.
 	command := exec.Command("nsenter", p.arguments(n)...)
-	command.Env, command.Stdout, command.Stderr = p.environment(n), log, log
+	command.Env, command.Stdout, command.Stderr = p.environment(n), writer, writer
 	if err := command.Start(); err != nil {
 		return err
 	}
-	r.command, r.ended, r.expected = command, make(chan struct{}), expected
-	go p.watch(r, command, r.ended)
+	r.command, r.ended, r.expected, r.stderr = command, make(chan struct{}), expected, piped
+	go p.watch(r, command, r.ended, piped)
 	return nil
 }
 
 // watch records the end of a process; one that nobody asked for is a violation.
-func (p *Processes) watch(r *replica, command *exec.Cmd, ended chan struct{}) {
+func (p *Processes) watch(r *replica, command *exec.Cmd, ended chan struct{}, piped *stderr) {
 	_ = command.Wait()
+	piped.settled()
 	p.mu.Lock()
 	r.status = command.ProcessState.String()
 	expected := r.expected
@@ -445,6 +452,9 @@ func (p *Processes) Logs() map[int]string {
 // Close ends the processes by their handles and takes the network and the disks away.
 func (p *Processes) Close(keep bool) {
 	for n, r := range p.all {
+		if r.stderr != nil {
+			r.stderr.stick(false)
+		}
 		if r.alive() {
 			_ = p.Resume(n)
 			_ = p.Kill(n)

@@ -52,7 +52,7 @@ type Nemesis struct {
 
 func allKinds() []kind {
 	kinds := []kind{}
-	for _, some := range [][]kind{processKinds(), networkKinds(), diskKinds(), identityKinds(), memberKinds()} {
+	for _, some := range [][]kind{processKinds(), networkKinds(), diskKinds(), identityKinds(), memberKinds(), outsideKinds()} {
 		kinds = append(kinds, some...)
 	}
 	return kinds

@@ -63,7 +63,7 @@ func (w *World) untilAcknowledged(client, set string, r registration) {
 func (w *World) beatAll(client string, replica int, ids []string) {
 	op := history.Op{Client: client, Replica: replica, Kind: history.Heartbeat, Set: "live",
 		TTLMs: int64(liveTTL / time.Millisecond)}
-	got := w.do(&op, "POST", "/heartbeat", map[string][]string{"ids": ids}, 3*time.Second)
+	got := w.do(&op, "POST", "/heartbeat", map[string][]string{"ids": ids}, writeWithin)
 	var told struct {
 		Unknown []string `json:"unknown"`
 		Index   uint64   `json:"index"`
