@@ -5,22 +5,14 @@ import subprocess
 
 import pytest
 
-from cluster import MUSTER, await_true, clean_environment
+from cluster import MUSTER, clean_environment
+from filler import live_a_life, state, wait_bound
 
 LARGE = {"k%02d" % n: "v" * 500 for n in range(60)}  # 31 KB
 
 
 def body(id, **fields):
     return {"id": id, "name": "web", "host": "h", "port": 1, "ttl": 3600, **fields}
-
-
-def state(replica):
-    return replica.health()["state"]
-
-
-def wait_bound(cluster, most):
-    await_true("a bound of %d" % most,
-               lambda: {state(r)["bytes_max"] for r in cluster.running()} == {most})
 
 
 def fill(replica, prefix):
@@ -134,6 +126,15 @@ def test_many_clients_at_once_fill_it_alike(make_cluster):
         cluster.wait_same_state()
         assert len(cluster[0].instances()) == statuses.count(201)
         assert state(cluster[0])["bytes"] <= 1 << 20
+
+
+# Some 80 MB through three replicas, restarted and sent once: a minute, more under sanitizers.
+@pytest.mark.timeout(400)
+def test_a_cluster_filled_by_64_clients_is_full_alike_wherever_it_goes(make_cluster, tmp_path):
+    with make_cluster(3, "--state-bytes", "64MiB") as cluster:
+        cluster.start()
+        steps = list(live_a_life(cluster, str(tmp_path), 64 << 20, 80 << 20, within_s=100))
+        assert len(steps) == 6, steps
 
 
 def test_the_command_line_says_that_it_is_full(make_cluster):
