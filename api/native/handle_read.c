@@ -196,10 +196,8 @@ static void render_lease(struct json_out *json, const struct view *view,
 {
     uint64_t renewed_ms, deadline_ms;
     view_lease_times(view, record, &renewed_ms, &deadline_ms);
-    /* The lease may be newer than the view. */
-    int64_t since_ms = (int64_t)view->now_ms - (int64_t)renewed_ms;
     json_out_key(json, "last_heartbeat");
-    json_out_time(json, view->wall_ms - (since_ms > 0 ? since_ms : 0));
+    json_out_time(json, view_heard_ms(view, record, renewed_ms));
     uint64_t left_ms = deadline_ms > view->now_ms ? deadline_ms - view->now_ms : 0;
     json_out_key(json, record->lapsed ? "reaped_in" : "expires_in");
     if (deadline_ms == UINT64_MAX) {

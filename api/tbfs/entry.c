@@ -45,15 +45,6 @@ static void render_url(struct json_out *json, const struct record *record)
     json_out_member_text(json, "url", made);
 }
 
-int64_t tbfs_heard_ms(const struct view *view, const struct record *record, uint64_t renewed_ms)
-{
-    /* The lease may be newer than the view. */
-    int64_t silent_ms = (int64_t)view->now_ms - (int64_t)renewed_ms;
-    int64_t heard_ms = view->wall_ms - (silent_ms > 0 ? silent_ms : 0);
-    /* Cluster time and wall clock do not run side by side to the millisecond. */
-    return heard_ms > record->registered_ms ? heard_ms : record->registered_ms;
-}
-
 void tbfs_entry_render(struct json_out *json, const struct view *view, const struct record *record,
                        int64_t wall_ms)
 {
@@ -72,7 +63,7 @@ void tbfs_entry_render(struct json_out *json, const struct view *view, const str
     }
     json_out_member_text(json, "status", tbfs_status(record));
     json_out_key(json, "last_heartbeat");
-    tbfs_time_render(json, tbfs_heard_ms(view, record, renewed_ms));
+    tbfs_time_render(json, view_heard_ms(view, record, renewed_ms));
     json_out_key(json, "registered_at");
     tbfs_time_render(json, record->registered_ms);
     json_out_member_u64(json, "uptime_seconds", up_ms > 0 ? (uint64_t)up_ms / 1000 : 0);

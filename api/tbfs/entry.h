@@ -9,9 +9,6 @@
 
 /* "active" or "inactive". Active is what the native API lets discover. */
 const char *tbfs_status(const struct record *record);
-/* When it was last heard from, as wall-clock time, not before its registration; `renewed_ms` is
- * that of its lease, in cluster time. */
-int64_t tbfs_heard_ms(const struct view *view, const struct record *record, uint64_t renewed_ms);
 /* `wall_ms` is the present, for the uptime. */
 void tbfs_entry_render(struct json_out *json, const struct view *view, const struct record *record,
                        int64_t wall_ms);

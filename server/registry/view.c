@@ -88,6 +88,15 @@ void view_lease_times(const struct view *view, const struct record *record,
     *ret_deadline_ms = atomic_load_explicit(&lease->deadline_ms, memory_order_relaxed);
 }
 
+int64_t view_heard_ms(const struct view *view, const struct record *record, uint64_t renewed_ms)
+{
+    /* The lease may be newer than the view. */
+    int64_t silent_ms = (int64_t)view->now_ms - (int64_t)renewed_ms;
+    int64_t heard_ms = view->wall_ms - (silent_ms > 0 ? silent_ms : 0);
+    /* Cluster time and wall clock do not run side by side to the millisecond. */
+    return heard_ms > record->registered_ms ? heard_ms : record->registered_ms;
+}
+
 struct rendered *view_keep_rendered(const struct service_view *service, struct rendered *text)
 {
     struct service_view *shared = (struct service_view *)(uintptr_t)service;

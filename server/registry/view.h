@@ -102,6 +102,9 @@ bool view_find_lease(const struct view *view, const char *id, size_t id_len,
  * lapsed, when it is reaped; UINT64_MAX: never), in cluster time. */
 void view_lease_times(const struct view *view, const struct record *record,
                       uint64_t *ret_renewed_ms, uint64_t *ret_deadline_ms);
+/* When that was as wall-clock time: not before it was registered, nor after the view. `renewed_ms`
+ * as view_lease_times has it. */
+int64_t view_heard_ms(const struct view *view, const struct record *record, uint64_t renewed_ms);
 
 /* Keeps `text`, which a reader has made from the service or event, with it for later readers, and
  * the reference to it; if another reader was first, gives that back. Returns the one kept: borrowed

@@ -296,18 +296,6 @@ static void times_have_no_offset_and_a_fraction_only_where_there_is_one(void **s
     }
 }
 
-static void nobody_is_heard_before_being_registered_or_after_the_view(void **state)
-{
-    (void)state;
-    const struct record record = {.registered_ms = 5000};
-    const struct view view = {.now_ms = 1000, .wall_ms = 6000};
-    assert_int_equal(tbfs_heard_ms(&view, &record, 400), 5400);
-    assert_int_equal(tbfs_heard_ms(&view, &record, 1500), 6000);
-    /* The clocks have moved apart by a millisecond since. */
-    const struct view apart = {.now_ms = 1000, .wall_ms = 5999};
-    assert_int_equal(tbfs_heard_ms(&apart, &record, 0), 5000);
-}
-
 static void active_is_what_is_discovered(void **state)
 {
     (void)state;
@@ -340,7 +328,6 @@ int main(void)
         cmocka_unit_test(bad_fields_are_named),
         cmocka_unit_test(a_heartbeat_needs_only_the_id),
         cmocka_unit_test(times_have_no_offset_and_a_fraction_only_where_there_is_one),
-        cmocka_unit_test(nobody_is_heard_before_being_registered_or_after_the_view),
         cmocka_unit_test(active_is_what_is_discovered),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

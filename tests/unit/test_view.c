@@ -216,11 +216,24 @@ static void nothing_is_freed_without_readers_knowing_while_a_registry_goes(void 
     give_back(&heap);
 }
 
+static void nobody_is_heard_before_being_registered_or_after_the_view(void **state)
+{
+    (void)state;
+    const struct record record = {.registered_ms = 5000};
+    const struct view view = {.now_ms = 1000, .wall_ms = 6000};
+    assert_int_equal(view_heard_ms(&view, &record, 400), 5400);
+    assert_int_equal(view_heard_ms(&view, &record, 1500), 6000);
+    /* The clocks have moved apart by a millisecond since. */
+    const struct view apart = {.now_ms = 1000, .wall_ms = 5999};
+    assert_int_equal(view_heard_ms(&apart, &record, 0), 5000);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, fixture_set_up, fixture_tear_down)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(nobody_is_heard_before_being_registered_or_after_the_view),
         CASE(published_views_never_change),
         CASE(tags_and_types_are_counted_by_service),
         CASE(what_the_list_of_services_does_not_show_leaves_its_index),
