@@ -55,6 +55,10 @@ static bool parse_metadata(json_t *root, struct registration *r, struct problem 
         problem_set(problem, "metadata", "must be an object of strings");
         return false;
     }
+    if (json_object_size(metadata) > METADATA_MAX) {
+        problem_set(problem, "metadata", "must have at most %d keys", METADATA_MAX);
+        return false;
+    }
     const char *key;
     json_t *value;
     json_object_foreach(metadata, key, value)
@@ -66,10 +70,6 @@ static bool parse_metadata(json_t *root, struct registration *r, struct problem 
             char field[PROBLEM_FIELD_SIZE];
             bool fits = snprintf(field, sizeof field, "metadata.%s", key) < (int)sizeof field;
             problem_set_named(problem, fits ? field : "metadata", "must be a string");
-            return false;
-        }
-        if (r->metadata_count == METADATA_MAX) {
-            problem_set(problem, "metadata", "must have at most %d keys", METADATA_MAX);
             return false;
         }
         r->metadata[r->metadata_count++] = (struct pair){

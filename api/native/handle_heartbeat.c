@@ -34,7 +34,9 @@ static enum next finish_heartbeat(struct exchange *x, enum status status)
     if (status == ST_OK && body->single && x->renewal.missed_count > 0) {
         status = ST_NOT_FOUND;
     }
-    if (status == ST_OK) {
+    if (status == ST_CONFLICT) {
+        respond_conflict(x, body->incarnation, x->renewal.present);
+    } else if (status == ST_OK) {
         respond_renewed(x);
     } else {
         response_status(&x->response, status);

@@ -1,5 +1,7 @@
 #include "api/native/handlers.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,10 +24,29 @@ static enum next reply_bad(struct exchange *x, const struct problem *problem)
     return NEXT_RESPOND;
 }
 
+void respond_conflict(struct exchange *x, uint64_t said, uint64_t present)
+{
+    char message[160];
+    if (present == 0) {
+        response_status(&x->response, ST_CONFLICT);
+        return;
+    }
+    if (said < present) {
+        (void)snprintf(message, sizeof message,
+                       "a newer incarnation holds this id: it is %" PRIu64 " now", present);
+    } else {
+        (void)snprintf(message, sizeof message,
+                       "this id has had no incarnation %" PRIu64 " yet: it is %" PRIu64 " now",
+                       said, present);
+    }
+    response_error(&x->response, 409, "conflict", "incarnation", message);
+}
+
 /* --- register --- */
 
 struct registering {
     struct body_register body;
+    uint64_t incarnation; /* 0: none said */
     struct slice id;
     char host[INET6_ADDRSTRLEN];
 };
@@ -42,6 +63,10 @@ static enum next finish_register(struct exchange *x, enum status status)
     const struct registering *r = x->state;
     const struct result *result = &x->write.result;
     status = outcome(x, status);
+    if (status == ST_CONFLICT) {
+        respond_conflict(x, r->incarnation, result->incarnation);
+        return NEXT_RESPOND;
+    }
     if (status != ST_OK) {
         response_status(&x->response, status);
         return NEXT_RESPOND;
@@ -83,6 +108,7 @@ enum next handle_register(struct exchange *x)
         !complete(r, &c->register_.registration, &x->request, &problem)) {
         return reply_bad(x, &problem);
     }
+    r->incarnation = c->register_.incarnation;
     x->finish = finish_register;
     return NEXT_WRITE;
 }
@@ -100,6 +126,14 @@ static enum next finish_change(struct exchange *x, enum status status)
 {
     const struct body_maintenance *body = x->state; /* NULL: of a deregistration */
     status = outcome(x, status);
+    if (status == ST_CONFLICT) {
+        struct problem problem;
+        uint64_t said = 0; /* it was valid when it came */
+        if (request_query_u64(&x->request, "incarnation", &said, &problem)) {
+            respond_conflict(x, said, x->write.result.incarnation);
+        }
+        return NEXT_RESPOND;
+    }
     if (status != ST_OK) {
         response_status(&x->response, status);
         return NEXT_RESPOND;

@@ -45,6 +45,9 @@ enum next handle_cluster(struct exchange *x);
 enum next handle_root(struct exchange *x);
 enum next handle_metrics(struct exchange *x);
 
+/* 409: `said` is not the incarnation that holds the id. Both count up, and never come again. */
+void respond_conflict(struct exchange *x, uint64_t said, uint64_t present);
+
 /* What must be right of a request before it waits; the handler reads the parameters again, so that
  * a waiting call holds none of them. */
 bool check_page(struct exchange *x, struct problem *problem);

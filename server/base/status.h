@@ -11,7 +11,7 @@
     X(ST_OK, "ok", "done")                                                                         \
     X(ST_INVALID, "invalid", "the request is not valid")                                           \
     X(ST_NOT_FOUND, "not_found", "there is no such instance")                                      \
-    X(ST_CONFLICT, "conflict", "a newer incarnation holds this id")                                \
+    X(ST_CONFLICT, "conflict", "another incarnation holds this id")                                \
     X(ST_TOO_LARGE, "too_large", "over a limit")                                                   \
     X(ST_BUSY, "overloaded", "too much is waiting here; try again or try another replica")         \
     X(ST_NO_LEADER, "no_leader", "there was no leader in time; nothing was done")                  \

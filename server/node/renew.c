@@ -52,6 +52,7 @@ static void done_by_id(struct node_write *write, enum status status)
     /* Of a single id NOT_FOUND says what `missed` says. */
     if (status != ST_OK && (status != ST_NOT_FOUND || result->missed_count == 0)) {
         free(result->missed);
+        r->present = result->incarnation;
         refuse(r, status);
         return;
     }

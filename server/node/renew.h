@@ -29,7 +29,8 @@ struct node_renewal {
     struct slice note; /* borrowed */
 
     /* Valid in `done`. */
-    uint64_t index; /* of the last entry; 0: none */
+    uint64_t index;   /* of the last entry; 0: none */
+    uint64_t present; /* ST_CONFLICT: the incarnation that is there */
     uint64_t renewed;
     uint32_t *missed; /* which of `ids` are unknown; from malloc, the caller's */
     uint32_t missed_count;

@@ -239,3 +239,17 @@ def test_ids_and_names_may_need_escaping(shared, name):
         assert shared[0].get("/instances/" + escaped).json["id"] == id
         assert shared[0].get("/services/" + escaped).json["instances"][0]["id"] == id
         assert shared[0].request("DELETE", "/instances/" + escaped).status == 200
+
+
+@pytest.mark.parametrize("away, sentence", [(-1, "a newer incarnation holds this id: it is %d now"),
+                                            (1, "has had no incarnation %d yet: it is %d now")])
+def test_a_conflict_says_which_incarnation_is_there(shared, name, away, sentence):
+    present = register(shared[0], body_of(name, id=name)).json["incarnation"]
+    said = present + away
+    expected = sentence % ((present,) if away < 0 else (said, present))
+    for got in (shared[0].post("/register", body_of(name, id=name, port=81, incarnation=said)),
+                shared[1].post("/heartbeat", {"id": name, "incarnation": said}),
+                shared[2].request("DELETE", "/instances/%s?incarnation=%d" % (name, said))):
+        assert got.status == 409 and got.json["error"] == "conflict", got
+        assert expected in got.json["message"] and got.json["field"] == "incarnation", got
+    assert shared[0].get("/instances/" + name).json["incarnation"] == present
