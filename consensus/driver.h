@@ -14,9 +14,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "consensus/disk/log.h"
 #include "consensus/disk/snapshot_file.h"
 #include "consensus/disk/wal.h"
-#include "consensus/log.h"
 #include "server/base/compiler.h"
 
 struct engine;

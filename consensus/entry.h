@@ -15,7 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "consensus/ids.h"
+#include "consensus/disk/ids.h"
 #include "server/base/buffer.h"
 #include "server/base/compiler.h"
 #include "server/base/status.h"

@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #include "consensus/consensus.h"
-#include "consensus/log.h"
+#include "consensus/disk/log.h"
 #include "consensus/sessions.h"
 #include "server/base/compiler.h"
 

@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "consensus/log.h"
+#include "consensus/disk/log.h"
 #include "server/base/buffer.h"
 #include "server/base/compiler.h"
 #include "server/base/limits.h"

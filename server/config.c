@@ -11,7 +11,7 @@
 #include "server/base/compiler.h"
 #include "server/base/naming.h"
 #include "server/base/text.h"
-#include "server/config_settle.h"
+#include "server/config_internal.h"
 #include "server/registry/check.h"
 
 #define FILE_LINE_BYTES_MAX 8192

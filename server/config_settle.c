@@ -1,4 +1,4 @@
-#include "server/config_settle.h"
+#include "server/config_internal.h"
 
 #include <inttypes.h>
 #include <stdarg.h>

@@ -4,6 +4,7 @@
 
 #include "server/base/clock.h"
 #include "server/base/metric.h"
+#include "server/base/metric_text.h"
 #include "server/base/process.h"
 
 static void gauge(struct buffer *out, const char *name, const char *help, uint64_t value)

@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #include "consensus/disk/files.h"
-#include "consensus/ids.h"
+#include "consensus/disk/ids.h"
 #include "server/base/compiler.h"
 #include "server/base/limits.h"
 

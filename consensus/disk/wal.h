@@ -24,8 +24,8 @@
 #include <stdint.h>
 
 #include "consensus/disk/files.h"
-#include "consensus/ids.h"
-#include "consensus/log.h"
+#include "consensus/disk/ids.h"
+#include "consensus/disk/log.h"
 #include "server/base/buffer.h"
 #include "server/base/compiler.h"
 

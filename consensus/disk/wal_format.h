@@ -13,8 +13,8 @@
 #include <stdint.h>
 
 #include "consensus/disk/files.h"
+#include "consensus/disk/ids.h"
 #include "consensus/disk/wal.h"
-#include "consensus/ids.h"
 #include "server/base/buffer.h"
 #include "server/base/compiler.h"
 

@@ -16,7 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "consensus/ids.h"
+#include "server/base/cluster_id.h"
 #include "server/base/compiler.h"
 
 #define HELLO_VERSION      2

@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "server/base/clock.h"
-#include "server/base/log_writer.h"
+#include "server/base/log_internal.h"
 #include "server/base/text.h"
 
 #define GATE_INTERVAL_MS 1000

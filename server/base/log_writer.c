@@ -1,4 +1,4 @@
-#include "server/base/log_writer.h"
+#include "server/base/log_internal.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -1,42 +1,11 @@
 #include "server/base/metric.h"
 
-#include <inttypes.h>
 #include <stdatomic.h>
-#include <stdbool.h>
-#include <string.h>
-
-#define BUCKETS         20
-#define FIRST_BUCKET_US 32u
-#define US_A_SECOND     1e6
-
-static const struct {
-    const char *name, *help, *type;
-} metrics[] = {
-#define COUNTER(name, help) {#name, help, "counter"},
-#define GAUGE(name, help)   {#name, help, "gauge"},
-#define HISTOGRAM(name, help)
-#include "server/base/metric.def"
-#undef COUNTER
-#undef GAUGE
-#undef HISTOGRAM
-};
-
-static const struct {
-    const char *name, *help;
-} histograms[] = {
-#define COUNTER(name, help)
-#define GAUGE(name, help)
-#define HISTOGRAM(name, help) {#name, help},
-#include "server/base/metric.def"
-#undef COUNTER
-#undef GAUGE
-#undef HISTOGRAM
-};
 
 static _Atomic int64_t values[METRICS];
 static struct {
-    _Atomic uint64_t buckets[BUCKETS + 1]; /* the last: above all bounds */
-    _Atomic uint64_t sum;                  /* of microseconds or numbers */
+    _Atomic uint64_t buckets[METRIC_BUCKETS + 1]; /* the last: above all bounds */
+    _Atomic uint64_t sum;                         /* of microseconds or numbers */
 } observed[HISTOGRAMS];
 
 void metric_add(enum metric metric, int64_t amount)
@@ -57,7 +26,7 @@ int64_t metric_get(enum metric metric)
 static void observe(enum histogram histogram, uint64_t value, uint64_t first)
 {
     unsigned bucket = 0;
-    while (bucket < BUCKETS && value > first << bucket) {
+    while (bucket < METRIC_BUCKETS && value > first << bucket) {
         bucket++;
     }
     atomic_fetch_add_explicit(&observed[histogram].buckets[bucket], 1, memory_order_relaxed);
@@ -66,7 +35,7 @@ static void observe(enum histogram histogram, uint64_t value, uint64_t first)
 
 void metric_observe_us(enum histogram histogram, uint64_t microseconds)
 {
-    observe(histogram, microseconds, FIRST_BUCKET_US);
+    observe(histogram, microseconds, METRIC_FIRST_BUCKET_US);
 }
 
 void metric_observe(enum histogram histogram, uint64_t number)
@@ -74,43 +43,11 @@ void metric_observe(enum histogram histogram, uint64_t number)
     observe(histogram, number, 1);
 }
 
-static bool is_of_seconds(const char *name)
+void metric_observed(enum histogram histogram, struct metric_observed *ret_observed)
 {
-    static const char suffix[] = "_seconds";
-    size_t len = strlen(name);
-    return len >= sizeof suffix - 1 && strcmp(name + len - (sizeof suffix - 1), suffix) == 0;
-}
-
-static void render_histogram(struct buffer *out, enum histogram h)
-{
-    const char *name = histograms[h].name;
-    bool seconds = is_of_seconds(name);
-    uint64_t first = seconds ? FIRST_BUCKET_US : 1;
-    double unit = seconds ? US_A_SECOND : 1;
-    int digits = seconds ? 6 : 0;
-    buffer_printf(out, "# HELP muster_%s %s\n# TYPE muster_%s histogram\n", name,
-                  histograms[h].help, name);
-    uint64_t count = 0;
-    for (unsigned i = 0; i < BUCKETS; i++) {
-        count += atomic_load_explicit(&observed[h].buckets[i], memory_order_relaxed);
-        buffer_printf(out, "muster_%s_bucket{le=\"%.*f\"} %" PRIu64 "\n", name, digits,
-                      (double)(first << i) / unit, count);
+    for (unsigned i = 0; i <= METRIC_BUCKETS; i++) {
+        ret_observed->buckets[i] =
+            atomic_load_explicit(&observed[histogram].buckets[i], memory_order_relaxed);
     }
-    count += atomic_load_explicit(&observed[h].buckets[BUCKETS], memory_order_relaxed);
-    uint64_t sum = atomic_load_explicit(&observed[h].sum, memory_order_relaxed);
-    buffer_printf(out, "muster_%s_bucket{le=\"+Inf\"} %" PRIu64 "\n", name, count);
-    buffer_printf(out, "muster_%s_sum %.*f\nmuster_%s_count %" PRIu64 "\n", name, digits,
-                  (double)sum / unit, name, count);
-}
-
-void metric_render(struct buffer *out)
-{
-    for (unsigned m = 0; m < METRICS; m++) {
-        const char *name = metrics[m].name;
-        buffer_printf(out, "# HELP muster_%s %s\n# TYPE muster_%s %s\nmuster_%s %" PRId64 "\n",
-                      name, metrics[m].help, name, metrics[m].type, name, metric_get(m));
-    }
-    for (unsigned h = 0; h < HISTOGRAMS; h++) {
-        render_histogram(out, h);
-    }
+    ret_observed->sum = atomic_load_explicit(&observed[histogram].sum, memory_order_relaxed);
 }

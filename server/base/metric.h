@@ -6,8 +6,6 @@
 
 #include <stdint.h>
 
-#include "server/base/buffer.h"
-
 enum metric {
 #define COUNTER(name, help) METRIC_##name,
 #define GAUGE(name, help)   METRIC_##name,
@@ -37,7 +35,13 @@ int64_t metric_get(enum metric metric);
  */
 void metric_observe_us(enum histogram histogram, uint64_t microseconds);
 void metric_observe(enum histogram histogram, uint64_t number);
-/* All of them in Prometheus' text format, version 0.0.4. */
-void metric_render(struct buffer *out);
+
+#define METRIC_BUCKETS         20
+#define METRIC_FIRST_BUCKET_US 32u /* and 1 of those that count */
+struct metric_observed {
+    uint64_t buckets[METRIC_BUCKETS + 1]; /* the last: above all bounds */
+    uint64_t sum;                         /* of microseconds or numbers */
+};
+void metric_observed(enum histogram histogram, struct metric_observed *ret_observed);
 
 #endif

@@ -30,7 +30,7 @@
 
 struct snapshot_meta {
     uint64_t index, term; /* of the last entry that it holds */
-    uint32_t checksum;    /* of that entry: consensus/log.h */
+    uint32_t checksum;    /* of that entry: consensus/disk/log.h */
     uint16_t level;       /* of the replicated format in it */
     uint64_t configuration_index;
     size_t configuration_len; /* Raft's configuration, as raft_configuration_encode writes it */

@@ -7,7 +7,9 @@ import os
 import re
 import sys
 
+import graph
 import limits
+import tables
 
 SOURCE_FOLDERS = ("server", "consensus", "api", "client", "tests", "jepsen", "docker")
 TOP_LEVEL = set(SOURCE_FOLDERS)
@@ -33,6 +35,8 @@ FLOORS = {
     "server/net": 2,
     "server/registry": 2,
     "server/wire": 3,
+    "consensus/disk": 3,
+    "consensus/peer": 3,
     "consensus": 4,
     "server/node": 5,
     "api/core": 6,
@@ -169,6 +173,8 @@ def check(root):
     for path in paths:
         found += [(path, line, sentence) for line, sentence in check_file(root, path)]
     found += limits.check(root, paths)
+    found += graph.check(root, paths)
+    found += tables.check(root)
     if not any(path.endswith(".c") for path in paths):
         found.append((".", 0, "no source file found: is this the project's root?"))
     return found

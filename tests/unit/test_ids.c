@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "consensus/ids.h"
+#include "consensus/disk/ids.h"
 #include "server/base/compiler.h"
 
 static const struct cluster_id known = {

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "server/base/metric.h"
+#include "server/base/metric_text.h"
 
 /* All metrics as text that ends with NUL. */
 static void render(struct buffer *out)

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "consensus/log.h"
+#include "consensus/disk/log.h"
 #include "server/base/crc32c.h"
 
 static void empty_log_ends_at_its_beginning(void **state)

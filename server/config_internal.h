@@ -2,8 +2,8 @@
  * when it was not given (the name, what is advertised, threads, the heartbeat interval).
  *
  * Thread: main. Pure but for the host's name and its number of cores. */
-#ifndef MUSTER_SERVER_CONFIG_SETTLE_H
-#define MUSTER_SERVER_CONFIG_SETTLE_H
+#ifndef MUSTER_SERVER_CONFIG_INTERNAL_H
+#define MUSTER_SERVER_CONFIG_INTERNAL_H
 
 #include <stdbool.h>
 #include <stddef.h>

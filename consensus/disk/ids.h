@@ -5,8 +5,8 @@
  * promised is never asked of it. Operators see member ids.
  *
  * Thread: any. */
-#ifndef MUSTER_CONSENSUS_IDS_H
-#define MUSTER_CONSENSUS_IDS_H
+#ifndef MUSTER_CONSENSUS_DISK_IDS_H
+#define MUSTER_CONSENSUS_DISK_IDS_H
 
 #include <stdint.h>
 

@@ -1,4 +1,4 @@
-#include "consensus/log.h"
+#include "consensus/disk/log.h"
 
 #include <stdlib.h>
 #include <string.h>

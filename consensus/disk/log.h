@@ -6,8 +6,8 @@
  * under one index and term, which Raft cannot tell apart) shows at the next entry.
  *
  * Thread: loop. Owns: the entries' bytes. */
-#ifndef MUSTER_CONSENSUS_LOG_H
-#define MUSTER_CONSENSUS_LOG_H
+#ifndef MUSTER_CONSENSUS_DISK_LOG_H
+#define MUSTER_CONSENSUS_DISK_LOG_H
 
 #include <stdbool.h>
 #include <stddef.h>

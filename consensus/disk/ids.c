@@ -1,4 +1,4 @@
-#include "consensus/ids.h"
+#include "consensus/disk/ids.h"
 
 #include <sys/random.h>
 

@@ -6,8 +6,8 @@
  * it writes how many they were.
  *
  * Thread: any. */
-#ifndef MUSTER_BASE_LOG_WRITER_H
-#define MUSTER_BASE_LOG_WRITER_H
+#ifndef MUSTER_BASE_LOG_INTERNAL_H
+#define MUSTER_BASE_LOG_INTERNAL_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,0 +1,12 @@
+/* The metrics as text, for whoever collects them.
+ *
+ * Thread: any. */
+#ifndef MUSTER_BASE_METRIC_TEXT_H
+#define MUSTER_BASE_METRIC_TEXT_H
+
+#include "server/base/buffer.h"
+
+/* All of them in Prometheus' text format, version 0.0.4. */
+void metric_render(struct buffer *out);
+
+#endif
