@@ -101,7 +101,7 @@ def test_lines_wait_for_a_reader_that_stands_still_and_then_come_out(make_cluste
         replica.process.send_signal(signal.SIGHUP)
         replica.register("web", id="web-1")
         assert replica.metric("log_lines_dropped_total") == 0  # there is room for many
-        stuck.read_until(b"signal noted")
+        stuck.read_until(b"signal ignored")
 
 
 def test_a_start_that_is_refused_ends_though_nobody_reads_why(make_cluster, stuck):
@@ -124,7 +124,7 @@ def test_a_signal_that_is_no_order_to_stop_is_noted_and_no_more(make_cluster, nu
         replica.process.send_signal(number)
         replica.register("web", id="web-1")
         if number != signal.SIGPIPE:
-            await_true("a line", lambda: "signal noted" in replica.log())
+            await_true("a line", lambda: "signal ignored" in replica.log())
         assert replica.alive()
         # In the middle of a stop, too.
         replica.process.send_signal(signal.SIGTERM)
