@@ -136,9 +136,9 @@ static void render_member(struct json_out *json, const struct consensus_member_i
     json_out_member_bool(json, "has_space", member->has_space);
     json_out_member_bool(json, "refuses_heartbeats", member->refuses_heartbeats);
     json_out_member_u64(json, "applied_index", member->applied_index);
-    json_out_member_u64(json, "behind",
-                        commit_index > member->applied_index ? commit_index - member->applied_index
-                                                             : 0);
+    /* The others are behind the leader. What it sent last is older than what it sent with it. */
+    bool is_behind = !member->is_leader && commit_index > member->applied_index;
+    json_out_member_u64(json, "behind", is_behind ? commit_index - member->applied_index : 0);
     json_out_key(json, "last_heard");
     if (member->last_heard_ms == UINT64_MAX) {
         json_out_null(json);
