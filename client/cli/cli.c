@@ -7,6 +7,7 @@
 
 #include "client/cli/output.h"
 #include "server/base/check.h"
+#include "server/base/mem.h"
 
 #define WHY_SIZE 4096
 
@@ -78,24 +79,44 @@ static void run_call(struct cli *cli, struct ended *ended, bool started)
     }
 }
 
-bool cli_ask(struct cli *cli, const char *url, const struct http_request *request,
-             uint64_t timeout_ms, struct http_answer *ret_answer, char *why, size_t why_size)
+struct asked {
+    struct ended ended;
+    struct servers server;
+    struct failover failover;
+};
+
+static void take_outcome(struct cli_question *question, const struct asked *asked)
 {
-    struct servers one = {.count = 0};
-    struct failover failover = {.servers = &one};
-    struct ended ended = {.call = {.on_done = on_done}};
-    if (!servers_add(&one, url, strlen(url), why, why_size)) {
-        return false;
+    const char *why = asked->ended.call.failover.why;
+    question->answered = asked->ended.outcome == FAILOVER_ANSWERED;
+    if (question->answered) {
+        question->answer = asked->ended.answer;
+        return;
     }
-    run_call(cli, &ended, call_start_once(&ended.call, &cli->loop, &failover, request, timeout_ms));
-    if (ended.outcome != FAILOVER_ANSWERED) {
-        /* The URL is what the caller asked about. */
-        const char *colon = strstr(ended.call.failover.why, ": ");
-        (void)snprintf(why, why_size, "%s", colon != NULL ? colon + 2 : "no answer");
-        return false;
+    /* The caller knows whom it asked. */
+    const char *colon = strstr(why, ": ");
+    (void)snprintf(question->why, sizeof question->why, "%s",
+                   colon != NULL ? colon + 2 : "no answer");
+}
+
+void cli_ask_all(struct cli *cli, struct cli_question *questions, size_t count, uint64_t limit_ms)
+{
+    struct asked *all = mem_zalloc(count + 1, sizeof *all);
+    char error[512];
+    for (size_t i = 0; i < count; i++) {
+        struct asked *asked = &all[i];
+        asked->ended.call.on_done = on_done;
+        asked->failover.servers = &asked->server;
+        CHECK(servers_add(&asked->server, questions[i].url, strlen(questions[i].url), error,
+                          sizeof error));
+        CHECK(call_start_once(&asked->ended.call, &cli->loop, &asked->failover,
+                              questions[i].request, limit_ms));
     }
-    *ret_answer = ended.answer;
-    return true;
+    for (size_t i = 0; i < count; i++) {
+        run_call(cli, &all[i].ended, true);
+        take_outcome(&questions[i], &all[i]);
+    }
+    free(all);
 }
 
 enum cli_exit cli_call(struct cli *cli, const struct http_request *request,

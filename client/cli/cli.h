@@ -36,11 +36,17 @@ enum cli_exit cli_call(struct cli *cli, const struct http_request *request,
 enum cli_exit cli_show(struct cli *cli, const struct http_request *request,
                        void (*print)(const json_t *body, const void *data), const void *data);
 
-/* One attempt at one replica, whose answer counts whatever it is. False with a few words in `why`
- * when there is none. */
-MUST_USE bool cli_ask(struct cli *cli, const char *url, const struct http_request *request,
-                      uint64_t timeout_ms, struct http_answer *ret_answer, char *why,
-                      size_t why_size);
+struct cli_question {
+    const char *url;
+    const struct http_request *request;
+    /* the outcome */
+    bool answered; /* whatever the status; `answer` is the caller's to be done */
+    struct http_answer answer;
+    char why[HTTP_WHY_SIZE]; /* if not: a few words */
+};
+
+/* Asks all at once, each one time, within limit_ms. */
+void cli_ask_all(struct cli *cli, struct cli_question *questions, size_t count, uint64_t limit_ms);
 
 /* The filters of a listing (health, type, zone, tag, meta) as a query. False, after having
  * complained, when one of them is malformed. */

@@ -15,6 +15,10 @@ enum cli_exit {
     CLI_USAGE = 2,
     CLI_UNREACHABLE = 3,
     CLI_UNKNOWN = 4, /* a write that may or may not have happened */
+    /* of status */
+    CLI_DEGRADED = CLI_REFUSED,
+    CLI_NO_QUORUM = 5,
+    CLI_MIXED = 6, /* replicas of different clusters */
 };
 
 struct args_option {

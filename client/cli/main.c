@@ -212,7 +212,15 @@ static const struct command commands[] = {
      "  muster run --name web --port 8080 --check http://127.0.0.1:8080/ --drain 5s -- ./server\n"
      "  muster run --name db --port 5432 --check 'pg_isready -q' --ttl 10s -- postgres -D data\n"},
     {"status", cmd_status, NULL, "", "ask every replica how it is",
-     "Asks the replicas of --server and those that they know of. Exit status 3 when none answers.\n"
+     "Asks the replicas of --server, and the members that they know, each for itself and all at\n"
+     "once. What is wrong follows on stderr.\n"
+     "\n"
+     "Exit status:\n"
+     "  0  every member answers and is ready\n"
+     "  1  the cluster works, but a replica is not ready or cannot be reached\n"
+     "  3  no replica answers\n"
+     "  5  no quorum: there is no leader, and nothing can be written\n"
+     "  6  the replicas belong to different clusters\n"
      "\n"
      "Examples:\n"
      "  muster status\n"
