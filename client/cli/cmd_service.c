@@ -155,10 +155,10 @@ static enum cli_exit print_found(const struct cli *cli, const json_t *instance)
         output_json(instance);
         return CLI_DONE;
     }
-    bool ipv6 = strchr(host, ':') != NULL;
-    fputs(ipv6 ? "[" : "", stdout);
-    output_text(stdout, host);
-    printf("%s:%" JSON_INTEGER_FORMAT "\n", ipv6 ? "]" : "", json_integer_value(port));
+    char address[OUTPUT_ADDRESS_SIZE];
+    (void)output_format_address(address, sizeof address, host, json_integer_value(port));
+    output_text(stdout, address);
+    putchar('\n');
     return CLI_DONE;
 }
 

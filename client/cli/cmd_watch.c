@@ -45,13 +45,11 @@ static void print_field(const char *text, int width)
 static void print_event(const json_t *event)
 {
     const json_t *instance = json_object_get(event, "instance");
-    char address[512];
-    const char *host = text_of(instance, "host");
-    bool ipv6 = strchr(host, ':') != NULL;
+    char address[OUTPUT_ADDRESS_SIZE];
     const char *health = text_of(instance, "health");
     const char *why = text_of(instance, strcmp(health, "maintenance") == 0 ? "reason" : "note");
-    (void)snprintf(address, sizeof address, "%s%s%s:%" JSON_INTEGER_FORMAT, ipv6 ? "[" : "", host,
-                   ipv6 ? "]" : "", json_integer_value(json_object_get(instance, "port")));
+    (void)output_format_address(address, sizeof address, text_of(instance, "host"),
+                                json_integer_value(json_object_get(instance, "port")));
     print_field(text_of(event, "time"), 24);
     print_field(text_of(event, "event"), 12);
     print_field(text_of(instance, "id"), 20);

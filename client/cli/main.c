@@ -301,7 +301,9 @@ static void print_help(void)
     }
     puts("\n"
          "Options, before or after the command:\n"
-         "  --server URL[,URL]...  the replicas; the next is asked when one fails\n"
+         "  --server URL[,URL]...  the replicas; the next is asked when one fails. A host without "
+         "a\n"
+         "                         scheme means port 9000, http://HOST means port 80\n"
          "                         [MUSTER_SERVER, REGISTRY_URL; default " DEFAULT_SERVER "]\n"
          "  --output FORMAT        table (default) or json\n"
          "  --timeout D            for the whole request, such as 500ms or 30s [" DEFAULT_TIMEOUT

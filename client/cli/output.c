@@ -39,6 +39,13 @@ void output_text(FILE *file, const char *text)
     write_escaped(file, text, false);
 }
 
+int output_format_address(char *out, size_t size, const char *host, json_int_t port)
+{
+    bool bare = strchr(host, ':') != NULL && host[0] != '[';
+    return snprintf(out, size, "%s%s%s:%" JSON_INTEGER_FORMAT, bare ? "[" : "", host,
+                    bare ? "]" : "", port);
+}
+
 void output_json(const json_t *json)
 {
     char *text = json_dumps(json, JSON_INDENT(2));
@@ -80,9 +87,9 @@ static void append_address(struct buffer *cell, const json_t *row)
     const char *host = json_string_value(json_object_get(row, "host"));
     json_int_t port = json_integer_value(json_object_get(row, "port"));
     if (host != NULL) {
-        bool ipv6 = strchr(host, ':') != NULL;
-        buffer_printf(cell, "%s%s%s:%" JSON_INTEGER_FORMAT, ipv6 ? "[" : "", host, ipv6 ? "]" : "",
-                      port);
+        char address[OUTPUT_ADDRESS_SIZE];
+        (void)output_format_address(address, sizeof address, host, port);
+        buffer_append_text(cell, address);
     }
 }
 

@@ -12,9 +12,13 @@
 #include <jansson.h>
 
 #define TABLE_COLUMNS_MAX 12
+/* A host of up to 253 bytes, brackets, and a port. */
+#define OUTPUT_ADDRESS_SIZE 512
 
 /* Writes the text with control characters escaped. */
 void output_text(FILE *file, const char *text);
+/* Length of host:port, "[::1]:80" for an IPv6 address with or without brackets. */
+int output_format_address(char *out, size_t size, const char *host, json_int_t port);
 /* Indented, with a line end. */
 void output_json(const json_t *json);
 /* On one line. */

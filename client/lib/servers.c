@@ -26,6 +26,26 @@ static bool is_valid(const char *text)
     return valid;
 }
 
+static bool has_port(const char *authority, size_t len)
+{
+    const char *bracket = memrchr(authority, ']', len);
+    size_t skipped = bracket != NULL ? (size_t)(bracket - authority) : 0;
+    return memchr(authority + skipped, ':', len - skipped) != NULL;
+}
+
+/* A host without a scheme means our own port; with one, the URL means what it says. */
+static int complete(char text[SERVER_URL_MAX + 1], const char *url, size_t len)
+{
+    if (memmem(url, len, "://", 3) != NULL) {
+        return snprintf(text, SERVER_URL_MAX + 1, "%.*s", (int)len, url);
+    }
+    const char *slash = memchr(url, '/', len);
+    size_t host = slash != NULL ? (size_t)(slash - url) : len;
+    return snprintf(text, SERVER_URL_MAX + 1, "http://%.*s%s%.*s", (int)host, url,
+                    has_port(url, host) ? "" : ":" SERVER_PORT_DEFAULT, (int)(len - host),
+                    url + host);
+}
+
 bool servers_add(struct servers *servers, const char *url, size_t len, char *error,
                  size_t error_size)
 {
@@ -33,10 +53,10 @@ bool servers_add(struct servers *servers, const char *url, size_t len, char *err
     while (len > 0 && url[len - 1] == '/') {
         len--;
     }
-    bool has_scheme = memmem(url, len, "://", 3) != NULL;
-    int length = snprintf(text, sizeof text, "%s%.*s", has_scheme ? "" : "http://", (int)len, url);
+    int length = len <= SERVER_URL_MAX ? complete(text, url, len) : 0;
     if (len == 0 || len > SERVER_URL_MAX || (size_t)length >= sizeof text ||
         !text_is_printable(text, (size_t)length) || strchr(text, ' ') != NULL ||
+        text[length - 1] == ':' ||
         (strncmp(text, "http://", 7) != 0 && strncmp(text, "https://", 8) != 0) ||
         !is_valid(text)) {
         (void)snprintf(error, error_size,

@@ -1,4 +1,4 @@
-/* The replicas' addresses: "http://a:9000,b:9000" as a list of URLs without a slash at the end.
+/* The replicas' addresses: "http://a:9000,b" as a list of URLs without a slash at the end.
  *
  * Owns: nothing but its own memory. */
 #ifndef MUSTER_LIB_SERVERS_H
@@ -10,16 +10,17 @@
 
 #include "server/base/compiler.h"
 
-#define SERVERS_MAX    32
-#define SERVER_URL_MAX 512
+#define SERVERS_MAX         32
+#define SERVER_URL_MAX      512
+#define SERVER_PORT_DEFAULT "9000"
 
 struct servers {
     char urls[SERVERS_MAX][SERVER_URL_MAX + 1];
     size_t count;
 };
 
-/* A URL without a scheme gets http://; one that is there already is left out. False with a sentence
- * in `error`. */
+/* A URL without a scheme gets http:// and, without a port, port 9000; with a scheme it has that
+ * scheme's port. A duplicate is left out. False with a sentence in `error`. */
 MUST_USE bool servers_add(struct servers *servers, const char *url, size_t len, char *error,
                           size_t error_size);
 /* A list between commas, at least one. */

@@ -135,29 +135,65 @@ def test_no_replica_reachable_exits_3():
     assert done.returncode == UNREACHABLE and done.stderr.strip()
 
 
+def answering(status, json_body):
+    """A server that answers every request with the same."""
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def answer(self):
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            body = json.dumps(json_body).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+        do_GET = do_POST = do_PUT = do_DELETE = answer
+
+        def log_message(self, *_):
+            pass
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server
+
+
+def test_a_host_alone_means_port_9000():
+    done = muster("list", servers=["127.213.9.1"])
+    assert done.returncode == UNREACHABLE and "http://127.213.9.1:9000: " in done.stderr
+
+
+@pytest.mark.parametrize("host, shown", [("::1", "[::1]:80"), ("[::1]", "[::1]:80"),
+                                         ("fe80::1", "[fe80::1]:80"), ("10.0.0.1", "10.0.0.1:80"),
+                                         ("db.example", "db.example:80")])
+def test_an_ipv6_address_has_one_pair_of_brackets(json_server, host, shown):
+    """Whatever spelling the registry holds."""
+    instance = {"id": "a", "name": "web", "host": host, "port": 80, "health": "passing"}
+    url = json_server({"instances": [instance], **instance})
+    assert muster("discover", "web", servers=[url]).stdout == shown + "\n"
+    assert shown in muster("list", servers=[url]).stdout.splitlines()[1].split()
+
+
+@pytest.fixture
+def json_server():
+    """A server that answers every request with 200 and one body."""
+    servers = []
+
+    def start(body):
+        servers.append(answering(200, body))
+        return "http://127.0.0.1:%d" % servers[-1].server_port
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
 @pytest.fixture
 def fake_server():
     """A server that answers every request with one status and error code."""
     servers = []
 
     def start(status, code):
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def answer(self):
-                self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                body = json.dumps({"error": code, "message": "as told"}).encode()
-                self.send_response(status)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-            do_GET = do_POST = do_PUT = do_DELETE = answer
-
-            def log_message(self, *_):
-                pass
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        servers.append(server)
-        return "http://127.0.0.1:%d" % server.server_port
+        servers.append(answering(status, {"error": code, "message": "as told"}))
+        return "http://127.0.0.1:%d" % servers[-1].server_port
 
     yield start
     for server in servers:
