@@ -1,5 +1,5 @@
-/* A program under the registry's eye: run. Registers, keeps the lease while the program runs,
- * watches its health, passes signals on, deregisters when it ends. */
+/* A program that is registered while it runs: run. Registers it, keeps its lease, checks its
+ * health, passes signals on, and deregisters it when it ends. */
 #include "client/cli/commands.h"
 
 #include <errno.h>
@@ -20,9 +20,15 @@
 #include "server/base/limits.h"
 #include "server/base/text.h"
 
-#define NOT_EXECUTABLE 126 /* as shells say it */
+#define NOT_EXECUTABLE 126 /* as in shells */
 #define NOT_FOUND      127
-#define ANSWER_MS      5000 /* for the last word to the registry */
+/* For deregistering. A registry that is there takes milliseconds, and seconds if it elects a
+ * leader; one that is not there must not keep the program's supervisor waiting. */
+#define DEREGISTER_MS      1000
+#define DEREGISTER_MORE_MS 4000
+/* A registry that does not answer is reported after this time, then at growing distance. */
+#define SILENCE_MS     2000
+#define SILENCE_MS_MAX 600000
 
 extern char **environ;
 
@@ -41,7 +47,9 @@ struct run {
     int status;              /* what we exit with */
     struct loop_timer drain; /* due: the signal that waits is passed on */
     int waiting_signal;
-    struct loop_timer stop; /* due: SIGKILL */
+    struct loop_timer stop;    /* due: SIGKILL */
+    struct loop_timer silence; /* due: say that no registry answers */
+    uint64_t silence_ms;       /* until the next time */
 };
 
 /* What is passed on. SIGCHLD is for us. */
@@ -118,20 +126,40 @@ static bool take_options(struct run *run)
 
 /* --- the registration --- */
 
+/* It is not registered, or its lease is in doubt. */
+static void begin_silence(struct run *run)
+{
+    run->silence_ms = SILENCE_MS;
+    loop_set(&run->cli->loop, &run->silence, clock_monotonic_ms() + run->silence_ms);
+}
+
+static void on_silence(struct loop_timer *timer)
+{
+    struct run *run = CONTAINER_OF(timer, struct run, silence);
+    const char *why = muster_registration_why(run->registration);
+    cli_complain("no registry answers%s%s; still trying to register %s", *why != '\0' ? ": " : "",
+                 why, muster_registration_id(run->registration));
+    run->silence_ms = run->silence_ms < SILENCE_MS_MAX / 3 ? run->silence_ms * 3 : SILENCE_MS_MAX;
+    loop_set(&run->cli->loop, timer, clock_monotonic_ms() + run->silence_ms);
+}
+
 static void on_state(void *ctx, struct muster_registration *registration, enum muster_state state,
                      const char *why)
 {
+    struct run *run = ctx;
     const char *id = muster_registration_id(registration);
-    (void)ctx;
+    loop_unset(&run->cli->loop, &run->silence);
     switch (state) {
     case MUSTER_PENDING:
         cli_complain("%s is not registered any more (%s); registering it again", id, why);
+        begin_silence(run);
         break;
     case MUSTER_REGISTERED:
         cli_complain("%s is registered", id);
         break;
     case MUSTER_DOUBTFUL:
         cli_complain("%s could not be renewed: %s", id, why);
+        begin_silence(run);
         break;
     case MUSTER_DENIED:
         cli_complain("the registry refuses %s: %s. The program runs unregistered", id, why);
@@ -170,6 +198,7 @@ static enum muster_error register_body(struct run *run, const json_t *body)
         .tags_count = json_array_size(tag_list),
         .metadata = pairs,
         .on_state = on_state,
+        .ctx = run,
         /* Nobody is sent to a program of which nothing is known yet. */
         .health = checked ? MUSTER_CRITICAL : MUSTER_PASSING,
         .note = checked ? "not checked yet" : NULL,
@@ -201,6 +230,7 @@ static enum muster_error open_client(struct run *run, char *why, size_t why_size
         .size = sizeof options,
         .servers = bytes_text(&list),
         .fallback = "",
+        .use_dispatch = true,
         .adopt_environment = args_get(&run->cli->args, "adopt-environment") != NULL,
         /* Shorter than that would be no attempt at all. */
         .request_timeout_ms = (uint32_t)(timeout_ms < 100 ? 100 : timeout_ms),
@@ -280,7 +310,9 @@ static void take_signal(struct run *run, const struct signalfd_siginfo *info)
     if (info->ssi_code == SI_KERNEL) {
         return; /* typed at a terminal: the program has got it, too */
     }
-    if (signal_number == SIGTERM && run->drain_ms > 0 && !run->draining) {
+    enum muster_state state = muster_registration_state(run->registration);
+    bool is_found = state == MUSTER_REGISTERED || state == MUSTER_DOUBTFUL;
+    if (signal_number == SIGTERM && run->drain_ms > 0 && !run->draining && is_found) {
         run->draining = true;
         run->waiting_signal = signal_number;
         (void)!muster_set_maintenance(run->registration, true, "stopping", 0);
@@ -311,13 +343,17 @@ static void supervise(struct run *run)
 {
     while (!run->ended) {
         struct signalfd_siginfo info;
-        struct curl_waitfd extra[2] = {{.fd = run->signals, .events = CURL_WAIT_POLLIN}};
+        struct curl_waitfd extra[3] = {
+            {.fd = run->signals, .events = CURL_WAIT_POLLIN},
+            {.fd = muster_descriptor(run->muster), .events = CURL_WAIT_POLLIN},
+        };
         bool has_output = run->check.loop != NULL && check_output(&run->check) >= 0;
         if (has_output) {
-            extra[1] =
+            extra[2] =
                 (struct curl_waitfd){.fd = check_output(&run->check), .events = CURL_WAIT_POLLIN};
         }
-        loop_turn(&run->cli->loop, LOOP_NEVER, extra, has_output ? 2 : 1);
+        loop_turn(&run->cli->loop, LOOP_NEVER, extra, has_output ? 3 : 2);
+        (void)muster_dispatch(run->muster);
         if (has_output && check_output(&run->check) >= 0) {
             check_read(&run->check);
         }
@@ -336,11 +372,17 @@ static void finish(struct run *run)
     check_stop(&run->check);
     loop_unset(&run->cli->loop, &run->drain);
     loop_unset(&run->cli->loop, &run->stop);
-    enum muster_error error = muster_deregister(run->registration, ANSWER_MS);
-    if (error != MUSTER_OK) {
-        cli_complain("not deregistered: %s. Its lease will lapse", muster_error_text(error));
+    loop_unset(&run->cli->loop, &run->silence);
+    enum muster_error error = muster_deregister(run->registration, DEREGISTER_MS);
+    bool waits = error == MUSTER_TIMED_OUT || error == MUSTER_UNKNOWN;
+    if (error != MUSTER_OK && !waits) {
+        cli_complain("not deregistered: %s. Its lease will expire", muster_error_text(error));
     }
-    muster_close(run->muster, 0);
+    if (waits) {
+        cli_complain("not deregistered yet; waiting up to %d s more", DEREGISTER_MORE_MS / 1000);
+    }
+    /* The client keeps trying until it is closed. */
+    muster_close(run->muster, waits ? DEREGISTER_MORE_MS : 0);
 }
 
 enum cli_exit cmd_run(struct cli *cli)
@@ -350,6 +392,7 @@ enum cli_exit cmd_run(struct cli *cli)
         .check = {.on_verdict = on_verdict, .output = -1},
         .drain = {.due_ms = LOOP_NEVER, .on_due = on_drained},
         .stop = {.due_ms = LOOP_NEVER, .on_due = on_stop_timeout},
+        .silence = {.due_ms = LOOP_NEVER, .on_due = on_silence},
     };
     char why[512] = "";
     run.check.ctx = &run;
@@ -379,6 +422,7 @@ enum cli_exit cmd_run(struct cli *cli)
         if (run.check_options.target != NULL) {
             check_start(&run.check, &cli->loop, &run.check_options);
         }
+        begin_silence(&run);
         supervise(&run);
         finish(&run);
     }

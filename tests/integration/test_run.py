@@ -27,6 +27,15 @@ class Run:
         out, err = self.process.communicate(timeout=within_s)
         return self.process.returncode, out, err
 
+    def error_line(self, within_s=30):
+        """The next line on stderr; "" if it ends first, or is killed because it says nothing."""
+        timer = threading.Timer(within_s, self.process.kill)
+        timer.start()
+        try:
+            return next(self.process.stderr, "")
+        finally:
+            timer.cancel()
+
     def kill(self):
         """Politely first: only then does it end what it has started."""
         if self.process.poll() is None:
@@ -237,6 +246,44 @@ def test_the_program_runs_on_without_a_registry(run):
     r = run(program=["sh", "-c", "sleep 1; echo done"], servers=["http://127.0.0.1:1"])
     status, out, err = r.end()
     assert (status, out) == (0, "done\n") and "not deregistered" in err
+
+
+def test_a_registry_that_does_not_answer_is_reported_at_growing_distance(run):
+    r = run(servers=["http://127.0.0.1:1"])
+    began, times = time.monotonic(), []
+    for _ in range(2):
+        line = r.error_line()
+        assert "no registry answers: http://127.0.0.1:1: " in line, line
+        times.append(time.monotonic() - began)
+    assert times[0] >= 1.5 and times[1] - times[0] >= 3, times
+
+
+@pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGINT])
+def test_without_a_registry_it_neither_drains_nor_waits(run, sig):
+    """Nobody is sent to it, and nobody hears it leave."""
+    r = run(["--drain", "60s"], servers=["http://127.0.0.1:1", "http://127.0.0.1:2"])
+    assert "no registry answers" in r.error_line()
+    began = time.monotonic()
+    r.process.send_signal(sig)
+    status, _, err = r.end()
+    assert status == 128 + sig and "not deregistered" in err
+    assert time.monotonic() - began < 4
+
+
+def test_it_stops_soon_though_the_registry_has_gone(make_cluster, name):
+    with make_cluster(1) as cluster:
+        cluster.start()
+        r = Run([cluster[0].url], ["--name", name, "--id", name, "--port", "80"], SLEEP)
+        try:
+            assert r.error_line().endswith(" is registered\n")
+            cluster[0].kill()
+            began = time.monotonic()
+            r.process.send_signal(signal.SIGTERM)
+            status, _, err = r.end()
+            assert status == 128 + signal.SIGTERM and "Its lease will expire" in err
+            assert time.monotonic() - began < 4
+        finally:
+            r.kill()
 
 
 def test_a_registration_that_is_refused_is_said_and_the_program_runs_on(shared):
