@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +25,8 @@
 struct run {
     const struct bench_options *options;
     struct target targets[TARGETS_MAX];
+    struct target living[TARGETS_MAX]; /* those that respond */
+    uint32_t living_count;
     struct work work;
 };
 
@@ -142,10 +145,49 @@ static struct load_options load_options_of(const struct run *run, const struct w
     };
 }
 
+static void notice(const struct bench_options *o, const char *format, ...) PRINTF_LIKE(2, 3);
+
+static void notice(const struct bench_options *o, const char *format, ...)
+{
+    char sentence[1024];
+    va_list args;
+    if (o->on_notice == NULL) {
+        return;
+    }
+    va_start(args, format);
+    (void)vsnprintf(sentence, sizeof sentence, format, args);
+    va_end(args);
+    o->on_notice(sentence);
+}
+
+/* Leaves out replicas that took nothing and failed, and names them, as long as there are others. */
+static void drop_dead(struct run *run, const struct load_result *load)
+{
+    uint32_t kept = 0;
+    bool dead[TARGETS_MAX] = {false};
+    for (uint32_t i = 0; i < run->living_count; i++) {
+        const struct load_target *target = &load->targets[i];
+        dead[i] = target->succeeded == 0 && target->failed + target->connect_failures > 0;
+        kept += !dead[i];
+    }
+    if (kept == 0) {
+        return;
+    }
+    kept = 0;
+    for (uint32_t i = 0; i < run->living_count; i++) {
+        if (dead[i]) {
+            notice(run->options, "http://%s does not respond", run->living[i].name);
+        } else {
+            run->living[kept++] = run->living[i];
+        }
+    }
+    run->living_count = kept;
+}
+
 /* Sends the work once for each of `count` numbers; again when some of it failed, which changes
  * nothing where it had been done. Returns how many failed at last. */
-static uint64_t do_all(const struct run *run, enum work_kind kind, uint64_t count,
-                       const char *progress, const atomic_bool *stop)
+static uint64_t do_all(struct run *run, enum work_kind kind, uint64_t count, const char *progress,
+                       const atomic_bool *stop)
 {
     struct load_result *result = mem_alloc(sizeof *result);
     struct work work = run->work;
@@ -153,12 +195,22 @@ static uint64_t do_all(const struct run *run, enum work_kind kind, uint64_t coun
     work.kind = kind;
     for (int attempt = 0; attempt < ATTEMPTS && failed > 0 && count > 0; attempt++) {
         struct load_options load = load_options_of(run, &work);
+        /* One that does not respond would cost each of its requests the timeout. */
+        load.targets = run->living;
+        load.targets_count = run->living_count;
         load.connections = count < PREPARE_CONNECTIONS ? (uint32_t)count : PREPARE_CONNECTIONS;
+        if (load.connections < run->living_count) {
+            load.connections = run->living_count;
+        }
+        if (run->living_count > 1 && load.timeout_ms > REACHABLE_MS) {
+            load.timeout_ms = REACHABLE_MS;
+        }
         load.threads = 1;
         load.requests = count;
         load.stop = stop;
         load.progress = run->options->progress ? progress : NULL;
         load_run(&load, result);
+        drop_dead(run, result);
         failed = count - result->succeeded;
         if (kind == WORK_DEREGISTER) {
             /* What is not there need not be removed. */
@@ -172,6 +224,33 @@ static uint64_t do_all(const struct run *run, enum work_kind kind, uint64_t coun
     return failed;
 }
 
+/* Names the replicas that failed under the load. */
+static void name_failed(const struct run *run, const struct load_result *load)
+{
+    const struct bench_options *o = run->options;
+    for (uint32_t i = 0; i < o->urls_count && o->urls_count > 1; i++) {
+        const struct load_target *target = &load->targets[i];
+        uint64_t failed = target->failed + target->unfinished;
+        if (target->failed > 0 || target->connect_failures > 0 ||
+            (target->succeeded == 0 && failed > 0)) {
+            notice(o,
+                   "%s: %" PRIu64 " requests succeeded, %" PRIu64 " did not, and %" PRIu64
+                   " connections failed",
+                   o->urls[i], target->succeeded, failed, target->connect_failures);
+        }
+    }
+}
+
+static void name_unwatched(const struct run *run, const struct watch_result *watch)
+{
+    for (uint32_t i = 0; i < run->living_count; i++) {
+        if (watch->targets_ready[i] == 0 && run->options->watchers > i) {
+            notice(run->options, "http://%s does not respond: none of its watchers is in place",
+                   run->living[i].name);
+        }
+    }
+}
+
 static enum bench_outcome measure(const struct run *run, struct bench_result *result, char *error,
                                   size_t error_size)
 {
@@ -183,6 +262,7 @@ static enum bench_outcome measure(const struct run *run, struct bench_result *re
     load.rate = o->rate;
     load.progress = o->progress ? "measuring" : NULL;
     load_run(&load, &result->load);
+    name_failed(run, &result->load);
     if (result->load.succeeded == 0) {
         (void)snprintf(error, error_size, "not one request succeeded");
         return BENCH_REFUSED;
@@ -196,8 +276,8 @@ static enum bench_outcome measure_watch(const struct run *run, struct bench_resu
     const struct bench_options *o = run->options;
     const struct watch_options watch = {
         .work = &run->work,
-        .targets = run->targets,
-        .targets_count = o->urls_count,
+        .targets = run->living,
+        .targets_count = run->living_count,
         .watchers = o->watchers,
         .stream = o->stream,
         .requests = o->requests,
@@ -208,6 +288,7 @@ static enum bench_outcome measure_watch(const struct run *run, struct bench_resu
         .progress = o->progress,
     };
     watch_run(&watch, &result->watch);
+    name_unwatched(run, &result->watch);
     if (result->watch.told == 0) {
         (void)snprintf(error, error_size, "no watcher was told of anything");
         return BENCH_REFUSED;
@@ -218,18 +299,26 @@ static enum bench_outcome measure_watch(const struct run *run, struct bench_resu
 static enum bench_outcome resolve(struct run *run, char *error, size_t error_size)
 {
     const struct bench_options *o = run->options;
-    bool reachable = false;
+    bool reachable[TARGETS_MAX];
     for (uint32_t i = 0; i < o->urls_count; i++) {
         if (!target_resolve(o->urls[i], &run->targets[i], error, error_size)) {
             return BENCH_USAGE;
         }
     }
-    for (uint32_t i = 0; i < o->urls_count && !reachable; i++) {
-        reachable = target_reachable(&run->targets[i], REACHABLE_MS);
+    target_probe(run->targets, o->urls_count, REACHABLE_MS, reachable);
+    for (uint32_t i = 0; i < o->urls_count; i++) {
+        if (reachable[i]) {
+            run->living[run->living_count++] = run->targets[i];
+        }
     }
-    if (!reachable) {
+    if (run->living_count == 0) {
         (void)snprintf(error, error_size, "no replica reachable");
         return BENCH_UNREACHABLE;
+    }
+    for (uint32_t i = 0; i < o->urls_count; i++) {
+        if (!reachable[i]) {
+            notice(o, "%s does not respond", o->urls[i]);
+        }
     }
     return BENCH_DONE;
 }

@@ -37,6 +37,8 @@ struct bench_options {
     bool reuse;         /* the data is there already: none is prepared */
     bool keep;          /* the data stays */
     bool progress;      /* shown on stderr while it runs */
+    /* Gets a sentence about a replica that does not respond, before and after the load. */
+    void (*on_notice)(const char *sentence);
 };
 
 enum bench_outcome {

@@ -97,6 +97,7 @@ static void add_up(struct load_result *sum, const struct load_result *part)
     sum->broken += part->broken;
     sum->timed_out += part->timed_out;
     sum->malformed += part->malformed;
+    sum->unfinished += part->unfinished;
     sum->connect_failures += part->connect_failures;
     sum->reconnects += part->reconnects;
     sum->renewed += part->renewed;
@@ -105,6 +106,12 @@ static void add_up(struct load_result *sum, const struct load_result *part)
     sum->unsent += part->unsent;
     sum->cpu_ns += part->cpu_ns;
     latency_merge(&sum->latency, &part->latency);
+    for (size_t i = 0; i < TARGETS_MAX; i++) {
+        sum->targets[i].succeeded += part->targets[i].succeeded;
+        sum->targets[i].failed += part->targets[i].failed;
+        sum->targets[i].unfinished += part->targets[i].unfinished;
+        sum->targets[i].connect_failures += part->targets[i].connect_failures;
+    }
 }
 
 static void collect(const struct load *load, const struct worker *workers,
@@ -161,5 +168,5 @@ void load_run(const struct load_options *options, struct load_result *ret_result
 
 uint64_t load_failures(const struct load_result *result)
 {
-    return result->sent - result->succeeded;
+    return result->sent - result->succeeded - result->unfinished;
 }

@@ -11,7 +11,7 @@
 #include "client/bench/load_types.h"
 
 void load_run(const struct load_options *options, struct load_result *ret_result);
-/* Requests that had no 2xx. */
+/* Requests that were answered with no 2xx, or not. */
 uint64_t load_failures(const struct load_result *result);
 
 #endif

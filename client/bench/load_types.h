@@ -17,6 +17,8 @@
 #define LOAD_STATUS_MAX      599
 /* An open loop's request that leaves later than this after it was due is counted as late. */
 #define LOAD_LATE_NS 1000000u
+/* For answers after the end. Those that take longer are cut off. */
+#define LOAD_GRACE_MS 1000u
 
 struct load_options {
     const struct work *work;
@@ -34,6 +36,14 @@ struct load_options {
     const char *progress;
 };
 
+/* What became of the requests to one target. */
+struct load_target {
+    uint64_t succeeded;
+    uint64_t failed;
+    uint64_t unfinished;
+    uint64_t connect_failures;
+};
+
 /* All figures but `numbers` are of the measurement alone, without the warm-up. */
 struct load_result {
     uint64_t sent;
@@ -42,6 +52,7 @@ struct load_result {
     uint64_t broken;                        /* the connection ended before the answer */
     uint64_t timed_out;
     uint64_t malformed;        /* the answer was no HTTP that is understood */
+    uint64_t unfinished;       /* cut off LOAD_GRACE_MS after the end: neither of the others */
     uint64_t connect_failures; /* not requests */
     uint64_t reconnects;       /* connections opened again, not requests */
     uint64_t renewed;          /* leases, by the heartbeats' answers */
@@ -53,6 +64,7 @@ struct load_result {
     uint64_t cpu_ns;        /* of the load generator's threads */
     uint64_t numbers;       /* work numbers used, from 0, the warm-up's as well */
     struct latency latency; /* of what succeeded */
+    struct load_target targets[TARGETS_MAX];
 };
 
 #endif

@@ -67,6 +67,19 @@ static void print_errors(FILE *file, const struct load_result *load)
     }
 }
 
+static void print_targets(FILE *file, const struct bench_options *options,
+                          const struct load_result *load)
+{
+    for (uint32_t i = 0; i < options->urls_count && options->urls_count > 1; i++) {
+        const struct load_target *target = &load->targets[i];
+        fprintf(file,
+                "  %s: %" PRIu64 " succeeded, %" PRIu64 " failed, %" PRIu64 " unfinished, %" PRIu64
+                " failed connects\n",
+                options->urls[i], target->succeeded, target->failed, target->unfinished,
+                target->connect_failures);
+    }
+}
+
 static void print_latency(FILE *file, const char *name, const struct latency *latency)
 {
     fprintf(file, "%-18s", name);
@@ -114,6 +127,10 @@ static void print_load(FILE *file, const struct bench_options *options,
         fprintf(file, "late               %" PRIu64 "\nnever sent         %" PRIu64 "\n",
                 load->late, load->unsent);
     }
+    if (load->unfinished > 0) {
+        fprintf(file, "unfinished         %" PRIu64 "\n", load->unfinished);
+    }
+    print_targets(file, options, load);
     fprintf(file, "longest gap        %.1f ms\n", ms_of(load->gap_ns));
     fprintf(file, "client CPU         %.2f us a request\n", cpu_us(load));
     print_latency(file, "latency, ms", &load->latency);
@@ -190,6 +207,21 @@ static json_t *watch_json(const struct bench_options *options, const struct watc
     return report;
 }
 
+static json_t *targets_json(const struct bench_options *options, const struct load_result *load)
+{
+    json_t *targets = json_array();
+    for (uint32_t i = 0; i < options->urls_count; i++) {
+        json_t *target = json_object();
+        set(target, "replica", json_string(options->urls[i]));
+        set_count(target, "succeeded", load->targets[i].succeeded);
+        set_count(target, "failed", load->targets[i].failed);
+        set_count(target, "unfinished", load->targets[i].unfinished);
+        set_count(target, "connect_failures", load->targets[i].connect_failures);
+        CHECK(json_array_append_new(targets, target) == 0);
+    }
+    return targets;
+}
+
 static json_t *load_json(const struct bench_options *options, const struct load_result *load)
 {
     json_t *report = json_object();
@@ -213,6 +245,8 @@ static json_t *load_json(const struct bench_options *options, const struct load_
     set(report, "renewed_per_second", json_real(per_second(load->renewed, load)));
     set_count(report, "late", load->late);
     set_count(report, "unsent", load->unsent);
+    set_count(report, "unfinished", load->unfinished);
+    set(report, "by_replica", targets_json(options, load));
     set(report, "longest_gap_ms", json_real(ms_of(load->gap_ns)));
     set(report, "client_cpu_us", json_real(cpu_us(load)));
     set_count(report, "body_bytes", load->body_bytes);

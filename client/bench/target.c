@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "server/base/clock.h"
 #include "server/base/limits.h"
 #include "server/base/text.h"
 
@@ -48,20 +49,49 @@ bool target_resolve(const char *url, struct target *ret_target, char *error, siz
     return true;
 }
 
-bool target_reachable(const struct target *target, uint64_t timeout_ms)
+/* A connection that is coming about, -1 if it cannot. */
+static int begin_connect(const struct target *target)
+{
+    int fd = socket(target->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd >= 0) {
+        /* A connect under way is seen by poll; one that failed at once leaves its error there. */
+        (void)connect(fd, (const struct sockaddr *)&target->address, target->address_len);
+    }
+    return fd;
+}
+
+static bool is_connected(int fd)
 {
     int error = 0;
     socklen_t error_len = sizeof error;
-    int fd = socket(target->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0) {
-        return false;
+    return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &error_len) == 0 && error == 0;
+}
+
+void target_probe(const struct target *targets, size_t count, uint64_t timeout_ms,
+                  bool *ret_reachable)
+{
+    struct pollfd probes[TARGETS_MAX];
+    uint64_t now_ms = clock_monotonic_ms(), end_ms = now_ms + timeout_ms;
+    size_t open = 0;
+    for (size_t i = 0; i < count; i++) {
+        ret_reachable[i] = false;
+        probes[i] = (struct pollfd){.fd = begin_connect(&targets[i]), .events = POLLOUT};
+        open += probes[i].fd >= 0;
     }
-    struct pollfd poll_fd = {.fd = fd, .events = POLLOUT};
-    /* A connect under way is seen by poll; one that failed at once leaves its error to be read. */
-    (void)connect(fd, (const struct sockaddr *)&target->address, target->address_len);
-    bool reachable = poll(&poll_fd, 1, (int)timeout_ms) == 1 &&
-                     (poll_fd.revents & (POLLERR | POLLHUP)) == 0 &&
-                     getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &error_len) == 0 && error == 0;
-    (void)close(fd);
-    return reachable;
+    for (; open > 0 && now_ms < end_ms; now_ms = clock_monotonic_ms()) {
+        (void)poll(probes, count, (int)(end_ms - now_ms));
+        for (size_t i = 0; i < count; i++) {
+            if (probes[i].fd >= 0 && probes[i].revents != 0) {
+                ret_reachable[i] = is_connected(probes[i].fd);
+                (void)close(probes[i].fd);
+                probes[i].fd = -1;
+                open--;
+            }
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (probes[i].fd >= 0) {
+            (void)close(probes[i].fd);
+        }
+    }
 }

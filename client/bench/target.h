@@ -23,7 +23,9 @@ struct target {
 /* `url` is http://host[:port]. False with a sentence in `error`. */
 MUST_USE bool target_resolve(const char *url, struct target *ret_target, char *error,
                              size_t error_size);
-/* Whether somebody takes a connection within the time. */
-bool target_reachable(const struct target *target, uint64_t timeout_ms);
+/* Connects to all at once, and sets each of ret_reachable to whether something took the connection
+ * within the time. Nothing is sent. */
+void target_probe(const struct target *targets, size_t count, uint64_t timeout_ms,
+                  bool *ret_reachable);
 
 #endif

@@ -24,8 +24,10 @@
 #define POLL_WAIT_MS   30000u
 /* More at once would overrun the replicas' queues of connections. */
 #define CONNECTING_MAX 64
-/* All watchers are to be in place within so many times what a request may take. */
-#define READY_TIMEOUTS 3
+/* Watchers that are not in place are waited for as long as others get there. */
+#define READY_MS 3000u
+/* For a write that is under way at the end. */
+#define GRACE_MS 1000u
 
 struct watcher {
     struct channel channel; /* first: epoll's pointer is to it */
@@ -49,6 +51,7 @@ struct watch {
     uint32_t ready;
     uint32_t connecting;
     uint64_t sweep_ns;
+    uint64_t cut_ns; /* nothing is waited for any longer */
     /* the write under way */
     uint64_t write; /* its number from 1; 0: none so far */
     bool writing;
@@ -293,13 +296,20 @@ static void pump(struct watch *w, uint64_t until_ns)
     }
 }
 
+/* A replica that hangs takes connections, and got none of its watchers in place. */
+static bool is_dead(const struct watch *w, uint32_t target)
+{
+    return target < w->options->watchers && w->result->targets_ready[target] == 0;
+}
+
 /* Starts write number `w->write` at the next replica that has a connection. */
 static bool start_write(struct watch *w)
 {
     const struct watch_options *options = w->options;
     for (uint32_t i = 0; i < options->targets_count; i++) {
-        struct channel *writer = &w->writers[(w->write + i) % options->targets_count];
-        if (writer->state != CHANNEL_IDLE) {
+        uint32_t target = (uint32_t)((w->write + i) % options->targets_count);
+        struct channel *writer = &w->writers[target];
+        if (writer->state != CHANNEL_IDLE || is_dead(w, target)) {
             continue;
         }
         buffer_clear(&writer->out);
@@ -326,6 +336,7 @@ static void write_once(struct watch *w)
     }
     uint32_t listening = w->ready;
     uint64_t end_ns = clock_monotonic_ns() + w->options->timeout_ms * MS_NS;
+    end_ns = end_ns < w->cut_ns ? end_ns : w->cut_ns;
     while (w->writing && !(w->acknowledged && w->told >= listening) && !is_stopped(w) &&
            clock_monotonic_ns() < end_ns) {
         pump(w, end_ns);
@@ -347,11 +358,19 @@ static void write_once(struct watch *w)
 
 static void await_ready(struct watch *w)
 {
-    uint64_t end_ns = clock_monotonic_ns() + READY_TIMEOUTS * w->options->timeout_ms * MS_NS;
+    uint64_t end_ns = clock_monotonic_ns() + READY_MS * MS_NS;
+    uint32_t most = 0;
     while (w->ready < w->options->watchers && !is_stopped(w) && clock_monotonic_ns() < end_ns) {
         pump(w, end_ns);
+        if (w->ready > most) {
+            most = w->ready;
+            end_ns = clock_monotonic_ns() + READY_MS * MS_NS;
+        }
     }
     w->result->ready = w->ready;
+    for (uint32_t i = 0; i < w->options->watchers; i++) {
+        w->result->targets_ready[i % w->options->targets_count] += w->watchers[i].ready;
+    }
 }
 
 static void show_progress(const struct watch *w, uint64_t began_ns, uint64_t *next_ns)
@@ -375,6 +394,7 @@ static void measure(struct watch *w)
     uint64_t end_ns =
         options->duration_ms > 0 ? began_ns + options->duration_ms * MS_NS : UINT64_MAX;
     uint64_t progress_ns = began_ns + 1000 * MS_NS;
+    w->cut_ns = end_ns != UINT64_MAX ? end_ns + GRACE_MS * MS_NS : UINT64_MAX;
     schedule_init(&schedule, began_ns, options->rate, 0, 1);
     for (uint64_t done = 0; options->requests == 0 || done < options->requests; done++) {
         uint64_t due_ns = schedule_due_ns(&schedule);

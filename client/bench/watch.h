@@ -23,18 +23,19 @@ struct watch_options {
     uint64_t requests;    /* writes; 0: only by time */
     uint64_t duration_ms; /* 0: only by number */
     uint64_t rate;        /* writes a second at most: each waits until the last was told */
-    uint64_t timeout_ms;  /* of a write, and until all watchers are told */
+    uint64_t timeout_ms;  /* of a write, and until all watchers are told; cut short by the end */
     const atomic_bool *stop;
     bool progress;
 };
 
 struct watch_result {
-    uint32_t ready;   /* watchers that were in place before the first write */
-    uint64_t writes;  /* acknowledged */
-    uint64_t failed;  /* writes that were not */
-    uint64_t told;    /* times that a watcher was told of a write */
-    uint64_t missed;  /* times that one was not, until the time was over */
-    uint64_t refused; /* answers other than 200 to a watcher */
+    uint32_t ready;                      /* watchers that were in place before the first write */
+    uint32_t targets_ready[TARGETS_MAX]; /* of each target */
+    uint64_t writes;                     /* acknowledged */
+    uint64_t failed;                     /* writes that were not */
+    uint64_t told;                       /* times that a watcher was told of a write */
+    uint64_t missed;                     /* times that one was not, until the time was over */
+    uint64_t refused;                    /* answers other than 200 to a watcher */
     uint64_t reconnects;
     uint64_t elapsed_ns;
     uint64_t cpu_ns;

@@ -32,12 +32,24 @@ static struct channel *take_idle(struct worker *w)
     return channel;
 }
 
+static struct load_target *target_of(struct worker *w, const struct channel *channel)
+{
+    return &w->result.targets[channel->target - w->load->options->targets];
+}
+
 static void add_failure(struct worker *w, uint64_t *counter, const struct channel *channel)
 {
     if (channel->counted) {
         (*counter)++;
+        target_of(w, channel)->failed++;
         atomic_fetch_add_explicit(&w->failed, 1, memory_order_relaxed);
     }
+}
+
+static void add_connect_failure(struct worker *w, const struct channel *channel)
+{
+    w->result.connect_failures++;
+    target_of(w, channel)->connect_failures++;
 }
 
 static void go_down(struct channel *channel, uint64_t now_ns)
@@ -68,11 +80,13 @@ static void count_answer(struct worker *w, const struct channel *channel, uint64
     result->statuses[answer->status]++;
     result->body_bytes += answer->body_bytes;
     if (answer->status < 200 || answer->status > 299) {
+        target_of(w, channel)->failed++;
         atomic_fetch_add_explicit(&w->failed, 1, memory_order_relaxed);
         return;
     }
     latency_add(&result->latency, now_ns - channel->due_ns);
     result->succeeded++;
+    target_of(w, channel)->succeeded++;
     atomic_store_explicit(&w->succeeded, result->succeeded, memory_order_relaxed);
     note_success(w->load, now_ns);
     if (w->load->options->work->kind == WORK_HEARTBEAT) {
@@ -160,7 +174,7 @@ static void handle(struct worker *w, struct channel *channel, enum channel_event
         go_down(channel, now_ns);
         break;
     case CHANNEL_REFUSED:
-        w->result.connect_failures++;
+        add_connect_failure(w, channel);
         go_down(channel, now_ns);
         break;
     case CHANNEL_LOST:
@@ -199,7 +213,7 @@ static void sweep(struct worker *w, uint64_t now_ns)
             channel_close(channel);
         } else if (channel->state == CHANNEL_CONNECTING) {
             channel_close(channel);
-            w->result.connect_failures++;
+            add_connect_failure(w, channel);
         }
         if (!w->ended) {
             w->result.reconnects++;
@@ -224,6 +238,20 @@ static void end(struct worker *w, uint64_t now_ns)
         uint64_t end_ns = now_ns < w->load->end_ns ? now_ns : w->load->end_ns;
         w->result.unsent = schedule_left(&w->schedule, end_ns);
     }
+}
+
+/* The duration is over, and so is the time for answers that were under way. */
+static void cut_off(struct worker *w)
+{
+    for (uint32_t i = 0; i < w->channels_count; i++) {
+        struct channel *channel = &w->channels[i];
+        if (channel->state == CHANNEL_BUSY) {
+            w->result.unfinished += channel->counted;
+            target_of(w, channel)->unfinished += channel->counted;
+            channel_close(channel);
+        }
+    }
+    w->busy = 0;
 }
 
 /* Until something is due: a request, or a look at all channels. */
@@ -276,6 +304,10 @@ void *worker_run(void *worker)
         uint64_t now_ns = clock_monotonic_ns();
         if (!w->ended && is_over(w, now_ns)) {
             end(w, now_ns);
+            w->cut_ns = now_ns + LOAD_GRACE_MS * MS_NS;
+        }
+        if (w->cut_ns > 0 && now_ns >= w->cut_ns) {
+            cut_off(w);
         }
         if (now_ns >= w->sweep_ns) {
             sweep(w, now_ns);

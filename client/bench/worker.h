@@ -36,6 +36,7 @@ struct worker {
     struct schedule schedule;
     bool ended; /* nothing more is sent */
     uint64_t sweep_ns;
+    uint64_t cut_ns;   /* after the end by time; 0: not yet */
     uint64_t ended_ns; /* the last answer */
     struct buffer body;
     char *scratch;

@@ -30,7 +30,7 @@ const char cmd_bench_help[] =
     "\n"
     "  --connections N  kept open, over all replicas in turn [64]\n"
     "  --threads N      of the load generator [1]\n"
-    "  --duration D     of the measurement [10s]\n"
+    "  --duration D     of the measurement [10s]; a second later what is under way is cut off\n"
     "  --requests N     ends after so many; without --duration it is the only end\n"
     "  --warmup D       load before the measurement, not counted [0s]\n"
     "  --rate R         open loop: R requests a second, come what may\n"
@@ -60,6 +60,9 @@ const char cmd_bench_help[] =
     "  errors           all else that was sent: by status, broken off, timed out\n"
     "  late             open loop: sent 1 ms or more after they were due (counted in latency)\n"
     "  never sent       open loop: due, but no connection became free until the end\n"
+    "  unfinished       under way a second after the end, and cut off\n"
+    "  http://...       the same for each replica. One that does not respond is named on stderr;\n"
+    "                   the data is prepared and removed without it\n"
     "  longest gap      the longest time in which no request succeeded\n"
     "  client CPU       what the load generator itself took; it shares the machine\n"
     "\n"
@@ -74,6 +77,11 @@ const char cmd_bench_help[] =
     "  muster --server http://a:9000,http://b:9000 bench discover --consistency linearizable \\\n"
     "      --rate 2000 --output json\n"
     "  muster bench watch --watchers 1000 --requests 50\n";
+
+static void on_notice(const char *sentence)
+{
+    cli_complain("%s", sentence);
+}
 
 /* Sets *value if the option is there. False after having complained. */
 static bool take_number(const struct cli *cli, const char *name, uint64_t min, uint64_t max,
@@ -226,6 +234,7 @@ static bool take_options(const struct cli *cli, struct bench_options *options)
     options->reuse = args_get(&cli->args, "reuse") != NULL;
     options->keep = args_get(&cli->args, "keep") != NULL;
     options->progress = isatty(STDERR_FILENO) == 1;
+    options->on_notice = on_notice;
     return true;
 }
 

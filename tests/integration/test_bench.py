@@ -244,6 +244,55 @@ def test_a_replica_that_is_down_costs_no_request(shared):
     assert got["succeeded"] == 200 and got["connect_failures"] > 0, got
 
 
+def hung(fake):
+    """It takes connections and requests, and answers nothing."""
+    return fake(lambda number: answer(200), delay_s=3600)
+
+
+@pytest.mark.parametrize("dead", [lambda fake: "http://127.0.0.1:1", lambda fake: hung(fake).url],
+                         ids=["refuses", "hangs"])
+@pytest.mark.parametrize("kind", ["discover", "heartbeat", "watch"])
+def test_a_dead_replica_is_named_and_takes_no_time(shared, fake, name, kind, dead):
+    """Not that of its requests, which would be ten seconds for each."""
+    url = dead(fake)
+    done = bench([shared[0].url, url, shared[1].url], "--output", "json", kind, "--prefix", name,
+                 "--duration", "1s", timeout=30)
+    assert done.returncode == DONE, done
+    assert "muster: %s does not respond" % url in done.stderr
+    assert shared[0].url not in done.stderr
+    got = json.loads(done.stdout)
+    assert got["not_removed"] == 0
+    if kind != "watch":
+        assert got["elapsed_ms"] < 3000
+        by_url = {r["replica"]: r for r in got["by_replica"]}
+        assert by_url[url]["succeeded"] == 0 and by_url[shared[1].url]["succeeded"] > 0
+    else:
+        assert got["elapsed_ms"] < 3000 and got["ready"] >= got["watchers"] // 2
+
+
+def test_the_duration_holds_though_answers_are_late(fake):
+    """What is under way is cut off, and is no error."""
+    server = hung(fake)
+    done = bench([server.url], "--output", "json", *READS, "--duration", "500ms", timeout=8)
+    got = json.loads(done.stdout)
+    assert (got["requests"], got["unfinished"], got["failed"]) == (1, 1, 0), got
+
+
+def test_a_replica_that_dies_under_the_load_is_named(make_cluster):
+    with make_cluster(3) as cluster:
+        cluster.start()
+        victim = cluster.followers()[0]
+        process = subprocess.Popen(command([r.url for r in cluster], "discover", "--duration", "3s"),
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8",
+                                   env=clean_environment())
+        await_true("some load", lambda: victim.metric("http_requests_total") > 500)
+        victim.kill()
+        out, err = process.communicate(timeout=40)
+        assert process.returncode == DONE, err
+        assert any(line.startswith("muster: %s: " % victim.url) for line in err.splitlines()), err
+        assert re.search("  %s: [1-9]" % victim.url, out), out
+
+
 def test_figures_are_consistent_and_complete(shared):
     got = report([r.url for r in shared], "discover", "--duration", "500ms")
     latency = [got["latency_ms"][p] for p in ("p50", "p90", "p99", "p99.9", "max")]
