@@ -49,11 +49,20 @@ char *__wrap_strdup(const char *text)
 
 static const char *const nobody = "http://127.0.0.1:1,http://127.0.0.1:2";
 
-/* Everything once, with nobody to talk to. True when it got to the end. */
-static bool run_all(void)
+static void on_change(void *ctx, enum muster_change change, const struct muster_instance *instance)
 {
-    const struct muster_options options = {
-        .size = sizeof options, .servers = nobody, .fallback = "http://10.0.0.1:80"};
+    (void)ctx;
+    (void)change;
+    (void)instance;
+}
+
+/* Everything once, with nobody to talk to. True when it got to the end. */
+static bool run_all(bool use_dispatch)
+{
+    const struct muster_options options = {.size = sizeof options,
+                                           .servers = nobody,
+                                           .fallback = "http://10.0.0.1:80",
+                                           .use_dispatch = use_dispatch};
     const char *const tags[] = {"a"};
     const struct muster_pair pairs[] = {{"k", "v"}};
     const struct muster_spec spec = {.size = sizeof spec,
@@ -66,6 +75,9 @@ static bool run_all(void)
     const struct muster_query query = {.size = sizeof query, .service = "web"};
     struct muster *muster;
     struct muster_registration *registration;
+    const struct muster_query linearizable = {
+        .size = sizeof linearizable, .service = "web", .linearizable = true};
+    struct muster_follow *follow;
     struct muster_found found;
     enum muster_error error = muster_open(&options, &muster, NULL, 0);
     if (error != MUSTER_OK) {
@@ -86,20 +98,31 @@ static bool run_all(void)
         assert_int_equal(found.source, MUSTER_FROM_FALLBACK);
         muster_instance_unref(found.instance);
     }
+    whole = whole && error == MUSTER_OK;
+    error = muster_discover(muster, &linearizable, 30, &found);
+    assert_true(error == MUSTER_UNREACHABLE || error == MUSTER_TIMED_OUT ||
+                error == MUSTER_NO_MEMORY);
+    error = muster_follow(muster, "web", on_change, NULL, &follow);
+    whole = whole && error == MUSTER_OK;
+    assert_true(error == MUSTER_OK || error == MUSTER_NO_MEMORY);
+    if (use_dispatch) {
+        error = muster_dispatch(muster);
+        assert_true(error == MUSTER_OK || error == MUSTER_NO_MEMORY);
+    }
     muster_close(muster, 0);
-    return whole && error == MUSTER_OK;
+    return whole;
 }
 
 static void no_allocation_that_fails_ends_the_process(void **state)
 {
     (void)state;
     bool done = false;
-    for (long n = 0; n < 60; n++) {
+    for (long n = 0; n < 80; n++) {
         left = n;
-        done = run_all();
+        done = run_all(n % 2 == 0);
     }
     left = -1;
-    done = run_all();
+    done = run_all(true) && run_all(false);
     assert_true(done);
 }
 
@@ -118,7 +141,7 @@ static void a_stream_without_memory_is_given_up(void **state)
     sse_done(&sse);
 }
 
-static void a_roll_without_memory_stays_as_it_was(void **state)
+static void a_set_without_memory_stays_as_it_was(void **state)
 {
     (void)state;
     struct instance_set set = {.count = 0};
@@ -142,7 +165,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_allocation_that_fails_ends_the_process),
         cmocka_unit_test(a_stream_without_memory_is_given_up),
-        cmocka_unit_test(a_roll_without_memory_stays_as_it_was),
+        cmocka_unit_test(a_set_without_memory_stays_as_it_was),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
