@@ -90,7 +90,7 @@ static const char *find_fault(const struct bench_options *o)
         return "--prefix must be up to 64 of a-z, 0-9 and -";
     }
     if (!allow_files(o->kind == BENCH_WATCH ? o->watchers + o->urls_count : o->connections)) {
-        return "so many connections are more files than the process may open (ulimit -n)";
+        return "the connections are more files than the process may open (ulimit -n)";
     }
     return NULL;
 }
@@ -245,8 +245,8 @@ static void name_unwatched(const struct run *run, const struct watch_result *wat
 {
     for (uint32_t i = 0; i < run->living_count; i++) {
         if (watch->targets_ready[i] == 0 && run->options->watchers > i) {
-            notice(run->options, "http://%s does not respond: none of its watchers is in place",
-                   run->living[i].name);
+            notice(run->options, "http://%s %s: none of its watchers is in place",
+                   run->living[i].name, watch->refused > 0 ? "refuses" : "does not respond");
         }
     }
 }
@@ -290,7 +290,7 @@ static enum bench_outcome measure_watch(const struct run *run, struct bench_resu
     watch_run(&watch, &result->watch);
     name_unwatched(run, &result->watch);
     if (result->watch.told == 0) {
-        (void)snprintf(error, error_size, "no watcher was told of anything");
+        (void)snprintf(error, error_size, "no watcher was told of any write");
         return BENCH_REFUSED;
     }
     return BENCH_DONE;

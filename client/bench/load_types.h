@@ -1,4 +1,4 @@
-/* What a load is told, and what came of it.
+/* The options and the result of a load.
  *
  * Thread: values. Owns: nothing. */
 #ifndef MUSTER_BENCH_LOAD_TYPES_H
@@ -26,7 +26,7 @@ struct load_options {
     uint32_t targets_count;
     uint32_t connections; /* spread over the targets in turn */
     uint32_t threads;
-    uint64_t requests;       /* ends when so many were sent; 0: only by time */
+    uint64_t requests;       /* ends after this number; 0: only by time */
     uint64_t duration_ms;    /* 0: only by number */
     uint64_t warmup_ms;      /* before the measurement */
     uint64_t rate;           /* requests a second; 0: closed loop */

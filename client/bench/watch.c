@@ -33,7 +33,7 @@ struct watcher {
     struct channel channel; /* first: epoll's pointer is to it */
     struct watch *watch;
     struct sse sse;
-    uint64_t index; /* of the service, as it was told; 0: not asked yet */
+    uint64_t index; /* of the service, as last reported; 0: not asked yet */
     uint64_t told;  /* number of the last write that it knows of */
     uint32_t heard; /* events of the stream that are to be counted */
     bool broken;    /* the stream is none, or there was no memory: nothing of it is counted */
@@ -144,7 +144,7 @@ static void ask(struct watcher *watcher)
     set_ready(w, watcher, !w->options->stream && watcher->index != 0);
 }
 
-/* Whoever is not told now is asked for again a little later. */
+/* Reconnects a little later. */
 static void lose(struct watcher *watcher)
 {
     channel_close(&watcher->channel);

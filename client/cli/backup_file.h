@@ -25,7 +25,7 @@ struct backup_file {
 
 /* False: b->error says why. */
 MUST_USE bool backup_file_open(struct backup_file *b, const char *path, bool replace);
-/* Begins anew, when another replica is asked. */
+/* Starts over, when another replica is asked. */
 MUST_USE bool backup_file_restart(struct backup_file *b);
 MUST_USE bool backup_file_add(struct backup_file *b, const void *data, size_t len);
 /* No more comes: it is checked, durable, and has its name. Without `replace` one that is there by

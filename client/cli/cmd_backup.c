@@ -18,7 +18,7 @@
 
 #define MIB               (1024.0 * 1024)
 #define REFUSAL_BYTES_MAX (64u * 1024)
-/* A replica that sends nothing for so long has stopped. */
+/* After this time without data the replica is given up. */
 #define SILENCE_SECONDS 60L
 #define PROGRESS_MS     100
 #define PROGRESS_WIDTH  40

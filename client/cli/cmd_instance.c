@@ -115,7 +115,7 @@ enum cli_exit cmd_heartbeat(struct cli *cli)
     return exit_status;
 }
 
-/* A write that concerns one instance, and whose success is told by one line. */
+/* A write to one instance, which prints one line on success. */
 static enum cli_exit change_instance(struct cli *cli, const char *method, const char *suffix,
                                      const json_t *body, const char *done)
 {

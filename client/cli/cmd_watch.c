@@ -22,7 +22,7 @@ struct watch {
     const char *events[EVENTS_MAX];
     bool was_up;  /* a replica has answered, ever */
     bool is_up;   /* one answers now */
-    bool told;    /* that none does */
+    bool told;    /* reported that none does */
     bool refused; /* the stream has ended */
 };
 
@@ -81,7 +81,8 @@ static void tell_reset(const struct watch *watch, const struct stream_item *item
         print_line(item->json, "reset");
     }
     if (watch->stream.snapshot) {
-        cli_complain("reset: events were missed (%s); what is registered follows anew", item->text);
+        cli_complain("reset: events were missed (%s); everything that is registered follows",
+                     item->text);
     } else {
         cli_complain(
             "reset: events were missed (%s); see `muster list`. What follows here happened "
@@ -96,13 +97,13 @@ static void tell_down(struct watch *watch, const struct stream_item *item)
         cli_complain("%s: %s; going on with %s", item->server, item->text, item->next);
         /* Without a place to go on from, what happens until then is lost. */
         if (watch->stream.position[0] == '\0' && !watch->stream.snapshot) {
-            cli_complain("events that happen meanwhile are missed");
+            cli_complain("events until then are missed");
         }
     } else if (!watch->told) {
         cli_complain("%s: %s", item->server, item->text);
     }
     if (item->again && !watch->told && watch->was_up) {
-        cli_complain("no replica answers; trying on");
+        cli_complain("no replica answers; still trying");
     }
     watch->told = watch->told || item->again;
     watch->is_up = false;

@@ -205,7 +205,7 @@ static const struct command commands[] = {
      "  --drain D         on SIGTERM: into maintenance, so that clients go elsewhere, and after D "
      "the\n"
      "                    program gets the signal. A second one is passed on at once\n"
-     "  --stop-timeout D  SIGKILL so long after SIGTERM, SIGINT or SIGQUIT; default: never\n"
+     "  --stop-timeout D  SIGKILL this long after SIGTERM, SIGINT or SIGQUIT; default: never\n"
      "  --adopt-environment\n"
      "                    use HEARTBEAT_INTERVAL (seconds) and SERVER_ID (default of --id) of the\n"
      "                    environment, which may be meant for others; else they are ignored\n"

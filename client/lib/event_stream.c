@@ -11,7 +11,7 @@
 #define CONNECT_MS        2000
 #define FIRST_BYTE_MS_MAX 5000
 #define REFUSAL_BYTES_MAX (64 * 1024)
-/* A stream that held for so long was a good one: the replicas get a new chance at once. */
+/* After a stream that lasted this long, the replicas are tried again without a pause. */
 #define GOOD_MS    1000
 #define PAUSE_MS   200
 #define PAUSES_MAX 5 /* doublings */

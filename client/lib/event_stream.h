@@ -67,7 +67,7 @@ struct event_stream {
     bool ended;
     size_t server;
     size_t tried;  /* since one answered for a while */
-    size_t rounds; /* through all of them in vain */
+    size_t rounds; /* through all of them, and none answered */
     uint64_t began_ms;
     uint64_t heard_ms;
     char position[SSE_NAME_BYTES_MAX + 1]; /* "": none known */
@@ -85,8 +85,8 @@ struct event_stream {
 MUST_USE bool event_stream_start(struct event_stream *stream, struct loop *loop,
                                  const struct servers *servers, size_t server,
                                  const struct stream_options *options);
-/* From on_item: what came cannot be used. The stream is left, and begins anew, with a snapshot if
- * that was asked for. */
+/* From on_item: what came cannot be used. The stream is closed and starts over, with a snapshot if
+ * one was asked for. */
 void event_stream_fail(struct event_stream *stream, const char *why);
 /* No item comes any more. Harmless on a stream that is zeroed or stopped. */
 void event_stream_stop(struct event_stream *stream);

@@ -1,5 +1,5 @@
 /* Which replica is asked, and when another one or the same again: README.md, "Fail-over". A pure
- * state machine: it is told the time and what came, and says what to do next.
+ * state machine: the time and the outcome of each attempt go in, the next step comes out.
  *
  * Owns: the last refusal, until the end; borrows the list of servers. */
 #ifndef MUSTER_LIB_FAILOVER_H

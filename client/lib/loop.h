@@ -41,7 +41,7 @@ struct loop {
 MUST_USE bool loop_init(struct loop *loop);
 /* There must be no transfer left. */
 void loop_done(struct loop *loop);
-/* Runs what is due, waiting for it at most so long. `extra`, with its count, are more descriptors
+/* Runs what is due, and waits for it at most wait_ms. `extra`, with its count, are more descriptors
  * to wait for; NULL for none. */
 void loop_turn(struct loop *loop, uint64_t wait_ms, struct curl_waitfd *extra,
                unsigned extra_count);
