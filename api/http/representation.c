@@ -1,7 +1,5 @@
 #include "api/http/representation.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +9,7 @@
 #include "server/base/limits.h"
 #include "server/base/mem.h"
 #include "server/base/metric.h"
+#include "server/base/text.h"
 
 #define TAG_SIZE 48
 
@@ -93,10 +92,22 @@ static uint32_t tag_of(struct api_context *context)
     return tag;
 }
 
-/* Weak: the same with and without compression. */
+/* W/"<index>-<tag>". Weak: the same with and without compression. Without printf, as every listing
+ * has one. */
 static void tag_text(uint32_t tag, uint64_t index, char out[TAG_SIZE])
 {
-    (void)snprintf(out, TAG_SIZE, "W/\"%" PRIu64 "-%08" PRIx32 "\"", index, tag);
+    char digits[TEXT_U64_SIZE];
+    const char *index_text = text_format_u64(index, digits);
+    size_t len = strlen(index_text);
+    memcpy(out, "W/\"", 3);
+    memcpy(out + 3, index_text, len);
+    char *p = out + 3 + len;
+    *p++ = '-';
+    for (int shift = 28; shift >= 0; shift -= 4) {
+        *p++ = "0123456789abcdef"[tag >> shift & 15u];
+    }
+    *p++ = '"';
+    *p = '\0';
 }
 
 bool representation_matches(const char *if_none_match, const char *tag)

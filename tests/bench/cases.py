@@ -84,6 +84,22 @@ def discover(bench):
             discover_beside(bench, replica, ceiling)
 
 
+def discover_1000(bench):
+    """The same with a listing that is sent from memory shared by all readers."""
+    with Muster(bench.folder) as cluster:
+        cluster.start()
+        cluster.fill("k", 1000, 1)
+        replica = cluster.followers()[0]
+        size = len(replica.get("/services/k-s0").body)
+        with systems.Ceiling(2, size) as ceiling:
+            bench.alternate("discover_1000", "list 1,000 instances, stale, 16 clients, one replica", {
+                "ceiling by wrk": lambda: systems.wrk(ceiling.url, 16, bench.seconds,
+                                                      [ceiling.process.pid]),
+                "muster by wrk": lambda: systems.wrk(replica.url + "/services/k-s0", 16,
+                                                     bench.seconds, [replica.process.pid]),
+            }, COLUMNS)
+
+
 def discover_beside(bench, replica, ceiling):
     arguments = ["discover", "--prefix", "d", "--reuse", "--duration", bench.duration]
     pids = [replica.process.pid]
@@ -239,5 +255,5 @@ def with_rss(cluster, figures, before, connections):
     return figures
 
 
-CASES = [register_256, register_1, heartbeat_256, heartbeat_batch, discover, linearizable, churn,
+CASES = [register_256, register_1, heartbeat_256, heartbeat_batch, discover, discover_1000, linearizable, churn,
          big_service, growth, idle]

@@ -14,7 +14,7 @@
 #include "server/base/limits.h"
 #include "server/base/text.h"
 
-#define BODY_BYTES_MAX 65536
+#define BODY_BYTES_MAX (1024 * 1024)
 
 static struct MHD_Response *response;
 
