@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import subprocess
+import threading
 
 import pytest
 
@@ -205,3 +206,51 @@ def test_the_image_s_health_check_asks_the_address_that_is_listened_on(make_clus
                                   env=clean_environment({"MUSTER_HTTP": address}), timeout=30,
                                   capture_output=True, check=False).returncode == 0
         await_true("healthy at " + address, healthy)
+
+
+class Answers(threading.Thread):
+    """A server that gives one status after the other, and the last one from then on."""
+
+    def __init__(self, statuses):
+        super().__init__(daemon=True)
+        self.statuses = list(statuses)
+        self.asked = 0
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.port = self.socket.getsockname()[1]
+        self.start()
+
+    def run(self):
+        while True:
+            try:
+                connection = self.socket.accept()[0]
+            except OSError:
+                return
+            with connection:
+                connection.settimeout(10)
+                asked = b""
+                while b"\r\n\r\n" not in asked:
+                    asked += connection.recv(4096)
+                status = self.statuses[min(self.asked, len(self.statuses) - 1)]
+                self.asked += 1
+                connection.sendall(b"HTTP/1.1 %d X\r\nConnection: close\r\n\r\nanswer %d" % (status, self.asked))
+
+
+@pytest.mark.parametrize("statuses, healthy", [((503, 503, 200), True), ((503,), False), ((404,), False)])
+def test_the_image_s_health_check_bears_with_an_election_and_no_longer(statuses, healthy):
+    server = Answers(statuses)
+    done = subprocess.run(["bash", os.path.join(ROOT, "docker", "healthcheck.sh")],
+                          env=clean_environment({"MUSTER_HTTP": "127.0.0.1:%d" % server.port}),
+                          timeout=30, capture_output=True, check=False, encoding="utf-8")
+    server.socket.close()
+    assert (done.returncode == 0) == healthy, done
+    assert done.stdout.strip() == "answer %d" % server.asked  # for docker inspect
+    assert server.asked == (3 if healthy else 5)
+
+
+def test_the_image_s_health_check_says_that_nobody_answers():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    done = subprocess.run(["bash", os.path.join(ROOT, "docker", "healthcheck.sh")],
+                          env=clean_environment({"MUSTER_HTTP": "127.0.0.1:%d" % port}),
+                          timeout=30, capture_output=True, check=False, encoding="utf-8")
+    assert done.returncode == 1 and done.stdout.strip() == "nobody answers at 127.0.0.1:%d" % port
