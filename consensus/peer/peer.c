@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "consensus/peer/lookup.h"
 #include "consensus/peer/peer_internal.h"
 #include "server/base/buffer.h"
 #include "server/base/check.h"
@@ -190,6 +191,8 @@ struct peers *peers_create(const struct peers_options *options, char *error, siz
     p->secret = mem_strdup(options->secret);
     p->options.listen = p->options.secret = NULL; /* the caller's */
     p->options.connections = options->connections > 0 ? options->connections : PEER_CONNECTIONS_MAX;
+    p->lookups = lookups_open(options->loop);
+    peers_hold(p);
     CHECK(uv_tcp_init(options->loop, &p->listener) == 0);
     CHECK(uv_tcp_open(&p->listener, fd) == 0);
     CHECK(uv_listen((uv_stream_t *)&p->listener, SOMAXCONN, on_connection) == 0);
@@ -200,6 +203,11 @@ struct peers *peers_create(const struct peers_options *options, char *error, siz
 static void on_listener_closed(uv_handle_t *handle)
 {
     peers_drop(CONTAINER_OF(handle, struct peers, listener));
+}
+
+static void on_lookups_closed(void *ctx)
+{
+    peers_drop(ctx);
 }
 
 void peers_close(struct peers *p, void (*closed)(void *ctx))
@@ -214,6 +222,7 @@ void peers_close(struct peers *p, void (*closed)(void *ctx))
         }
     }
     incoming_close_from(p, 0);
+    lookups_close(p->lookups, on_lookups_closed, p);
     uv_close((uv_handle_t *)&p->listener, on_listener_closed);
 }
 

@@ -57,6 +57,7 @@ enum peer_side { SIDE_OUT, SIDE_IN, SIDES };
 
 struct incoming;
 struct link;
+struct lookups;
 struct send;
 
 struct peers {
@@ -64,7 +65,8 @@ struct peers {
     char *secret;
     uv_tcp_t listener;
     struct link *links[LINKS_MAX]; /* one each other member; NULL: free */
-    struct incoming *incoming;     /* list, oldest last */
+    struct lookups *lookups;
+    struct incoming *incoming; /* list, oldest last */
     unsigned objects;
     bool closing;
     void (*closed)(void *ctx);

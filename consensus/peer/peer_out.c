@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "consensus/peer/lookup.h"
 #include "consensus/peer/trouble.h"
 #include "server/base/buffer.h"
 #include "server/base/check.h"
@@ -23,12 +24,15 @@
  * After an UP link broke, the address that worked is tried again at once, without resolving: it is
  * the quickest way to learn whether the process is gone. The kernel closes the sockets of a dead
  * process one by one, its listener not first: an attempt that falls in between is reset, and says
- * nothing yet. So such a one is followed by a few more in short order. */
+ * nothing yet. So such a one is followed by a few more in short order.
+ *
+ * A name server may hang. That is said, and meanwhile the addresses that it told earlier are tried;
+ * what it tells in the end is for the next round. */
 static const uint8_t quick_delays_ms[] = {0, 1, 5, 20};
 
 enum link_phase {
-    LINK_WAITING, /* for the timer */
-    LINK_RESOLVING,
+    LINK_WAITING,   /* for the timer */
+    LINK_RESOLVING, /* a look-up that has not taken long yet, or there is nothing else to try */
     LINK_CONNECTING,
     LINK_HANDSHAKE, /* hello sent */
     LINK_UP,
@@ -52,16 +56,15 @@ struct link {
     char address[PEER_ADDRESS_SIZE];
     enum link_phase phase;
     enum peer_state told;
-    unsigned holds; /* the timer, and a resolution under way */
     bool removed;
-    bool moved;            /* the address changed while the old one was being resolved */
     bool refused, unclear; /* what happened in this round */
     size_t quick;          /* the next of quick_delays_ms; at the end of them: none */
     uint64_t up_since_ms;
     struct trouble trouble;
-    uv_timer_t timer; /* WAITING: the next attempt; CONNECTING, HANDSHAKE: the deadline */
-    uv_getaddrinfo_t resolution;
+    uv_timer_t timer;      /* WAITING: the next attempt; CONNECTING, HANDSHAKE: the deadline */
+    struct lookup *lookup; /* under way; NULL: none */
     struct addrinfo *found, *candidate;
+    struct addrinfo *later;  /* what a look-up found that took longer than its round */
     struct addrinfo *worked; /* the candidate of the last UP, among those found */
     struct out *out;         /* the current connection */
 };
@@ -79,6 +82,7 @@ struct out {
 };
 
 static void start_round(struct link *link);
+static void wait_for_name(struct link *link);
 static void connect_candidate(struct link *link);
 
 static void move(struct link *link, enum link_phase phase)
@@ -87,15 +91,24 @@ static void move(struct link *link, enum link_phase phase)
     link->phase = phase;
 }
 
-static void let_go(struct link *link)
+static void free_addresses(struct addrinfo **list)
 {
-    link->holds--;
-    if (link->holds == 0) {
-        struct peers *p = link->p;
-        uv_freeaddrinfo(link->found);
-        free(link);
-        peers_drop(p);
+    if (*list != NULL) {
+        freeaddrinfo(*list);
+        *list = NULL;
     }
+}
+
+/* Nothing is known of where its name leads, and nobody is asked. No connection is being made. */
+static void forget_addresses(struct link *link)
+{
+    if (link->lookup != NULL) {
+        lookup_abandon(link->lookup);
+        link->lookup = NULL;
+    }
+    free_addresses(&link->found);
+    free_addresses(&link->later);
+    link->candidate = link->worked = NULL;
 }
 
 static void on_out_closed(uv_handle_t *handle)
@@ -157,7 +170,7 @@ static void wait_for_retry(struct link *link)
 
 /* --- how attempts end --- */
 
-static void fail_round(struct link *link)
+static void say_trouble(struct link *link)
 {
     uint64_t now_ms = clock_monotonic_ms();
     if (trouble_is_due(&link->trouble, now_ms)) {
@@ -165,6 +178,11 @@ static void fail_round(struct link *link)
                   "id=%" PRIu64 " address=%s reason=\"%s\" for_s=%" PRIu64, link->id, link->address,
                   link->trouble.reason, (now_ms - link->trouble.since_ms) / 1000);
     }
+}
+
+static void fail_round(struct link *link)
+{
+    say_trouble(link);
     wait_for_retry(link);
     tell(link, link->refused && !link->unclear ? PEER_REFUSED : PEER_DOWN);
 }
@@ -250,6 +268,10 @@ static void on_timer(uv_timer_t *timer)
     }
     if (link->phase == LINK_HANDSHAKE) {
         fail_handshake(link, FAULT_LATE);
+        return;
+    }
+    if (link->phase == LINK_RESOLVING) {
+        wait_for_name(link);
         return;
     }
     if (link->told == PEER_UP) {
@@ -419,51 +441,79 @@ static void connect_candidate(struct link *link)
     fail_round(link);
 }
 
-static void on_resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *found)
+static void use_addresses(struct link *link, struct addrinfo *found)
 {
-    struct link *link = CONTAINER_OF(request, struct link, resolution);
-    if (link->removed) {
-        uv_freeaddrinfo(found);
-        let_go(link);
-        return;
-    }
-    link->holds--;
-    uv_freeaddrinfo(link->found);
+    free_addresses(&link->found);
     link->found = link->candidate = found;
     link->worked = NULL;
-    if (link->moved) {
-        link->moved = false;
-        start_round(link);
-    } else if (status != 0) {
-        link->unclear = true;
-        trouble_note(&link->trouble, "the name does not resolve", uv_strerror(status),
-                     clock_monotonic_ms());
-        fail_round(link);
-    } else {
-        connect_candidate(link);
+    connect_candidate(link);
+}
+
+static void on_resolved(void *owner, const char *failure, struct addrinfo *found)
+{
+    struct link *link = owner;
+    link->lookup = NULL;
+    if (link->phase != LINK_RESOLVING) {
+        free_addresses(&link->later);
+        link->later = found;
+        return;
     }
+    (void)uv_timer_stop(&link->timer);
+    if (failure != NULL) {
+        link->unclear = true;
+        trouble_note(&link->trouble, "the name does not resolve", failure, clock_monotonic_ms());
+        fail_round(link);
+        return;
+    }
+    use_addresses(link, found);
+}
+
+/* Neither is an answer that nobody listens there. */
+static void wait_for_name(struct link *link)
+{
+    link->unclear = true;
+    trouble_note(&link->trouble, "looking up the name takes long", NULL, clock_monotonic_ms());
+    if (link->found != NULL) {
+        link->candidate = link->found;
+        connect_candidate(link);
+        return;
+    }
+    say_trouble(link);
+    CHECK(uv_timer_start(&link->timer, on_timer, LOOKUP_SLOW_MS / 4, 0) == 0);
+}
+
+/* Into `later` at once, or on its way; false when neither can be. */
+static bool begin_lookup(struct link *link)
+{
+    char host[HOST_BYTES_MAX + 1];
+    uint16_t port;
+    if (!text_parse_address(link->address, host, sizeof host, &port) || host[0] == '\0') {
+        return false;
+    }
+    link->later = lookup_numeric(host, port);
+    if (link->later == NULL) {
+        link->lookup = lookup_begin(link->p->lookups, host, port, on_resolved, link);
+    }
+    return link->later != NULL || link->lookup != NULL;
 }
 
 static void start_round(struct link *link)
 {
-    char host[HOST_BYTES_MAX + 1];
-    char service[8];
-    uint16_t port;
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
-    bool right = text_parse_address(link->address, host, sizeof host, &port) && host[0] != '\0';
-    if (right) {
-        (void)snprintf(service, sizeof service, "%u", (unsigned)port);
-        right = uv_getaddrinfo(link->p->options.loop, &link->resolution, on_resolved, host, service,
-                               &hints) == 0;
-    }
-    if (!right) {
+    bool waits = link->lookup != NULL; /* since an earlier round */
+    if (!waits && link->later == NULL && !begin_lookup(link)) {
         link->unclear = true;
         trouble_note(&link->trouble, "the address cannot be looked up", NULL, clock_monotonic_ms());
         fail_round(link);
         return;
     }
+    if (link->later != NULL) {
+        struct addrinfo *found = link->later;
+        link->later = NULL;
+        use_addresses(link, found);
+        return;
+    }
     move(link, LINK_RESOLVING);
-    link->holds++;
+    CHECK(uv_timer_start(&link->timer, on_timer, waits ? 0 : LOOKUP_SLOW_MS, 0) == 0);
 }
 
 /* --- for peer.c --- */
@@ -477,7 +527,6 @@ struct link *link_create(struct peers *p, uint64_t id, const char *address)
     no_more_quick(link);
     (void)snprintf(link->address, sizeof link->address, "%s", address);
     CHECK(uv_timer_init(p->options.loop, &link->timer) == 0);
-    link->holds = 1;
     peers_hold(p);
     wait_for(link, 0);
     return link;
@@ -489,8 +538,10 @@ void link_set_address(struct link *link, const char *address)
         return;
     }
     (void)snprintf(link->address, sizeof link->address, "%s", address);
-    link->moved = link->phase == LINK_RESOLVING;
-    link_restart(link);
+    give_up_connection(link);
+    forget_addresses(link);
+    no_more_quick(link);
+    wait_for(link, 0);
 }
 
 void link_restart(struct link *link)
@@ -505,17 +556,17 @@ void link_restart(struct link *link)
 
 static void on_timer_closed(uv_handle_t *handle)
 {
-    let_go(CONTAINER_OF(handle, struct link, timer));
+    struct link *link = CONTAINER_OF(handle, struct link, timer);
+    struct peers *p = link->p;
+    free(link);
+    peers_drop(p);
 }
 
 void link_remove(struct link *link)
 {
     link->removed = true;
     give_up_connection(link);
-    if (link->phase == LINK_RESOLVING) {
-        /* One that is running cannot be stopped; either way its callback comes. */
-        (void)uv_cancel((uv_req_t *)&link->resolution);
-    }
+    forget_addresses(link);
     move(link, LINK_WAITING);
     uv_close((uv_handle_t *)&link->timer, on_timer_closed);
 }

@@ -117,9 +117,9 @@
 
 /* --- the process --- */
 /* Descriptors that clients cannot take. Standard ones, directory, lock, log segments (two
- * descriptors each), snapshots written, sent and received, the loop's own, look-ups of names, the
- * port: */
-#define DESCRIPTORS_OF_LOOP  28
+ * descriptors each), snapshots written, sent and received, the loop's own, a look-up of each
+ * member's name, the port: */
+#define DESCRIPTORS_OF_LOOP  33
 #define DESCRIPTORS_A_WORKER 4
 #define PEER_CONNECTIONS_MIN                                                                       \
     12 /* where there are few; must hold all members, and some who knock                           \
