@@ -33,6 +33,11 @@
 #define HTTP_CONNECTION_MEMORY 16384 /* libmicrohttpd slows down above 16 KiB */
 #define HTTP_CONNECTIONS_MAX   16384 /* for all workers together */
 #define HTTP_THREADS_MAX       64
+/* A request's target: a filter of 64 tags of 255 bytes, half of them escaped. Its head: that, and
+ * cookies. */
+#define HTTP_TARGET_BYTES_MAX (32 * 1024)
+#define HTTP_HEAD_BYTES_MAX   (64 * 1024)
+#define HTTP_FIELDS_MAX       128
 #define HTTP_IDLE_SECONDS      120
 /* What answers may hold that wait to be read, and bodies of requests that are being received, over
  * all connections; smaller ones than BUDGET_FREE_BYTES are not counted. Text that many answers

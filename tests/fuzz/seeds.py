@@ -392,6 +392,13 @@ SEEDS = {
              b'\3{"server_id": "%s", "url": "%s"}' % (b"i" * 255, b"h" * 255),
              b'\4{"server_id": "node-1", "tags": ["x"]}'],
     "request": TARGETS,
+    "head": [b"\x02GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+             b"\x05POST //register/?a=b HTTP/1.0\r\nConnection: keep-alive\r\nContent-Length: 5\r\n\r\nhello",
+             b"\x01POST /register HTTP/1.1\r\nHost: [::1]:9000\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue"
+             b"\r\n\r\n5;a=b\r\nhello\r\n0A\r\n0123456789\r\n0\r\nA: b\r\n\r\n",
+             b"\x07GET http://a?b HTTP/1.1\r\nHost: c\r\nA:\t b \r\nConnection: a, close\r\n\r\n",
+             b"\x03HEAD https://a:1/b HTTP/1.1\r\nHost: c\r\nContent-Encoding: identity\r\n\r\n",
+             b"\x00OPTIONS * HTTP/1.1\r\nHost:\r\n\r\n"],
     "config": CONFIGS,
     "wal": WALS,
     "snapshot_file": SNAPSHOT_FILES,
