@@ -189,6 +189,8 @@ struct consensus_op {
     void (*done)(struct consensus_op *op, enum status status);
     struct consensus_change change;
     struct consensus_backup *backup;
+    /* Of a read, by any thread until `done`: nobody waits for it any more, and it fails soon. */
+    _Atomic bool given_up;
     /* private */
     struct cds_wfcq_node node;
     struct consensus_op *next;

@@ -46,7 +46,8 @@ void op_list_expire(struct op_list *list, uint64_t now_ms, enum status status)
     struct consensus_op *op;
     op_list_init(&kept);
     while ((op = op_list_take(list)) != NULL) {
-        if (now_ms >= op->deadline_ms) {
+        if (now_ms >= op->deadline_ms ||
+            atomic_load_explicit(&op->given_up, memory_order_relaxed)) {
             op->done(op, status);
         } else {
             op_list_add(&kept, op);

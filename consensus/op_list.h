@@ -18,7 +18,8 @@ void op_list_add(struct op_list *list, struct consensus_op *op);
 struct consensus_op *op_list_take(struct op_list *list);
 /* Moves all of `from` in front of what is in the other list. */
 void op_list_move(struct op_list *from, struct op_list *to_front_of);
-/* Takes out those whose deadline has passed and finishes them with `status`. */
+/* Takes out those whose deadline has passed, or that are given up, and finishes them with `status`.
+ */
 void op_list_expire(struct op_list *list, uint64_t now_ms, enum status status);
 
 #endif

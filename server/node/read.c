@@ -168,6 +168,7 @@ enum status node_read(struct node *node, struct node_read *read, bool *ret_passe
 void node_read_cancel(struct node_read *read)
 {
     atomic_store_explicit(&read->cancelled, true, memory_order_relaxed);
+    atomic_store_explicit(&read->op.given_up, true, memory_order_relaxed);
     atomic_store_explicit(&read->node->watch.cancelled, true, memory_order_release);
 }
 

@@ -59,8 +59,7 @@ struct node_read {
 MUST_USE enum status node_read(struct node *node, struct node_read *read, bool *ret_passed);
 
 /* Any thread, as long as there is the read: nobody wants its answer any more. If `done` has not
- * come yet, it comes soon, with any status: within a turn of the loop, or when it is known whether
- * there is a proof. */
+ * come yet, it comes soon, with any status: within a tick of the loop. */
 void node_read_cancel(struct node_read *read);
 /* Any thread, until done: when the present stage should be over, monotonic. */
 uint64_t node_read_due_ms(const struct node_read *read);
