@@ -98,10 +98,41 @@ static bool parse_pair(struct request *request, char *text, struct problem *prob
     return true;
 }
 
+static bool is_unreserved(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           (c != '\0' && strchr("-._~", c) != NULL);
+}
+
+/* In place: one slash where there are several, none at the end; %XX of what needs no escape (RFC
+ * 3986, section 6.2.2.2) is that. */
+static void normalise_path(char *path)
+{
+    char *to = path;
+    for (const char *from = path; *from != '\0'; from++) {
+        if (*from == '/' && to > path && to[-1] == '/') {
+            continue;
+        }
+        int high = *from == '%' ? hex_digit(from[1]) : -1;
+        int low = high < 0 ? -1 : hex_digit(from[2]);
+        if (low >= 0 && is_unreserved((char)(high * 16 + low))) {
+            *to++ = (char)(high * 16 + low);
+            from += 2;
+        } else {
+            *to++ = *from;
+        }
+    }
+    if (to > path + 1 && to[-1] == '/') {
+        to--;
+    }
+    *to = '\0';
+}
+
 bool request_parse_target(struct request *request, const char *target, struct problem *problem)
 {
     size_t path_len = strcspn(target, "?");
     request->path = mem_strndup(target, path_len);
+    normalise_path(request->path);
     if (target[path_len] == '\0') {
         return true;
     }

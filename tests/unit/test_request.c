@@ -33,6 +33,31 @@ static void path_and_query_are_taken_apart(void **state)
     request_done(&r);
 }
 
+static void a_path_has_one_spelling(void **state)
+{
+    static const struct {
+        const char *target, *path;
+    } rows[] = {{"//register", "/register"},
+                {"/register/", "/register"},
+                {"/instances//a/", "/instances/a"},
+                {"/", "/"},
+                {"//", "/"},
+                {"/%72egister", "/register"},
+                {"/a%2Db%7E%2ec%5f", "/a-b~.c_"},
+                {"/a%2Fb%2f", "/a%2Fb%2f"},
+                {"/a%25%41", "/a%25A"},
+                {"/a%2", "/a%2"},
+                {"/%", "/%"},
+                {"/%00", "/%00"}};
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct request r;
+        assert_true(parse(&r, rows[i].target));
+        assert_string_equal(r.path, rows[i].path);
+        request_done(&r);
+    }
+}
+
 static void target_without_query_has_no_pairs(void **state)
 {
     (void)state;
@@ -196,6 +221,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(path_and_query_are_taken_apart),
+        cmocka_unit_test(a_path_has_one_spelling),
         cmocka_unit_test(target_without_query_has_no_pairs),
         cmocka_unit_test(bad_escapes_and_text_in_the_query_are_refused),
         cmocka_unit_test(fault_names_the_parameter),

@@ -130,9 +130,8 @@ static void fixed_path_beats_variable(void **state)
 static void unknown_paths_are_not_found(void **state)
 {
     (void)state;
-    static const char *const paths[] = {
-        "/nope", "/services/", "/services//discover",       "/services/a/b", "/register/",
-        "//",    "/Services",  "/instances/a/maintenance/", "/v1/agent",     ""};
+    static const char *const paths[] = {"/nope",     "/services/a/b", "/nope//",
+                                        "/Services", "/v1/agent",     ""};
     for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
         assert_int_equal(find(METHOD_GET, paths[i]), ROUTE_NO_PATH);
     }
