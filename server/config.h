@@ -44,8 +44,10 @@ struct config {
     unsigned events_kept;
     uint64_t state_bytes;
     unsigned http_threads;
-    char allow_host[CONFIG_TEXT_MAX]; /* names between commas, or "*"; empty: none */
-    char cors[CONFIG_TEXT_MAX];       /* origins between commas, or "*"; empty: none */
+    unsigned http_connections;             /* 0: what the limit on open files allows */
+    unsigned http_connections_per_address; /* 0: three quarters of those */
+    char allow_host[CONFIG_TEXT_MAX];      /* names between commas, or "*"; empty: none */
+    char cors[CONFIG_TEXT_MAX];            /* origins between commas, or "*"; empty: none */
     enum log_level log_level;
     enum log_format log_format;
 };

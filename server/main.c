@@ -149,7 +149,22 @@ static bool share_descriptors(const struct config *config, struct descriptor_sha
         log_write(LOG_WARN, "main", "the limit on open files is low: fewer threads for HTTP",
                   "limit=%" PRIu64 " threads=%u", limit, ret_shares->http_threads);
     }
+    if (config->http_connections > ret_shares->http_connections) {
+        log_write(LOG_WARN, "main", "the limit on open files is low: fewer connections for HTTP",
+                  "limit=%" PRIu64 " connections=%u", limit, ret_shares->http_connections);
+    } else if (config->http_connections > 0) {
+        ret_shares->http_connections = config->http_connections;
+    }
+    if (ret_shares->http_threads > ret_shares->http_connections) {
+        ret_shares->http_threads = ret_shares->http_connections;
+    }
     return true;
+}
+
+static unsigned connections_of_one(const struct config *config, unsigned connections)
+{
+    return config->http_connections_per_address > 0 ? config->http_connections_per_address
+                                                    : connections - connections / 4;
 }
 
 static int serve(const struct config *config, char *error, size_t error_size)
@@ -162,6 +177,7 @@ static int serve(const struct config *config, char *error, size_t error_size)
         .http = config->http,
         .threads = shares.http_threads,
         .connections = shares.http_connections,
+        .connections_of_one = connections_of_one(config, shares.http_connections),
         .spare = shares.http_spare,
         .ttl_ms = config->ttl_ms,
         .reap_after_ms = config->reap_after_ms,

@@ -14,12 +14,13 @@
 
 /* What the doors are told. Texts are borrowed until doors_stop. */
 struct door_options {
-    const char *http;       /* host:port; an empty host is every address, IPv6 and IPv4 */
-    unsigned threads;       /* 1..HTTP_THREADS_MAX */
-    unsigned connections;   /* of clients */
-    unsigned spare;         /* more of each thread, which are told that there are too many */
-    uint32_t ttl_ms;        /* of a registration that names none */
-    uint32_t reap_after_ms; /* likewise; 0: never */
+    const char *http;            /* host:port; an empty host is every address, IPv6 and IPv4 */
+    unsigned threads;            /* 1..HTTP_THREADS_MAX */
+    unsigned connections;        /* of clients */
+    unsigned connections_of_one; /* client's address */
+    unsigned spare;              /* more of each thread, which are told that there are too many */
+    uint32_t ttl_ms;             /* of a registration that names none */
+    uint32_t reap_after_ms;      /* likewise; 0: never */
     /* host:port, where this replica says that it is reached. NULL: nowhere. */
     const char *advertise_http, *advertise_peer;
     const char *allow_host;      /* other names of it, between commas; "*": any. NULL or "": none */

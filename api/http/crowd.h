@@ -1,30 +1,37 @@
-/* Connections over the limit that have not asked for anything yet. When a worker has no room left,
- * the oldest of them is closed after a moment: who comes to ask how the replica is must not wait
- * behind those who only hold on.
+/* How many connections there are, of all clients and of each client's address: an IPv4 address, or
+ * the first 64 bits of an IPv6 address. Addresses are not stored: each has a place by hash in two
+ * tables of counters, and the smaller of the two counts. So a stranger's share can be taken for
+ * larger than it is, but hardly ever is, and never for smaller.
  *
- * Thread: one worker. Owns: nothing; sockets are libmicrohttpd's. */
+ * Thread: any; atomics. */
 #ifndef MUSTER_API_HTTP_CROWD_H
 #define MUSTER_API_HTTP_CROWD_H
 
-#include <stdbool.h>
+#include <stdatomic.h>
 #include <stdint.h>
+#include <sys/socket.h>
 
-#include "server/base/limits.h"
-
-#define CROWD_PATIENCE_MS 100
+#define CROWD_SLOTS 16384
 
 struct crowd {
-    unsigned count;
-    struct {
-        int socket;
-        uint64_t since_ms;
-    } idle[2 * HTTP_SPARE_A_WORKER_MAX]; /* oldest first; one that finds no place only times out */
+    uint64_t seed; /* immutable after crowd_init, as the next two */
+    unsigned most;
+    unsigned most_of_one;
+    atomic_uint count;
+    atomic_uint of_address[2][CROWD_SLOTS];
 };
 
-void crowd_add(struct crowd *crowd, int socket, uint64_t now_ms);
-/* It asks for something, or is closed. */
-void crowd_remove(struct crowd *crowd, int socket);
-/* Shuts those down that have had their moment. */
-void crowd_press(struct crowd *crowd, uint64_t now_ms);
+enum crowd_verdict {
+    CROWD_FINE,
+    CROWD_TOO_MANY,        /* over the limit of all */
+    CROWD_TOO_MANY_OF_ONE, /* over that of its address */
+};
+
+void crowd_init(struct crowd *crowd, unsigned most, unsigned most_of_one);
+/* Counts a connection; among all of them only when the verdict is fine, so that who has too many
+ * takes nothing from others. */
+enum crowd_verdict crowd_enter(struct crowd *crowd, const struct sockaddr *peer);
+/* `verdict`: what it was told. */
+void crowd_leave(struct crowd *crowd, const struct sockaddr *peer, enum crowd_verdict verdict);
 
 #endif

@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "api/http/crowd.h"
 #include "api/http/gzip.h"
 #include "api/http/origin.h"
 #include "api/http/representation.h"
@@ -36,12 +37,11 @@ struct api_context {
     uint32_t tbfs_reap_after_ms; /* of what api/tbfs registers */
     const char *tbfs_service;    /* likewise: the name of its service */
     uint64_t started_ms;
-    unsigned connections_max; /* above it: `crowded` */
-    atomic_uint connections;  /* of all workers */
-    _Atomic uint32_t tag;     /* in all entity tags of this cluster and version; 0: not known yet */
-    atomic_bool draining;     /* streams end, no more are begun */
-    struct budget answers;    /* memory of those that wait to be read */
-    struct budget bodies;     /* of those that are being received */
+    atomic_bool draining;  /* streams end, no more are begun */
+    _Atomic uint32_t tag;  /* in all entity tags of this cluster and version; 0: not known yet */
+    struct crowd crowd;    /* the connections of all workers */
+    struct budget answers; /* memory of those that wait to be read */
+    struct budget bodies;  /* of those that are being received */
     /* For strategy=round_robin, by hash of the service's name. */
     _Atomic uint32_t turns[TURNS_SLOTS];
 };

@@ -35,6 +35,7 @@ static bool http_open(const struct door_options *options, struct door **ret_door
 {
     CHECK(options->threads >= 1 && options->threads <= HTTP_THREADS_MAX);
     CHECK(options->connections >= options->threads && options->connections <= HTTP_CONNECTIONS_MAX);
+    CHECK(options->connections_of_one >= 1);
     int fd = listen_open(options->http, "--http", error, error_size);
     if (fd < 0) {
         return false;
@@ -57,7 +58,7 @@ static bool http_start(struct door *door, struct node *node, char *error, size_t
     http->context.reap_after_ms = options->reap_after_ms;
     http->context.tbfs_reap_after_ms = options->tbfs_reap_after_ms;
     http->context.tbfs_service = options->tbfs_service;
-    http->context.connections_max = options->connections;
+    crowd_init(&http->context.crowd, options->connections, options->connections_of_one);
     metric_set(METRIC_http_connections_max, options->connections);
     budget_init(&http->context.answers, HTTP_ANSWERS_BYTES_MAX, METRIC_http_answers_bytes);
     budget_init(&http->context.bodies, HTTP_BODIES_BYTES_MAX, METRIC_http_bodies_bytes);
@@ -65,8 +66,8 @@ static bool http_start(struct door *door, struct node *node, char *error, size_t
     json_set_alloc_funcs(mem_alloc, free);
     for (unsigned i = 0; i < options->threads; i++) {
         if (!worker_start(&http->workers[i], i, http->listen_fd,
-                          options->connections / options->threads + options->spare, &http->context,
-                          error, error_size)) {
+                          options->connections / options->threads + options->spare, options->spare,
+                          &http->context, error, error_size)) {
             return false;
         }
         http->count++;

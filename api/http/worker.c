@@ -3,10 +3,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <poll.h>
+#include <netinet/tcp.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -15,16 +15,25 @@
 
 #include <urcu.h>
 
-#include "api/http/connection.h"
+#include "api/http/internal.h"
 #include "server/base/check.h"
 #include "server/base/clock.h"
 #include "server/base/limits.h"
+#include "server/base/metric.h"
 
-/* The longest sleep: nothing depends on it but idle connections being closed in time. */
-#define SLEEP_MS_MAX 1000
+/* The longest sleep, and how exact the connections' times are. */
+#define SLEEP_MS_MAX 500
 /* How long requests that are on their way are still answered once the worker is to stop. */
 #define LINGER_MS       250
 #define LINGER_SLEEP_MS 10
+/* Over a limit and without a request for so long, a connection makes room for another. */
+#define CROWD_PATIENCE_MS 100
+/* Without a descriptor for a new connection. */
+#define PAUSE_MS 100
+
+#define EVENTS_A_TURN  256
+#define ACCEPTS_A_TURN 16
+#define HEAD_BYTES_MAX 4096 /* of an answer: response.h bounds the fields */
 
 void worker_wake(struct worker *worker)
 {
@@ -34,97 +43,221 @@ void worker_wake(struct worker *worker)
     (void)written;
 }
 
-static void log_mhd(void *cls, const char *format, va_list args)
-    __attribute__((format(printf, 2, 0)));
-static void log_mhd(void *cls, const char *format, va_list args)
+/* --- new connections --- */
+
+static void listen_on(struct worker *worker)
 {
-    struct worker *worker = cls;
-    char text[256];
-    uint64_t held;
-    if (!log_gate_open(&worker->gate, &held)) {
-        return;
+    struct epoll_event event = {.events = EPOLLIN | EPOLLEXCLUSIVE, .data.ptr = &worker->listen_fd};
+    if (!worker->listening && worker->accepting) {
+        worker->listening =
+            epoll_ctl(worker->epoll_fd, EPOLL_CTL_ADD, worker->listen_fd, &event) == 0;
     }
-    (void)vsnprintf(text, sizeof text, format, args);
-    text[strcspn(text, "\r\n")] = '\0';
-    log_write(LOG_WARN, "http", "library", "message=\"%s\" held_back=%" PRIu64, text, held);
 }
 
-/* Escapes are taken apart by request.c, strictly. */
-static size_t keep_escapes(void *cls, struct MHD_Connection *connection, char *text)
+static void listen_off(struct worker *worker)
 {
-    (void)cls, (void)connection;
-    return strlen(text);
+    if (worker->listening) {
+        worker->listening = false;
+        (void)epoll_ctl(worker->epoll_fd, EPOLL_CTL_DEL, worker->listen_fd, NULL);
+    }
 }
 
 static void stop_accepting(struct worker *worker)
 {
+    listen_off(worker);
     worker->accepting = false;
-    if (MHD_quiesce_daemon(worker->daemon) != MHD_INVALID_SOCKET) {
-        (void)close(worker->listen_fd);
+    (void)close(worker->listen_fd);
+    worker->listen_fd = -1;
+}
+
+static bool is_full(const struct worker *worker)
+{
+    return worker->count >= worker->connections_max;
+}
+
+static unsigned count_crowded(const struct worker *worker)
+{
+    unsigned count = 0;
+    const struct cds_list_head *place;
+    cds_list_for_each(place, &worker->crowded)
+    {
+        count++; /* no more than the spare ones of each worker */
+    }
+    return count;
+}
+
+static void report_crowd(struct worker *worker, enum crowd_verdict verdict,
+                         const struct sockaddr_storage *peer)
+{
+    const struct crowd *crowd = &worker->context->crowd;
+    char address[INET6_ADDRSTRLEN];
+    uint64_t held;
+    if (!log_gate_open(&worker->crowd_gate, &held)) {
+        return;
+    }
+    request_peer_text((const struct sockaddr *)peer, address);
+    bool of_one = verdict == CROWD_TOO_MANY_OF_ONE;
+    log_write(LOG_WARN, "http",
+              of_one ? "too many connections of one address" : "too many connections",
+              "address=\"%s\" limit=%u held_back=%" PRIu64, address,
+              of_one ? crowd->most_of_one : crowd->most, held);
+}
+
+static void admit(struct worker *worker, int fd, const struct sockaddr_storage *peer)
+{
+    int on = 1;
+    enum crowd_verdict verdict =
+        crowd_enter(&worker->context->crowd, (const struct sockaddr *)peer);
+    if (verdict != CROWD_FINE) {
+        report_crowd(worker, verdict, peer);
+    }
+    if (verdict == CROWD_TOO_MANY_OF_ONE && count_crowded(worker) >= worker->spare) {
+        metric_add(METRIC_http_connections_closed_total, 1);
+        crowd_leave(&worker->context->crowd, (const struct sockaddr *)peer, verdict);
+        (void)close(fd);
+        return;
+    }
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    connection_open(worker, fd, peer, verdict);
+}
+
+static void accept_some(struct worker *worker)
+{
+    for (unsigned i = 0; i < ACCEPTS_A_TURN && worker->accepting && !is_full(worker); i++) {
+        struct sockaddr_storage peer = {.ss_family = AF_UNSPEC};
+        socklen_t len = sizeof peer;
+        int fd = accept4(worker->listen_fd, (struct sockaddr *)&peer, &len,
+                         SOCK_NONBLOCK | SOCK_CLOEXEC);
+        uint64_t held;
+        if (fd >= 0) {
+            admit(worker, fd, &peer);
+        } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+            if (log_gate_open(&worker->accept_gate, &held)) {
+                log_write(LOG_ERROR, "http", "cannot accept", "error=\"%s\" held_back=%" PRIu64,
+                          strerror(errno), held);
+            }
+            worker->paused_until_ms = worker->now_ms + PAUSE_MS;
+            return;
+        } else if (errno != ECONNABORTED && errno != EINTR) {
+            return;
+        }
     }
 }
 
-static unsigned count_connections(const struct worker *worker)
+/* A worker without room: the oldest that only holds on makes room for another. */
+static void press_crowd(struct worker *worker)
 {
-    return MHD_get_daemon_info(worker->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS)
-        ->num_connections;
+    struct connection *c, *next;
+    cds_list_for_each_entry_safe(c, next, &worker->crowded, crowded)
+    {
+        if (worker->now_ms + HTTP_SPARE_IDLE_MS < c->due_ms + CROWD_PATIENCE_MS) {
+            return;
+        }
+        connection_close(c);
+    }
 }
 
-/* Takes no more, and some of those that it has only hold on. */
-static bool is_pressed(const struct worker *worker)
+static void look_at_room(struct worker *worker)
 {
-    return worker->crowd.count > 0 && count_connections(worker) >= worker->connections_max;
+    if (is_full(worker)) {
+        press_crowd(worker);
+    }
+    if (is_full(worker) || worker->now_ms < worker->paused_until_ms) {
+        listen_off(worker);
+    } else {
+        listen_on(worker);
+    }
 }
 
-/* Until there is something to do, for as long as the daemon allows. */
-static void sleep_until_ready(struct worker *worker, bool busy)
+/* --- the loop --- */
+
+static int sleep_ms(struct worker *worker, bool busy)
 {
-    struct pollfd fds[] = {{.fd = worker->epoll_fd, .events = POLLIN},
-                           {.fd = worker->wake_fd, .events = POLLIN},
-                           {.fd = worker->watch_fd, .events = POLLIN}};
-    unsigned most_ms = busy                                 ? 0
-                       : atomic_load(&worker->stop_ms) == 0 ? SLEEP_MS_MAX
-                                                            : LINGER_SLEEP_MS;
-    if (most_ms > LATE_MS / 2 && worker->suspended != NULL) {
+    int most_ms = atomic_load(&worker->stop_ms) == 0 ? SLEEP_MS_MAX : LINGER_SLEEP_MS;
+    if (busy || !cds_list_empty(&worker->ready)) {
+        return 0;
+    }
+    if (most_ms > LATE_MS / 2 && !cds_list_empty(&worker->held)) {
         most_ms = LATE_MS / 2;
     }
-    if (most_ms > CROWD_PATIENCE_MS && is_pressed(worker)) {
+    if (most_ms > CROWD_PATIENCE_MS && !worker->listening) {
         most_ms = CROWD_PATIENCE_MS;
     }
-    MHD_UNSIGNED_LONG_LONG timeout_ms;
-    if (MHD_get_timeout(worker->daemon, &timeout_ms) != MHD_YES || timeout_ms > most_ms) {
-        timeout_ms = most_ms;
+    return most_ms;
+}
+
+static void take_events(struct worker *worker, bool busy)
+{
+    struct epoll_event events[EVENTS_A_TURN];
+    int count = epoll_wait(worker->epoll_fd, events, EVENTS_A_TURN, sleep_ms(worker, busy));
+    CHECK(count >= 0 || errno == EINTR);
+    worker->now_ms = clock_monotonic_ms();
+    for (int i = 0; i < count; i++) {
+        if (events[i].data.ptr == &worker->listen_fd) {
+            accept_some(worker);
+        } else if (events[i].data.ptr == &worker->wake_fd) {
+            uint64_t value;
+            /* Before the queue is emptied: what comes later wakes again. */
+            ssize_t got = read(worker->wake_fd, &value, sizeof value);
+            (void)got;
+        } else {
+            connection_event(events[i].data.ptr, events[i].events);
+        }
     }
-    int ready = poll(fds, ARRAY_LENGTH(fds), (int)timeout_ms);
-    CHECK(ready >= 0 || errno == EINTR);
-    if (ready > 0 && fds[1].revents != 0) {
-        uint64_t count;
-        /* Before the queue is emptied: what comes later wakes again. */
-        ssize_t got = read(worker->wake_fd, &count, sizeof count);
-        (void)got;
+}
+
+static void run_ready(struct worker *worker)
+{
+    CDS_LIST_HEAD(ready);
+    cds_list_splice(&worker->ready, &ready);
+    CDS_INIT_LIST_HEAD(&worker->ready);
+    while (!cds_list_empty(&ready)) {
+        struct connection *c = cds_list_first_entry(&ready, struct connection, ready);
+        cds_list_del_init(&c->ready);
+        connection_run(c);
     }
+}
+
+static void look_at_times(struct worker *worker)
+{
+    struct connection *c, *next;
+    if (clock_elapsed(worker->due_seen_ms, worker->now_ms) < SLEEP_MS_MAX / 2) {
+        return;
+    }
+    worker->due_seen_ms = worker->now_ms;
+    cds_list_for_each_entry_safe(c, next, &worker->connections, place)
+    {
+        if (c->due_ms != 0 && worker->now_ms >= c->due_ms) {
+            connection_due(c);
+        }
+    }
+}
+
+static void free_closed(struct worker *worker)
+{
+    struct connection *c, *next;
+    cds_list_for_each_entry_safe(c, next, &worker->closed, place)
+    {
+        free(c);
+    }
+    CDS_INIT_LIST_HEAD(&worker->closed);
 }
 
 /* Asked to stop, and all clients gone or time over. */
 static bool is_over(const struct worker *worker)
 {
     uint64_t stop_ms = atomic_load(&worker->stop_ms);
-    if (stop_ms == 0) {
-        return false;
-    }
-    return clock_monotonic_ms() >= stop_ms || count_connections(worker) == 0;
+    return stop_ms != 0 && (clock_monotonic_ms() >= stop_ms || worker->count == 0);
 }
 
-/* True when it must run again: full, it does not listen, and does so only in the run after the one
- * that makes room. */
-static bool run_daemon(struct worker *worker)
+static void close_all(struct worker *worker)
 {
-    bool full = count_connections(worker) >= worker->connections_max;
-    if (full) {
-        crowd_press(&worker->crowd, clock_monotonic_ms());
+    struct connection *c, *next;
+    cds_list_for_each_entry_safe(c, next, &worker->connections, place)
+    {
+        connection_close(c);
     }
-    (void)MHD_run(worker->daemon);
-    return full && count_connections(worker) < worker->connections_max;
+    free_closed(worker);
 }
 
 static void *run(void *arg)
@@ -136,47 +269,35 @@ static void *run(void *arg)
     rcu_register_thread();
     bool busy = false;
     while (!is_over(worker)) {
-        sleep_until_ready(worker, busy);
-        busy = connection_resume_finished(worker);
-        connection_drop_gone(worker);
-        connection_cut_slow(worker);
-        connection_answer_late(worker);
+        take_events(worker, busy);
+        busy = call_resume_finished(worker);
+        answer_cut_slow(worker);
+        call_answer_late(worker);
         if (worker->accepting && atomic_load(&worker->context->draining)) {
             stop_accepting(worker);
             subscriptions_close(&worker->subscriptions);
         }
         busy |= subscriptions_run(&worker->subscriptions);
-        busy |= run_daemon(worker);
-        same_answers_sweep(&worker->scratch.same);
+        run_ready(worker);
+        look_at_times(worker);
+        look_at_room(worker);
         subscriptions_measure(&worker->subscriptions);
+        free_closed(worker);
+        same_answers_sweep(&worker->scratch.same);
     }
-    /* The node answered all before, and takes nothing since: nothing is suspended any more. */
+    /* The node answered all before, and takes nothing since: nothing is with it any more. */
     subscriptions_close(&worker->subscriptions);
-    while (connection_resume_finished(worker) || subscriptions_run(&worker->subscriptions)) {
+    while (call_resume_finished(worker) || subscriptions_run(&worker->subscriptions)) {
     }
-    (void)MHD_run(worker->daemon);
-    MHD_stop_daemon(worker->daemon);
+    run_ready(worker);
+    close_all(worker);
     same_answers_sweep(&worker->scratch.same);
     gzip_done(&worker->scratch.gzip);
     rcu_unregister_thread();
     return NULL;
 }
 
-static struct MHD_Daemon *start_daemon(struct worker *worker, unsigned connections)
-{
-    unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
-    return MHD_start_daemon(
-        flags, 0, NULL, NULL, connection_handle, worker, /* */
-        MHD_OPTION_EXTERNAL_LOGGER, log_mhd, worker,     /* first, to log the other options */
-        MHD_OPTION_LISTEN_SOCKET, worker->listen_fd,     /* */
-        MHD_OPTION_CONNECTION_LIMIT, connections,        /* */
-        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)HTTP_IDLE_SECONDS,         /* */
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_CONNECTION_MEMORY, /* */
-        MHD_OPTION_URI_LOG_CALLBACK, connection_target, worker,             /* */
-        MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL,                   /* */
-        MHD_OPTION_NOTIFY_COMPLETED, connection_completed, worker,          /* */
-        MHD_OPTION_NOTIFY_CONNECTION, connection_counted, worker, MHD_OPTION_END);
-}
+/* --- start and stop --- */
 
 static bool start_thread(struct worker *worker)
 {
@@ -189,56 +310,65 @@ static bool start_thread(struct worker *worker)
     return failed == 0;
 }
 
-static void close_all(struct worker *worker)
+static void release(struct worker *worker)
 {
-    const int fds[] = {worker->wake_fd, worker->watch_fd};
+    const int fds[] = {worker->wake_fd, worker->epoll_fd, worker->listen_fd};
     for (size_t i = 0; i < ARRAY_LENGTH(fds); i++) {
         if (fds[i] >= 0) {
             (void)close(fds[i]);
         }
     }
+    buffer_done(&worker->head);
     cds_wfcq_destroy(&worker->finished_writes.head, &worker->finished_writes.tail);
     cds_wfcq_destroy(&worker->finished_reads.head, &worker->finished_reads.tail);
 }
 
-bool worker_start(struct worker *worker, unsigned number, int listen_fd, unsigned connections,
-                  struct api_context *context, char *error, size_t error_size)
+static bool open_descriptors(struct worker *worker, int listen_fd)
 {
-    *worker = (struct worker){
-        .context = context, .number = number, .connections_max = connections, .accepting = true};
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = &worker->wake_fd};
+    worker->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    worker->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    worker->listen_fd = fcntl(listen_fd, F_DUPFD_CLOEXEC, 0);
+    if (worker->wake_fd < 0 || worker->epoll_fd < 0 || worker->listen_fd < 0 ||
+        epoll_ctl(worker->epoll_fd, EPOLL_CTL_ADD, worker->wake_fd, &event) != 0) {
+        return false;
+    }
+    listen_on(worker);
+    return worker->listening;
+}
+
+bool worker_start(struct worker *worker, unsigned number, int listen_fd, unsigned connections,
+                  unsigned spare, struct api_context *context, char *error, size_t error_size)
+{
+    memset(worker, 0, sizeof *worker);
+    worker->context = context;
+    worker->number = number;
+    worker->connections_max = connections;
+    worker->spare = spare;
+    worker->accepting = true;
     uint64_t *seed = &worker->scratch.random;
     CHECK(getrandom(seed, sizeof *seed, 0) == (ssize_t)sizeof *seed);
     cds_wfcq_init(&worker->finished_writes.head, &worker->finished_writes.tail);
-    CDS_INIT_LIST_HEAD(&worker->downloads);
     cds_wfcq_init(&worker->finished_reads.head, &worker->finished_reads.tail);
-    worker->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    worker->watch_fd = epoll_create1(EPOLL_CLOEXEC);
-    worker->listen_fd = fcntl(listen_fd, F_DUPFD_CLOEXEC, 0);
-    if (worker->wake_fd < 0 || worker->watch_fd < 0 || worker->listen_fd < 0) {
+    struct cds_list_head *const lists[] = {&worker->connections, &worker->crowded,
+                                           &worker->ready,       &worker->closed,
+                                           &worker->held,        &worker->downloads};
+    for (size_t i = 0; i < ARRAY_LENGTH(lists); i++) {
+        CDS_INIT_LIST_HEAD(lists[i]);
+    }
+    buffer_init(&worker->head, HEAD_BYTES_MAX);
+    if (!open_descriptors(worker, listen_fd)) {
         (void)snprintf(error, error_size, "cannot open descriptors for HTTP: %s", strerror(errno));
-        goto no_daemon;
+        release(worker);
+        return false;
     }
-    worker->daemon = start_daemon(worker, connections);
-    if (worker->daemon == NULL) {
-        (void)snprintf(error, error_size, "cannot start the HTTP server: %s", strerror(errno));
-        goto no_daemon;
-    }
-    worker->epoll_fd = MHD_get_daemon_info(worker->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
-    connection_subscriptions_start(worker);
+    answer_start(worker);
     if (!start_thread(worker)) {
         (void)snprintf(error, error_size, "cannot start a thread for HTTP");
-        MHD_stop_daemon(worker->daemon); /* closes listen_fd */
-        close_all(worker);
+        release(worker);
         return false;
     }
     return true;
-
-no_daemon:
-    if (worker->listen_fd >= 0) {
-        (void)close(worker->listen_fd);
-    }
-    close_all(worker);
-    return false;
 }
 
 void worker_stop(struct worker *worker)
@@ -250,5 +380,5 @@ void worker_stop(struct worker *worker)
 void worker_join(struct worker *worker)
 {
     (void)pthread_join(worker->thread, NULL);
-    close_all(worker);
+    release(worker);
 }

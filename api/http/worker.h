@@ -1,12 +1,8 @@
-/* One HTTP thread: a libmicrohttpd daemon without a thread of its own, run from our loop, and the
- * queue through which stopped requests come back from the node.
- *
- * Why our own loop: libmicrohttpd's internal epoll thread stalls when the number of ready
- * connections is a multiple of 128, and a suspended connection is resumed most cheaply by the
- * thread that owns it.
+/* One HTTP thread: its loop, its connections, and the queue through which stopped requests come
+ * back from the node. All workers accept from the same listening socket.
  *
  * Thread: start, stop and join: the main thread. worker_wake: any.
- * Owns: its thread, daemon, descriptors. */
+ * Owns: its thread, descriptors and connections. */
 #ifndef MUSTER_API_HTTP_WORKER_H
 #define MUSTER_API_HTTP_WORKER_H
 
@@ -14,34 +10,33 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <time.h>
 
-#include <microhttpd.h>
 #include <urcu/list.h>
 #include <urcu/wfcqueue.h>
 
 #include "api/core/subscriptions.h"
-#include "api/http/crowd.h"
 #include "api/http/exchange.h"
 #include "server/base/log.h"
+
+#define WORKER_INPUT_BYTES (64 * 1024)
+#define WORKER_PIECE_BYTES (16 * 1024)
 
 struct call_queue {
     struct cds_wfcq_head head;
     struct cds_wfcq_tail tail;
 };
 
-struct call;
-
 struct worker {
     /* immutable after start */
     struct api_context *context;
-    struct MHD_Daemon *daemon;
-    int listen_fd; /* its own duplicate; the worker's to close once it has stopped accepting */
-    int epoll_fd;  /* the daemon's */
-    int wake_fd;   /* eventfd */
-    int watch_fd;  /* epoll: suspended connections whose client may go away */
+    int listen_fd; /* its own duplicate; closed once it has stopped accepting */
+    int epoll_fd;
+    int wake_fd; /* eventfd */
     pthread_t thread;
     unsigned number;
-    unsigned connections_max; /* what the daemon takes */
+    unsigned connections_max; /* what it takes */
+    unsigned spare;           /* of them, those over a limit */
     /* atomic */
     _Atomic uint64_t stop_ms; /* monotonic: when to stop at the latest; 0: not to */
     /* calls that the node is done with; any thread -> this one. Writes pass the reads, of which
@@ -49,19 +44,33 @@ struct worker {
     struct call_queue finished_writes, finished_reads;
     /* worker only */
     struct worker_scratch scratch;
-    bool accepting;
-    struct call *suspended; /* with the node */
-    uint64_t late_seen_ms;  /* when they were last looked at */
-    struct crowd crowd;
+    uint64_t now_ms;          /* monotonic, of this turn */
+    bool accepting;           /* connections are taken, */
+    bool listening;           /* and there is room for them */
+    uint64_t paused_until_ms; /* monotonic: no new ones before */
+    unsigned count;           /* of connections */
+    struct cds_list_head connections;
+    struct cds_list_head crowded; /* over a limit, and have not asked yet; the oldest first */
+    struct cds_list_head ready;   /* to be run */
+    struct cds_list_head closed;  /* to be freed */
+    struct cds_list_head held;    /* calls: with the node */
+    uint64_t late_seen_ms;        /* when they were last looked at */
+    uint64_t due_seen_ms;         /* likewise the connections' times */
     struct subscriptions subscriptions;
     struct cds_list_head downloads; /* that are being sent */
-    struct log_gate gate;
+    struct log_gate accept_gate, crowd_gate, slow_gate;
+    time_t date_s;
+    char date[64];
+    struct buffer head;             /* of the answer that is being made */
+    char input[WORKER_INPUT_BYTES]; /* of the connection that runs */
+    char piece[WORKER_PIECE_BYTES + 16];
 };
 
-/* Takes a duplicate of listen_fd. False with a sentence in `error`. */
+/* Takes a duplicate of listen_fd. `connections` with the `spare` ones. False with a sentence in
+ * `error`. */
 MUST_USE bool worker_start(struct worker *worker, unsigned number, int listen_fd,
-                           unsigned connections, struct api_context *context, char *error,
-                           size_t error_size);
+                           unsigned connections, unsigned spare, struct api_context *context,
+                           char *error, size_t error_size);
 /* Makes the worker look at what has changed: context->draining, stop_ms. */
 void worker_wake(struct worker *worker);
 /* Has it answer for a moment what is on its way, then close all connections. The node must have

@@ -30,15 +30,25 @@
 #define PAGE_LIMIT_MAX           10000
 
 /* --- HTTP --- */
-#define HTTP_CONNECTION_MEMORY 16384 /* libmicrohttpd slows down above 16 KiB */
-#define HTTP_CONNECTIONS_MAX   16384 /* for all workers together */
-#define HTTP_THREADS_MAX       64
+#define HTTP_CONNECTIONS_MAX 16384 /* for all workers together */
+#define HTTP_THREADS_MAX     64
 /* A request's target: a filter of 64 tags of 255 bytes, half of them escaped. Its head: that, and
  * cookies. */
 #define HTTP_TARGET_BYTES_MAX (32 * 1024)
 #define HTTP_HEAD_BYTES_MAX   (64 * 1024)
 #define HTTP_FIELDS_MAX       128
-#define HTTP_IDLE_SECONDS      120
+/* A connection without a request; a head, from its first byte to its last; likewise a body, which
+ * has besides to come at the least rate. */
+#define HTTP_IDLE_MS     (120 * 1000)
+#define HTTP_HEAD_MS     (10 * 1000)
+#define HTTP_BODY_MS_MAX (60 * 1000)
+/* The least rate of a client that sends a body or takes an answer, looked at for so long. */
+#define HTTP_RATE_MS        (10 * 1000)
+#define HTTP_RATE_BYTES_MIN (10 * 1024)
+/* What the kernel takes of an answer that the client has no window for. */
+#define HTTP_UNSENT_BYTES_MAX (128 * 1024)
+/* After an answer that ends a connection: for the client to see it, though it is still sending. */
+#define HTTP_LINGER_MS 1000
 /* What answers may hold that wait to be read, and bodies of requests that are being received, over
  * all connections; smaller ones than BUDGET_FREE_BYTES are not counted. Text that many answers
  * share counts once. */
@@ -133,7 +143,7 @@
 /* Connections a worker accepts above the limit of clients: for a refusal, or for /health. */
 #define HTTP_SPARE_A_WORKER_MIN 2
 #define HTTP_SPARE_A_WORKER_MAX 32
-#define HTTP_SPARE_IDLE_SECONDS 1
+#define HTTP_SPARE_IDLE_MS      1000
 /* Lines that wait for a stderr that takes none; twice, as one half is being written. */
 #define LOG_WAITING_BYTES_MAX (256 * 1024)
 /* How long a process that ends waits for stderr to take what it has to say. */

@@ -52,11 +52,11 @@ static void *run(void *arg)
 /* All threads share the port: the kernel spreads connections over their sockets. */
 static struct MHD_Daemon *start(uint16_t port)
 {
-    struct MHD_Daemon *daemon = MHD_start_daemon(
-        MHD_USE_EPOLL, port, NULL, NULL, handle, NULL, /* */
-        MHD_OPTION_LISTENING_ADDRESS_REUSE, 1u,        /* */
-        MHD_OPTION_CONNECTION_LIMIT, 4096u,            /* */
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_CONNECTION_MEMORY, MHD_OPTION_END);
+    struct MHD_Daemon *daemon =
+        MHD_start_daemon(MHD_USE_EPOLL, port, NULL, NULL, handle, NULL, /* */
+                         MHD_OPTION_LISTENING_ADDRESS_REUSE, 1u,        /* */
+                         MHD_OPTION_CONNECTION_LIMIT, 4096u,            /* */
+                         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)16384, MHD_OPTION_END);
     CHECK(daemon != NULL);
     return daemon;
 }

@@ -13,7 +13,8 @@ from cluster import MUSTERD, ROOT, await_true, clean_environment, has_ipv6, requ
 FLAGS = ["id", "name", "data", "http", "peer", "advertise-http", "advertise-peer", "cluster",
          "cluster-secret", "join", "voters", "replace-after", "ttl", "reap-after", "tbfs-service",
          "tbfs-reap-after", "write-timeout", "election-timeout", "heartbeat-interval",
-         "snapshot-log-bytes", "events-kept", "state-bytes", "http-threads", "allow-host", "cors",
+         "snapshot-log-bytes", "events-kept", "state-bytes", "http-threads", "http-connections",
+         "http-connections-per-address", "allow-host", "cors",
          "log-level", "log-format", "config"]
 
 
@@ -41,7 +42,8 @@ def test_help_lists_every_option_and_version_is_one_line():
     ["--ttl", "25h"], ["--ttl", "soon"], ["--reap-after", "-1"], ["--tbfs-reap-after", "500ms"],
     ["--tbfs-service", ""], ["--tbfs-service", "n" * 256], ["--tbfs-service", ".."], ["--write-timeout", "0"],
     ["--election-timeout", "1ms"], ["--election-timeout", "100ms", "--heartbeat-interval", "100ms"],
-    ["--http-threads", "0"], ["--http-threads", "65"], ["--log-level", "loud"],
+    ["--http-threads", "0"], ["--http-threads", "65"],
+    ["--http-connections", "3"], ["--http-connections-per-address", "0"], ["--log-level", "loud"],
     ["--log-format", "xml"], ["--snapshot-log-bytes", "65535"], ["--snapshot-log-bytes", "x"],
     ["--events-kept", "15"], ["--events-kept", "262145"], ["--events-kept", "many"],
     ["--cluster", "1=a:1,1=b:2"], ["--cluster", "1=a:1,2=a:1"], ["--cluster", "2=a:1,3=b:1"],

@@ -90,7 +90,7 @@ def test_clients_cannot_take_what_log_snapshots_and_members_need(make_cluster, l
 
 
 def test_a_client_over_the_limit_is_told_so_and_where_to_go(make_cluster):
-    with make_cluster(1) as cluster:
+    with make_cluster(1, "--http-connections-per-address", "100") as cluster:
         replica = start(cluster[0], 100).wait_ready()
         most = int(replica.metric("http_connections_max"))
         standing = [Standing(replica) for _ in range(most)]

@@ -17,7 +17,6 @@ INSIDES = {
 }
 # Modules that know each other, and should not. Do not add to these.
 KNOWN = (
-    ["api/http/connection", "api/http/worker"],
     ["api/http/exchange", "api/http/representation"],
 )
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]+"([^"]+)"', re.MULTILINE)

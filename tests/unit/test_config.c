@@ -125,6 +125,7 @@ static void flags_take_both_forms(void **state UNUSED)
 {
     assert_runs("--id 7 --name=a=b --data /d --ttl=90 --reap-after 0 --write-timeout 100ms "
                 "--election-timeout=1s --heartbeat-interval 0.1 --http-threads 3 "
+                "--http-connections 50 --http-connections-per-address=20 "
                 "--log-level debug --log-format=json --cluster-secret 0123456789abcdef");
     assert_int_equal(config.id, 7);
     assert_string_equal(config.name, "a=b");
@@ -135,6 +136,8 @@ static void flags_take_both_forms(void **state UNUSED)
     assert_int_equal(config.election_timeout_ms, 1000);
     assert_int_equal(config.heartbeat_interval_ms, 100);
     assert_int_equal(config.http_threads, 3);
+    assert_int_equal(config.http_connections, 50);
+    assert_int_equal(config.http_connections_per_address, 20);
     assert_int_equal(config.log_level, LOG_DEBUG);
     assert_int_equal(config.log_format, LOG_JSON);
     assert_string_equal(config.cluster_secret, "0123456789abcdef");
@@ -197,6 +200,8 @@ static void values_out_of_bounds_are_refused(void **state UNUSED)
         {"--election-timeout", {"49ms", "61s"}, {"50ms", "60s"}},
         {"--heartbeat-interval", {"4ms", "31s", "201ms", "0"}, {"5ms", "200ms"}},
         {"--http-threads", {"0", "65", "x"}, {"1", "64"}},
+        {"--http-connections", {"3", "16385", "x"}, {"4", "16384"}},
+        {"--http-connections-per-address", {"0", "16385", "x"}, {"1", "16384"}},
         {"--snapshot-log-bytes",
          {"65535", "65GiB", "1MB", "KiB", "0.5GiB", "99999999999999999999999999"},
          {"65536", "64KiB", "64GiB"}},

@@ -78,7 +78,8 @@ static bool open_b(const struct door_options *options, struct door **ret_door, c
 static const struct door_kind a = {"a", open_a, start, drain, stop};
 static const struct door_kind b = {"b", open_b, start, drain, stop};
 static const struct door_kind *const both[] = {&a, &b, NULL};
-static const struct door_options options = {.threads = 1, .connections = 1};
+static const struct door_options options = {
+    .threads = 1, .connections = 1, .connections_of_one = 1};
 
 static bool open_a(const struct door_options *given, struct door **ret_door, char *error,
                    size_t error_size)
