@@ -25,7 +25,7 @@ test_packages="libcmocka-dev g++ python3 python3-pytest python3-pytest-xdist pyt
  e2fsprogs mount netbase iproute2"
 bench_packages="libmicrohttpd-dev python3 wrk util-linux git"
 peer_packages="etcd-server etcd-client zookeeper default-jre-headless libzookeeper-mt-dev"
-ci_packages="clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev git"
+ci_packages="clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev git python3-venv"
 jepsen_packages="iproute2 iptables util-linux mount e2fsprogs faketime git procps ca-certificates"
 command -v go >/dev/null 2>&1 || jepsen_packages="$jepsen_packages golang-go"
 docker_packages="iptables debootstrap python3 python3-pytest python3-pytest-timeout"

@@ -167,8 +167,8 @@ bool json_in_bool(const json_t *object, const char *field, bool *ret, bool *ret_
     return true;
 }
 
-bool json_in_duration(const json_t *object, const char *field, uint32_t *ret_ms, bool *ret_present,
-                      struct problem *problem)
+bool json_in_duration(const json_t *object, const char *field, uint32_t min_ms, uint32_t max_ms,
+                      uint32_t *ret_ms, bool *ret_present, struct problem *problem)
 {
     const json_t *value;
     if (!find(object, field, &value, ret_present, problem)) {
@@ -185,11 +185,11 @@ bool json_in_duration(const json_t *object, const char *field, uint32_t *ret_ms,
                text_parse_duration_ms(json_string_value(value), &whole_ms)) {
         ms = (double)whole_ms;
     }
-    if (!(ms >= 0 && ms <= UINT32_MAX)) {
+    if (!(ms >= min_ms && ms <= max_ms)) {
         problem_set(problem, field,
-                    "must be a number of seconds, or a duration such as \"30s\", of at most %u "
+                    "must be a number of seconds, or a duration such as \"30s\", from %g to %u "
                     "seconds",
-                    UINT32_MAX / 1000);
+                    min_ms / 1000.0, max_ms / 1000);
         return false;
     }
     *ret_ms = ms > 0 && ms < 1 ? 1 : (uint32_t)(ms + 0.5);

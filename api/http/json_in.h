@@ -34,10 +34,11 @@ MUST_USE bool json_in_integer(const json_t *object, const char *field, uint64_t 
                               uint64_t *ret, bool *ret_present, struct problem *problem);
 MUST_USE bool json_in_bool(const json_t *object, const char *field, bool *ret, bool *ret_present,
                            struct problem *problem);
-/* A number of seconds or a text such as "30s", up to UINT32_MAX milliseconds. What is not 0 comes
- * out as 1 ms at least. */
-MUST_USE bool json_in_duration(const json_t *object, const char *field, uint32_t *ret_ms,
-                               bool *ret_present, struct problem *problem);
+/* A number of seconds or a text such as "30s". The limits are exact, then it is rounded; what is
+ * not 0 comes out as 1 ms at least. */
+MUST_USE bool json_in_duration(const json_t *object, const char *field, uint32_t min_ms,
+                               uint32_t max_ms, uint32_t *ret_ms, bool *ret_present,
+                               struct problem *problem);
 /* passing, warning or critical. */
 MUST_USE bool json_in_health(const json_t *object, const char *field, enum health *ret,
                              bool *ret_present, struct problem *problem);

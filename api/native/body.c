@@ -99,8 +99,9 @@ static bool parse_numbers(const json_t *root, struct command *c, struct problem 
     bool present;
     if (!json_in_integer(root, "port", 1, UINT16_MAX, &port, NULL, problem) ||
         !json_in_integer(root, "weight", 0, WEIGHT_MAX, &weight, &present, problem) ||
-        !json_in_duration(root, "ttl", &r->ttl_ms, &present, problem) ||
-        !json_in_duration(root, "reap_after", &r->reap_after_ms, &present, problem) ||
+        !json_in_duration(root, "ttl", TTL_MS_MIN, TTL_MS_MAX, &r->ttl_ms, &present, problem) ||
+        !json_in_duration(root, "reap_after", 0, REAP_AFTER_MS_MAX, &r->reap_after_ms, &present,
+                          problem) ||
         !json_in_integer(root, "incarnation", 1, INCARNATION_MAX, &c->register_.incarnation,
                          &present, problem)) {
         return false;

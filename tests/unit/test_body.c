@@ -206,6 +206,8 @@ static void numbers_are_limited(void **state)
                                          {"\"ttl\":-1", "ttl"},
                                          {"\"ttl\":0.999", "ttl"},
                                          {"\"ttl\":86400.001", "ttl"},
+                                         {"\"ttl\":86400.0001", "ttl"},
+                                         {"\"ttl\":0.9999", "ttl"},
                                          {"\"ttl\":1e300", "ttl"},
                                          {"\"ttl\":\"999ms\"", "ttl"},
                                          {"\"reap_after\":-0.001", "reap_after"},
