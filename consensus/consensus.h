@@ -35,7 +35,7 @@ struct consensus_op;
 
 struct consensus_member {
     uint64_t id;
-    char address[HOST_BYTES_MAX + 9]; /* host:port of its peer listener */
+    char address[ADDRESS_SIZE]; /* host:port of its peer listener */
 };
 
 struct consensus_options {
@@ -143,9 +143,9 @@ enum consensus_change_kind {
 
 struct consensus_change {
     enum consensus_change_kind kind;
-    uint64_t member;                  /* transfer: 0 is any that can; add: 0 is one that is free */
-    char address[HOST_BYTES_MAX + 9]; /* add: host:port of its peer listener; else "" */
-    bool force;                       /* also when the cluster could do nothing afterwards */
+    uint64_t member;            /* transfer: 0 is any that can; add: 0 is one that is free */
+    char address[ADDRESS_SIZE]; /* add: host:port of its peer listener; else "" */
+    bool force;                 /* also when the cluster could do nothing afterwards */
 };
 
 /* What a change does to the majority. */
@@ -306,8 +306,8 @@ struct consensus_facts {
     uint64_t id;
     char name[NAME_BYTES_MAX + 1];
     char data_dir[4096];
-    char advertise_http[HOST_BYTES_MAX + 9];
-    char advertise_peer[HOST_BYTES_MAX + 9];
+    char advertise_http[ADDRESS_SIZE];
+    char advertise_peer[ADDRESS_SIZE];
     char version[32];
     uint64_t life;      /* of its data directory */
     uint16_t level_max; /* of the replicated format, that this version can speak */
@@ -335,8 +335,8 @@ struct consensus_member_info {
     uint64_t id;
     uint64_t life;                 /* of its data directory; Raft's server id */
     char name[NAME_BYTES_MAX + 1]; /* "" when not heard from yet */
-    char peer_address[HOST_BYTES_MAX + 9];
-    char http_address[HOST_BYTES_MAX + 9]; /* "" when not heard from yet */
+    char peer_address[ADDRESS_SIZE];
+    char http_address[ADDRESS_SIZE]; /* "" when not heard from yet */
     char version[32];
     char role[12]; /* "voter", "standby"; "spare": it was added, and has not been there yet */
     bool is_held;  /* a standby that was demoted: it gets no vote by itself */

@@ -20,11 +20,10 @@ struct engine;
 struct member {
     struct consensus_member_info info;
     enum configuration_mark mark;
-    uint64_t heard_ms; /* 0: never */
-    uint64_t away_ms;  /* leader: its link is down since then; 0: it is up */
-    char
-        told_address[HOST_BYTES_MAX + 9]; /* host:port where it can be dialled; "": as configured */
-    uint64_t sent_index;                  /* leader: last entry that went to it */
+    uint64_t heard_ms;               /* 0: never */
+    uint64_t away_ms;                /* leader: its link is down since then; 0: it is up */
+    char told_address[ADDRESS_SIZE]; /* host:port where it can be dialled; "": as configured */
+    uint64_t sent_index;             /* leader: last entry that went to it */
     uint64_t confirmed_ms; /* leader: last answer that confirmed all that it ever confirmed */
     uint64_t confirmed_term;
     uint64_t unreadable_term; /* leader: it cannot read an entry that we sent in this term */

@@ -16,7 +16,6 @@
 
 #define FILE_LINE_BYTES_MAX 8192
 #define QUOTED_BYTES_MAX    100
-#define ADDRESS_SIZE        (HOST_BYTES_MAX + 9)
 
 static_assert(SNAPSHOT_LOG_BYTES_DEFAULT == 32 << 20, "config.def says 32MiB");
 static_assert(HTTP_THREADS_MAX == 64, "config.def says 64");

@@ -21,10 +21,10 @@ struct config {
     char name[NAME_BYTES_MAX + 1];
     bool name_given;
     char data[CONFIG_TEXT_MAX];
-    char http[HOST_BYTES_MAX + 9];
-    char peer[HOST_BYTES_MAX + 9];
-    char advertise_http[HOST_BYTES_MAX + 9];
-    char advertise_peer[HOST_BYTES_MAX + 9];
+    char http[ADDRESS_SIZE];
+    char peer[ADDRESS_SIZE];
+    char advertise_http[ADDRESS_SIZE];
+    char advertise_peer[ADDRESS_SIZE];
     char cluster_secret[SECRET_BYTES_MAX + 1];
     bool cluster_given;
     bool peer_given; /* advertise_peer is what the user said, there or in --cluster */

@@ -11,7 +11,6 @@
 #include "server/config.h"
 
 #define HEARTBEAT_INTERVAL_MS 40
-#define ADDRESS_SIZE          (HOST_BYTES_MAX + 9)
 
 PRINTF_LIKE(3, 4) static bool refuse(char *error, size_t error_size, const char *format, ...)
 {

@@ -1,18 +1,18 @@
 #include "api/native/handlers.h"
 
+#include <string.h>
+
 #include "api/native/filter_query.h"
 #include "api/native/render.h"
 #include "server/registry/choose.h"
+#include "server/registry/mix.h"
 
-/* The number of this call among those for the same name (FNV-1a; names that share a slot share
- * turns, which is harmless). */
+/* The number of this call among those for the same name. Names that share a slot share turns, which
+ * is harmless. */
 static uint32_t take_turn(struct api_context *context, const char *name)
 {
-    uint32_t hash = 2166136261u;
-    for (; *name != '\0'; name++) {
-        hash = (hash ^ (unsigned char)*name) * 16777619u;
-    }
-    return atomic_fetch_add_explicit(&context->turns[hash % TURNS_SLOTS], 1, memory_order_relaxed);
+    size_t slot = mix_bytes(name, strlen(name)) % TURNS_SLOTS;
+    return atomic_fetch_add_explicit(&context->turns[slot], 1, memory_order_relaxed);
 }
 
 static bool parse_choice(struct choice *choice, const struct request *request,

@@ -19,8 +19,6 @@
 #include "server/base/limits.h"
 #include "server/base/log.h"
 
-#define PEER_ADDRESS_SIZE (HOST_BYTES_MAX + 9)
-
 /* --- frames --- */
 
 #define FRAME_HEADER_BYTES 12

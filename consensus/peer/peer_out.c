@@ -53,7 +53,7 @@ static const unsigned moves[LINK_PHASES] = {
 struct link {
     struct peers *p;
     uint64_t id;
-    char address[PEER_ADDRESS_SIZE];
+    char address[ADDRESS_SIZE];
     enum link_phase phase;
     enum peer_state told;
     bool removed;

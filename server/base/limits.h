@@ -8,8 +8,9 @@
 #include <assert.h>
 
 /* --- what users send (bytes; a NUL is never counted) --- */
-#define NAME_BYTES_MAX           255 /* id, name, type, zone */
-#define HOST_BYTES_MAX           255 /* a DNS name is at most 253 */
+#define NAME_BYTES_MAX           255                  /* id, name, type, zone */
+#define HOST_BYTES_MAX           255                  /* a DNS name is at most 253 */
+#define ADDRESS_SIZE             (HOST_BYTES_MAX + 9) /* "[host]:65535" and its NUL */
 #define TAGS_MAX                 64
 #define TAG_BYTES_MAX            255
 #define METADATA_MAX             64

@@ -35,7 +35,7 @@ static void try_duration(const char *text)
 static void try_address(const char *text)
 {
     char host[HOST_BYTES_MAX + 1], host_again[HOST_BYTES_MAX + 1];
-    char written[HOST_BYTES_MAX + 9];
+    char written[ADDRESS_SIZE];
     uint16_t port, port_again;
     if (text_parse_address(text, host, sizeof host, &port)) {
         (void)snprintf(written, sizeof written, "[%s]:%u", host, port);
