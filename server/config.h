@@ -1,7 +1,7 @@
 /* Flags, environment and file as one validated struct: flag beats environment beats file beats
  * default. server/config.def lists every key once.
  *
- * Thread: main, before there are others. Owns: nothing after config_done. */
+ * Thread: main, before there are others. Owns: nothing. */
 #ifndef MUSTER_SERVER_CONFIG_H
 #define MUSTER_SERVER_CONFIG_H
 

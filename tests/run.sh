@@ -22,7 +22,7 @@ usage() { sed -n '2,12s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; }
 while (($# > 0)); do
     case "$1" in
     --preset)
-        preset=${2:?--preset needs a name: debug or asan}
+        preset=${2:?--preset needs a name: debug, asan or tsan}
         shift
         ;;
     -k)

@@ -8,9 +8,7 @@
 #define NORETURN              __attribute__((noreturn))
 #define PRINTF_LIKE(f, a)     __attribute__((format(printf, f, a)))
 #define UNUSED                __attribute__((unused))
-#define CLEANUP(f)            __attribute__((cleanup(f)))
 #define LIKELY(x)             __builtin_expect(!!(x), 1)
-#define UNLIKELY(x)           __builtin_expect(!!(x), 0)
 #define ARRAY_LENGTH(a)       (sizeof(a) / sizeof((a)[0]))
 #define CONTAINER_OF(p, t, m) ((t *)(void *)((char *)(p)-offsetof(t, m)))
 

@@ -1,5 +1,5 @@
 /* One line an event, on stderr, as text or JSON: time, level, area, event, key=value pairs.
- * Strings from outside go through LOG_QUOTED or a quoted %s; control characters are escaped.
+ * Strings from outside go into a quoted %s; control characters are escaped.
  *
  * A reader of stderr that stands still (a paused terminal, a log driver that hangs) must not hold
  * up a server: after log_start a thread of its own writes, and lines that find no room are dropped,
