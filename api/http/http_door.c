@@ -1,5 +1,8 @@
 /* The door of HTTP: its socket, and the threads that serve it. */
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <jansson.h>
@@ -40,6 +43,9 @@ static bool http_open(const struct door_options *options, struct door **ret_door
     if (fd < 0) {
         return false;
     }
+    /* The connections that it accepts have it from their beginning. */
+    int unsent = HTTP_UNSENT_BYTES;
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent);
     struct http *http = mem_zalloc(1, sizeof *http + options->threads * sizeof http->workers[0]);
     http->door.kind = &http_door;
     http->options = *options;

@@ -54,7 +54,9 @@
  * all connections; smaller ones than BUDGET_FREE_BYTES are not counted. Text that many answers
  * share counts once. */
 #define HTTP_ANSWERS_BYTES_MAX (256u * 1024 * 1024)
-#define HTTP_BODIES_BYTES_MAX  (64u * 1024 * 1024)
+/* What the kernel takes of an answer beyond what it may send at once: it would take all of it. */
+#define HTTP_UNSENT_BYTES     (128 * 1024)
+#define HTTP_BODIES_BYTES_MAX (64u * 1024 * 1024)
 /* Answers are compressed from this size on: below it they fit a packet. A body above the other size
  * would hold up all clients of a thread, and what a thread compresses in a second costs it about an
  * eighth of a core; what is more is sent as it is. */

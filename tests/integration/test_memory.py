@@ -67,6 +67,18 @@ def test_many_slow_readers_of_the_same_hold_it_once(replica, target):
     await_given_back(replica, before)
 
 
+def test_the_kernel_holds_little_of_what_slow_readers_do_not_read(replica):
+    def unsent():
+        with open("/proc/net/tcp", encoding="ascii") as file:
+            rows = [line.split() for line in file][1:]
+        return [int(row[4].split(":")[0], 16) for row in rows
+                if row[1].endswith(":%04X" % replica.http_port) and row[3] == "01"]
+    with slow_readers(replica, ["/services/big"] * 50):
+        queues = unsent()
+        assert len(queues) >= 50
+        assert max(queues) < MIB
+
+
 def test_slow_readers_of_versions_that_are_past_hold_no_more_than_allowed(replica):
     def change_and_ask():
         for i in range(READERS):
