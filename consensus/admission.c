@@ -21,9 +21,15 @@ bool admission_has_room(const struct admission *a, enum consensus_lane lane, siz
            relaxed(&s->queued_bytes) + relaxed(&s->waiting_bytes) + len <= QUEUE_BYTES_MAX;
 }
 
-bool admission_enter(struct admission *a, enum consensus_lane lane, size_t len, uint64_t now_ms)
+void admission_add(struct admission *a, enum consensus_lane lane, size_t len)
 {
     struct admission_share *s = share_of(a, lane);
+    atomic_fetch_add_explicit(&s->queued_ops, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&s->queued_bytes, len, memory_order_relaxed);
+}
+
+bool admission_enter(struct admission *a, enum consensus_lane lane, size_t len, uint64_t now_ms)
+{
     if (!admission_has_room(a, lane, len)) {
         if (lane == CONSENSUS_URGENT) {
             metric_add(METRIC_heartbeats_refused_total, 1);
@@ -31,8 +37,7 @@ bool admission_enter(struct admission *a, enum consensus_lane lane, size_t len, 
         }
         return false;
     }
-    atomic_fetch_add_explicit(&s->queued_ops, 1, memory_order_relaxed);
-    atomic_fetch_add_explicit(&s->queued_bytes, len, memory_order_relaxed);
+    admission_add(a, lane, len);
     return true;
 }
 

@@ -26,6 +26,8 @@ struct admission {
     _Atomic uint64_t refused_ms; /* monotonic: when a heartbeat was last refused; 0: never */
 };
 
+/* Counts the operation in, whatever there is: one that gives something back. */
+void admission_add(struct admission *a, enum consensus_lane lane, size_t len);
 /* Counts the operation in; false when its share is used up. `len`: what it takes of memory. */
 MUST_USE bool admission_enter(struct admission *a, enum consensus_lane lane, size_t len,
                               uint64_t now_ms);

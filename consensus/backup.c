@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -52,6 +53,7 @@ static void sink(void *ctx, const void *data, size_t len)
         }
     }
     snapshot_writer_add(b->writer, data, len);
+    atomic_fetch_add_explicit(&b->op->backup->written, len, memory_order_relaxed);
 }
 
 static enum status status_of(const struct backup *b, int error)

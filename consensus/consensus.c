@@ -25,20 +25,35 @@ static uint64_t stalled_ms(uint64_t since_ms, uint64_t now_ms)
     return ms >= STALL_GRAIN_MS ? ms : 0;
 }
 
+/* The end of a backup: refused, its place would be lost. Whoever has one gives it back once. */
+static bool gives_back(const struct consensus_op *op)
+{
+    return op->lane == CONSENSUS_BACKUP && op->backup->step == CONSENSUS_BACKUP_END;
+}
+
+static enum status admit(struct consensus *c, const struct consensus_op *op, uint64_t now_ms)
+{
+    size_t len = loop_is_replicated(op) ? op->len : 0;
+    if (gives_back(op)) {
+        admission_add(&c->admission, op->lane, len);
+        return ST_OK;
+    }
+    if (stalled_ms(relaxed(&c->turned_ms), now_ms) >= STALL_UNFIT_MS) {
+        return ST_STALLED; /* what is in the queue may happen; this surely does not */
+    }
+    return admission_enter(&c->admission, op->lane, len, now_ms) ? ST_OK : ST_BUSY;
+}
+
 enum status consensus_submit(struct consensus *c, struct consensus_op *op)
 {
-    enum status status = ST_OK;
-    size_t len = loop_is_replicated(op) ? op->len : 0;
+    enum status status = ST_STOPPING;
     uint64_t now_ns = clock_monotonic_ns();
     uint64_t now_ms = now_ns / 1000000;
     atomic_fetch_add(&c->submitting, 1);
-    if (atomic_load(&c->stopping)) {
-        status = ST_STOPPING;
-    } else if (stalled_ms(relaxed(&c->turned_ms), now_ms) >= STALL_UNFIT_MS) {
-        status = ST_STALLED; /* what is in the queue may happen; this surely does not */
-    } else if (!admission_enter(&c->admission, op->lane, len, now_ms)) {
-        status = ST_BUSY;
-    } else {
+    if (!atomic_load(&c->stopping)) {
+        status = admit(c, op, now_ms);
+    }
+    if (status == ST_OK) {
         op->taken_ns = now_ns;
         op->deadline_ms = now_ms + c->facts.write_timeout_ms;
         cds_wfcq_node_init(&op->node);

@@ -167,6 +167,8 @@ enum consensus_backup_step { CONSENSUS_BACKUP_TAKE, CONSENSUS_BACKUP_READ, CONSE
 
 struct consensus_backup {
     enum consensus_backup_step step; /* wanted */
+    /* During the TAKE, any thread: bytes of the state so far. */
+    _Atomic uint64_t written;
     /* From the TAKE on. */
     uint64_t index;
     uint64_t hash;  /* of the state */

@@ -143,7 +143,8 @@ void call_answer_late(struct worker *worker)
     struct call *call, *next;
     cds_list_for_each_entry_safe(call, next, &worker->held, place)
     {
-        if (now_ms >= exchange_due_ms(&call->exchange) + LATE_MS) {
+        if (now_ms >= exchange_due_ms(&call->exchange) + LATE_MS &&
+            !exchange_goes_on(&call->exchange)) {
             cds_list_del_init(&call->place);
             call->late = true;
             exchange_late(&call->exchange);

@@ -1,5 +1,6 @@
 #include "api/http/download.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -64,6 +65,17 @@ void download_stepped(struct download *d)
     } else if (d->backup.backup.step == CONSENSUS_BACKUP_END) {
         d->held = false;
     }
+}
+
+bool download_is_written(struct download *d)
+{
+    uint64_t now_ms = clock_monotonic_ms();
+    uint64_t written = atomic_load_explicit(&d->backup.backup.written, memory_order_relaxed);
+    if (written != d->written) {
+        d->written = written;
+        d->moved_ms = now_ms;
+    }
+    return written > 0 && clock_elapsed(d->moved_ms, now_ms) < DOWNLOAD_STUCK_MS;
 }
 
 size_t download_read(struct download *d, char *out, size_t max)

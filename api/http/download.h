@@ -25,6 +25,7 @@ struct download {
     bool held;    /* the node has a file for us */
     bool waiting; /* with the node */
     bool is_cut;
+    uint64_t written;            /* when it was last looked at how far the TAKE is */
     size_t at;                   /* in the piece that is there */
     uint64_t begun_ms, moved_ms; /* monotonic */
     struct cds_list_head place;  /* among the worker's that are being sent */
@@ -36,6 +37,8 @@ void download_free(struct download *d);
 
 /* Each begins a step: ST_OK: `stepped` will be called; else it will not. */
 MUST_USE enum status download_take(struct download *d);
+/* Whether the node has written something of it lately. */
+bool download_is_written(struct download *d);
 /* Copies what is there: `max` bytes at most. 0: a step was begun; SIZE_MAX: there is no more to be
  * had, and the answer is to be cut off. */
 MUST_USE size_t download_read(struct download *d, char *out, size_t max);

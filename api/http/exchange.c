@@ -519,11 +519,22 @@ static enum status read_late(struct exchange *x)
     return status;
 }
 
+bool exchange_goes_on(struct exchange *x)
+{
+    return x->stage == STAGE_WRITE && x->download != NULL && download_is_written(x->download);
+}
+
+/* Of a write; a backup changes nothing. */
+static enum status write_late(const struct exchange *x)
+{
+    return x->download == NULL ? ST_UNKNOWN : ST_STALLED;
+}
+
 void exchange_late(struct exchange *x)
 {
     metric_add(METRIC_http_late_total, 1);
     x->late = true;
-    enum status status = x->stage == STAGE_READ ? read_late(x) : ST_UNKNOWN;
+    enum status status = x->stage == STAGE_READ ? read_late(x) : write_late(x);
     if (status != ST_OK) {
         response_status(&x->response, status);
     }

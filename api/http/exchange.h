@@ -108,6 +108,8 @@ MUST_USE bool exchange_resume(struct exchange *x);
 void exchange_cancel(struct exchange *x);
 /* When a stopped exchange should have gone on at the latest, monotonic. */
 uint64_t exchange_due_ms(const struct exchange *x);
+/* It has not, but is at work: a backup takes as long as it takes to write it. */
+bool exchange_goes_on(struct exchange *x);
 /* It has not: makes the response nevertheless. The exchange stays the node's until `wake` is
  * called, and is not resumed then. */
 void exchange_late(struct exchange *x);

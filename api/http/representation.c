@@ -246,7 +246,7 @@ void representation_refuse_memory(struct exchange *x)
 void representation_settle(struct exchange *x)
 {
     struct buffer *body = &x->response.body;
-    if (x->stream != NULL || x->download != NULL) {
+    if (x->stream != NULL || (x->download != NULL && !x->late)) {
         return;
     }
     if (body->starved) {

@@ -8,8 +8,8 @@
  *   FAULT_ON      names of calls that count, with spaces around each; all of them when empty
  *   FAULT_NAME    a part of the names of files that count
  *   FAULT_AT      which call; 0: none, they are only noted
- *   FAULT_DO      kill (instead of the call), late (kill behind it), EIO, ENOSPC
- *   FAULT_TIMES   so many calls fail from there on (1)
+ *   FAULT_DO      kill (instead of the call), late (kill behind it), slow (300 ms), EIO, ENOSPC
+ *   FAULT_TIMES   so many calls fail, or are slow, from there on (1)
  *   FAULT_LOG     a line for each call that counts is appended here */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -99,6 +99,10 @@ static enum what step(const char *call, const char *path)
     }
     if (it && strcmp(how, "late") == 0) {
         return DIE_BEHIND;
+    }
+    if (it && strcmp(how, "slow") == 0) {
+        (void)usleep(300 * 1000);
+        return GO_ON;
     }
     errno = strcmp(how, "EIO") == 0 ? EIO : ENOSPC;
     return it ? FAIL : GO_ON;

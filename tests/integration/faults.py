@@ -49,7 +49,7 @@ class Faults:
 
     def plan(self, replica, at=0, do="kill", after="", on="", name="", times=1):
         """The at-th call kills the process (`do`: instead of the call; late: behind it), or it and
-        `times` - 1 more fail with EIO or ENOSPC. Counted are the calls in `on` (all when empty) on
+        `times` - 1 more fail with EIO or ENOSPC, or are slow. Counted are the calls in `on` (all when empty) on
         files named like `name`, from the creation of a file named like `after` on, or from arm()
         on."""
         folder = os.path.join(self.folder, str(next(self.numbers)))

@@ -126,6 +126,18 @@ def test_a_reader_that_takes_nothing_is_cut_off(make_cluster):
     slow.close()
 
 
+def test_a_backup_may_take_longer_to_write_than_a_write_may_wait(make_cluster, faults):
+    cluster = make_cluster(1, "--write-timeout", "1s")
+    faults.plan(cluster[0], at=1, do="slow", on="write", name="snapshot.backup", times=1000).arm()
+    cluster.start()
+    fill(cluster[0], 100)  # a dozen writes
+    began = time.monotonic()
+    got = cluster[0].get("/backup", timeout=60)
+    assert got.status == 200 and len(got.body) > 3 * MIB, got.status
+    assert time.monotonic() - began > 2
+    await_true("no files", lambda: files(cluster[0]) == [])
+
+
 def test_a_stop_does_not_wait_for_a_slow_reader(make_cluster):
     cluster = make_cluster(1).start()
     fill(cluster[0], 300)

@@ -10,6 +10,7 @@ import pytest
 
 from cluster import await_true
 from stalls import await_end, standing_still
+from test_backup import Slow, files, fill
 
 WRITE_TIMEOUT_S = 3
 OPTIONS = ("--write-timeout", "%ds" % WRITE_TIMEOUT_S)
@@ -98,6 +99,52 @@ def test_clients_that_leave_while_the_loop_stands_still_hurt_nobody(make_cluster
             time.sleep(WRITE_TIMEOUT_S + 1.5)
         cluster[0].wait_ready()
         cluster[0].register("web", id="after")
+
+
+def test_a_backup_asked_of_a_loop_that_stands_still_is_answered_and_takes_no_place(make_cluster):
+    with make_cluster(1, *OPTIONS) as cluster:
+        replica = cluster.start()[0]
+        replica.register("web", id="before", ttl=3600)
+        with standing_still(replica, "loop"):
+            asked = [Asked(replica, "GET", "/backup?consistency=stale") for _ in range(4)]
+            for one in asked:
+                assert one.status(WRITE_TIMEOUT_S + 1) == 503 and one.answer.json["error"] == "stalled"
+        replica.wait_ready()
+        # What was asked for is done now, for nobody, and given back.
+        await_true("no files", lambda: files(replica) == [])
+        await_true("places", lambda: replica.get("/backup").status == 200)
+        for _ in range(4):
+            assert replica.get("/backup").status == 200
+
+
+def await_full_sockets(replica):
+    """Nothing more is read of the files of backups: their readers take nothing."""
+    looks = [-1]
+
+    def quiet():
+        with open("/proc/%d/io" % replica.process.pid, encoding="ascii") as file:
+            looks.append(int(file.readline().split()[1]))
+        return looks[-1] - looks[-2] < 64 * 1024 and looks[-2] >= 0
+    await_true("nothing is read", quiet, every_s=0.5)
+
+
+def test_a_backup_whose_reader_leaves_while_the_loop_stands_still_is_given_back(make_cluster):
+    with make_cluster(1, *OPTIONS) as cluster:
+        replica = cluster.start()[0]
+        fill(replica, 400)
+        slow = [Slow(replica), Slow(replica)]
+        assert [s.status() for s in slow] == [200, 200]
+        await_full_sockets(replica)
+        with standing_still(replica, "loop"):
+            await_true("nothing new is taken", lambda: replica.post(
+                "/register", body("no")).json.get("error") == "stalled")
+            before = replica.metric("http_connections")
+            for one in slow:
+                one.close()
+            await_true("both have left", lambda: replica.metric("http_connections") <= before - 2)
+        replica.wait_ready()
+        await_true("no files", lambda: files(replica) == [])
+        await_true("places", lambda: replica.get("/backup").status == 200)
 
 
 @pytest.mark.parametrize("role", ["leader", "follower"])
