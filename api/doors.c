@@ -16,7 +16,7 @@ struct doors {
 #undef DOOR
 
 static const struct door_kind *const all_kinds[] = {
-#define DOOR(row) &row,
+#define DOOR(row) &(row),
 #include "api/doors.def"
 #undef DOOR
     NULL};

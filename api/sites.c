@@ -5,7 +5,7 @@
 #undef SITE
 
 const struct site *const http_sites[] = {
-#define SITE(row) &row,
+#define SITE(row) &(row),
 #include "api/sites.def"
 #undef SITE
     NULL};

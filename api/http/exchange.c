@@ -358,7 +358,7 @@ static bool check_body(struct exchange *x)
 {
     const struct request *request = &x->request;
     if (request->body.starved) {
-        representation_refuse_memory(x);
+        response_refuse_memory(&x->response);
         return false;
     }
     if (x->route->body_limit == 0) {
@@ -464,9 +464,6 @@ static bool run(struct exchange *x)
             break;
         }
     }
-    if (!stopped) {
-        representation_settle(x);
-    }
     return !stopped;
 }
 
@@ -538,5 +535,4 @@ void exchange_late(struct exchange *x)
     if (status != ST_OK) {
         response_status(&x->response, status);
     }
-    representation_settle(x);
 }

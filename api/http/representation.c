@@ -1,76 +1,15 @@
 #include "api/http/representation.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "api/http/exchange.h"
+#include "api/http/same_answers.h"
 #include "server/base/clock.h"
 #include "server/base/crc32c.h"
 #include "server/base/limits.h"
-#include "server/base/mem.h"
-#include "server/base/metric.h"
 #include "server/base/text.h"
 
 #define TAG_SIZE 48
-
-/* --- the same for several --- */
-
-static struct rendered *find_same(const struct same_answers *same, const char *target,
-                                  uint64_t index)
-{
-    for (unsigned i = 0; i < same->count; i++) {
-        if (same->list[i].index == index && strcmp(same->list[i].target, target) == 0) {
-            return same->list[i].text;
-        }
-    }
-    return NULL;
-}
-
-static void drop(struct rendered *text)
-{
-    rendered_sent(text);
-    rendered_unref(text);
-}
-
-/* Takes the reference, and one as if it sent the text, so that it is counted. */
-static void add_same(struct same_answers *same, const char *target, uint64_t index,
-                     struct rendered *text)
-{
-    if (same->count == SAME_ANSWERS_MAX) {
-        rendered_unref(text);
-        return;
-    }
-    rendered_send_always(text);
-    same->list[same->count].target = mem_strdup(target);
-    same->list[same->count].index = index;
-    same->list[same->count++].text = text;
-}
-
-static unsigned senders_of(const struct rendered *text)
-{
-    return text != NULL ? atomic_load_explicit(&text->senders, memory_order_relaxed) : 0;
-}
-
-/* Only this thread sends what is kept here. */
-static bool is_sent(const struct rendered *text)
-{
-    return senders_of(text) > 1 ||
-           senders_of(atomic_load_explicit(&text->gzip, memory_order_relaxed)) > 0;
-}
-
-void same_answers_sweep(struct same_answers *same)
-{
-    unsigned kept = 0;
-    for (unsigned i = 0; i < same->count; i++) {
-        if (is_sent(same->list[i].text)) {
-            same->list[kept++] = same->list[i];
-            continue;
-        }
-        drop(same->list[i].text);
-        free(same->list[i].target);
-    }
-    same->count = kept;
-}
 
 /* --- entity tags --- */
 
@@ -192,7 +131,7 @@ static void share_body(struct exchange *x)
     rendered_send_always(text);
     response->shared = text;
     if (response->is_tagged && response->status == 200 && is_large) {
-        add_same(&x->scratch->same, x->target, response->asked_index, text);
+        same_answers_add(&x->scratch->same, x->target, response->asked_index, text);
     } else {
         rendered_unref(text);
     }
@@ -227,20 +166,12 @@ bool representation_is_known(struct exchange *x, uint64_t index)
         response->status = 304;
         return true;
     }
-    struct rendered *same = find_same(&x->scratch->same, x->target, index);
+    struct rendered *same = same_answers_find(&x->scratch->same, x->target, index);
     if (same == NULL) {
         return false;
     }
     response_share(response, same);
     return true;
-}
-
-void representation_refuse_memory(struct exchange *x)
-{
-    metric_add(METRIC_http_memory_refused_total, 1);
-    response_error(&x->response, 503, "overloaded", "",
-                   "too many large answers or bodies are on their way at this replica; try again "
-                   "or try another replica");
 }
 
 void representation_settle(struct exchange *x)
@@ -251,7 +182,7 @@ void representation_settle(struct exchange *x)
     }
     if (body->starved) {
         buffer_done(body);
-        representation_refuse_memory(x);
+        response_refuse_memory(&x->response);
     } else if (body->overflowed) {
         buffer_done(body);
         response_error(&x->response, 413, "too_large", "", "the answer is too long; ask for pages");

@@ -4,6 +4,7 @@
 
 #include "api/http/status_http.h"
 #include "server/base/check.h"
+#include "server/base/metric.h"
 #include "server/base/text.h"
 
 void response_init(struct response *response, response_error_fn *error)
@@ -107,4 +108,12 @@ void response_problem(struct response *response, const struct problem *problem)
     buffer_append(&message, problem->message, strlen(problem->message) + 1);
     response_error(response, 400, "invalid", problem->field, (const char *)message.data);
     buffer_done(&message);
+}
+
+void response_refuse_memory(struct response *response)
+{
+    metric_add(METRIC_http_memory_refused_total, 1);
+    response_error(response, 503, "overloaded", "",
+                   "too many large answers or bodies are on their way at this replica; try again "
+                   "or try another replica");
 }

@@ -65,6 +65,8 @@ struct json_out response_json(struct response *response);
 void response_error(struct response *response, int status, const char *code, const char *field,
                     const char *message);
 void response_status(struct response *response, enum status status);
+/* 503: all the memory that may be on its way is used up. */
+void response_refuse_memory(struct response *response);
 /* 400 for what the problem says. */
 void response_problem(struct response *response, const struct problem *problem);
 

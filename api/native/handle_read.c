@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "api/http/representation.h"
 #include "api/native/filter_query.h"
 #include "api/native/render.h"
 #include "server/base/limits.h"

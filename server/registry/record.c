@@ -6,11 +6,13 @@
 #include "server/base/mem.h"
 #include "server/registry/mix.h"
 
-enum {
-    /* Texts that every record has once: those of fields.def, note, reason. */
-    SINGLE_TEXTS = 2
-#define TEXT(field, name, limit) +1
+/* Texts that every record has once: those of fields.def, note, reason. */
+enum single_text {
+#define TEXT(field, name, limit) SINGLE_##field,
 #include "server/registry/fields.def"
+    SINGLE_note,
+    SINGLE_reason,
+    SINGLE_TEXTS
 };
 
 /* The largest text of a record must fit the 16-bit offsets. */

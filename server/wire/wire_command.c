@@ -47,7 +47,8 @@ void wire_command_encode(const struct command *c, struct buffer *out)
 #define COMMAND(KIND, member, number, level, what, fields)                                         \
     case COMMAND_##KIND: {                                                                         \
         const __typeof__(c->member) *f = &c->member;                                               \
-        fields return;                                                                             \
+        fields; /* NOLINT(bugprone-macro-parentheses): statements */                               \
+        return;                                                                                    \
     }
 #define TEXT(name, limit)             pack_text(out, f->name.data, f->name.len);
 #define FLAG(name)                    pack_bool(out, f->name);
@@ -132,7 +133,8 @@ static void decode_fields(struct unpack *in, const struct registry_limits *limit
 #define COMMAND(KIND, member, number, level, what, fields)                                         \
     case COMMAND_##KIND: {                                                                         \
         __typeof__(c->member) *f = &c->member;                                                     \
-        fields return;                                                                             \
+        fields; /* NOLINT(bugprone-macro-parentheses): statements */                               \
+        return;                                                                                    \
     }
 #define TEXT(name, limit)             f->name = unpack_text(in, limits->limit);
 #define FLAG(name)                    f->name = unpack_bool(in);

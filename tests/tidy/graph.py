@@ -15,10 +15,6 @@ INSIDES = {
     "consensus/engine.h": "the engine is made of its parts, and each part steps the engine",
     "consensus/loop.h": "consensus.h is its face",
 }
-# Modules that know each other, and should not. Do not add to these.
-KNOWN = (
-    ["api/http/exchange", "api/http/representation"],
-)
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]+"([^"]+)"', re.MULTILINE)
 
 
@@ -83,7 +79,5 @@ def check(root, paths):
     found = []
     for what, edges in (("files", files), ("modules", modules), ("rooms", rooms)):
         for circle in circles(edges):
-            if circle in KNOWN:
-                continue
             found.append((circle[0], 0, "%s in a circle: %s" % (what, ", ".join(circle))))
     return found
