@@ -105,7 +105,7 @@ def test_answers_over_the_total_are_refused_and_small_and_vital_ones_are_not(rep
         assert answer.status == 503
         assert answer.json["error"] == "overloaded"
         assert answer.headers["Retry-After"] == "1"
-        assert replica.get("/instances?limit=1").status == 200
+        assert replica.get("/services").status == 200
         assert replica.get("/health").status == 200
         replica.register("small")
     await_given_back(replica, before)
