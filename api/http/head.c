@@ -116,14 +116,15 @@ static bool parse_absolute(struct head *head, char *target, struct head_refusal 
         }
         char *host = target + len;
         size_t host_len = strcspn(host, "/?");
-        /* One byte to the left: there is room for its NUL, and for a "/" before a query. */
-        bool has_path = host[host_len] == '/';
-        memmove(host - 2, host, host_len);
-        host[host_len - 2] = '\0';
-        head->host = host - 2;
         if (host_len == 0) {
             return malformed(refusal, "the target names no host");
         }
+        /* To the left: there is room for its NUL, and for a "/" before a query. */
+        bool has_path = host[host_len] == '/';
+        char *moved = host - 2;
+        memmove(moved, host, host_len);
+        moved[host_len] = '\0';
+        head->host = moved;
         head->target = host + host_len;
         if (!has_path) {
             host[host_len - 1] = '/';
