@@ -113,7 +113,6 @@ struct call {
     bool idle;                     /* and has all that there are */
     bool streamed;                 /* the last piece of a stream or download is on its way */
     uint64_t downloaded;           /* bytes */
-    uint64_t late_ms;              /* monotonic: when it will be late */
     struct framing framing;
     uint64_t received;       /* bytes of body */
     uint64_t begun_ms, seen; /* of the body: when it began; received at the last look */

@@ -84,6 +84,16 @@ void response_header_u64(struct response *response, const char *name, uint64_t v
     response_header(response, name, text_format_u64(value, digits));
 }
 
+void response_error_members(struct json_out *json, const char *code, const char *field,
+                            const char *message)
+{
+    json_out_member_text(json, "error", code);
+    json_out_member_text(json, "message", message);
+    if (field[0] != '\0') {
+        json_out_member_text(json, "field", field);
+    }
+}
+
 void response_error(struct response *response, int status, const char *code, const char *field,
                     const char *message)
 {

@@ -61,6 +61,9 @@ void response_share(struct response *response, struct rendered *text);
 void response_asked(struct response *response, uint64_t index);
 /* Starts a JSON body over, with status 200. */
 struct json_out response_json(struct response *response);
+/* The members that an error has at every site: error, message, and field if there is one. */
+void response_error_members(struct json_out *json, const char *code, const char *field,
+                            const char *message);
 /* An error in the site's shape, in place of whatever was there. */
 void response_error(struct response *response, int status, const char *code, const char *field,
                     const char *message);

@@ -30,11 +30,7 @@ static void native_error(struct response *response, int status, const char *code
     struct json_out json = response_json(response);
     response->status = status;
     json_out_begin(&json, '{');
-    json_out_member_text(&json, "error", code);
-    json_out_member_text(&json, "message", message);
-    if (field[0] != '\0') {
-        json_out_member_text(&json, "field", field);
-    }
+    response_error_members(&json, code, field, message);
     json_out_end(&json, '}');
 }
 

@@ -39,11 +39,7 @@ static void tbfs_error(struct response *response, int status, const char *code, 
     struct json_out json = response_json(response);
     response->status = status;
     json_out_begin(&json, '{');
-    json_out_member_text(&json, "error", code);
-    json_out_member_text(&json, "message", message);
-    if (field[0] != '\0') {
-        json_out_member_text(&json, "field", field);
-    }
+    response_error_members(&json, code, field, message);
     json_out_key(&json, "detail");
     if (status == 422) {
         render_details(&json, field, message);

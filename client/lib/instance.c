@@ -132,11 +132,6 @@ const struct muster_instance *instance_make(const json_t *json)
     return &block->instance;
 }
 
-bool instance_is_healthy(const struct muster_instance *instance)
-{
-    return instance->health <= MUSTER_WARNING;
-}
-
 static struct block *block_of(const struct muster_instance *instance)
 {
     /* Only the count is changed, which the pointer's users do not see. */

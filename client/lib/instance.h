@@ -15,7 +15,5 @@
 /* The record of an instance's JSON, with one reference. NULL when it is not of that form or over a
  * limit, or without memory. */
 const struct muster_instance *instance_make(const json_t *json);
-/* May be discovered. */
-bool instance_is_healthy(const struct muster_instance *instance);
 
 #endif
