@@ -7,11 +7,11 @@
 #include <stdbool.h>
 
 #include "server/base/compiler.h"
-#include "server/node/feed.h"
+#include "server/node/event_cursor.h"
 
 #define EVENT_ID_SIZE 32
 
-MUST_USE bool event_id_parse(const char *text, struct position *ret_position);
-void event_id_format(struct position position, char out[EVENT_ID_SIZE]);
+MUST_USE bool event_id_parse(const char *text, struct event_id *ret_id);
+void event_id_format(struct event_id id, char out[EVENT_ID_SIZE]);
 
 #endif

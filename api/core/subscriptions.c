@@ -82,7 +82,7 @@ void subscriptions_moved(struct subscriptions *all, struct subscription *s)
 
 void subscriptions_idle(struct subscriptions *all, struct subscription *s)
 {
-    const char *service = s->feed.filter.service;
+    const char *service = s->cursor.filter.service;
     s->state = SUBSCRIPTION_IDLE;
     s->moved_ms = clock_monotonic_ms();
     cds_list_move(&s->place, all->idle.prev);
@@ -107,8 +107,8 @@ static void wake_for(struct subscriptions *all, struct cds_list_head *list,
     struct subscription *s, *next;
     cds_list_for_each_entry_safe(s, next, list, peers)
     {
-        if (feed_awaits(&s->feed, event)) {
-            feed_pass(&s->feed, event->sequence - 1);
+        if (event_cursor_awaits(&s->cursor, event)) {
+            event_cursor_pass(&s->cursor, event->sequence - 1);
             subscriptions_wake(all, s);
         }
     }
@@ -119,7 +119,7 @@ static void wake_all(struct subscriptions *all)
     struct subscription *s, *next;
     cds_list_for_each_entry_safe(s, next, &all->idle, place)
     {
-        feed_pass(&s->feed, all->seen);
+        event_cursor_pass(&s->cursor, all->seen);
         subscriptions_wake(all, s);
     }
 }
@@ -154,7 +154,7 @@ static void remind_silent(struct subscriptions *all, uint64_t now_ms)
         if (clock_elapsed(s->moved_ms, now_ms) < SILENCE_MS) {
             return;
         }
-        feed_pass(&s->feed, all->seen);
+        event_cursor_pass(&s->cursor, all->seen);
         s->remind = true;
         subscriptions_wake(all, s);
     }

@@ -17,16 +17,16 @@
 
 #include <urcu/list.h>
 
-#include "server/node/feed.h"
+#include "server/node/event_cursor.h"
 #include "server/node/node.h"
 
 #define SUBSCRIPTIONS_BUCKETS 1024
 
 /* Part of what the door keeps for a subscriber. */
 struct subscription {
-    struct feed feed; /* the door's to begin and to end */
-    bool remind;      /* the client is to be sent a sign of life */
-    bool closed;      /* nothing more comes */
+    struct event_cursor cursor; /* the door's to begin and to end */
+    bool remind;                /* the client is to be sent a sign of life */
+    bool closed;                /* nothing more comes */
     /* private */
     struct cds_list_head place; /* among the idle, the active or the woken */
     struct cds_list_head peers; /* of its service, or without one */

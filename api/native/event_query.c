@@ -26,7 +26,7 @@ static bool parse_kinds(struct event_query *query, const struct request *request
         query->filter.events |= 1u << type;
     }
     if (query->filter.events == 0) {
-        query->filter.events = FEED_EVENTS_ALL;
+        query->filter.events = EVENT_FILTER_ALL;
     }
     return true;
 }
@@ -97,10 +97,10 @@ bool event_query_parse(struct event_query *query, const struct request *request,
     return true;
 }
 
-struct feed_filter event_query_take(struct event_query *query)
+struct event_filter event_query_take(struct event_query *query)
 {
-    struct feed_filter filter = query->filter;
-    query->filter = (struct feed_filter){.events = 0};
+    struct event_filter filter = query->filter;
+    query->filter = (struct event_filter){.events = 0};
     return filter;
 }
 
@@ -109,5 +109,5 @@ void event_query_done(struct event_query *query)
     free(query->filter.service);
     free(query->filter.type);
     free(query->filter.id);
-    query->filter = (struct feed_filter){.events = 0};
+    query->filter = (struct event_filter){.events = 0};
 }

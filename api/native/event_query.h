@@ -6,12 +6,12 @@
 
 #include "api/http/request.h"
 #include "server/base/problem.h"
-#include "server/node/feed.h"
+#include "server/node/event_cursor.h"
 
 struct event_query {
-    struct feed_filter filter;
+    struct event_filter filter;
     bool has_after;
-    struct position after; /* of the header Last-Event-ID, or else the parameter */
+    struct event_id after; /* of the header Last-Event-ID, or else the parameter */
     bool snapshot;
     bool has_limit;
     uint64_t limit;
@@ -21,7 +21,7 @@ struct event_query {
 MUST_USE bool event_query_parse(struct event_query *query, const struct request *request,
                                 struct problem *problem);
 /* Gives the filter, whose texts are the caller's then. */
-struct feed_filter event_query_take(struct event_query *query);
+struct event_filter event_query_take(struct event_query *query);
 void event_query_done(struct event_query *query);
 
 #endif

@@ -20,7 +20,7 @@ struct event_stream {
     struct stream stream;
     struct node *node;
     bool greet;         /* the client has still to be told where the stream begins */
-    uint64_t marked;    /* feed.next when the client was last sent an id */
+    uint64_t marked;    /* cursor.next when the client was last sent an id */
     struct buffer rest; /* of a text that was too long for the last piece */
     size_t rest_at;
 };
@@ -33,7 +33,7 @@ static struct event_stream *of_stream(struct stream *stream)
 static void free_stream(struct stream *stream)
 {
     struct event_stream *s = of_stream(stream);
-    feed_done(&stream->subscription.feed);
+    event_cursor_done(&stream->subscription.cursor);
     buffer_done(&s->rest);
     free(s);
 }
@@ -42,12 +42,12 @@ static void free_stream(struct stream *stream)
 
 static void add_bookmark(struct event_stream *s, const struct view *view, struct buffer *out)
 {
-    struct position position;
+    struct event_id position;
     char text[EVENT_ID_SIZE];
-    if (feed_position(&s->stream.subscription.feed, view, &position)) {
+    if (event_cursor_id(&s->stream.subscription.cursor, view, &position)) {
         event_id_format(position, text);
         buffer_printf(out, "id: %s\n", text);
-        s->marked = s->stream.subscription.feed.next;
+        s->marked = s->stream.subscription.cursor.next;
     }
 }
 
@@ -90,7 +90,7 @@ static const struct rendered *text_of(const struct event *event)
     struct buffer out;
     char id[EVENT_ID_SIZE];
     buffer_init(&out, EVENT_TEXT_BYTES_MAX);
-    event_id_format(position_of(event), id);
+    event_id_format(event_id_of(event), id);
     buffer_printf(&out, "id: %s\nevent: %s\ndata: ", id, event_type_name(event->type));
     struct json_out json = json_out_to(&out);
     render_event(&json, event);
@@ -163,8 +163,8 @@ static void add_side_texts(struct event_stream *s, const struct view *view, stru
 static bool put_end(struct event_stream *s, const struct view *view, struct buffer *scratch,
                     struct piece *piece)
 {
-    if (s->marked != s->stream.subscription.feed.next) {
-        s->marked = s->stream.subscription.feed.next; /* also where there is no position */
+    if (s->marked != s->stream.subscription.cursor.next) {
+        s->marked = s->stream.subscription.cursor.next; /* also where there is no position */
         add_bookmark(s, view, scratch);
         buffer_append_text(scratch, "\n");
         (void)put(s, piece, scratch->data, scratch->len);
@@ -176,30 +176,30 @@ static bool put_end(struct event_stream *s, const struct view *view, struct buff
 static bool put_item(struct event_stream *s, const struct view *view, struct buffer *scratch,
                      struct piece *piece)
 {
-    struct feed_item item = feed_next(&s->stream.subscription.feed, view);
+    struct event_item item = event_cursor_next(&s->stream.subscription.cursor, view);
     buffer_clear(scratch);
     switch (item.kind) {
-    case FEED_NOTHING:
+    case ITEM_NOTHING:
         return put_end(s, view, scratch, piece);
-    case FEED_EVENT: {
+    case ITEM_EVENT: {
         const struct rendered *text = text_of(item.event);
         size_t skip = 0;
-        if (s->stream.subscription.feed.presenting) {
+        if (s->stream.subscription.cursor.presenting) {
             skip = (size_t)((const char *)memchr(text->data, '\n', text->len) + 1 - text->data);
         } else {
-            s->marked = s->stream.subscription.feed.next;
+            s->marked = s->stream.subscription.cursor.next;
         }
         metric_add(METRIC_stream_events_total, 1);
         return put(s, piece, text->data + skip, text->len - skip);
     }
-    case FEED_PRESENT:
+    case ITEM_PRESENT:
         metric_add(METRIC_stream_events_total, 1);
         add_present(item.record, scratch);
         break;
-    case FEED_PRESENTED:
+    case ITEM_PRESENTED:
         add_synced(s, view, scratch);
         break;
-    case FEED_RESET:
+    case ITEM_RESET:
         add_reset(s, view, scratch);
         break;
     }
@@ -230,10 +230,10 @@ static size_t read_piece(struct stream *stream, char *out, size_t max)
 static void describe(const struct stream *stream, char *out, size_t size)
 {
     const struct event_stream *s = CONTAINER_OF(stream, const struct event_stream, stream);
-    struct position position;
+    struct event_id position;
     char id[EVENT_ID_SIZE] = "";
     const struct view *view = node_view_lock(s->node);
-    if (feed_position(&s->stream.subscription.feed, view, &position)) {
+    if (event_cursor_id(&s->stream.subscription.cursor, view, &position)) {
         event_id_format(position, id);
     }
     view_unlock(&view);
@@ -247,16 +247,16 @@ struct stream *event_stream_open(struct node *node, struct event_query *query,
                                  const struct view *view)
 {
     struct event_stream *s = mem_zalloc(1, sizeof *s);
-    struct feed *feed = &s->stream.subscription.feed;
-    const struct feed_filter filter = event_query_take(query);
+    struct event_cursor *cursor = &s->stream.subscription.cursor;
+    const struct event_filter filter = event_query_take(query);
     s->stream.kind = &event_stream;
     s->node = node;
     s->greet = true;
     buffer_init(&s->rest, EVENT_TEXT_BYTES_MAX);
     if (query->has_after) {
-        feed_resume(feed, &filter, query->snapshot, query->after, view);
+        event_cursor_resume(cursor, &filter, query->snapshot, query->after, view);
     } else {
-        feed_begin(feed, &filter, query->snapshot, view);
+        event_cursor_begin(cursor, &filter, query->snapshot, view);
     }
     return &s->stream;
 }

@@ -10,7 +10,7 @@
  * moves the position to resume at, past events that do not match, and browsers dispatch nothing for
  * it. While instances are presented no id is sent: a client that comes back then begins anew.
  *
- * Thread: the worker that owns the connection. Owns: its feed and texts. */
+ * Thread: the worker that owns the connection. Owns: its cursor and texts. */
 #ifndef MUSTER_API_HTTP_EVENT_STREAM_H
 #define MUSTER_API_HTTP_EVENT_STREAM_H
 

@@ -12,7 +12,7 @@
 static void out_id(struct json_out *json, const char *key, const struct event *event)
 {
     char text[EVENT_ID_SIZE];
-    event_id_format(position_of(event), text);
+    event_id_format(event_id_of(event), text);
     json_out_member_text(json, key, text);
 }
 
@@ -34,7 +34,7 @@ static void out_events(struct json_out *json, const struct view *view,
                        const struct event_query *query)
 {
     uint64_t sequence =
-        query->has_after ? feed_first_behind(view, query->after) : view->events_first;
+        query->has_after ? event_cursor_first_after(view, query->after) : view->events_first;
     const struct event *last = NULL;
     uint64_t listed = 0;
     json_out_key(json, "events");
@@ -45,7 +45,7 @@ static void out_events(struct json_out *json, const struct view *view,
             continue;
         }
         last = event;
-        if (feed_filter_takes(&query->filter, event)) {
+        if (event_filter_matches(&query->filter, event)) {
             render_event(json, event);
             listed++;
         }
@@ -54,7 +54,8 @@ static void out_events(struct json_out *json, const struct view *view,
     if (sequence <= view->events_last && last != NULL) {
         out_id(json, "next", last);
     }
-    json_out_member_bool(json, "reset", query->has_after && feed_is_lost(view, query->after));
+    json_out_member_bool(json, "reset",
+                         query->has_after && event_cursor_is_lost(view, query->after));
 }
 
 static enum next list(struct exchange *x, const struct event_query *query)

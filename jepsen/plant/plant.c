@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "server/node/feed.h"
+#include "server/node/event_cursor.h"
 
 static uint64_t member;
 
@@ -39,13 +39,13 @@ uint64_t __wrap_clock_monotonic_ms(void)
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-void __real_feed_resume(struct feed *feed, const struct feed_filter *filter, bool present,
-                        struct position after, const struct view *view);
-void __wrap_feed_resume(struct feed *feed, const struct feed_filter *filter, bool present,
-                        struct position after, const struct view *view)
+void __real_event_cursor_resume(struct event_cursor *cursor, const struct event_filter *filter,
+                                bool present, struct event_id after, const struct view *view);
+void __wrap_event_cursor_resume(struct event_cursor *cursor, const struct event_filter *filter,
+                                bool present, struct event_id after, const struct view *view)
 {
-    __real_feed_resume(feed, filter, present, after, view);
-    if (mutant_is(MUTANT_event_lost) && feed->next <= view->events_last) {
-        feed->next++;
+    __real_event_cursor_resume(cursor, filter, present, after, view);
+    if (mutant_is(MUTANT_event_lost) && cursor->next <= view->events_last) {
+        cursor->next++;
     }
 }

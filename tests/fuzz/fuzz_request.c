@@ -73,7 +73,7 @@ static void try_events(const struct request *request)
 {
     struct problem problem = {.message = ""};
     struct event_query query;
-    struct position again;
+    struct event_id again;
     char text[EVENT_ID_SIZE];
     if (!event_query_parse(&query, request, &problem)) {
         check_problem(&problem);
@@ -82,7 +82,7 @@ static void try_events(const struct request *request)
     CHECK(query.filter.events != 0 && query.limit >= 1 && query.limit <= PAGE_LIMIT_MAX);
     if (query.has_after) {
         event_id_format(query.after, text);
-        CHECK(event_id_parse(text, &again) && position_compare(query.after, again) == 0);
+        CHECK(event_id_parse(text, &again) && event_id_compare(query.after, again) == 0);
     }
     event_query_done(&query);
 }

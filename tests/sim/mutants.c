@@ -6,7 +6,7 @@
 
 #include "server/base/crc32c.h"
 #include "server/base/snapshot_block.h"
-#include "server/node/feed.h"
+#include "server/node/event_cursor.h"
 #include "server/node/internal.h"
 #include "tests/mutants/mutant.h"
 #include "tests/sim/consensus_sim.h"
@@ -355,11 +355,11 @@ void __wrap_expiry_leadership(struct node *node, bool leader)
     }
 }
 
-struct feed_item __real_feed_next(struct feed *feed, const struct view *view);
-struct feed_item __wrap_feed_next(struct feed *feed, const struct view *view)
+struct event_item __real_event_cursor_next(struct event_cursor *cursor, const struct view *view);
+struct event_item __wrap_event_cursor_next(struct event_cursor *cursor, const struct view *view)
 {
-    if (mutant_is(MUTANT_present_gap) && feed->presenting) {
-        feed->next = view->events_last + 1;
+    if (mutant_is(MUTANT_present_gap) && cursor->presenting) {
+        cursor->next = view->events_last + 1;
     }
-    return __real_feed_next(feed, view);
+    return __real_event_cursor_next(cursor, view);
 }

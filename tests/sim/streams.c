@@ -9,7 +9,7 @@
 
 #include "server/base/clock.h"
 #include "server/base/mem.h"
-#include "server/node/feed.h"
+#include "server/node/event_cursor.h"
 #include "server/node/read.h"
 #include "tests/mutants/mutant.h"
 #include "tests/sim/member.h"
@@ -26,7 +26,7 @@ struct client {
     char service[8]; /* "": of all */
     bool present;
     bool has_position;
-    struct position position;
+    struct event_id position;
     uint64_t last;            /* sequence of the event at that position */
     bool whole;               /* `copy` is all there is */
     uint64_t copy[INSTANCES]; /* hash of each record; 0: not there */
@@ -39,10 +39,10 @@ struct stream {
     struct stream *next, **link; /* of those that wait for the member */
     struct sim_member *member;
     struct client *client;
-    struct feed feed;
+    struct event_cursor cursor;
     bool begun, proven;
     bool abandoned;
-    uint64_t told; /* all matching events up to this one have been told by the feed */
+    uint64_t told; /* all matching events up to this one have been given by the cursor */
 };
 
 static struct stream *waiting;
@@ -71,7 +71,7 @@ static void connect_again(struct client *c)
 static void disconnect(struct stream *s)
 {
     struct client *c = s->client;
-    feed_done(&s->feed);
+    event_cursor_done(&s->cursor);
     free(s);
     connect_again(c);
 }
@@ -87,7 +87,7 @@ static void read_done(struct node_read *read, enum status status)
 {
     struct stream *s = CONTAINER_OF(read, struct stream, read);
     if (s->abandoned) {
-        feed_done(&s->feed);
+        event_cursor_done(&s->cursor);
         free(s);
         return;
     }
@@ -188,9 +188,9 @@ static void hear_event(struct stream *s, const struct event *event)
     }
     bool gone = event->type == EVENT_DEREGISTERED || event->type == EVENT_REAPED;
     c->copy[number_of(event->record)] = gone ? 0 : copy_hash(event->record);
-    if (!s->feed.presenting) {
+    if (!s->cursor.presenting) {
         check_no_gap(s, event->sequence);
-        c->position = position_of(event);
+        c->position = event_id_of(event);
         c->has_position = true;
         c->last = event->sequence;
     }
@@ -228,7 +228,7 @@ static void hear_all(struct stream *s, const struct view *view)
     struct client *c = s->client;
     check_no_gap(s, view->events_last + 1);
     s->told = c->last = view->events_last;
-    c->has_position = feed_position(&s->feed, view, &c->position);
+    c->has_position = event_cursor_id(&s->cursor, view, &c->position);
     if (c->whole) {
         check_copy(s, view);
     }
@@ -250,24 +250,24 @@ static void hear_reset(struct stream *s, const struct view *view)
 /* False when there is nothing more for now. */
 static bool hear_next(struct stream *s, const struct view *view)
 {
-    struct feed_item item = feed_next(&s->feed, view);
+    struct event_item item = event_cursor_next(&s->cursor, view);
     figures.checks++;
     switch (item.kind) {
-    case FEED_EVENT:
+    case ITEM_EVENT:
         hear_event(s, item.event);
         return true;
-    case FEED_PRESENT:
+    case ITEM_PRESENT:
         s->client->copy[number_of(item.record)] = copy_hash(item.record);
         return true;
-    case FEED_PRESENTED:
+    case ITEM_PRESENTED:
         s->client->whole = true;
         s->told = view->events_last;
         hear_all(s, view);
         return true;
-    case FEED_RESET:
+    case ITEM_RESET:
         hear_reset(s, view);
         return true;
-    case FEED_NOTHING:
+    case ITEM_NOTHING:
         hear_all(s, view);
         break;
     }
@@ -279,7 +279,7 @@ static bool hear_next(struct stream *s, const struct view *view)
 static void begin(struct stream *s, const struct view *view)
 {
     struct client *c = s->client;
-    struct feed_filter filter = {.events = FEED_EVENTS_ALL};
+    struct event_filter filter = {.events = EVENT_FILTER_ALL};
     if (c->service[0] != '\0') {
         filter.service = mem_strdup(c->service);
     }
@@ -288,15 +288,15 @@ static void begin(struct stream *s, const struct view *view)
         memset(c->copy, 0, sizeof c->copy);
         c->whole = false;
         s->told = view->events_last;
-        feed_begin(&s->feed, &filter, c->present, view);
+        event_cursor_begin(&s->cursor, &filter, c->present, view);
         return;
     }
     const struct oracle_event *next = oracle_event(c->last + 1);
     if (mutant_is(MUTANT_event_lost) && next != NULL) {
-        c->position = (struct position){.index = next->index, .place = next->position};
+        c->position = (struct event_id){.index = next->index, .position = next->position};
     }
     s->told = c->last;
-    feed_resume(&s->feed, &filter, c->present, c->position, view);
+    event_cursor_resume(&s->cursor, &filter, c->present, c->position, view);
 }
 
 enum turn { TURN_PROVE, TURN_WAIT, TURN_GO_ON };

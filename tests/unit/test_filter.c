@@ -113,7 +113,7 @@ static void repeated_filters_are_limited(void **state)
 static void event_ids_are_index_and_position(void **state)
 {
     (void)state;
-    struct position id;
+    struct event_id id;
     char text[EVENT_ID_SIZE];
     assert_true(event_id_parse("18446744073709551615.4294967295", &id));
     event_id_format(id, text);
@@ -136,9 +136,9 @@ static void event_ids_are_index_and_position(void **state)
 static void event_ids_are_ordered(void **state)
 {
     (void)state;
-    struct position a = {1, 9}, b = {2, 0}, c = {2, 1};
-    assert_true(position_compare(a, b) < 0 && position_compare(b, c) < 0);
-    assert_true(position_compare(c, a) > 0 && position_compare(b, b) == 0);
+    struct event_id a = {1, 9}, b = {2, 0}, c = {2, 1};
+    assert_true(event_id_compare(a, b) < 0 && event_id_compare(b, c) < 0);
+    assert_true(event_id_compare(c, a) > 0 && event_id_compare(b, b) == 0);
 }
 
 int main(void)
