@@ -200,13 +200,13 @@ static void render_lease(struct json_out *json, const struct view *view,
     json_out_key(json, "last_heartbeat");
     json_out_time(json, view_heard_ms(view, record, renewed_ms));
     uint64_t left_ms = deadline_ms > view->now_ms ? deadline_ms - view->now_ms : 0;
-    json_out_key(json, record->lapsed ? "reaped_in" : "expires_in");
+    json_out_key(json, record->expired ? "reaped_in" : "expires_in");
     if (deadline_ms == UINT64_MAX) {
         json_out_null(json);
     } else {
         json_out_seconds(json, left_ms);
     }
-    json_out_key(json, record->lapsed ? "expires_in" : "reaped_in");
+    json_out_key(json, record->expired ? "expires_in" : "reaped_in");
     json_out_null(json);
 }
 

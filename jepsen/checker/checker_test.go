@@ -236,14 +236,14 @@ func TestEveryPlantedViolationIsReported(t *testing.T) {
 			h.Seen = append(h.Seen, event("all-0", 14, "updated", "reg-0-0", 2, 101, "passing", 4*second),
 				event("all-0", 15, "updated", "reg-0-0", 1, 102, "passing", 4*second))
 		}},
-		{"a lease that lapses early", "no_lapse_before_its_time", func(t *testing.T, h *history.History) {
+		{"a lease that expires early", "no_lapse_before_its_time", func(t *testing.T, h *history.History) {
 			h.Seen[4].At, h.Seen[9].At = 2*second, 2*second
 		}},
-		{"a lease that lapses before a renewal that was in time", "no_lapse_before_its_time", func(t *testing.T, h *history.History) {
+		{"a lease that expires before a renewal that was in time", "no_lapse_before_its_time", func(t *testing.T, h *history.History) {
 			h.Ops = append(h.Ops, history.Op{Client: "d", Kind: history.Heartbeat, Set: "flap", Key: "flap-0", Call: 2 * second,
 				Return: 2*second + 5, Outcome: history.OK, Status: 200, Index: 14, TTLMs: 2000})
 		}},
-		{"a living instance that lapses", "the_living_never_lapse", func(t *testing.T, h *history.History) {
+		{"a live instance that expires", "the_living_never_lapse", func(t *testing.T, h *history.History) {
 			h.Seen = append(h.Seen, event("all-0", 14, "expired", "live-0", 1, 400, "critical", 5*second),
 				event("all-1", 14, "expired", "live-0", 1, 400, "critical", 5*second))
 		}},
@@ -354,7 +354,7 @@ func TestAResetExcusesAGap(t *testing.T) {
 
 func TestThePositionOfAnAnswerTellsWhichRenewalItWas(t *testing.T) {
 	h := sound()
-	// A renewal after the lapse, too late to have saved it.
+	// A renewal after the expiry, too late to have saved it.
 	h.Ops = append(h.Ops, history.Op{Client: "d", Kind: history.Heartbeat, Set: "flap", Key: "flap-0", Call: 3*second + 1,
 		Return: 4 * second, Outcome: history.OK, Status: 200, Index: 15, TTLMs: 2000})
 	if r := Check(h); len(r.Violations) > 0 {

@@ -9,7 +9,7 @@ import (
 // Cluster time is whole milliseconds, and a leader's clock may be read a little after the request came.
 const leaseGrainNs = int64(5e6)
 
-// checkLeases: no lease lapses before its time. Renewals and lapses are both entries of the log, so the
+// checkLeases: no lease expires before its time. Renewals and expiries are both entries of the log, so the
 // index tells which renewal an expiry came after. That renewal was asked for at a moment that we know,
 // and the expiry was there when somebody first saw it, or when a later renewal was acknowledged.
 func checkLeases(h *history.History, events *eventTruth, r *Result) {
@@ -37,7 +37,7 @@ func checkLeases(h *history.History, events *eventTruth, r *Result) {
 		}
 		r.Figures["lapses"]++
 		if serviceOfKey(e.ID) == "live" {
-			r.fail("the_living_never_lapse", e.At, "%s lapsed at index %d although it was heard at every replica", e.ID, e.Index)
+			r.fail("the_living_never_lapse", e.At, "%s expired at index %d although it was heard at every replica", e.ID, e.Index)
 		}
 		all := renewals[e.ID]
 		next := sort.Search(len(all), func(i int) bool { return all[i].Index >= e.Index })
@@ -50,7 +50,7 @@ func checkLeases(h *history.History, events *eventTruth, r *Result) {
 		}
 		due := renewal.Call + renewal.TTLMs*1e6
 		if seen < due-leaseGrainNs {
-			r.fail("no_lapse_before_its_time", seen, "%s: renewed at %.3f s (index %d, ttl %d ms), lapsed at index %d, seen at %.3f s",
+			r.fail("no_lapse_before_its_time", seen, "%s: renewed at %.3f s (index %d, ttl %d ms), expired at index %d, seen at %.3f s",
 				e.ID, float64(renewal.Call)/1e9, renewal.Index, renewal.TTLMs, e.Index, float64(seen)/1e9)
 		}
 		if last[e.ID] <= renewal.Return {

@@ -11,7 +11,7 @@ import (
 	"muster/jepsen/history"
 )
 
-// One instance as a register that can be absent. Instances of this set never lapse and are never
+// One instance as a register that can be absent. Instances of this set never expire and are never
 // reaped, so nothing but the operations changes them.
 type register struct {
 	present     bool

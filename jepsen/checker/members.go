@@ -68,7 +68,7 @@ func checkLeaders(h *history.History, r *Result) {
 	onlyLeader(r, members)
 }
 
-// checkPrograms: what runs under `muster run` is there at the end, at every replica. Lapses are counted: such a
+// checkPrograms: what runs under `muster run` is there at the end, at every replica. Expiries are counted: such a
 // program asks one replica after the other, and may be too late.
 func checkPrograms(h *history.History, events *eventTruth, r *Result) {
 	passing := map[int]map[string]bool{}

@@ -20,7 +20,7 @@ const (
 )
 
 // keepAlive: the living are heard at every replica all the time, whatever the others do. Such an
-// instance must never lapse.
+// instance must never expire.
 func (w *World) keepAlive() {
 	ids := make([]string, liveCount)
 	for i := range ids {

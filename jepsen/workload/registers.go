@@ -16,7 +16,7 @@ const (
 	registerClients = 10
 	opsPerKey       = 60
 	unknownPerKey   = 4
-	forGood         = 24 * 3600.0 // ttl: these never lapse
+	forGood         = 24 * 3600.0 // ttl: these never expire
 )
 
 type registerSlot struct {

@@ -56,7 +56,7 @@ func (w *World) finish() {
 // StopWriting leaves those who keep the living alive, and the readers of events.
 func (c *Clients) StopWriting() { c.others.finish() }
 
-// Stop ends the readers of events, and then the keepers: what lapses now nobody sees.
+// Stop ends the readers of events, and then the keepers: what expires now nobody sees.
 func (c *Clients) Stop() {
 	c.events.finish()
 	c.keepers.finish()

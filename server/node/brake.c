@@ -13,15 +13,15 @@ uint32_t brake_allowance(struct brake *brake, uint32_t leases, uint64_t now_ms)
     if (most < BRAKE_FLOOR) {
         most = BRAKE_FLOOR;
     }
-    /* The first lapse begins a window: else the end of one and the begin of the next would be one
+    /* The first expiry begins a window: else the end of one and the begin of the next would be one
      * burst. */
-    if (brake->lapsed == 0 || clock_elapsed(brake->window_ms, now_ms) >= BRAKE_WINDOW_MS) {
+    if (brake->expired == 0 || clock_elapsed(brake->window_ms, now_ms) >= BRAKE_WINDOW_MS) {
         brake_begin(brake, now_ms);
     }
-    return brake->lapsed < most ? most - brake->lapsed : 0;
+    return brake->expired < most ? most - brake->expired : 0;
 }
 
-void brake_count(struct brake *brake, uint32_t lapsed)
+void brake_count(struct brake *brake, uint32_t expired)
 {
-    brake->lapsed += lapsed;
+    brake->expired += expired;
 }

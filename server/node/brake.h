@@ -1,5 +1,5 @@
-/* The mass-expiry brake: if a large share of all leases would lapse at once, the network broke
- * rather than that all of them died. In each window at most a quarter of them lapses. A cluster of
+/* The mass-expiry brake: if a large share of all leases would expire at once, the network broke
+ * rather than that all of them died. In each window at most a quarter of them expires. A cluster of
  * ten has a brake, too; only the floor keeps a handful of instances that end together from being
  * taken for one.
  *
@@ -15,12 +15,12 @@
 
 struct brake {
     uint64_t window_ms; /* monotonic: begin */
-    uint32_t lapsed;    /* living ones that lapsed in it */
+    uint32_t expired;   /* living ones that expired in it */
 };
 
 void brake_begin(struct brake *brake, uint64_t now_ms);
-/* How many of `leases` may still lapse in this window. */
+/* How many of `leases` may still expire in this window. */
 uint32_t brake_allowance(struct brake *brake, uint32_t leases, uint64_t now_ms);
-void brake_count(struct brake *brake, uint32_t lapsed);
+void brake_count(struct brake *brake, uint32_t expired);
 
 #endif

@@ -22,7 +22,7 @@
 #define PAUSE_MS    1000 /* a loop iteration this long has kept clients out */
 
 /* The next entry comes a tick later, so that neither the loop nor event streams are flooded. */
-#define LAPSES_AN_ENTRY 4096
+#define EXPIRATIONS_PER_ENTRY 4096
 
 void expiry_leadership(struct node *node, bool leader)
 {
@@ -76,7 +76,7 @@ uint64_t expiry_stamp_ms(struct node *node)
 
 /* What is due, and how much of it an entry may take. */
 struct verdict {
-    uint32_t due;    /* lapses and reaps */
+    uint32_t due;    /* leases to expire and instances to reap */
     uint32_t living; /* of those, not critical yet */
     uint32_t limit;
     bool brakes;
@@ -91,8 +91,8 @@ static struct verdict judge(struct node *node, uint64_t until_ms)
     v.due = registry_due(node->registry, until_ms, &v.living);
     v.brakes = v.living > may;
     v.limit = v.brakes ? may : v.due;
-    if (v.limit > LAPSES_AN_ENTRY) {
-        v.limit = LAPSES_AN_ENTRY;
+    if (v.limit > EXPIRATIONS_PER_ENTRY) {
+        v.limit = EXPIRATIONS_PER_ENTRY;
     }
     return v;
 }
@@ -212,8 +212,8 @@ bool expiry_command(struct node *node, struct command *ret_command)
     return true;
 }
 
-void expiry_applied(struct node *node, uint32_t lapsed)
+void expiry_applied(struct node *node, uint32_t expired)
 {
     node->expiry.proposed = false;
-    brake_count(&node->expiry.brake, lapsed);
+    brake_count(&node->expiry.brake, expired);
 }

@@ -12,17 +12,17 @@
 #include "server/node/read.h"
 #include "server/registry/registry.h"
 
-#define WATCH_BUCKETS 4096
+#define BLOCKING_BUCKETS 4096
 
-/* watch.c: reads that wait. */
-struct watch {
-    struct node_read *by_service[WATCH_BUCKETS]; /* by hash of the name */
-    struct node_read *services;                  /* the list of services */
-    struct node_read *changed;                   /* any instance */
-    struct node_read *applied;                   /* an index */
-    uint64_t deadline_ms;                        /* no wait is over before this */
-    _Atomic uint32_t count;                      /* of all reads that wait, also for a proof */
-    _Atomic bool cancelled;                      /* some read was */
+/* blocking.c: reads that wait. */
+struct blocking {
+    struct node_read *by_service[BLOCKING_BUCKETS]; /* by hash of the name */
+    struct node_read *services;                     /* the list of services */
+    struct node_read *changed;                      /* any instance */
+    struct node_read *applied;                      /* an index */
+    uint64_t deadline_ms;                           /* no wait is over before this */
+    _Atomic uint32_t count;                         /* of all reads that wait, also for a proof */
+    _Atomic bool cancelled;                         /* some read was */
     bool stopped;
 };
 
@@ -47,7 +47,7 @@ struct node {
     struct view_source views;  /* where readers find it */
     struct home *home;         /* replica.c: the registry, and those who work on it */
     struct home *held;         /* replica.c: earlier ones that a snapshot still holds */
-    struct watch watch;
+    struct blocking blocking;
     struct expiry expiry;
     uint32_t grace_ms; /* immutable after start, as the next three */
     uint32_t pause_grace_ms;
@@ -72,18 +72,18 @@ bool read_is_changed(struct node_read *read, const struct view *view);
 bool read_pass(struct node_read *read);
 void read_finish(struct node_read *read, enum status status);
 
-/* watch.c */
+/* blocking.c */
 /* Behind the proof: finishes it if it need not wait. */
-void watch_add(struct node *node, struct node_read *read);
+void blocking_add(struct node *node, struct node_read *read);
 /* The index that readers here may count on. */
-uint64_t watch_applied(const struct node *node);
+uint64_t blocking_applied(const struct node *node);
 /* After an entry: wakes those whose answer can have changed. */
-void watch_published(struct node *node);
+void blocking_published(struct node *node);
 /* Now and then: times out those that are late. */
-void watch_tick(struct node *node, uint64_t now_ms);
+void blocking_tick(struct node *node, uint64_t now_ms);
 /* After a restore, which may have changed anything. */
-void watch_restored(struct node *node);
-void watch_fail_all(struct node *node, enum status status);
+void blocking_restored(struct node *node);
+void blocking_fail_all(struct node *node, enum status status);
 
 /* expiry.c */
 void expiry_leadership(struct node *node, bool leader);
@@ -94,6 +94,6 @@ uint64_t expiry_stamp_ms(struct node *node);
 /* What the leader has to propose now; false: nothing any more. */
 bool expiry_command(struct node *node, struct command *ret_command);
 /* One of those was applied. */
-void expiry_applied(struct node *node, uint32_t lapsed);
+void expiry_applied(struct node *node, uint32_t expired);
 
 #endif

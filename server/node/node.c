@@ -35,7 +35,7 @@ struct node *node_start(const struct consensus_options *options, const struct no
 void node_stop(struct node *node)
 {
     consensus_stop(node->consensus);
-    watch_fail_all(node, ST_STOPPING);
+    blocking_fail_all(node, ST_STOPPING);
 }
 
 void node_destroy(struct node *node)

@@ -26,7 +26,7 @@ static uint32_t count(struct node *node, int change)
 {
     metric_add(METRIC_waiters, change);
     return (uint32_t)change +
-           atomic_fetch_add_explicit(&node->watch.count, (uint32_t)change, memory_order_relaxed);
+           atomic_fetch_add_explicit(&node->blocking.count, (uint32_t)change, memory_order_relaxed);
 }
 
 /* --- what is waited for --- */
@@ -95,7 +95,7 @@ void read_finish(struct node_read *read, enum status status)
 bool read_pass(struct node_read *read)
 {
     const struct view *view = registry_view(read->node->registry);
-    return pass(read, view, watch_applied(read->node));
+    return pass(read, view, blocking_applied(read->node));
 }
 
 /* The proof is there, or the read has come through the queue. */
@@ -110,7 +110,7 @@ static void arrived(struct consensus_op *op, enum status status)
     if (stage_of(read) == NODE_READ_PROOF) {
         begin_stage(read, NODE_READ_APPLIED, patience_ms(read));
     }
-    watch_add(read->node, read);
+    blocking_add(read->node, read);
 }
 
 /* --- any thread --- */
@@ -169,7 +169,7 @@ void node_read_cancel(struct node_read *read)
 {
     atomic_store_explicit(&read->cancelled, true, memory_order_relaxed);
     atomic_store_explicit(&read->op.given_up, true, memory_order_relaxed);
-    atomic_store_explicit(&read->node->watch.cancelled, true, memory_order_release);
+    atomic_store_explicit(&read->node->blocking.cancelled, true, memory_order_release);
 }
 
 uint64_t node_read_due_ms(const struct node_read *read)

@@ -172,8 +172,8 @@ static void count(struct node *node, const struct command *command, const struct
 {
     if (command->kind == COMMAND_EXPIRE || command->kind == COMMAND_KEEP_EVENTS ||
         command->kind == COMMAND_STATE_BYTES) {
-        expiry_applied(node, result->lapsed);
-        metric_add(METRIC_expired_total, result->expired);
+        expiry_applied(node, result->expired);
+        metric_add(METRIC_expired_total, result->expired + result->reaped);
     } else {
         metric_add(METRIC_heartbeats_total, result->renewed);
         metric_add(METRIC_registrations_full_total, result->status == ST_FULL);
@@ -230,7 +230,7 @@ static void app_publish(void *ctx)
     if (registry_view(node->registry)->events_last != events_before) {
         tell_listeners(node);
     }
-    watch_published(node);
+    blocking_published(node);
     metric_observe_us(HISTOGRAM_view_seconds, (clock_monotonic_ns() - begun_ns) / 1000);
 }
 
@@ -294,7 +294,7 @@ static void app_restore_swap(void *ctx, void *restore)
     move_in(node, end_restore(restore));
     give_up(node, old);
     tell_listeners(node);
-    watch_restored(node);
+    blocking_restored(node);
 }
 
 static void app_restore_drop(void *ctx, void *restore)
@@ -331,7 +331,7 @@ static void app_tick(void *ctx, uint64_t now_ms)
 {
     struct node *node = ctx;
     expiry_tick(node, now_ms);
-    watch_tick(node, now_ms);
+    blocking_tick(node, now_ms);
 }
 
 static void app_leadership(void *ctx, bool leader)

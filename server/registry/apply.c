@@ -34,7 +34,7 @@ static void heard(struct registry *r, struct instance *instance, enum health dec
                   const struct slice *note)
 {
     const struct record *old = instance->record;
-    bool recovered = old->lapsed;
+    bool recovered = old->expired;
     bool changed = old->declared != declared ||
                    (note != NULL && (strlen(record_note(old)) != note->len ||
                                      memcmp(record_note(old), note->data, note->len) != 0));
@@ -43,7 +43,7 @@ static void heard(struct registry *r, struct instance *instance, enum health dec
         return;
     }
     struct record *new = record_copy(old, note, NULL);
-    new->lapsed = false;
+    new->expired = false;
     new->declared = (uint8_t)declared;
     registry_replace(r, instance, new);
     renew_and_relink(r, instance);
@@ -166,7 +166,7 @@ static void apply_renew(struct registry *r, const struct command *command,
             miss(ret_result, i, command->renew.count);
             continue;
         }
-        if (lease->lapsed) {
+        if (lease->expired) {
             heard(r, lease->instance, (enum health)lease->instance->record->declared, NULL);
         } else {
             renew_lease(r, ref.slot);
@@ -260,12 +260,12 @@ static void apply_maintenance(struct registry *r, const struct command *command,
     set_result(instance, ret_result);
 }
 
-static void lapse(struct registry *r, struct instance *instance)
+static void expire(struct registry *r, struct instance *instance)
 {
     struct lease *lease = leases_at(&r->leases, instance->record->slot);
     struct record *new = record_copy(instance->record, NULL, NULL);
     uint64_t renewed = atomic_load_explicit(&lease->renewed_ms, memory_order_relaxed);
-    new->lapsed = true;
+    new->expired = true;
     registry_replace(r, instance, new);
     leases_unlink(&r->leases, instance->record->slot);
     registry_set_lease(r, new->slot, renewed,
@@ -308,14 +308,14 @@ static void apply_expire(struct registry *r, const struct command *command,
     /* The wheel's order depends on the past of this process; this one does not. */
     qsort(due, count, sizeof *due, compare_due);
     for (uint32_t i = 0; i < count && i < command->expire.limit; i++) {
-        if (due[i].instance->record->lapsed) {
+        if (due[i].instance->record->expired) {
             events_add(r, EVENT_REAPED, due[i].instance->record);
             registry_remove(r, due[i].instance);
+            ret_result->reaped++;
         } else {
-            lapse(r, due[i].instance);
-            ret_result->lapsed++;
+            expire(r, due[i].instance);
+            ret_result->expired++;
         }
-        ret_result->expired++;
     }
     free(due);
 }

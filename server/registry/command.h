@@ -82,8 +82,8 @@ struct result {
     uint32_t ttl_ms;
     bool created;     /* register: the id was not there before */
     uint32_t renewed; /* heartbeats */
-    uint32_t expired; /* expire: leases that lapsed and instances that were reaped */
-    uint32_t lapsed;  /* of those, the former */
+    uint32_t expired; /* expire: leases */
+    uint32_t reaped;  /* expire: instances that had expired before */
     /* Positions in the command whose lease or id was not there. Caller frees with free(). */
     uint32_t *missed;
     uint32_t missed_count;

@@ -32,14 +32,14 @@ struct instance {
  * then is it moved to the bucket of its present deadline. (A lazy form of the hashed
  * timing wheels of Varghese and Lauck, SOSP 1987: renewing costs nothing but the new deadline.) */
 struct lease {
-    _Atomic uint64_t deadline_ms; /* end of the lease; when lapsed, of the time before reaping */
+    _Atomic uint64_t deadline_ms; /* end of the lease; when expired, of the time before reaping */
     _Atomic uint64_t renewed_ms;
     struct instance *instance; /* NULL when the slot is free */
     uint32_t stamp;
     uint32_t ttl_ms;
     uint32_t previous, next; /* in the bucket */
     uint16_t bucket;         /* WHEEL_BUCKETS when in none */
-    bool lapsed;
+    bool expired;
 };
 
 struct leases {

@@ -42,7 +42,7 @@ bool health_parse(const char *text, enum health *ret_health)
 
 enum health record_health(const struct record *r)
 {
-    if (r->lapsed) {
+    if (r->expired) {
         return HEALTH_CRITICAL;
     }
     return r->maintenance ? HEALTH_MAINTENANCE : (enum health)r->declared;
@@ -50,7 +50,7 @@ enum health record_health(const struct record *r)
 
 bool record_discoverable(const struct record *r)
 {
-    return !r->lapsed && !r->maintenance && r->declared <= HEALTH_WARNING;
+    return !r->expired && !r->maintenance && r->declared <= HEALTH_WARNING;
 }
 
 bool record_has_tag(const struct record *r, const char *tag)
@@ -189,7 +189,7 @@ struct record *record_copy(const struct record *r, const struct slice *note,
         copy->slot = r->slot;
         copy->stamp = r->stamp;
         copy->declared = r->declared;
-        copy->lapsed = r->lapsed;
+        copy->expired = r->expired;
         copy->maintenance = r->maintenance;
     }
     copy->references = 1;
@@ -234,7 +234,7 @@ uint64_t record_hash(const struct record *r)
     h = mix64(h ^ (uint64_t)r->registered_ms);
     h = mix64(h ^ ((uint64_t)r->ttl_ms << 32 | r->reap_after_ms));
     h = mix64(h ^ ((uint64_t)r->port << 48 | (uint64_t)r->weight << 32 |
-                   (uint64_t)r->declared << 16 | (uint64_t)r->lapsed << 8 | r->maintenance));
+                   (uint64_t)r->declared << 16 | (uint64_t)r->expired << 8 | r->maintenance));
     h = mix64(h ^ ((uint64_t)r->tags_count << 8 | r->metadata_count));
     return mix64(h ^ mix_bytes(r->text, r->text_len));
 }

@@ -58,7 +58,7 @@ struct record {
     uint16_t port;
     uint16_t weight;
     uint8_t declared; /* enum health that the client last said: passing..critical */
-    bool lapsed;      /* the lease was missed; critical until heard from */
+    bool expired;     /* the lease was missed; critical until heard from */
     bool maintenance;
     uint8_t tags_count;
     uint8_t metadata_count;
@@ -104,7 +104,7 @@ static inline const char *record_metadata(const struct record *r)
     return r->text + r->metadata;
 }
 
-/* What users see: critical when lapsed, else maintenance, else what the client declared. */
+/* What users see: critical when expired, else maintenance, else what the client declared. */
 enum health record_health(const struct record *r);
 /* Passing or warning. */
 bool record_discoverable(const struct record *r);

@@ -227,7 +227,7 @@ struct instance *registry_lease_out(struct registry *r, struct record *record, u
     lease->instance = instance;
     lease->stamp = record->stamp;
     lease->ttl_ms = record->ttl_ms;
-    lease->lapsed = record->lapsed;
+    lease->expired = record->expired;
     lease->bucket = WHEEL_BUCKETS;
     write_lease(r, record->slot, renewed_ms, deadline_ms);
     leases_link(&r->leases, record->slot);
@@ -275,7 +275,7 @@ void registry_replace(struct registry *r, struct instance *instance, struct reco
     r->instances_size += size_instance(record) - size_instance(old);
     ptree_put(&r->work.instances, &r->records_kind, record);
     services_replace(r, old, record);
-    lease->lapsed = record->lapsed;
+    lease->expired = record->expired;
     lease->ttl_ms = record->ttl_ms;
     r->work.changed_index = r->work.index;
     TSAN_RELEASE(&registry_readers);
@@ -420,7 +420,7 @@ uint32_t registry_due(struct registry *r, uint64_t now_ms, uint32_t *ret_living)
     leases_collect_due(&r->leases, now_ms);
     *ret_living = 0;
     for (uint32_t i = 0; i < r->leases.due_count; i++) {
-        *ret_living += !leases_at(&r->leases, r->leases.due[i])->lapsed;
+        *ret_living += !leases_at(&r->leases, r->leases.due[i])->expired;
     }
     return r->leases.due_count;
 }

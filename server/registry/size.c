@@ -52,7 +52,7 @@ static uint64_t size_record(const struct record *r)
            size_uint(r->metadata_count) + size_texts(record_metadata(r), 2u * r->metadata_count) +
            size_text(record_note(r)) + size_text(record_reason(r)) + size_uint(r->incarnation) +
            size_uint(r->index) + size_int(r->registered_ms) + size_uint(r->slot) +
-           size_uint(r->declared) + 2; /* lapsed, maintenance */
+           size_uint(r->declared) + 2; /* expired, maintenance */
 }
 
 uint64_t size_instance(const struct record *record)

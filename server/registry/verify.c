@@ -41,7 +41,7 @@ static const char *verify_instance(const struct registry *r, const struct record
     }
     const struct lease *lease = leases_at(&r->leases, record->slot);
     if (lease->instance != instance || lease->stamp != record->stamp ||
-        lease->lapsed != record->lapsed || lease->ttl_ms != record->ttl_ms) {
+        lease->expired != record->expired || lease->ttl_ms != record->ttl_ms) {
         return "a lease is not its instance's";
     }
     uint64_t deadline = atomic_load_explicit(&lease->deadline_ms, memory_order_relaxed);

@@ -99,7 +99,7 @@ const struct event *view_event(const struct view *view, uint64_t sequence);
 bool view_find_lease(const struct view *view, const char *id, size_t id_len,
                      struct lease_ref *ret_ref);
 /* When the instance of this record was last heard from and when its lease ends (or, when it has
- * lapsed, when it is reaped; UINT64_MAX: never), in cluster time. */
+ * expired, when it is reaped; UINT64_MAX: never), in cluster time. */
 void view_lease_times(const struct view *view, const struct record *record,
                       uint64_t *ret_renewed_ms, uint64_t *ret_deadline_ms);
 /* When that was as wall-clock time: not before it was registered, nor after the view. `renewed_ms`

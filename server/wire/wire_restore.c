@@ -35,7 +35,7 @@ static struct record *decode_record(struct unpack *in)
     int64_t registered_ms = unpack_int(in);
     uint32_t slot = (uint32_t)unpack_uint(in, UINT32_MAX);
     uint8_t declared = (uint8_t)unpack_uint(in, HEALTH_CRITICAL);
-    bool lapsed = unpack_bool(in);
+    bool expired = unpack_bool(in);
     bool maintenance = unpack_bool(in);
     if (in->bad) {
         return NULL;
@@ -46,7 +46,7 @@ static struct record *decode_record(struct unpack *in)
     r->registered_ms = registered_ms;
     r->slot = slot;
     r->declared = declared;
-    r->lapsed = lapsed;
+    r->expired = expired;
     r->maintenance = maintenance;
     return r;
 }

@@ -69,7 +69,7 @@ static void encode_record(const struct record *r, struct buffer *out)
     pack_int(out, r->registered_ms);
     pack_uint(out, r->slot);
     pack_uint(out, r->declared);
-    pack_bool(out, r->lapsed);
+    pack_bool(out, r->expired);
     pack_bool(out, r->maintenance);
 }
 

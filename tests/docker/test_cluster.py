@@ -28,9 +28,9 @@ def assert_nothing_lost(compose, writers, heartbeater):
                 if id not in held or held[id]["port"] != port]
         assert lost == [], "%s lost %d of %d" % (replica.name, len(lost), len(writers.acknowledged))
         assert [held[id]["health"] for id in KEPT] == ["passing"] * len(KEPT)
-        lapsed = [e["instance"]["id"] for e in replica.get(
+        expired = [e["instance"]["id"] for e in replica.get(
             "/events?service=kept&event=expired&after=1.0").json["events"]]
-        assert lapsed == [], "leases lapsed though they were renewed in time"
+        assert expired == [], "leases expired though they were renewed in time"
 
 
 def test_every_port_takes_writes_and_shows_those_of_the_others(compose):
@@ -62,7 +62,7 @@ def test_nothing_is_lost_when_the_leader_is_killed_and_restarted_by_the_engine(c
         assert_nothing_lost(compose, writers, heartbeater)
 
 
-def test_a_rolling_upgrade_under_load_loses_no_write_and_lets_no_lease_lapse(compose):
+def test_a_rolling_upgrade_under_load_loses_no_write_and_lets_no_lease_expire(compose):
     compose.wait_healthy()
     with keep(compose) as heartbeater, Writers(compose.replicas, 3, prefix="roll") as writers:
         for replica in compose.replicas:

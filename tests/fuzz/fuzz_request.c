@@ -55,7 +55,7 @@ static void try_filter(const struct request *request)
     CHECK(filter.tags_count <= TAGS_MAX && filter.metadata_count <= METADATA_MAX);
     bool matches = filter_match(&filter, record);
     CHECK(matches || !filter_is_plain(&filter));
-    record->lapsed = true;
+    record->expired = true;
     CHECK(!filter_match(&filter, record) || (filter.health & 1u << HEALTH_CRITICAL) != 0);
     free(record);
 }

@@ -205,7 +205,7 @@ static void apply(struct twins *t, const struct command *command)
     t->position++;
     CHECK(a.status == b.status && a.index == b.index && a.incarnation == b.incarnation);
     CHECK(a.ttl_ms == b.ttl_ms && a.created == b.created && a.renewed == b.renewed);
-    CHECK(a.expired == b.expired && a.missed_count == b.missed_count);
+    CHECK(a.expired == b.expired && a.reaped == b.reaped && a.missed_count == b.missed_count);
     CHECK(a.missed_count == 0 ||
           memcmp(a.missed, b.missed, a.missed_count * sizeof *a.missed) == 0);
     free(a.missed);

@@ -62,10 +62,10 @@ COMMANDS = [
 ]
 
 
-def record(name_id, name, index, slot, lapsed=False, maintenance=False):
+def record(name_id, name, index, slot, expired=False, maintenance=False):
     return (registration(name_id, name, ["v1"], [("version", "2.1")]) + text("note") + text("why") +
             uint(index << 16) + uint(index) + sint(1790000000000) + uint(slot) + uint(1) +
-            truth(lapsed) + truth(maintenance))
+            truth(expired) + truth(maintenance))
 
 
 def wide_text(s):
@@ -100,7 +100,7 @@ SNAPSHOTS = [
     snapshot([(record("i", LONG, 2, 0), 11, 4000, 34000)], [(LONG + "n", 2)], []),
     snapshot([], [], [], [n + 1 for n in LIMITS]),
     snapshot([(record("db-1", "db", 2, 0), 11, 4000, 34000),
-              (record("web-1", "web", 8, 2, lapsed=True), 12, 100, (1 << 64) - 1),
+              (record("web-1", "web", 8, 2, expired=True), 12, 100, (1 << 64) - 1),
               (record("web-2", "web", 9, 1, maintenance=True), 13, 5000, 6000)],
              [("db", 2), ("web", 9)],
              [(2, 0, record("db-1", "db", 2, 0)), (8, 3, record("web-1", "web", 8, 2, True))]),

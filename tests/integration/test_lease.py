@@ -69,7 +69,7 @@ def test_a_reap_after_of_zero_keeps_a_critical_instance(shared, name):
 
 
 def expired(replica):
-    """Ids that ever lapsed, and those that are critical now."""
+    """Ids that ever expired, and those that are critical now."""
     events = replica.get("/events?event=expired&event=reaped").json["events"]
     return {e["instance"]["id"] for e in events} | {
         i["id"] for i in replica.instances().values() if i["health"] == "critical"}
@@ -136,13 +136,13 @@ def critical(replica):
     return sum(i["health"] == "critical" for i in replica.instances().values())
 
 
-def test_ten_instances_that_fall_silent_together_lapse_slowly_and_it_is_said(make_cluster):
+def test_ten_instances_that_fall_silent_together_expire_slowly_and_it_is_said(make_cluster):
     """More likely the network broke than that all died, also where all are ten. Takes three windows of 5 s."""
     with make_cluster(1) as cluster:
         cluster.start()
         for n in range(10):
             cluster[0].register("web", id="web-%d" % n, ttl=2, reap_after=3600)
-        await_true("the first lapse", lambda: critical(cluster[0]) > 0)
+        await_true("the first expiry", lambda: critical(cluster[0]) > 0)
         began = time.monotonic()
         while time.monotonic() - began < 4:
             assert critical(cluster[0]) <= 3
@@ -150,10 +150,10 @@ def test_ten_instances_that_fall_silent_together_lapse_slowly_and_it_is_said(mak
         assert cluster[0].metric("expiry_brake") == 1
         assert cluster[0].metric("expiry_braked_total") == 1
         assert "mass-expiry brake engaged" in cluster[0].log()
-        # Those who come back in time never lapse.
+        # Those who come back in time never expire.
         assert cluster[0].post("/heartbeat", {"ids": ["web-8", "web-9"]}).status == 200
         with Heartbeater(cluster.replicas, ["web-8", "web-9"]):
-            await_true("the others lapse", lambda: critical(cluster[0]) == 8, within_s=20)
+            await_true("the others expire", lambda: critical(cluster[0]) == 8, within_s=20)
         assert cluster[0].metric("expiry_brake") == 0
 
 

@@ -130,7 +130,7 @@ def test_signals_are_passed_on(run, sig):
 def test_the_lease_is_kept_and_taken_again(shared, run, name):
     run(["--ttl", "3s"])
     first = await_health(shared, name, "passing")
-    time.sleep(7)  # time itself: the lease would have lapsed twice
+    time.sleep(7)  # time itself: the lease would have expired twice
     assert instance(shared, name)["index"] == first["index"]
     shared[1].request("DELETE", "/instances/" + name)
     again = await_health(shared, name, "passing")

@@ -88,8 +88,8 @@ uint32_t __real_brake_allowance(struct brake *brake, uint32_t leases, uint64_t n
 uint32_t __wrap_brake_allowance(struct brake *brake, uint32_t leases, uint64_t now_ms)
 {
     uint32_t may = __real_brake_allowance(brake, leases, now_ms);
-    bool small = mutant_is(MUTANT_brake_ignores_small) && brake->lapsed < 256 && may < 256;
-    return small ? 256 - brake->lapsed : may;
+    bool small = mutant_is(MUTANT_brake_ignores_small) && brake->expired < 256 && may < 256;
+    return small ? 256 - brake->expired : may;
 }
 
 void __real_read_index_pump(struct engine *e);
@@ -125,7 +125,7 @@ enum status __wrap_registry_restore_instance(struct registry *registry, struct r
 uint64_t __real_size_instance(const struct record *record);
 uint64_t __wrap_size_instance(const struct record *record)
 {
-    return mutant_is(MUTANT_state_uncounted) && record->lapsed ? 0 : __real_size_instance(record);
+    return mutant_is(MUTANT_state_uncounted) && record->expired ? 0 : __real_size_instance(record);
 }
 
 uint32_t __real_leases_take_slot(struct leases *leases);

@@ -34,8 +34,8 @@
     X(ack_before_durable, "entries count as durable when they are being written")                  \
     X(vote_before_durable, "a vote is told before it is durable")                                  \
     X(wall_clock, "the wall clock takes the place of the monotonic one")                           \
-    X(expire_early, "leases lapse two seconds before their deadline")                              \
-    X(no_grace, "a new leader lets leases lapse at once")                                          \
+    X(expire_early, "leases expire two seconds before their deadline")                             \
+    X(no_grace, "a new leader lets leases expire at once")                                         \
     X(brake_ignores_small, "the mass-expiry brake does nothing below 256 leases")                  \
     X(stall_counts, "time counts while nothing can be committed")                                  \
     X(pause_counts, "time counts while the leader did not run")                                    \
@@ -50,7 +50,7 @@
     X(handover_forgotten, "at a change of leader, a batch counts as never handed over")            \
     X(read_without_proof, "a leader answers linearizable reads without asking the others")         \
     X(read_too_early, "a leader answers linearizable reads before it knows what is committed")     \
-    X(state_uncounted, "instances that lapsed are left out of the size of the state")              \
+    X(state_uncounted, "instances that expired are left out of the size of the state")             \
     X(lease_drifts, "a restored snapshot moves deadlines by a millisecond")                        \
     X(slot_by_member, "the slot of a lease depends on the member")                                 \
     X(incarnation_ignored, "a deregister for an older incarnation is obeyed")                      \

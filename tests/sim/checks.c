@@ -386,7 +386,7 @@ static void check_bounded(const struct sim_member *m)
     const struct engine *e = &m->consensus->engine;
     if (e->forwarder.waiting > QUEUE_OPS_MAX || e->forwarder.waiting_bytes > QUEUE_BYTES_MAX ||
         e->proposer.inflight_count > ENTRIES_IN_FLIGHT_MAX ||
-        atomic_load(&m->node->watch.count) > WAITERS_MAX) {
+        atomic_load(&m->node->blocking.count) > WAITERS_MAX) {
         world_violation("queues_are_bounded", "member %" PRIu64, m->id);
     }
 }

@@ -10,7 +10,7 @@
 #include "tests/sim/oracle.h"
 #include "tests/sim/world.h"
 
-#define SETTLE_TRIES 100 /* until no lease is lapsing at that moment */
+#define SETTLE_TRIES 100 /* until no lease is expiring at that moment */
 /* One whose state differs stops within this, when it can hear the others. */
 #define DRIFT_NOTICED_NS (5 * SECOND)
 
@@ -20,7 +20,7 @@ static bool is_quiet(const struct sim_member *m)
     return e->forwarder.waiting == 0 && !e->forwarder.active && e->proposer.inflight_count == 0 &&
            e->driver.held == NULL && !e->driver.installing && !e->snapshot_receive.working &&
            e->read_index.waiting.first == NULL && e->read_index.asked.first == NULL &&
-           e->read_index.indexed.first == NULL && atomic_load(&m->node->watch.count) == 0;
+           e->read_index.indexed.first == NULL && atomic_load(&m->node->blocking.count) == 0;
 }
 
 static void check_quiet(const struct sim_member *m)
@@ -28,7 +28,7 @@ static void check_quiet(const struct sim_member *m)
     if (!is_quiet(m)) {
         world_violation("nothing_is_left_waiting", "member %" PRIu64 ": %zu operations, %u waits",
                         m->id, m->consensus->engine.forwarder.waiting,
-                        atomic_load(&m->node->watch.count));
+                        atomic_load(&m->node->blocking.count));
     }
 }
 
@@ -97,7 +97,7 @@ uint64_t checks_term(void)
     return term;
 }
 
-/* No entry is on its way; the brake may let the next leases lapse at any time. */
+/* No entry is on its way; the brake may let the next leases expire at any time. */
 static bool is_settled(void)
 {
     for (size_t i = 0; i < members_count; i++) {

@@ -6,15 +6,15 @@
 #include "tests/sim/workload.h"
 #include "tests/sim/world.h"
 
-#define RENEWALS_KEPT 64
-#define LAPSES_KEPT   8
+#define RENEWALS_KEPT    64
+#define EXPIRATIONS_KEPT 8
 /* No clock of a member runs faster than this; a lease may end by as much earlier. */
 #define RATE_MOST 1.1
 #define SLACK_NS  (3 * MS)
-/* Between becoming leader and letting leases lapse: an election timeout and a client's retry. */
+/* Between becoming leader and letting leases expire: an election timeout and a client's retry. */
 #define GRACE_NS (1400.0 * MS)
 
-struct lapse {
+struct expiration {
     uint64_t index;
     struct oracle_proposal proposal;
 };
@@ -24,8 +24,8 @@ static struct {
     bool lives;
     struct oracle_renewal renewals[RENEWALS_KEPT];
     uint64_t renewals_count;
-    struct lapse lapses[LAPSES_KEPT];
-    uint64_t lapses_count;
+    struct expiration expirations[EXPIRATIONS_KEPT];
+    uint64_t expirations_count;
 } instances[INSTANCES];
 static unsigned present_now, present_most;
 
@@ -41,21 +41,22 @@ void model_lives(unsigned instance, bool lives)
 
 /* --- leases --- */
 
-static void check_lease(unsigned instance, const struct oracle_renewal *r, const struct lapse *l)
+static void check_lease(unsigned instance, const struct oracle_renewal *r,
+                        const struct expiration *l)
 {
     const struct oracle_proposal *p = &l->proposal;
     figures.checks++;
     if (r->index < l->index &&
         (double)(p->at_ns + SLACK_NS) < (double)r->invoked_ns + (double)r->ttl_ns / RATE_MOST) {
         world_violation("no_lapse_before_its_time",
-                        "i%u was renewed in entry %" PRIu64 " and lapsed in %" PRIu64 ", %" PRIu64
+                        "i%u was renewed in entry %" PRIu64 " and expired in %" PRIu64 ", %" PRIu64
                         " ms after the renewal was asked for; its ttl is %" PRIu64,
                         instance, r->index, l->index, (p->at_ns - r->invoked_ns) / MS,
                         r->ttl_ns / MS);
     }
     if (r->index > l->index && r->at == p->by && r->invoked_ns < p->asked_ns) {
         world_violation("renewals_received_go_first",
-                        "i%u lapsed in entry %" PRIu64 ", though member %" PRIu64
+                        "i%u expired in entry %" PRIu64 ", though member %" PRIu64
                         ", which proposed that, had received its renewal (entry %" PRIu64
                         ") before",
                         instance, l->index, p->by, r->index);
@@ -66,39 +67,42 @@ void model_renewed(unsigned instance, const struct oracle_renewal *renewal)
 {
     uint64_t at = instances[instance].renewals_count++ % RENEWALS_KEPT;
     instances[instance].renewals[at] = *renewal;
-    for (unsigned i = 0; i < LAPSES_KEPT && i < instances[instance].lapses_count; i++) {
-        check_lease(instance, renewal, &instances[instance].lapses[i]);
+    for (unsigned i = 0; i < EXPIRATIONS_KEPT && i < instances[instance].expirations_count; i++) {
+        check_lease(instance, renewal, &instances[instance].expirations[i]);
     }
 }
 
-/* Of those that there ever were at once, at most a share lapses in one entry. */
+/* Of those that there ever were at once, at most a share expires in one entry. */
 static void check_brake(uint64_t index)
 {
     static uint64_t entry;
-    static unsigned lapses;
-    lapses = entry == index ? lapses + 1 : 1;
+    static unsigned expirations;
+    expirations = entry == index ? expirations + 1 : 1;
     entry = index;
-    if (lapses > BRAKE_FLOOR && lapses > present_most / BRAKE_SHARE) {
-        world_violation("many_lapse_slowly", "%u of at most %u instances lapsed in entry %" PRIu64,
-                        lapses, present_most, index);
+    if (expirations > BRAKE_FLOOR && expirations > present_most / BRAKE_SHARE) {
+        world_violation("many_lapse_slowly", "%u of at most %u instances expired in entry %" PRIu64,
+                        expirations, present_most, index);
     }
 }
 
-static void lapsed(unsigned instance, uint64_t index, const struct oracle_proposal *proposal)
+static void note_expiration(unsigned instance, uint64_t index,
+                            const struct oracle_proposal *proposal)
 {
     check_brake(index);
-    struct lapse *l = &instances[instance].lapses[instances[instance].lapses_count++ % LAPSES_KEPT];
-    *l = (struct lapse){.index = index, .proposal = *proposal};
-    figures.lapses++;
+    struct expiration *l =
+        &instances[instance]
+             .expirations[instances[instance].expirations_count++ % EXPIRATIONS_KEPT];
+    *l = (struct expiration){.index = index, .proposal = *proposal};
+    figures.expirations++;
     if (instances[instance].lives) {
         world_violation("the_living_never_lapse",
-                        "i%u, which is heard from at all members all the time, lapsed in entry "
+                        "i%u, which is heard from at all members all the time, expired in entry "
                         "%" PRIu64,
                         instance, index);
     }
     if ((double)(proposal->leads_ns + SLACK_NS) < GRACE_NS / RATE_MOST) {
         world_violation("no_lapse_within_grace",
-                        "i%u lapsed in entry %" PRIu64 ", proposed %" PRIu64
+                        "i%u expired in entry %" PRIu64 ", proposed %" PRIu64
                         " ms after member %" PRIu64 " became leader",
                         instance, index, proposal->leads_ns / MS, proposal->by);
     }
@@ -120,15 +124,15 @@ static bool fits(const struct model *m, const struct oracle_event *e)
     case EVENT_UPDATED:
         return m->present && e->incarnation >= m->incarnation;
     case EVENT_EXPIRED:
-        return same && !m->lapsed;
+        return same && !m->expired;
     case EVENT_RECOVERED:
     case EVENT_REAPED:
-        return same && m->lapsed;
+        return same && m->expired;
     case EVENT_DEREGISTERED:
     case EVENT_MAINTENANCE:
         return same;
     case EVENT_HEALTH:
-        return same && !m->lapsed;
+        return same && !m->expired;
     case EVENT_TYPES:
         break;
     }
@@ -144,7 +148,8 @@ void model_event(const struct oracle_event *e, const struct oracle_proposal *pro
                         "%s of i%u, incarnation %" PRIu64 ", in entry %" PRIu64
                         "; it was %s, incarnation %" PRIu64,
                         event_type_name(e->type), e->instance, e->incarnation, e->index,
-                        m->present ? m->lapsed ? "lapsed" : "there" : "not there", m->incarnation);
+                        m->present ? m->expired ? "expired" : "there" : "not there",
+                        m->incarnation);
     }
     bool was_present = m->present;
     m->incarnation = e->incarnation;
@@ -152,22 +157,22 @@ void model_event(const struct oracle_event *e, const struct oracle_proposal *pro
     case EVENT_REGISTERED:
     case EVENT_UPDATED:
         m->present = true;
-        m->lapsed = false;
+        m->expired = false;
         break;
     case EVENT_EXPIRED:
-        m->lapsed = true;
-        m->lapsed_ns = world_now_ns();
-        lapsed(e->instance, e->index, proposal);
+        m->expired = true;
+        m->expired_ns = world_now_ns();
+        note_expiration(e->instance, e->index, proposal);
         break;
     case EVENT_RECOVERED:
-        m->lapsed = false;
+        m->expired = false;
         break;
     case EVENT_DEREGISTERED:
         m->left_index = e->index;
-        m->present = m->lapsed = false;
+        m->present = m->expired = false;
         break;
     case EVENT_REAPED:
-        m->present = m->lapsed = false;
+        m->present = m->expired = false;
         break;
     default:
         break;

@@ -64,9 +64,9 @@ bool oracle_has_event(uint64_t index, unsigned instance, enum event_type type);
 
 /* What instances are, by the events alone. */
 struct model {
-    bool present, lapsed;
+    bool present, expired;
     uint64_t incarnation;
-    uint64_t lapsed_ns;  /* true time of the last lapse seen */
+    uint64_t expired_ns; /* true time of the last expiry seen */
     uint64_t left_index; /* last taken out by a client, in this entry */
 };
 const struct model *model_of(unsigned instance);
@@ -85,7 +85,7 @@ struct oracle_renewal {
     uint64_t ttl_ns;
 };
 void model_renewed(unsigned instance, const struct oracle_renewal *renewal);
-/* From now on it is heard from at all members all the time: it must never lapse. */
+/* From now on it is heard from at all members all the time: it must never expire. */
 void model_lives(unsigned instance, bool lives);
 
 #endif

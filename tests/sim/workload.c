@@ -531,12 +531,12 @@ void workload_check_silent(uint64_t healed_ns)
         uint64_t since_ns = i->silent_ns > healed_ns ? i->silent_ns : healed_ns;
         uint64_t most_ms = 2 * (ELECTION_TIMEOUT_MS + 1000) + i->ttl_ms + 2000 +
                            2 * BRAKE_WINDOW_MS; /* many fell silent in the faults */
-        if (!model->lapsed && world_now_ns() - since_ns > most_ms * MS * 10 / 9) {
+        if (!model->expired && world_now_ns() - since_ns > most_ms * MS * 10 / 9) {
             world_violation("the_silent_lapse", "i%u has been silent for %" PRIu64 " ms, ttl %u", n,
                             (world_now_ns() - i->silent_ns) / MS, i->ttl_ms);
         }
-        since_ns = model->lapsed_ns > healed_ns ? model->lapsed_ns : healed_ns;
-        if (model->lapsed && i->reap_after_ms > 0 &&
+        since_ns = model->expired_ns > healed_ns ? model->expired_ns : healed_ns;
+        if (model->expired && i->reap_after_ms > 0 &&
             world_now_ns() - since_ns > (most_ms + i->reap_after_ms) * MS * 10 / 9) {
             world_violation("the_lapsed_are_reaped", "i%u", n);
         }

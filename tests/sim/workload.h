@@ -23,7 +23,7 @@ void workload_member_died(struct sim_member *m);
 void workload_probe(void);
 bool workload_probed(void);
 const struct sim_member *workload_not_probed(void); /* one of those that have not */
-/* Everybody who fell silent has lapsed, and was removed where asked for. */
+/* Everybody who fell silent has expired, and was removed where asked for. */
 void workload_check_silent(uint64_t healed_ns);
 
 /* versions.c */

@@ -69,7 +69,7 @@ extern struct options options;
     X(new_kinds)                                                                                   \
     X(reads)                                                                                       \
     X(events_streamed)                                                                             \
-    X(lapses)                                                                                      \
+    X(expirations)                                                                                 \
     X(checks)
 struct figures {
 #define X(name) uint64_t name;

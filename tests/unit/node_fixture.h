@@ -152,7 +152,7 @@ static inline void node_fail(enum status status)
 static inline void node_pass_ms(uint64_t ms)
 {
     n.now_ms += ms;
-    watch_tick(&n.node, n.now_ms);
+    blocking_tick(&n.node, n.now_ms);
 }
 
 #endif

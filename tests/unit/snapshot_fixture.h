@@ -90,7 +90,7 @@ static inline void assert_same_registries(struct registry *a, struct registry *b
     assert_same_views(registry_view(a), registry_view(b));
 }
 
-/* Two services; of their instances one is lapsed, one in maintenance, one warns. */
+/* Two services; of their instances one is expired, one in maintenance, one warns. */
 static inline void snapshot_fill(struct fixture *f)
 {
     const struct slice id = slice_of("web-2");

@@ -8,7 +8,7 @@
 
 #include "server/node/brake.h"
 
-/* How many windows it takes until `due` of `leases` have lapsed. */
+/* How many windows it takes until `due` of `leases` have expired. */
 static unsigned windows_for(uint32_t leases, uint32_t due)
 {
     struct brake brake;
@@ -17,16 +17,16 @@ static unsigned windows_for(uint32_t leases, uint32_t due)
     brake_begin(&brake, now_ms);
     while (due > 0) {
         uint32_t may = brake_allowance(&brake, leases, now_ms);
-        uint32_t lapsed = due < may ? due : may;
-        brake_count(&brake, lapsed);
-        due -= lapsed;
+        uint32_t expired = due < may ? due : may;
+        brake_count(&brake, expired);
+        due -= expired;
         windows++;
         now_ms += BRAKE_WINDOW_MS;
     }
     return windows;
 }
 
-static void a_share_lapses_in_a_window_whatever_the_size(void **state)
+static void a_share_expires_in_a_window_whatever_the_size(void **state)
 {
     (void)state;
     static const uint32_t sizes[] = {12, 100, 1000, 1000000};
@@ -52,7 +52,7 @@ static void three_always_may(void **state)
     }
 }
 
-static void what_lapsed_counts_until_the_window_is_over(void **state)
+static void what_expired_counts_until_the_window_is_over(void **state)
 {
     (void)state;
     struct brake brake;
@@ -60,7 +60,7 @@ static void what_lapsed_counts_until_the_window_is_over(void **state)
     assert_int_equal(brake_allowance(&brake, 40, 50), 10);
     brake_count(&brake, 7);
     assert_int_equal(brake_allowance(&brake, 40, 50 + BRAKE_WINDOW_MS - 1), 3);
-    /* Time in which nothing lapsed is no part of a window. */
+    /* Time in which nothing expired is no part of a window. */
     brake_begin(&brake, 0);
     (void)brake_allowance(&brake, 40, 40);
     (void)brake_allowance(&brake, 40, 50);
@@ -74,10 +74,10 @@ static void what_lapsed_counts_until_the_window_is_over(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_share_lapses_in_a_window_whatever_the_size),
+        cmocka_unit_test(a_share_expires_in_a_window_whatever_the_size),
         cmocka_unit_test(ten_leases_have_a_brake),
         cmocka_unit_test(three_always_may),
-        cmocka_unit_test(what_lapsed_counts_until_the_window_is_over),
+        cmocka_unit_test(what_expired_counts_until_the_window_is_over),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

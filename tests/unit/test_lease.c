@@ -1,4 +1,4 @@
-/* Leases: who lapses when, who recovers, who is reaped, in which order, however time moves. */
+/* Leases: who expires when, who recovers, who is reaped, in which order, however time moves. */
 #include "tests/unit/registry_fixture.h"
 
 #include "server/base/limits.h"
@@ -15,10 +15,17 @@ static void register_with(struct fixture *f, const char *id, uint32_t ttl_ms,
     fixture_apply(f, &command);
 }
 
+/* How many leases expire, or expired instances are reaped. */
+static uint32_t expire(struct fixture *f, uint32_t limit)
+{
+    const struct result *result = fixture_expire(f, limit);
+    return result->expired + result->reaped;
+}
+
 static uint32_t expired_at(struct fixture *f, uint64_t now_ms)
 {
     f->now_ms = now_ms;
-    return fixture_expire(f, EVERY)->expired;
+    return expire(f, EVERY);
 }
 
 static uint32_t due_at(struct fixture *f, uint64_t now_ms)
@@ -29,7 +36,7 @@ static uint32_t due_at(struct fixture *f, uint64_t now_ms)
 
 /* --- the life of a lease --- */
 
-static void a_lease_lapses_at_its_deadline_and_not_before(void **state)
+static void a_lease_expires_at_its_deadline_and_not_before(void **state)
 {
     struct fixture *f = *state;
     register_with(f, "web-1", TTL_MS, REAP_AFTER_MS);
@@ -91,7 +98,7 @@ static void heartbeat_after_the_expiry_recovers(void **state)
     assert_int_equal(expired_at(f, 51000 + TTL_MS), 3);
 }
 
-static void a_lapsed_instance_recovers_to_what_it_last_said(void **state)
+static void an_expired_instance_recovers_to_what_it_last_said(void **state)
 {
     struct fixture *f = *state;
     register_with(f, "web-1", TTL_MS, REAP_AFTER_MS);
@@ -105,7 +112,7 @@ static void a_lapsed_instance_recovers_to_what_it_last_said(void **state)
     assert_int_equal(fixture_health(f, "web-1"), HEALTH_WARNING);
 }
 
-static void a_lease_in_maintenance_lapses_and_recovers_too(void **state)
+static void a_lease_in_maintenance_expires_and_recovers_too(void **state)
 {
     struct fixture *f = *state;
     register_with(f, "web-1", TTL_MS, REAP_AFTER_MS);
@@ -117,7 +124,7 @@ static void a_lease_in_maintenance_lapses_and_recovers_too(void **state)
     assert_int_equal(fixture_health(f, "web-1"), HEALTH_MAINTENANCE);
 }
 
-static void a_lapsed_instance_is_reaped_after_its_time(void **state)
+static void an_expired_instance_is_reaped_after_its_time(void **state)
 {
     struct fixture *f = *state;
     register_with(f, "web-1", TTL_MS, REAP_AFTER_MS);
@@ -134,7 +141,7 @@ static void a_lapsed_instance_is_reaped_after_its_time(void **state)
     assert_int_equal(fixture_heartbeat(f, "web-1")->status, ST_NOT_FOUND);
 }
 
-static void one_expiry_never_lapses_and_reaps_the_same(void **state)
+static void one_expiry_never_expires_and_reaps_the_same(void **state)
 {
     struct fixture *f = *state;
     register_with(f, "web-1", TTL_MS, 1);
@@ -144,7 +151,7 @@ static void one_expiry_never_lapses_and_reaps_the_same(void **state)
     assert_null(fixture_record(f, "web-1"));
 }
 
-static void without_a_reap_time_a_lapsed_instance_stays_for_good(void **state)
+static void without_a_reap_time_an_expired_instance_stays_for_good(void **state)
 {
     struct fixture *f = *state;
     register_with(f, "web-1", TTL_MS, 0);
@@ -154,7 +161,7 @@ static void without_a_reap_time_a_lapsed_instance_stays_for_good(void **state)
         assert_int_equal(expired_at(f, ms), 0);
     }
     assert_int_equal(fixture_health(f, "web-1"), HEALTH_CRITICAL);
-    /* And can still come back, and lapse again. */
+    /* And can still come back, and expire again. */
     fixture_heartbeat(f, "web-1");
     assert_int_equal(fixture_health(f, "web-1"), HEALTH_PASSING);
     assert_int_equal(expired_at(f, f->now_ms + TTL_MS), 1);
@@ -184,7 +191,7 @@ static void an_update_to_a_longer_ttl_puts_the_deadline_off(void **state)
     assert_int_equal(expired_at(f, 1000 + TTL_MS_MAX), 1);
 }
 
-static void an_update_of_a_lapsed_instance_revives_it(void **state)
+static void an_update_of_an_expired_instance_revives_it(void **state)
 {
     struct fixture *f = *state;
     register_with(f, "web-1", 2000, 0);
@@ -208,7 +215,7 @@ static void a_recovered_lease_is_due_before_it_would_have_been_reaped(void **sta
 
 /* --- order and limit --- */
 
-static void what_is_due_first_lapses_first(void **state)
+static void what_is_due_first_expires_first(void **state)
 {
     struct fixture *f = *state;
     register_with(f, "late", 3000, REAP_AFTER_MS);
@@ -223,7 +230,7 @@ static void what_is_due_first_lapses_first(void **state)
     }
 }
 
-static void what_is_due_together_lapses_in_the_order_of_incarnations(void **state)
+static void what_is_due_together_expires_in_the_order_of_incarnations(void **state)
 {
     struct fixture *f = *state;
     register_with(f, "c", TTL_MS, REAP_AFTER_MS);
@@ -255,20 +262,20 @@ static void the_limit_takes_the_earliest_and_leaves_the_others_due(void **state)
     uint32_t living;
     assert_int_equal(registry_due(f->registry, f->now_ms, &living), 1);
     assert_int_equal(living, 1);
-    assert_int_equal(fixture_expire(f, 3)->lapsed, 1);
+    assert_int_equal(fixture_expire(f, 3)->expired, 1);
     assert_event(f, 8, EVENT_EXPIRED, "d");
-    /* Reaping counts, too. They lapsed at the same moment, so the oldest goes first. */
+    /* Reaping counts, too. They expired at the same moment, so the oldest goes first. */
     f->now_ms += REAP_AFTER_MS;
     assert_int_equal(registry_due(f->registry, f->now_ms, &living), 4);
     assert_int_equal(living, 0);
     const struct result *result = fixture_expire(f, 1);
-    assert_int_equal(result->expired, 1);
-    assert_int_equal(result->lapsed, 0);
+    assert_int_equal(result->reaped, 1);
+    assert_int_equal(result->expired, 0);
     assert_event(f, 9, EVENT_REAPED, "d");
     assert_int_equal(registry_count(f->registry), 3);
 }
 
-static void many_lapse_at_once_and_all_are_counted(void **state)
+static void many_expire_at_once_and_all_are_counted(void **state)
 {
     enum { MANY = 5000 };
     struct fixture *f = *state;
@@ -282,19 +289,19 @@ static void many_lapse_at_once_and_all_are_counted(void **state)
     fixture_end(f);
     f->now_ms = 1000 + TTL_MS;
     assert_int_equal(due_at(f, f->now_ms), MANY);
-    assert_int_equal(fixture_expire(f, MANY - 1)->expired, MANY - 1);
+    assert_int_equal(expire(f, MANY - 1), MANY - 1);
     assert_int_equal(fixture_health(f, "i04999"), HEALTH_PASSING);
-    assert_int_equal(fixture_expire(f, EVERY)->expired, 1);
+    assert_int_equal(expire(f, EVERY), 1);
     assert_int_equal(fixture_view(f)->counts[HEALTH_CRITICAL], MANY);
     f->now_ms += REAP_AFTER_MS;
-    assert_int_equal(fixture_expire(f, EVERY)->expired, MANY);
+    assert_int_equal(expire(f, EVERY), MANY);
     assert_int_equal(registry_count(f->registry), 0);
     assert_int_equal(fixture_view(f)->services_count, 0);
 }
 
 /* --- the wheel --- */
 
-static void leases_longer_than_a_turn_of_the_wheel_lapse_on_time(void **state)
+static void leases_longer_than_a_turn_of_the_wheel_expire_on_time(void **state)
 {
     static const uint32_t ttls[] = {
         WHEEL_TURN_MS - 65, WHEEL_TURN_MS - 64, WHEEL_TURN_MS - 1,     WHEEL_TURN_MS,
@@ -353,7 +360,7 @@ static void the_wheel_agrees_with_a_list_however_time_moves(void **state)
     static const uint32_t ttls[] = {1000, 1001, 5000, 60000, WHEEL_TURN_MS + 7, TTL_MS_MAX};
     static const uint32_t steps[] = {0, 1, 63, 64, 65, 900, 40000, WHEEL_TURN_MS, 5000000};
     struct fixture *f = *state;
-    uint64_t deadlines[LEASES] = {0}; /* 0: not there, or lapsed for good */
+    uint64_t deadlines[LEASES] = {0}; /* 0: not there, or expired for good */
     unsigned seed = 20261121;
     print_message("seed %u\n", seed);
     for (int step = 0; step < STEPS; step++) {
@@ -392,7 +399,7 @@ static void the_wheel_agrees_with_a_list_however_time_moves(void **state)
             if (rand_r(&seed) % 2 == 0) {
                 assert_int_equal(due_at(f, f->now_ms), due);
             }
-            assert_int_equal(fixture_expire(f, EVERY)->expired, due);
+            assert_int_equal(expire(f, EVERY), due);
         }
         }
     }
@@ -403,23 +410,23 @@ static void the_wheel_agrees_with_a_list_however_time_moves(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(a_lease_lapses_at_its_deadline_and_not_before),
+        CASE(a_lease_expires_at_its_deadline_and_not_before),
         CASE(heartbeat_before_the_expiry_in_the_log_wins),
         CASE(heartbeat_after_the_expiry_recovers),
-        CASE(a_lapsed_instance_recovers_to_what_it_last_said),
-        CASE(a_lease_in_maintenance_lapses_and_recovers_too),
-        CASE(a_lapsed_instance_is_reaped_after_its_time),
-        CASE(one_expiry_never_lapses_and_reaps_the_same),
-        CASE(without_a_reap_time_a_lapsed_instance_stays_for_good),
+        CASE(an_expired_instance_recovers_to_what_it_last_said),
+        CASE(a_lease_in_maintenance_expires_and_recovers_too),
+        CASE(an_expired_instance_is_reaped_after_its_time),
+        CASE(one_expiry_never_expires_and_reaps_the_same),
+        CASE(without_a_reap_time_an_expired_instance_stays_for_good),
         CASE(an_update_to_a_shorter_ttl_brings_the_deadline_nearer),
         CASE(an_update_to_a_longer_ttl_puts_the_deadline_off),
-        CASE(an_update_of_a_lapsed_instance_revives_it),
+        CASE(an_update_of_an_expired_instance_revives_it),
         CASE(a_recovered_lease_is_due_before_it_would_have_been_reaped),
-        CASE(what_is_due_first_lapses_first),
-        CASE(what_is_due_together_lapses_in_the_order_of_incarnations),
+        CASE(what_is_due_first_expires_first),
+        CASE(what_is_due_together_expires_in_the_order_of_incarnations),
         CASE(the_limit_takes_the_earliest_and_leaves_the_others_due),
-        CASE(many_lapse_at_once_and_all_are_counted),
-        CASE(leases_longer_than_a_turn_of_the_wheel_lapse_on_time),
+        CASE(many_expire_at_once_and_all_are_counted),
+        CASE(leases_longer_than_a_turn_of_the_wheel_expire_on_time),
         CASE(a_jump_over_many_turns_finds_all_that_is_due),
         CASE(looking_ahead_moves_nothing_that_is_replicated),
         CASE(the_wheel_agrees_with_a_list_however_time_moves),

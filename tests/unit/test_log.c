@@ -70,9 +70,9 @@ static void a_line_has_time_level_area_event_and_details(void **state)
     struct capture *c = *state;
     log_setup(LOG_INFO, LOG_TEXT);
     begin(c);
-    log_write(LOG_WARN, "lease", "something lapsed", "id=\"%s\" n=%d", "web-1", 3);
+    log_write(LOG_WARN, "lease", "something expired", "id=\"%s\" n=%d", "web-1", 3);
     assert_string_equal(behind_the_time(end(c)),
-                        "warn  lease: something lapsed id=\"web-1\" n=3\n");
+                        "warn  lease: something expired id=\"web-1\" n=3\n");
     begin(c);
     log_write(LOG_ERROR, "disk", "full", "%s", "");
     assert_string_equal(behind_the_time(end(c)), "error disk: full\n");

@@ -56,7 +56,7 @@ static void assert_done(const struct reader *r, enum status status)
 {
     assert_int_equal(r->done, 1);
     assert_int_equal(r->status, status);
-    assert_int_equal(atomic_load(&n.node.watch.count), 0);
+    assert_int_equal(atomic_load(&n.node.blocking.count), 0);
 }
 
 static void assert_changed(const struct reader *r)
@@ -354,7 +354,7 @@ static void refusals_come_from_the_call_and_leave_nothing_behind(void **state)
         n.refusal = refusals[i];
         assert_int_equal(ask(&r), refusals[i]);
         assert_int_equal(r.done, 0);
-        assert_int_equal(atomic_load(&n.node.watch.count), 0);
+        assert_int_equal(atomic_load(&n.node.blocking.count), 0);
     }
 }
 
@@ -362,9 +362,9 @@ static void above_the_bound_of_waiting_reads_it_is_busy(void **state)
 {
     (void)state;
     struct reader r = watching(NODE_WATCH_CHANGED, NULL);
-    atomic_store(&n.node.watch.count, WAITERS_MAX);
+    atomic_store(&n.node.blocking.count, WAITERS_MAX);
     assert_int_equal(ask(&r), ST_BUSY);
-    assert_int_equal(atomic_load(&n.node.watch.count), WAITERS_MAX);
+    assert_int_equal(atomic_load(&n.node.blocking.count), WAITERS_MAX);
 }
 
 static void stopping_ends_all_that_wait(void **state)
@@ -377,7 +377,7 @@ static void stopping_ends_all_that_wait(void **state)
     ask_and_arrive(&index);
     ask_and_arrive(&change);
     ask_and_wait(&late);
-    watch_fail_all(&n.node, ST_STOPPING);
+    blocking_fail_all(&n.node, ST_STOPPING);
     arrive(ST_OK);
     assert_done(&index, ST_STOPPING);
     assert_done(&change, ST_STOPPING);

@@ -195,7 +195,7 @@ static void the_hash_notices_every_state_but_not_the_slot(void **state)
     changed[1]->index++;
     changed[2]->registered_ms++;
     changed[3]->declared = HEALTH_WARNING;
-    changed[4]->lapsed = true;
+    changed[4]->expired = true;
     changed[5]->maintenance = true;
     for (size_t i = 0; i < ARRAY_LENGTH(changed); i++) {
         assert_true(record_hash(changed[i]) != hash);
@@ -221,7 +221,7 @@ static void a_copy_keeps_all_but_the_text_given(void **state)
     r->slot = 14;
     r->references = 15;
     r->declared = HEALTH_WARNING;
-    r->lapsed = true;
+    r->expired = true;
     r->maintenance = true;
     struct record *noted = record_copy(r, &note, NULL);
     struct record *both = record_copy(noted, NULL, &reason);
@@ -247,8 +247,8 @@ static void health_is_critical_before_maintenance_before_declared(void **state)
     for (int i = 0; i < 12; i++) {
         r->declared = (uint8_t)(i % 3);
         r->maintenance = i / 3 % 2 == 1;
-        r->lapsed = i / 6 == 1;
-        enum health expected = r->lapsed        ? HEALTH_CRITICAL
+        r->expired = i / 6 == 1;
+        enum health expected = r->expired       ? HEALTH_CRITICAL
                                : r->maintenance ? HEALTH_MAINTENANCE
                                                 : (enum health)r->declared;
         assert_int_equal(record_health(r), expected);

@@ -166,6 +166,7 @@ static void apply_to_both(struct fixture *f, struct registry *other, unsigned *s
         assert_int_equal(a.created, b.created);
         assert_int_equal(a.renewed, b.renewed);
         assert_int_equal(a.expired, b.expired);
+        assert_int_equal(a.reaped, b.reaped);
         assert_int_equal(a.missed_count, b.missed_count);
         for (uint32_t k = 0; k < a.missed_count; k++) {
             assert_int_equal(a.missed[k], b.missed[k]);

@@ -306,9 +306,9 @@ static void active_is_what_is_discovered(void **state)
     record.declared = HEALTH_CRITICAL;
     assert_string_equal(tbfs_status(&record), "inactive");
     record.declared = HEALTH_PASSING;
-    record.lapsed = true;
+    record.expired = true;
     assert_string_equal(tbfs_status(&record), "inactive");
-    record.lapsed = false;
+    record.expired = false;
     record.maintenance = true;
     assert_string_equal(tbfs_status(&record), "inactive");
 }

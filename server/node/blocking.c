@@ -10,7 +10,7 @@
 
 static struct node_read **bucket_of(struct node *node, const char *service)
 {
-    return &node->watch.by_service[mix_bytes(service, strlen(service)) % WATCH_BUCKETS];
+    return &node->blocking.by_service[mix_bytes(service, strlen(service)) % BLOCKING_BUCKETS];
 }
 
 static bool is_of_index(const struct node_read *read)
@@ -32,21 +32,21 @@ static uint64_t index_of(const struct node_read *read)
 static struct node_read **list_of(struct node *node, const struct node_read *read)
 {
     if (is_of_index(read)) {
-        return &node->watch.applied;
+        return &node->blocking.applied;
     }
     switch (read->watch) {
     case NODE_WATCH_SERVICE:
     case NODE_WATCH_INSTANCE:
         break;
     case NODE_WATCH_SERVICES:
-        return &node->watch.services;
+        return &node->blocking.services;
     case NODE_WATCH_CHANGED:
-        return &node->watch.changed;
+        return &node->blocking.changed;
     }
     return bucket_of(node, service_of(read));
 }
 
-uint64_t watch_applied(const struct node *node)
+uint64_t blocking_applied(const struct node *node)
 {
     struct consensus_status status;
     uint64_t index = registry_view(node->registry)->index;
@@ -56,7 +56,7 @@ uint64_t watch_applied(const struct node *node)
 
 static bool is_reached(struct node *node, struct node_read *read)
 {
-    return is_of_index(read) ? watch_applied(node) >= read->min_index
+    return is_of_index(read) ? blocking_applied(node) >= read->min_index
                              : read_is_changed(read, registry_view(node->registry));
 }
 
@@ -64,7 +64,7 @@ static bool is_reached(struct node *node, struct node_read *read)
 static void go_on(struct node *node, struct node_read *read)
 {
     if (is_of_index(read)) {
-        watch_add(node, read);
+        blocking_add(node, read);
     } else {
         read->changed = true;
         read_finish(read, ST_OK);
@@ -75,7 +75,7 @@ static void go_on(struct node *node, struct node_read *read)
 static void go_on_service(struct node *node, struct node_read *read)
 {
     if (read->watch == NODE_WATCH_INSTANCE) {
-        watch_add(node, read); /* it may have been another one of the service */
+        blocking_add(node, read); /* it may have been another one of the service */
     } else {
         go_on(node, read);
     }
@@ -137,10 +137,10 @@ static bool is_cancelled(const struct node_read *read)
     return atomic_load_explicit(&read->cancelled, memory_order_relaxed);
 }
 
-static void expect(struct watch *w, const struct node_read *read)
+static void expect(struct blocking *b, const struct node_read *read)
 {
-    if (read->until_ms < w->deadline_ms) {
-        w->deadline_ms = read->until_ms;
+    if (read->until_ms < b->deadline_ms) {
+        b->deadline_ms = read->until_ms;
     }
 }
 
@@ -151,7 +151,7 @@ static void time_out(struct node *node, struct node_read **list, uint64_t now_ms
     while (*link != NULL) {
         struct node_read *read = *link;
         if (now_ms < read->until_ms && !is_cancelled(read)) {
-            expect(&node->watch, read);
+            expect(&node->blocking, read);
             link = &read->next;
             continue;
         }
@@ -164,9 +164,9 @@ static void time_out(struct node *node, struct node_read **list, uint64_t now_ms
     }
 }
 
-void watch_add(struct node *node, struct node_read *read)
+void blocking_add(struct node *node, struct node_read *read)
 {
-    if (node->watch.stopped) {
+    if (node->blocking.stopped) {
         read_finish(read, ST_STOPPING);
     } else if (is_cancelled(read) || read_pass(read)) {
         read_finish(read, ST_OK);
@@ -174,49 +174,49 @@ void watch_add(struct node *node, struct node_read *read)
         struct node_read **list = list_of(node, read);
         read->next = *list;
         *list = read;
-        expect(&node->watch, read);
+        expect(&node->blocking, read);
     }
 }
 
-void watch_published(struct node *node)
+void blocking_published(struct node *node)
 {
     struct touched touched = registry_touched(node->registry);
-    look_at(node, &node->watch.applied);
+    look_at(node, &node->blocking.applied);
     if (touched.count == 0) {
         return; /* heartbeats wake nobody */
     }
-    look_at(node, &node->watch.services);
-    look_at(node, &node->watch.changed);
+    look_at(node, &node->blocking.services);
+    look_at(node, &node->blocking.changed);
     for (size_t i = 0; i < touched.count; i++) {
         look_at_service(node, touched.services[i]);
     }
 }
 
-void watch_tick(struct node *node, uint64_t now_ms)
+void blocking_tick(struct node *node, uint64_t now_ms)
 {
-    struct watch *w = &node->watch;
-    look_at(node, &w->applied); /* entries without operations wake nobody else */
-    if (!atomic_exchange_explicit(&w->cancelled, false, memory_order_acquire) &&
-        now_ms < w->deadline_ms) {
+    struct blocking *b = &node->blocking;
+    look_at(node, &b->applied); /* entries without operations wake nobody else */
+    if (!atomic_exchange_explicit(&b->cancelled, false, memory_order_acquire) &&
+        now_ms < b->deadline_ms) {
         return;
     }
-    w->deadline_ms = UINT64_MAX;
-    time_out(node, &w->applied, now_ms);
-    time_out(node, &w->services, now_ms);
-    time_out(node, &w->changed, now_ms);
-    for (size_t i = 0; i < WATCH_BUCKETS; i++) {
-        time_out(node, &w->by_service[i], now_ms);
+    b->deadline_ms = UINT64_MAX;
+    time_out(node, &b->applied, now_ms);
+    time_out(node, &b->services, now_ms);
+    time_out(node, &b->changed, now_ms);
+    for (size_t i = 0; i < BLOCKING_BUCKETS; i++) {
+        time_out(node, &b->by_service[i], now_ms);
     }
 }
 
-void watch_restored(struct node *node)
+void blocking_restored(struct node *node)
 {
-    struct watch *w = &node->watch;
-    look_at(node, &w->applied);
-    look_at(node, &w->services);
-    look_at(node, &w->changed);
-    for (size_t i = 0; i < WATCH_BUCKETS; i++) {
-        look_at_bucket(node, &w->by_service[i]);
+    struct blocking *b = &node->blocking;
+    look_at(node, &b->applied);
+    look_at(node, &b->services);
+    look_at(node, &b->changed);
+    for (size_t i = 0; i < BLOCKING_BUCKETS; i++) {
+        look_at_bucket(node, &b->by_service[i]);
     }
 }
 
@@ -229,14 +229,14 @@ static void fail_list(struct node_read **list, enum status status)
     }
 }
 
-void watch_fail_all(struct node *node, enum status status)
+void blocking_fail_all(struct node *node, enum status status)
 {
-    struct watch *w = &node->watch;
-    w->stopped = true;
-    fail_list(&w->applied, status);
-    fail_list(&w->services, status);
-    fail_list(&w->changed, status);
-    for (size_t i = 0; i < WATCH_BUCKETS; i++) {
-        fail_list(&w->by_service[i], status);
+    struct blocking *b = &node->blocking;
+    b->stopped = true;
+    fail_list(&b->applied, status);
+    fail_list(&b->services, status);
+    fail_list(&b->changed, status);
+    for (size_t i = 0; i < BLOCKING_BUCKETS; i++) {
+        fail_list(&b->by_service[i], status);
     }
 }
