@@ -13,12 +13,16 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 os.environ.setdefault("MUSTER_BIN", os.path.join(ROOT, "build", "release"))
 sys.path[:0] = [HERE, os.path.join(ROOT, "tests", "integration")]
 
+import builds  # noqa: E402
 import cases  # noqa: E402
 import cases_life  # noqa: E402
 import cases_watch  # noqa: E402
 import cluster  # noqa: E402
 import measure  # noqa: E402
 import systems  # noqa: E402
+
+
+ERRORS = (RuntimeError, AssertionError, OSError, ValueError, KeyError, subprocess.SubprocessError)
 
 
 class Bench:
@@ -31,6 +35,9 @@ class Bench:
         self.seconds = options.seconds or (2 if options.quick else 5)
         self.folder = os.path.abspath(options.folder)
         self.peers = []
+        self.builds = {}  # programs to compare, the present one last; none: it alone
+        self.turn = None  # the name of the build that is measured now
+        self.compared = {}  # of one case, by its tables: the rows of all turns
         self.result = {"command": " ".join(sys.argv), "machine": measure.machine(ROOT),
                        "rounds": self.rounds, "seconds": self.seconds, "cases": {}}
         self.path = os.path.join(self.folder, "result-%s.json" % time.strftime("%Y%m%d-%H%M%S"))
@@ -42,6 +49,34 @@ class Bench:
     @staticmethod
     def say(text):
         print(text, file=sys.stderr, flush=True)
+
+    def run(self, case):
+        """A case. To compare builds, each of them in turn in every round, with replicas of its own.
+        Returns whether all of it could be measured."""
+        if not self.builds:
+            return self.attempt(case)
+        done, rounds = True, self.rounds
+        self.rounds, self.compared = 1, {}
+        for number in range(rounds):
+            for self.turn, cluster.MUSTERD in self.builds.items():
+                self.say("  round %d, %s" % (number + 1, self.turn))
+                done = self.attempt(case) and done
+        self.rounds, self.turn = rounds, None
+        for name, table in self.compared.items():
+            joined = {build: {variant: measure.join(measured) for variant, measured in rows.items()}
+                      for build, rows in table["builds"].items()}
+            self.save(name, {"title": table["title"], "builds": joined})
+            print(measure.table_of_builds("%s (%s)" % (table["title"], name), joined,
+                                          table["columns"]), flush=True)
+        return done
+
+    def attempt(self, case):
+        try:
+            case(self)
+            return True
+        except ERRORS as error:
+            self.say("  FAILED: %s" % error)
+            return False
 
     def alternate(self, case, title, variants, columns, compared="per_second"):
         """Measures each variant in turn, round by round, so that what else the machine does falls
@@ -56,10 +91,19 @@ class Bench:
         self.add(case, title, rounds, columns, compared)
 
     def add(self, case, title, rounds, columns, compared="per_second"):
+        if self.turn:
+            table = self.compared.setdefault(case, {
+                "title": title, "columns": columns, "builds": {name: {} for name in self.builds}})
+            for variant, measured in rounds.items():
+                table["builds"][self.turn].setdefault(variant, []).extend(measured)
+            return
         joined = {name: measure.join(measured) for name, measured in rounds.items()}
-        self.result["cases"][case] = {"title": title, "variants": joined}
-        measure.save(self.path, self.result)
+        self.save(case, {"title": title, "variants": joined})
         print(measure.table("%s (%s)" % (title, case), joined, columns, compared), flush=True)
+
+    def save(self, case, figures):
+        self.result["cases"][case] = figures
+        measure.save(self.path, self.result)
 
 
 def parse(names):
@@ -68,6 +112,9 @@ def parse(names):
     parser.add_argument("--quick", action="store_true", help="each case once, short and small")
     parser.add_argument("--with-peers", action="store_true",
                         help="etcd and ZooKeeper beside it (installs them)")
+    parser.add_argument("--before", action="append", default=[], metavar="COMMIT|MUSTERD", help=(
+        "measure each case with a build of this commit, or with this program, and with the present"
+        " build, in turn in every round; can be repeated"))
     parser.add_argument("--only", metavar="CASE[,CASE]", help="of: " + ", ".join(names))
     parser.add_argument("--rounds", type=int, help="how often each variant is measured [5]")
     parser.add_argument("--seconds", type=int, help="how long each time [5]")
@@ -79,6 +126,8 @@ def parse(names):
     unknown = [name for name in chosen if name not in names]
     if unknown:
         parser.error("no such case: %s" % ", ".join(unknown))
+    if options.before and options.with_peers:
+        parser.error("--before and --with-peers do not go together")
     return options, chosen
 
 
@@ -93,6 +142,11 @@ def main():
     signal.signal(signal.SIGINT, systems.Interrupts.handle)
     signal.signal(signal.SIGTERM, systems.Interrupts.handle)
     os.makedirs(bench.folder, exist_ok=True)
+    if options.before:
+        try:
+            bench.builds = builds.find(bench.folder, options.before)
+        except ERRORS as error:
+            sys.exit("--before %s: %s" % (", ".join(options.before), error))
     print("## %(cores)d x %(cpu)s, Linux %(kernel)s, commit %(commit)s,"
           " load before %(load_before).2f" % bench.result["machine"])
     failed = []
@@ -102,11 +156,7 @@ def main():
             bench.peers = [stack.enter_context(peer) for peer in peers.make(bench.folder)]
         for name in chosen:
             bench.say("%s %s" % (time.strftime("%H:%M:%S"), name))
-            try:
-                known[name](bench)
-            except (RuntimeError, AssertionError, OSError, ValueError, KeyError,
-                    subprocess.SubprocessError) as error:
-                bench.say("  FAILED: %s" % error)
+            if not bench.run(known[name]):
                 failed.append(name)
     bench.say("figures in %s" % bench.path)
     if failed:

@@ -264,7 +264,11 @@ def backup(bench):
                 deadline = time.monotonic() + seconds
                 since = steadiness(cluster)
                 whose = cluster.leader() if name == "of the leader" else cluster.followers()[0]
-                made = {} if name == "without" else backups_until(whose, path, deadline)
+                try:
+                    made = {} if name == "without" else backups_until(whose, path, deadline)
+                except BaseException:
+                    end_beats(beats)
+                    raise
                 beats = [systems.finish_bench(beat) for beat in beats]
                 measured.append({"p99": max(beat["p99"] for beat in beats), **since(), **made})
     bench.add("backup", "{:,} leases, renewed every 10 s; a backup every {} s".format(

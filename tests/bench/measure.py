@@ -136,6 +136,24 @@ def table(title, variants, columns, compared):
     return "\n".join(lines)
 
 
+def table_of_builds(title, builds, columns):
+    """Markdown: a line a figure of each variant, a column a build, and the ratio of the last build
+    to each before it."""
+    *before, last = builds
+    heads = ["variant", "figure", *builds]
+    heads += ["ratio"] if len(before) == 1 else ["ratio to " + name for name in before]
+    lines = ["", "### %s" % title, "", "| " + " | ".join(heads) + " |",
+             "|" + " --- |" * len(heads)]
+    for variant in dict.fromkeys(name for rows in builds.values() for name in rows):
+        rows = {name: found.get(variant, {}) for name, found in builds.items()}
+        for figure, heading in columns:
+            if any(figure in row for row in rows.values()):
+                cells = [variant, heading, *(cell(row.get(figure)) for row in rows.values())]
+                cells += [ratio(rows[last], rows[name], figure) for name in before]
+                lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
 def save(path, content):
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with open(path + ".part", "w", encoding="utf-8") as file:

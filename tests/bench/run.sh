@@ -5,6 +5,7 @@
 #   tests/bench/run.sh --quick             all cases once, short: some minutes
 #   tests/bench/run.sh --only discover     some cases
 #   tests/bench/run.sh --with-peers        etcd and ZooKeeper beside it (installs them)
+#   tests/bench/run.sh --before v0.1       a build of that commit and the present one, in turn
 #   tests/bench/run.sh --help              the rest
 set -euo pipefail
 
