@@ -99,16 +99,16 @@ def restart(bench):
             cluster.start(wait=False)
             measure.await_ready("all ready", lambda: all(r.is_ready() for r in cluster))
             ready_s = time.monotonic() - began
-            measure.await_ready("a write", lambda: wrote(cluster[0]))
+            measure.await_ready("a write", lambda: wrote(cluster[0], "m-1"))
             rows["all three"].append({"ready_s": ready_s, "write_s": time.monotonic() - began})
             cluster.wait_same_state(60)
     bench.add("restart", "restart with {:,} instances".format(size), rows,
               [("ready_s", "until ready s"), ("write_s", "until a write is done s")], "ready_s")
 
 
-def wrote(replica):
+def wrote(replica, instance):
     try:
-        return replica.post("/heartbeat", {"id": "m-1"}).status == 200
+        return replica.post("/heartbeat", {"id": instance}).status == 200
     except OSError:
         return False
 
@@ -278,4 +278,84 @@ def backup(bench):
             ("mib", "MiB")], None)
 
 
-CASES = [memory, failover, restart, million, full_load, backup]
+def sizes(cluster):
+    return {"rss_mib": max(measure.rss_bytes(pid) for pid in cluster.pids) / 2 ** 20,
+            "disk_mib": measure.folder_bytes(cluster.data_root) / 3 / 2 ** 20}
+
+
+def one_snapshot(cluster):
+    """Of each replica, by what it has in its log: they begin at almost the same time. From then on
+    until all have it: how long, how late the loops were, and the most memory."""
+    def taken():
+        return [replica.metric("snapshots_taken_total") for replica in cluster]
+
+    before = taken()
+    measure.await_ready("a snapshot begins", lambda: any(
+        os.path.exists(os.path.join(replica.data, "snapshot.taken")) for replica in cluster),
+        LARGE_WITHIN_S)
+    began, since, largest = time.monotonic(), steadiness(cluster), sizes(cluster)
+    while not all(now > then for now, then in zip(taken(), before)):
+        if time.monotonic() - began > LARGE_WITHIN_S:
+            raise RuntimeError("no snapshot within %d s" % LARGE_WITHIN_S)
+        largest = {name: max(largest[name], now) for name, now in sizes(cluster).items()}
+        time.sleep(0.05)
+    return {"seconds": time.monotonic() - began, **since(), **largest}
+
+
+def until_ready(cluster, replicas, instance):
+    """Of replicas that have just been started, and until a write is done."""
+    began = time.monotonic()
+    measure.await_ready("ready", lambda: all(replica.is_ready() for replica in replicas),
+                        LARGE_WITHIN_S)
+    ready_s = time.monotonic() - began
+    measure.await_ready("a write", lambda: wrote(replicas[0], instance), LARGE_WITHIN_S)
+    figures = {"seconds": ready_s, "write_s": time.monotonic() - began, **sizes(cluster)}
+    cluster.wait_same_state(LARGE_WITHIN_S)
+    return figures
+
+
+LARGE_WITHIN_S = 600
+
+
+def four_million(bench):
+    """As many as fit into the state that is allowed by default: registered one by one, a snapshot
+    while each is renewed every 10 s, and restarts."""
+    size = (100000 if bench.quick else 4000000) // PARTS
+    parts = ["m%d" % n for n in range(PARTS)]
+    rows = {}
+    # The quick one's log is too short for a snapshot of its own accord.
+    with Muster(bench.folder, *(["--snapshot-log-bytes", "1MiB"] if bench.quick else [])) as cluster:
+        cluster.start()
+        since, began = steadiness(cluster), time.monotonic()
+        for part in parts:
+            cluster.fill(part, size, size // 10)
+            bench.say("  %s" % part)
+        took = time.monotonic() - began
+        rows["registered"] = {"seconds": took, "per_second": size * PARTS / took, **since(),
+                              **sizes(cluster)}
+        since = steadiness(cluster)
+        beats = start_beats(cluster, parts, size, "1h")
+        try:
+            time.sleep(2 * bench.seconds)
+            rows["renewed every 10 s"] = {**since(), **sizes(cluster)}
+            rows["- during a snapshot"] = one_snapshot(cluster)
+        finally:
+            end_beats(beats)
+        follower = cluster.followers()[0]
+        follower.kill()
+        with systems.Interrupts.hold():
+            follower.start()
+        rows["a follower killed, started"] = until_ready(cluster, [follower], "m0-1")
+        for replica in cluster:
+            replica.stop()
+        cluster.start(wait=False)
+        rows["all stopped, started"] = until_ready(cluster, list(cluster), "m0-1")
+    bench.add("four_million", "{:,} instances on three replicas".format(size * PARTS),
+              {name: [row] for name, row in rows.items()}, [
+                  ("seconds", "seconds"), ("write_s", "until a write is done s"),
+                  ("per_second", "a second"), ("delay", "loop delay p99 <= ms"),
+                  ("changes", "leader changes"), ("rss_mib", "RSS of a replica MiB"),
+                  ("disk_mib", "disk of a replica MiB")], None)
+
+
+CASES = [memory, failover, restart, million, full_load, backup, four_million]
