@@ -257,19 +257,19 @@ static void set_address(struct raft_server *server, const char *address)
     server->address = copy;
 }
 
-void configuration_set(struct raft_configuration *conf, unsigned place, int role,
+void configuration_set(struct raft_configuration *conf, unsigned server_index, int role,
                        enum configuration_mark mark)
 {
-    struct raft_server *server = &conf->servers[place];
+    struct raft_server *server = &conf->servers[server_index];
     char address[CONFIGURATION_ADDRESS_SIZE];
     configuration_mark_address(server->address, server->id, mark, address);
     set_address(server, address);
     server->role = role;
 }
 
-void configuration_move(struct raft_configuration *conf, unsigned place, const char *address)
+void configuration_move(struct raft_configuration *conf, unsigned server_index, const char *address)
 {
-    struct raft_server *server = &conf->servers[place];
+    struct raft_server *server = &conf->servers[server_index];
     struct consensus_member member = {.id = configuration_member_of(server)};
     char moved[CONFIGURATION_ADDRESS_SIZE], marked[CONFIGURATION_ADDRESS_SIZE];
     (void)snprintf(member.address, sizeof member.address, "%s", address);

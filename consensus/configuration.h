@@ -66,10 +66,11 @@ unsigned configuration_voters(const struct raft_configuration *conf);
 void configuration_copy(const struct raft_configuration *conf, uint64_t without,
                         struct raft_configuration *ret_conf);
 /* Another role for the server at that place. */
-void configuration_set(struct raft_configuration *conf, unsigned place, int role,
+void configuration_set(struct raft_configuration *conf, unsigned server_index, int role,
                        enum configuration_mark mark);
 /* Another address, host:port, for the server at that place. */
-void configuration_move(struct raft_configuration *conf, unsigned place, const char *address);
+void configuration_move(struct raft_configuration *conf, unsigned server_index,
+                        const char *address);
 /* Behind the others; there must be room. */
 void configuration_add(struct raft_configuration *conf, uint64_t life, const char *address,
                        int role);

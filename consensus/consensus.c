@@ -137,7 +137,7 @@ struct consensus *consensus_create(const struct consensus_options *options,
         .snapshot_log_bytes = o->snapshot_log_bytes,
         .name = c->facts.name,
         .http_address = c->facts.advertise_http,
-        .told_address = o->peer_given ? c->facts.advertise_peer : "",
+        .advertised_address = o->peer_given ? c->facts.advertise_peer : "",
         .version = c->facts.version,
     };
     cds_wfcq_init(&c->queue_head, &c->queue_tail);

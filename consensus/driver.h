@@ -32,7 +32,7 @@ struct driver {
     uint64_t last_commit;
     uint64_t leader_seen_term, leader_seen; /* one leader a term */
     uint64_t
-        stored_told; /* the highest index that libraft was told to be on disk, as it counts now */
+        stored_index; /* the highest index that libraft was told to be on disk, as it counts now */
     /* Messages that tell of a term, vote or configuration that is not durable yet, in order. */
     uint64_t vote_frame; /* the frame with the newest of these */
     struct held_message *held, **held_end;

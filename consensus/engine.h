@@ -86,7 +86,7 @@ struct engine_options {
     uint32_t replace_after_ms; /* 0: never; a voter that is away for so long is replaced */
     const char *name;          /* for the others; static */
     const char *http_address;
-    const char *told_address; /* host:port where others dial this one; "": as configured */
+    const char *advertised_address; /* host:port where others dial this one; "": as configured */
     const char *version;
 };
 

@@ -14,22 +14,22 @@
 
 /* --- taking --- */
 
-void forwarder_init(struct forwarder *o, uint64_t boot)
+void forwarder_init(struct forwarder *f, uint64_t boot)
 {
-    o->boot = boot;
-    op_list_init(&o->urgent);
-    op_list_init(&o->normal);
-    buffer_init(&o->bytes, BATCH_BYTES_MAX);
+    f->boot = boot;
+    op_list_init(&f->urgent);
+    op_list_init(&f->normal);
+    buffer_init(&f->bytes, BATCH_BYTES_MAX);
 }
 
-void forwarder_done(struct forwarder *o)
+void forwarder_done(struct forwarder *f)
 {
-    buffer_done(&o->bytes);
+    buffer_done(&f->bytes);
 }
 
-bool forwarder_is_empty(const struct forwarder *o)
+bool forwarder_is_empty(const struct forwarder *f)
 {
-    return o->waiting == 0 && !o->active;
+    return f->waiting == 0 && !f->active;
 }
 
 static void finish(struct consensus_op *op, enum status status)
@@ -41,45 +41,45 @@ static void finish(struct consensus_op *op, enum status status)
 }
 
 /* One more in the lists, or one less. */
-static void note_waiting(struct forwarder *o, const struct consensus_op *op, int sign)
+static void note_waiting(struct forwarder *f, const struct consensus_op *op, int sign)
 {
     size_t len = sign > 0 ? op->len : 0 - op->len; /* wraps around, as the sums do */
-    o->waiting += (size_t)sign;
-    o->waiting_bytes += len;
+    f->waiting += (size_t)sign;
+    f->waiting_bytes += len;
     if (op->lane == CONSENSUS_URGENT) {
-        o->urgent_waiting += (size_t)sign;
-        o->urgent_bytes += len;
+        f->urgent_waiting += (size_t)sign;
+        f->urgent_bytes += len;
     }
 }
 
 void forwarder_add(struct engine *e, struct consensus_op *op)
 {
-    struct forwarder *o = &e->forwarder;
+    struct forwarder *f = &e->forwarder;
     if (e->fsm.level != 0 && !e->app.understands(op->data, op->len, e->fsm.level)) {
         finish(op, ST_LEVEL);
         return;
     }
-    op_list_add(op->lane == CONSENSUS_URGENT ? &o->urgent : &o->normal, op);
-    note_waiting(o, op, 1);
-    o->added++;
+    op_list_add(op->lane == CONSENSUS_URGENT ? &f->urgent : &f->normal, op);
+    note_waiting(f, op, 1);
+    f->added++;
 }
 
 /* Moves operations from a list into the batch, until it holds `most` or is full. */
-static void fill(struct forwarder *o, struct op_list *list, uint32_t most)
+static void fill(struct forwarder *f, struct op_list *list, uint32_t most)
 {
     struct consensus_op *op;
     uint64_t oldest_ns = UINT64_MAX;
-    while ((op = list->first) != NULL && o->ops_count < most &&
-           o->bytes.len + 4 + op->len <= BATCH_BYTES_MAX) {
+    while ((op = list->first) != NULL && f->ops_count < most &&
+           f->bytes.len + 4 + op->len <= BATCH_BYTES_MAX) {
         (void)op_list_take(list);
-        batch_append(&o->bytes, op->data, op->len);
+        batch_append(&f->bytes, op->data, op->len);
         free(op->data);
         op->data = NULL;
-        o->ops[o->ops_count++] = op;
-        note_waiting(o, op, -1);
-        o->batched++;
-        if (op->deadline_ms < o->first_deadline_ms) {
-            o->first_deadline_ms = op->deadline_ms;
+        f->ops[f->ops_count++] = op;
+        note_waiting(f, op, -1);
+        f->batched++;
+        if (op->deadline_ms < f->first_deadline_ms) {
+            f->first_deadline_ms = op->deadline_ms;
         }
         oldest_ns = op->taken_ns < oldest_ns ? op->taken_ns : oldest_ns;
     }
@@ -92,50 +92,50 @@ static void fill(struct forwarder *o, struct op_list *list, uint32_t most)
  * that was put back from an older copy counts the same boot twice. */
 static void renumber(struct engine *e)
 {
-    struct forwarder *o = &e->forwarder;
-    o->serial++;
-    while (sessions_has(&e->fsm.sessions, e->identity.life, o->boot, o->serial)) {
+    struct forwarder *f = &e->forwarder;
+    f->serial++;
+    while (sessions_has(&e->fsm.sessions, e->identity.life, f->boot, f->serial)) {
         uint64_t count = BOOT_COUNT(sessions_boot(&e->fsm.sessions, e->identity.life)) + 1;
-        o->boot = BOOT(count, BOOT_SALT(o->boot));
+        f->boot = BOOT(count, BOOT_SALT(f->boot));
     }
 }
 
 static void build(struct engine *e)
 {
-    struct forwarder *o = &e->forwarder;
+    struct forwarder *f = &e->forwarder;
     renumber(e);
-    struct batch_header header = {.origin = e->identity.life, .boot = o->boot, .serial = o->serial};
-    buffer_clear(&o->bytes);
-    o->ops_count = 0;
-    o->first_deadline_ms = UINT64_MAX;
-    batch_begin(&o->bytes, &header);
+    struct batch_header header = {.origin = e->identity.life, .boot = f->boot, .serial = f->serial};
+    buffer_clear(&f->bytes);
+    f->ops_count = 0;
+    f->first_deadline_ms = UINT64_MAX;
+    batch_begin(&f->bytes, &header);
     /* Heartbeats first, but never the whole batch while others wait. */
-    fill(o, &o->urgent, o->normal.first != NULL ? BATCH_OPS_MAX / 4 * 3 : BATCH_OPS_MAX);
-    fill(o, &o->normal, BATCH_OPS_MAX);
-    fill(o, &o->urgent, BATCH_OPS_MAX);
-    batch_set_count(&o->bytes, o->ops_count);
-    o->active = true;
-    o->handed = 0;
-    o->sent_to = 0;
+    fill(f, &f->urgent, f->normal.first != NULL ? BATCH_OPS_MAX / 4 * 3 : BATCH_OPS_MAX);
+    fill(f, &f->normal, BATCH_OPS_MAX);
+    fill(f, &f->urgent, BATCH_OPS_MAX);
+    batch_set_count(&f->bytes, f->ops_count);
+    f->active = true;
+    f->sends = 0;
+    f->sent_to = 0;
 }
 
 /* --- the batch on its way --- */
 
 /* All of it is answered or given up. */
-static void close_batch(struct forwarder *o)
+static void close_batch(struct forwarder *f)
 {
-    o->active = false;
-    o->ops_count = 0;
+    f->active = false;
+    f->ops_count = 0;
 }
 
-static void fail_batch(struct forwarder *o, enum status when_surely_not)
+static void fail_batch(struct forwarder *f, enum status when_surely_not)
 {
-    enum status status = o->handed > 0 ? ST_UNKNOWN : when_surely_not;
-    uint32_t count = o->ops_count;
-    close_batch(o);
+    enum status status = f->sends > 0 ? ST_UNKNOWN : when_surely_not;
+    uint32_t count = f->ops_count;
+    close_batch(f);
     for (uint32_t i = 0; i < count; i++) {
-        if (o->ops[i] != NULL) {
-            finish(o->ops[i], status);
+        if (f->ops[i] != NULL) {
+            finish(f->ops[i], status);
         }
     }
 }
@@ -146,38 +146,38 @@ static bool is_final(enum status status)
     return status == ST_NO_SPACE || status == ST_LEVEL;
 }
 
-static void hand_over(struct engine *e)
+static void send_batch(struct engine *e)
 {
-    struct forwarder *o = &e->forwarder;
+    struct forwarder *f = &e->forwarder;
     enum status status;
     if (e->known_leader == 0) {
         return;
     }
-    o->sent_ms = engine_now_ms(e);
+    f->sent_ms = engine_now_ms(e);
     if (e->known_leader == e->options.id) {
-        status = proposer_receive(e, e->identity.life, o->bytes.data, o->bytes.len);
+        status = proposer_receive(e, e->identity.life, f->bytes.data, f->bytes.len);
         if (is_final(status)) {
-            fail_batch(o, status);
+            fail_batch(f, status);
             return;
         }
     } else {
         const struct peer_message message = {
-            .type = FRAME_BATCH, .head = o->bytes.data, .head_len = o->bytes.len};
+            .type = FRAME_BATCH, .head = f->bytes.data, .head_len = f->bytes.len};
         status = e->env.send(e->env.ctx, e->known_leader, &message);
     }
     if (status == ST_OK) {
-        o->handed++;
-        o->sent_to = e->known_leader;
+        f->sends++;
+        f->sent_to = e->known_leader;
     }
 }
 
 void forwarder_pump(struct engine *e)
 {
-    struct forwarder *o = &e->forwarder;
+    struct forwarder *f = &e->forwarder;
     /* Not before all numbers in the log are known: see renumber(). */
-    if (!o->active && o->waiting > 0 && e->known_leader != 0 && e->caught_up) {
+    if (!f->active && f->waiting > 0 && e->known_leader != 0 && e->caught_up) {
         build(e);
-        hand_over(e);
+        send_batch(e);
     }
 }
 
@@ -189,45 +189,45 @@ bool forwarder_is_ours(const struct engine *e, uint64_t origin, uint64_t boot, u
 
 void forwarder_applied(struct engine *e)
 {
-    struct forwarder *o = &e->forwarder;
+    struct forwarder *f = &e->forwarder;
     /* In order, to be told at the end of the entry. */
-    for (uint32_t i = o->ops_count; i > 0; i--) {
-        if (o->ops[i - 1] != NULL) {
-            o->ops[i - 1]->next = e->fsm.completed;
-            e->fsm.completed = o->ops[i - 1];
+    for (uint32_t i = f->ops_count; i > 0; i--) {
+        if (f->ops[i - 1] != NULL) {
+            f->ops[i - 1]->next = e->fsm.completed;
+            e->fsm.completed = f->ops[i - 1];
         }
     }
-    close_batch(o);
+    close_batch(f);
 }
 
 void forwarder_overtaken(struct engine *e)
 {
-    e->forwarder.handed = 1;
+    e->forwarder.sends = 1;
     fail_batch(&e->forwarder, ST_UNKNOWN);
 }
 
 void forwarder_skipped(struct engine *e)
 {
-    struct forwarder *o = &e->forwarder;
+    struct forwarder *f = &e->forwarder;
     renumber(e);
-    batch_set_number(&o->bytes, o->boot, o->serial);
-    o->handed = 0; /* whatever went out under the old number will be skipped as well */
-    o->sent_to = 0;
+    batch_set_number(&f->bytes, f->boot, f->serial);
+    f->sends = 0; /* whatever went out under the old number will be skipped as well */
+    f->sent_to = 0;
 }
 
 void forwarder_refused(struct engine *e, uint64_t from, const uint8_t *data, size_t len)
 {
-    struct forwarder *o = &e->forwarder;
-    if (len != 20 || !o->active || load_u64(data) != o->boot || load_u64(data + 8) != o->serial ||
-        from != o->sent_to) {
+    struct forwarder *f = &e->forwarder;
+    if (len != 20 || !f->active || load_u64(data) != f->boot || load_u64(data + 8) != f->serial ||
+        from != f->sent_to) {
         return;
     }
     enum status status = (enum status)load_u32(data + 16);
-    CHECK(o->handed > 0);
-    o->handed--;
-    o->sent_to = 0;
+    CHECK(f->sends > 0);
+    f->sends--;
+    f->sent_to = 0;
     if (is_final(status)) {
-        fail_batch(o, status);
+        fail_batch(f, status);
     }
 }
 
@@ -235,99 +235,99 @@ void forwarder_resend(struct engine *e)
 {
     e->forwarder.sent_to = 0;
     if (e->forwarder.active) {
-        hand_over(e);
+        send_batch(e);
     }
 }
 
 /* Takes those given up out of a batch that nobody has: they were told that nothing was done. */
 static void batch_again(struct engine *e)
 {
-    struct forwarder *o = &e->forwarder;
-    struct buffer old = o->bytes;
+    struct forwarder *f = &e->forwarder;
+    struct buffer old = f->bytes;
     renumber(e);
-    struct batch_header header = {.origin = e->identity.life, .boot = o->boot, .serial = o->serial};
+    struct batch_header header = {.origin = e->identity.life, .boot = f->boot, .serial = f->serial};
     uint32_t kept = 0;
     size_t at = 0;
-    buffer_init(&o->bytes, BATCH_BYTES_MAX);
-    batch_begin(&o->bytes, &header);
-    for (uint32_t i = 0; i < o->ops_count; i++) {
+    buffer_init(&f->bytes, BATCH_BYTES_MAX);
+    batch_begin(&f->bytes, &header);
+    for (uint32_t i = 0; i < f->ops_count; i++) {
         size_t len;
         const uint8_t *data = batch_next(old.data, &at, &len);
-        if (o->ops[i] != NULL) {
-            batch_append(&o->bytes, data, len);
-            o->ops[kept++] = o->ops[i];
+        if (f->ops[i] != NULL) {
+            batch_append(&f->bytes, data, len);
+            f->ops[kept++] = f->ops[i];
         }
     }
-    o->ops_count = kept;
-    batch_set_count(&o->bytes, kept);
+    f->ops_count = kept;
+    batch_set_count(&f->bytes, kept);
     buffer_done(&old);
 }
 
 static void give_up_late(struct engine *e, uint64_t now_ms)
 {
-    struct forwarder *o = &e->forwarder;
-    enum status status = o->handed > 0 ? ST_UNKNOWN : ST_NO_LEADER;
+    struct forwarder *f = &e->forwarder;
+    enum status status = f->sends > 0 ? ST_UNKNOWN : ST_NO_LEADER;
     bool any = false;
-    o->first_deadline_ms = UINT64_MAX;
-    for (uint32_t i = 0; i < o->ops_count; i++) {
-        struct consensus_op *op = o->ops[i];
+    f->first_deadline_ms = UINT64_MAX;
+    for (uint32_t i = 0; i < f->ops_count; i++) {
+        struct consensus_op *op = f->ops[i];
         if (op == NULL) {
             continue;
         }
         if (now_ms >= op->deadline_ms) {
-            o->ops[i] = NULL;
+            f->ops[i] = NULL;
             finish(op, status);
             continue;
         }
         any = true;
-        if (op->deadline_ms < o->first_deadline_ms) {
-            o->first_deadline_ms = op->deadline_ms;
+        if (op->deadline_ms < f->first_deadline_ms) {
+            f->first_deadline_ms = op->deadline_ms;
         }
     }
     if (!any) {
-        close_batch(o); /* it may still be applied, before the next one or never */
+        close_batch(f); /* it may still be applied, before the next one or never */
     } else if (status == ST_NO_LEADER) {
         batch_again(e);
     }
 }
 
-static void drop_late(struct forwarder *o, struct op_list *list, uint64_t now_ms)
+static void drop_late(struct forwarder *f, struct op_list *list, uint64_t now_ms)
 {
     while (list->first != NULL && now_ms >= list->first->deadline_ms) {
-        note_waiting(o, list->first, -1);
-        o->batched++;
+        note_waiting(f, list->first, -1);
+        f->batched++;
         finish(op_list_take(list), ST_NO_LEADER);
     }
 }
 
 void forwarder_tick(struct engine *e)
 {
-    struct forwarder *o = &e->forwarder;
+    struct forwarder *f = &e->forwarder;
     uint64_t now_ms = engine_now_ms(e);
     uint64_t patience_ms = 2ull * e->options.election_timeout_ms;
     if (patience_ms < RESEND_MS_MIN) {
         patience_ms = RESEND_MS_MIN;
     }
     /* All wait equally long, so the first of a list is the first to be late. */
-    drop_late(o, &o->urgent, now_ms);
-    drop_late(o, &o->normal, now_ms);
-    if (o->active && now_ms >= o->first_deadline_ms) {
+    drop_late(f, &f->urgent, now_ms);
+    drop_late(f, &f->normal, now_ms);
+    if (f->active && now_ms >= f->first_deadline_ms) {
         give_up_late(e, now_ms);
     }
-    if (o->active && (o->sent_to == 0 || now_ms - o->sent_ms > patience_ms)) {
-        hand_over(e);
+    if (f->active && (f->sent_to == 0 || now_ms - f->sent_ms > patience_ms)) {
+        send_batch(e);
     }
 }
 
 void forwarder_fail_all(struct engine *e)
 {
-    struct forwarder *o = &e->forwarder;
+    struct forwarder *f = &e->forwarder;
     struct consensus_op *op;
-    if (o->active) {
-        fail_batch(o, ST_STOPPING);
+    if (f->active) {
+        fail_batch(f, ST_STOPPING);
     }
-    while ((op = op_list_take(&o->urgent)) != NULL || (op = op_list_take(&o->normal)) != NULL) {
-        note_waiting(o, op, -1);
+    while ((op = op_list_take(&f->urgent)) != NULL || (op = op_list_take(&f->normal)) != NULL) {
+        note_waiting(f, op, -1);
         finish(op, ST_STOPPING);
     }
 }

@@ -35,7 +35,7 @@ struct forwarder {
     bool active;                         /* a batch is on its way */
     uint64_t boot;                       /* of this process, for numbering: BOOT */
     uint64_t serial;
-    uint32_t handed;  /* times that it was handed over and not refused: it may happen */
+    uint32_t sends;   /* times that it was handed over and not refused: it may happen */
     uint64_t sent_to; /* a member; 0: must be sent (again) */
     uint64_t sent_ms;
     uint64_t first_deadline_ms;
@@ -44,8 +44,8 @@ struct forwarder {
     struct consensus_op *ops[BATCH_OPS_MAX]; /* NULL: given up while the batch was on its way */
 };
 
-void forwarder_init(struct forwarder *o, uint64_t boot);
-void forwarder_done(struct forwarder *o);
+void forwarder_init(struct forwarder *f, uint64_t boot);
+void forwarder_done(struct forwarder *f);
 void forwarder_add(struct engine *e, struct consensus_op *op);
 /* Builds and sends the next batch, when it is time. */
 void forwarder_pump(struct engine *e);
@@ -62,6 +62,6 @@ void forwarder_refused(struct engine *e, uint64_t from, const uint8_t *data, siz
 /* There is a new leader, or a new link to it. */
 void forwarder_resend(struct engine *e);
 void forwarder_fail_all(struct engine *e);
-bool forwarder_is_empty(const struct forwarder *o);
+bool forwarder_is_empty(const struct forwarder *f);
 
 #endif

@@ -41,7 +41,7 @@ static void want(struct engine *e, struct wanted *w, const struct consensus_memb
 {
     const struct consensus_member *moved =
         configuration_find_member(e->links.moved, e->links.moved_count, member->id);
-    const char *told = member_info_told_address(e, member->id);
+    const char *told = member_info_advertised_address(e, member->id);
     if (member->id == e->options.id ||
         configuration_find_member(w->list, w->count, member->id) != NULL) {
         return;
@@ -80,7 +80,7 @@ static void want_all(struct engine *e, struct wanted *w)
     for (size_t i = 0; i < e->members.guests_count && !e->links.knew_all; i++) {
         const struct consensus_member_info *info = &e->members.guests[i].info;
         struct consensus_member guest = {.id = info->id};
-        if (e->members.guests[i].told_address[0] != '\0') {
+        if (e->members.guests[i].advertised_address[0] != '\0') {
             want(e, w, &guest);
         }
     }

@@ -110,7 +110,7 @@ void member_info_configure(struct engine *e, const struct raft_configuration *co
         }
         fill(e, m, &conf->servers[i]);
         if (known != NULL && strcmp(known->info.peer_address, m->info.peer_address) != 0) {
-            m->told_address[0] = '\0'; /* or it would be moved back by what it said before */
+            m->advertised_address[0] = '\0'; /* or it would be moved back by what it said before */
             links_readdressed(e, m->info.id, known->info.peer_address);
         }
     }
@@ -190,20 +190,20 @@ struct member *member_info_sender(struct engine *e, uint64_t id, uint64_t life)
     return m != NULL && m->info.id == id && !m->info.is_self ? m : NULL;
 }
 
-const char *member_info_told_address(struct engine *e, uint64_t id)
+const char *member_info_advertised_address(struct engine *e, uint64_t id)
 {
     const struct member *m = member_info_find(e, id);
     /* To one that knows all a guest is an earlier life: the member may be elsewhere by now. */
     size_t guests = engine_knows_all(e) ? 0 : e->members.guests_count;
-    for (size_t i = 0; i < guests && (m == NULL || m->told_address[0] == '\0'); i++) {
+    for (size_t i = 0; i < guests && (m == NULL || m->advertised_address[0] == '\0'); i++) {
         if (e->members.guests[i].info.id == id) {
             m = &e->members.guests[i];
         }
     }
-    return m != NULL && m->told_address[0] != '\0' ? m->told_address : NULL;
+    return m != NULL && m->advertised_address[0] != '\0' ? m->advertised_address : NULL;
 }
 
-size_t member_info_place(const struct engine *e, const struct member *m)
+size_t member_info_index(const struct engine *e, const struct member *m)
 {
     size_t place = (size_t)(m - e->members.list);
     CHECK(place < e->members.count);
@@ -245,8 +245,8 @@ static const char *own_address(const struct engine *e)
     for (size_t i = 0; i < e->members.count; i++) {
         self = e->members.list[i].info.is_self ? &e->members.list[i] : self;
     }
-    return e->options.told_address[0] == '\0' && self != NULL ? self->info.peer_address
-                                                              : e->options.told_address;
+    return e->options.advertised_address[0] == '\0' && self != NULL ? self->info.peer_address
+                                                                    : e->options.advertised_address;
 }
 
 static void encode(struct engine *e, struct buffer *out)
@@ -287,11 +287,11 @@ static void take_address(struct engine *e, struct member *m, const char *address
 {
     char host[HOST_BYTES_MAX + 1];
     uint16_t port;
-    if (strcmp(address, m->told_address) == 0 ||
+    if (strcmp(address, m->advertised_address) == 0 ||
         !text_parse_address(address, host, sizeof host, &port) || text_is_any_host(host)) {
         return;
     }
-    (void)snprintf(m->told_address, sizeof m->told_address, "%s", address);
+    (void)snprintf(m->advertised_address, sizeof m->advertised_address, "%s", address);
     links_changed(e);
 }
 
@@ -310,7 +310,7 @@ void member_info_receive(struct engine *e, struct member *m, const uint8_t *data
     if (take_text(&at, end, info.name, sizeof info.name) &&
         take_text(&at, end, info.http_address, sizeof info.http_address) &&
         take_text(&at, end, info.version, sizeof info.version)) {
-        char address[sizeof m->told_address] = "";
+        char address[sizeof m->advertised_address] = "";
         bool told = take_text(&at, end, address, sizeof address);
         info.refuses_heartbeats = told && at < end && (*at & FLAG_REFUSES) != 0;
         m->info = info;

@@ -20,10 +20,11 @@ struct engine;
 struct member {
     struct consensus_member_info info;
     enum configuration_mark mark;
-    uint64_t heard_ms;               /* 0: never */
-    uint64_t away_ms;                /* leader: its link is down since then; 0: it is up */
-    char told_address[ADDRESS_SIZE]; /* host:port where it can be dialled; "": as configured */
-    uint64_t sent_index;             /* leader: last entry that went to it */
+    uint64_t heard_ms; /* 0: never */
+    uint64_t away_ms;  /* leader: its link is down since then; 0: it is up */
+    char
+        advertised_address[ADDRESS_SIZE]; /* host:port where it can be dialled; "": as configured */
+    uint64_t sent_index;                  /* leader: last entry that went to it */
     uint64_t confirmed_ms; /* leader: last answer that confirmed all that it ever confirmed */
     uint64_t confirmed_term;
     uint64_t unreadable_term; /* leader: it cannot read an entry that we sent in this term */
@@ -58,9 +59,9 @@ bool member_info_is_configured(const struct engine *e, const struct member *m);
  * NULL: it cannot be. */
 struct member *member_info_sender(struct engine *e, uint64_t id, uint64_t life);
 /* What a member's process says of where it can be dialled; NULL: nothing. */
-const char *member_info_told_address(struct engine *e, uint64_t id);
+const char *member_info_advertised_address(struct engine *e, uint64_t id);
 /* Its place in the configuration. */
-size_t member_info_place(const struct engine *e, const struct member *m);
+size_t member_info_index(const struct engine *e, const struct member *m);
 bool member_info_is_voter(const struct member *m);
 /* How many voters there are, and whether so many of them are a majority. */
 size_t member_info_voters(const struct engine *e);

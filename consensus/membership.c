@@ -38,7 +38,7 @@ static void set_role(struct engine *e, const struct member *m, int role,
 {
     struct raft_configuration next;
     configuration_copy(in_force(e), 0, &next);
-    configuration_set(&next, (unsigned)member_info_place(e, m), role, mark);
+    configuration_set(&next, (unsigned)member_info_index(e, m), role, mark);
     propose(e, &next, what, m->info.id, m->info.life);
 }
 
@@ -93,7 +93,7 @@ static bool let_in(struct engine *e)
     if (engine_now_ms(e) - s->since_ms < LET_IN_MS || e->members.count == MEMBERS_MAX) {
         return false;
     }
-    const struct raft_server *before = &in_force(e)->servers[member_info_place(e, lost)];
+    const struct raft_server *before = &in_force(e)->servers[member_info_index(e, lost)];
     char address[CONFIGURATION_ADDRESS_SIZE];
     struct raft_configuration next;
     configuration_copy(in_force(e), 0, &next);
@@ -110,7 +110,7 @@ static void set_address(struct engine *e, const struct member *m, const char *ad
 {
     struct raft_configuration next;
     configuration_copy(in_force(e), 0, &next);
-    configuration_move(&next, (unsigned)member_info_place(e, m), address);
+    configuration_move(&next, (unsigned)member_info_index(e, m), address);
     propose(e, &next, "a member has another address", m->info.id, m->info.life);
 }
 
@@ -119,7 +119,7 @@ static bool move(struct engine *e)
 {
     for (size_t i = 0; i < e->members.count; i++) {
         const struct member *m = &e->members.list[i];
-        const char *told = m->info.is_self ? e->options.told_address : m->told_address;
+        const char *told = m->info.is_self ? e->options.advertised_address : m->advertised_address;
         if (told[0] != '\0' && strcmp(told, m->info.peer_address) != 0) {
             set_address(e, m, told);
             return true;
@@ -205,8 +205,8 @@ static void stand_in(struct engine *e, const struct member *standby, const struc
 {
     struct raft_configuration next;
     configuration_copy(in_force(e), 0, &next);
-    configuration_set(&next, (unsigned)member_info_place(e, standby), RAFT_VOTER, MARK_NONE);
-    configuration_set(&next, (unsigned)member_info_place(e, away), RAFT_VOTER, MARK_REPLACED);
+    configuration_set(&next, (unsigned)member_info_index(e, standby), RAFT_VOTER, MARK_NONE);
+    configuration_set(&next, (unsigned)member_info_index(e, away), RAFT_VOTER, MARK_REPLACED);
     propose(e, &next, "a voter has been away for too long: a standby gets its vote",
             standby->info.id, standby->info.life);
 }

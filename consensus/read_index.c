@@ -186,7 +186,7 @@ void read_index_receive(struct engine *e, const struct member *from, uint8_t typ
     switch ((enum frame_type)type) {
     case FRAME_READ_INDEX:
         if (e->is_leader) {
-            r->remote_waiting[member_info_place(e, from)] = first;
+            r->remote_waiting[member_info_index(e, from)] = first;
         } else {
             send_numbers(e, id, FRAME_READ_INDEX_RESULT, first, 0);
         }
@@ -202,7 +202,7 @@ void read_index_receive(struct engine *e, const struct member *from, uint8_t typ
     case FRAME_CONFIRM_RESULT:
         if (r->under_way && e->is_leader && first == raft_current_term(&e->driver.raft) &&
             second == r->round) {
-            r->acks[member_info_place(e, from)] = true;
+            r->acks[member_info_index(e, from)] = true;
             check_acks(e);
         }
         return;

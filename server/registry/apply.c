@@ -66,7 +66,7 @@ static void register_new(struct registry *r, const struct command *command,
 {
     struct record *record = record_create(&command->register_.registration);
     record->slot = NONE; /* for its size: none is taken before it is sure */
-    record->stamp = (uint32_t)(mix64(r->incarnation) >> 32);
+    record->generation = (uint32_t)(mix64(r->incarnation) >> 32);
     record->incarnation = r->incarnation;
     record->index = r->work.index;
     record->registered_ms = r->work.wall_ms;
@@ -102,7 +102,7 @@ static enum status register_other(struct registry *r, struct instance *instance,
     new->declared = owner && !command->register_.health_given ? old->declared
                                                               : (uint8_t)command->register_.health;
     new->slot = old->slot;
-    new->stamp = old->stamp;
+    new->generation = old->generation;
     new->index = r->work.index;
     /* Those who follow its old service or type alone must learn that it is gone from there. */
     bool moved = strcmp(record_name(old), record_name(new)) != 0 ||
@@ -162,7 +162,7 @@ static void apply_renew(struct registry *r, const struct command *command,
     for (uint32_t i = 0; i < command->renew.count; i++) {
         struct lease_ref ref = lease_ref_load(command->renew.refs + (size_t)i * LEASE_REF_BYTES);
         struct lease *lease = ref.slot < r->leases.slots ? leases_at(&r->leases, ref.slot) : NULL;
-        if (lease == NULL || lease->instance == NULL || lease->stamp != ref.stamp) {
+        if (lease == NULL || lease->instance == NULL || lease->generation != ref.generation) {
             miss(ret_result, i, command->renew.count);
             continue;
         }

@@ -19,11 +19,11 @@ enum command_kind {
 /* The level from which a kind may be used; 0: this build knows no such kind. */
 uint16_t command_level(uint64_t kind);
 
-/* Names a lease for as long as its id is in the registry: the stamp changes when the slot is given
- * to another id. */
+/* Names a lease for as long as its id is in the registry: the generation changes when the slot is
+ * given to another id. */
 struct lease_ref {
     uint32_t slot;
-    uint32_t stamp;
+    uint32_t generation;
 };
 
 /* As it stands in a command: both numbers little endian. */
@@ -31,11 +31,11 @@ struct lease_ref {
 static inline void lease_ref_store(uint8_t out[LEASE_REF_BYTES], const struct lease_ref *ref)
 {
     store_u32(out, ref->slot);
-    store_u32(out + 4, ref->stamp);
+    store_u32(out + 4, ref->generation);
 }
 static inline struct lease_ref lease_ref_load(const uint8_t bytes[LEASE_REF_BYTES])
 {
-    return (struct lease_ref){.slot = load_u32(bytes), .stamp = load_u32(bytes + 4)};
+    return (struct lease_ref){.slot = load_u32(bytes), .generation = load_u32(bytes + 4)};
 }
 
 struct command {

@@ -35,7 +35,7 @@ struct lease {
     _Atomic uint64_t deadline_ms; /* end of the lease; when expired, of the time before reaping */
     _Atomic uint64_t renewed_ms;
     struct instance *instance; /* NULL when the slot is free */
-    uint32_t stamp;
+    uint32_t generation;
     uint32_t ttl_ms;
     uint32_t previous, next; /* in the bucket */
     uint16_t bucket;         /* WHEEL_BUCKETS when in none */
@@ -100,7 +100,7 @@ extern char registry_readers;
 
 /* registry.c */
 struct instance *registry_find(const struct registry *r, const char *id, size_t len);
-/* Puts an instance into the tables; its record's slot, stamp and all else is set. */
+/* Puts an instance into the tables; its record's slot, generation and all else is set. */
 void registry_insert(struct registry *r, struct record *record, uint64_t renewed_ms,
                      uint64_t deadline_ms);
 /* The part of it that concerns the lease and the hash of the state; returns the instance made. */

@@ -187,7 +187,7 @@ struct record *record_copy(const struct record *r, const struct slice *note,
         copy->index = r->index;
         copy->registered_ms = r->registered_ms;
         copy->slot = r->slot;
-        copy->stamp = r->stamp;
+        copy->generation = r->generation;
         copy->declared = r->declared;
         copy->expired = r->expired;
         copy->maintenance = r->maintenance;

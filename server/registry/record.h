@@ -51,7 +51,7 @@ struct record {
     uint64_t index;        /* log index of the last change that users see */
     int64_t registered_ms; /* wall clock of the leader at registration */
     uint32_t slot;         /* of its lease */
-    uint32_t stamp;        /* of its lease */
+    uint32_t generation;   /* of its lease */
     uint32_t references;   /* loop only */
     uint32_t ttl_ms;
     uint32_t reap_after_ms;

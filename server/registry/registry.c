@@ -180,7 +180,7 @@ uint64_t registry_lease_hash(const struct lease *lease)
 {
     uint64_t deadline = atomic_load_explicit(&lease->deadline_ms, memory_order_relaxed);
     uint64_t renewed = atomic_load_explicit(&lease->renewed_ms, memory_order_relaxed);
-    return mix64(mix64(deadline ^ (uint64_t)lease->stamp << 32) ^ renewed);
+    return mix64(mix64(deadline ^ (uint64_t)lease->generation << 32) ^ renewed);
 }
 
 static uint64_t record_in_place_hash(const struct record *record)
@@ -225,7 +225,7 @@ struct instance *registry_lease_out(struct registry *r, struct record *record, u
     *instance = (struct instance){.record = record};
     cds_lfht_node_init(&instance->node);
     lease->instance = instance;
-    lease->stamp = record->stamp;
+    lease->generation = record->generation;
     lease->ttl_ms = record->ttl_ms;
     lease->expired = record->expired;
     lease->bucket = WHEEL_BUCKETS;
@@ -269,7 +269,7 @@ void registry_replace(struct registry *r, struct instance *instance, struct reco
     struct record *old = instance->record;
     struct lease *lease = leases_at(&r->leases, old->slot);
     record->slot = old->slot;
-    record->stamp = old->stamp;
+    record->generation = old->generation;
     record->index = r->work.index;
     r->instances_sum += record_in_place_hash(record) - record_in_place_hash(old);
     r->instances_size += size_instance(record) - size_instance(old);

@@ -57,7 +57,7 @@ static uint64_t size_record(const struct record *r)
 
 uint64_t size_instance(const struct record *record)
 {
-    return ITEM_HEAD + size_record(record) + size_uint(record->stamp);
+    return ITEM_HEAD + size_record(record) + size_uint(record->generation);
 }
 
 uint64_t size_lease(uint64_t renewed_ms, uint64_t deadline_ms)

@@ -38,7 +38,8 @@ struct snapshot_head {
     uint64_t services;
     uint64_t events;
 };
-/* One instance with its lease. `record` holds incarnation, index, times, states, slot and stamp. */
+/* One instance with its lease. `record` holds incarnation, index, times, states, slot and
+ * generation. */
 struct snapshot_instance {
     const struct record *record;
     uint64_t renewed_ms;

@@ -40,7 +40,7 @@ static const char *verify_instance(const struct registry *r, const struct record
         return "the table by id and the tree of instances disagree";
     }
     const struct lease *lease = leases_at(&r->leases, record->slot);
-    if (lease->instance != instance || lease->stamp != record->stamp ||
+    if (lease->instance != instance || lease->generation != record->generation ||
         lease->expired != record->expired || lease->ttl_ms != record->ttl_ms) {
         return "a lease is not its instance's";
     }

@@ -76,7 +76,7 @@ bool view_find_lease(const struct view *view, const char *id, size_t id_len,
         return false;
     }
     const struct record *record = rcu_dereference(instance->record);
-    *ret_ref = (struct lease_ref){.slot = record->slot, .stamp = record->stamp};
+    *ret_ref = (struct lease_ref){.slot = record->slot, .generation = record->generation};
     return true;
 }
 

@@ -54,14 +54,14 @@ static struct record *decode_record(struct unpack *in)
 static enum status restore_instance(struct wire_restore *w, struct unpack *in)
 {
     struct record *record = decode_record(in);
-    uint32_t stamp = (uint32_t)unpack_uint(in, UINT32_MAX);
+    uint32_t generation = (uint32_t)unpack_uint(in, UINT32_MAX);
     uint64_t renewed_ms = unpack_uint(in, UINT64_MAX);
     uint64_t deadline_ms = unpack_uint(in, UINT64_MAX);
     if (!unpack_finished(in)) {
         free(record);
         return ST_CORRUPT;
     }
-    record->stamp = stamp;
+    record->generation = generation;
     if (registry_restore_instance(w->registry, record, renewed_ms, deadline_ms) != ST_OK) {
         free(record);
         return ST_CORRUPT;

@@ -78,7 +78,7 @@ static void encode_instance(void *ctx, const struct snapshot_instance *instance)
     struct writer *w = ctx;
     struct buffer *out = item_begin(w);
     encode_record(instance->record, out);
-    pack_uint(out, instance->record->stamp);
+    pack_uint(out, instance->record->generation);
     pack_uint(out, instance->renewed_ms);
     pack_uint(out, instance->deadline_ms);
     item_end(w);

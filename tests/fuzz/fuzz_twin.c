@@ -122,7 +122,7 @@ static void make_renew(struct twins *t, struct made *m)
     m->command.renew.count = 1 + input_u8(&t->in) % BATCH_MAX;
     for (uint32_t i = 0; i < m->command.renew.count; i++) {
         struct slice id = take_id(t, m, i);
-        struct lease_ref ref = {.slot = input_u8(&t->in), .stamp = 1};
+        struct lease_ref ref = {.slot = input_u8(&t->in), .generation = 1};
         const struct view *view = view_lock(&(struct view_source){.registry = t->plain});
         (void)view_find_lease(view, id.data, id.len, &ref);
         view_unlock(&view);

@@ -83,8 +83,8 @@ def snapshot(instances, services, events, limits=LIMITS):
     head += uint(9) + uint(8) + uint(0) + uint(len(events) + 3) + uint(8192)
     head += uint(len(instances)) + uint(len(services)) + uint(len(events))
     items = [head]
-    for rec, stamp, renewed, deadline in instances:
-        items.append(rec + uint(stamp) + uint(renewed) + uint(deadline))
+    for rec, generation, renewed, deadline in instances:
+        items.append(rec + uint(generation) + uint(renewed) + uint(deadline))
     for name, index in services:
         items.append(wide_text(name) + uint(index))
     for index, kind, rec in events:

@@ -58,7 +58,7 @@ void __real_forwarder_resend(struct engine *e);
 void __wrap_forwarder_resend(struct engine *e)
 {
     if (mutant_is(MUTANT_handover_forgotten)) {
-        e->forwarder.handed = 0;
+        e->forwarder.sends = 0;
     }
     __real_forwarder_resend(e);
 }

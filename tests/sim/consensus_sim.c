@@ -310,7 +310,7 @@ struct consensus *consensus_create(const struct consensus_options *o,
         .snapshot_log_bytes = o->snapshot_log_bytes,
         .name = c->facts.name,
         .http_address = c->facts.advertise_http,
-        .told_address = o->peer_given ? c->facts.advertise_peer : "",
+        .advertised_address = o->peer_given ? c->facts.advertise_peer : "",
         .version = c->facts.version,
     };
     op_list_init(&c->queue);

@@ -15,18 +15,25 @@
 #include "tests/sim/rng.h"
 #include "tests/sim/world.h"
 
-#define LIVERS         6  /* heard from at all members all the time */
-#define CLIENTS        10 /* heard from at one member at a time */
-#define SILENT         8  /* fall silent for ever */
-#define FLAPPERS       6
-#define COMERS         6 /* come and go */
-#define FIRST_PROBE    40
-#define NEVER_TTL_MS   (24u * 3600 * 1000)
-#define BEATS_A_TTL    5
-#define CUT_OFF_TTL_MS 2500
+#define STEADY_COUNT    6  /* heard from at all members all the time */
+#define CLIENT_COUNT    10 /* heard from at one member at a time */
+#define SILENT_COUNT    8  /* fall silent for ever */
+#define FLAPPER_COUNT   6
+#define TRANSIENT_COUNT 6 /* come and go */
+#define FIRST_PROBE     40
+#define NEVER_TTL_MS    (24u * 3600 * 1000)
+#define BEATS_A_TTL     5
+#define CUT_OFF_TTL_MS  2500
 
-enum kind { LIVER, CLIENT, SILENT_ONE, FLAPPER, COMER, PROBE };
-enum call { CALL_REGISTER, CALL_BEAT, CALL_BEAT_BY_ID, CALL_DEREGISTER, CALL_MAINTAIN, CALL_SAY };
+enum kind { STEADY, CLIENT, SILENT, FLAPPER, TRANSIENT, PROBE };
+enum call {
+    CALL_REGISTER,
+    CALL_BEAT,
+    CALL_BEAT_BY_ID,
+    CALL_DEREGISTER,
+    CALL_SET_MAINTENANCE,
+    CALL_REPORT_HEALTH
+};
 
 struct instance {
     enum kind kind;
@@ -105,7 +112,7 @@ static bool fill_beat(struct command *command, struct op *op)
     if (!found) {
         return false;
     }
-    const struct lease_ref none = {.slot = UINT32_MAX, .stamp = (uint32_t)op->tag};
+    const struct lease_ref none = {.slot = UINT32_MAX, .generation = (uint32_t)op->tag};
     lease_ref_store(op->refs, &ref);
     lease_ref_store(op->refs + LEASE_REF_BYTES, &none);
     command->kind = COMMAND_RENEW;
@@ -139,7 +146,7 @@ static enum status submit(struct op *op)
         command.heartbeat.ids = ids;
         command.heartbeat.count = 2;
         break;
-    case CALL_SAY:
+    case CALL_REPORT_HEALTH:
         ids[0] = text(i->id);
         command.kind = COMMAND_HEARTBEAT;
         command.heartbeat.ids = ids;
@@ -155,7 +162,7 @@ static enum status submit(struct op *op)
         command.deregister.id = text(i->id);
         command.deregister.incarnation = op->said;
         break;
-    case CALL_MAINTAIN:
+    case CALL_SET_MAINTENANCE:
         command.kind = COMMAND_MAINTENANCE;
         command.maintenance.id = text(i->id);
         command.maintenance.enabled = rng_chance(500000);
@@ -215,7 +222,7 @@ static void learn(struct op *op)
         model_renewed(i->number, &renewal);
         i->probed = true;
         /* The answer to its registration may have come late: from the first heartbeat on. */
-        if (op->call != CALL_REGISTER && i->kind == LIVER && i->incarnation != 0 && !ended) {
+        if (op->call != CALL_REGISTER && i->kind == STEADY && i->incarnation != 0 && !ended) {
             model_lives(i->number, true);
         }
     }
@@ -322,7 +329,7 @@ static void make_call(struct instance *i, size_t at, enum call call)
     op->member = &members[at];
     op->call = call;
     op->tag = call == CALL_REGISTER ? i->content : ++tags;
-    if (call == CALL_DEREGISTER || (call == CALL_SAY && rng_chance(500000))) {
+    if (call == CALL_DEREGISTER || (call == CALL_REPORT_HEALTH && rng_chance(500000))) {
         op->said = rng_chance(200000) && i->past != 0 ? i->past : i->incarnation;
     } else if (call == CALL_REGISTER && i->incarnation != 0 && rng_chance(300000)) {
         op->said = i->incarnation;
@@ -386,11 +393,11 @@ static void come_and_go(struct instance *i)
 static uint64_t take_turn(struct instance *i)
 {
     uint64_t third_ns = i->ttl_ms * MS / 3;
-    if (i->kind == LIVER && i->incarnation != 0) {
+    if (i->kind == STEADY && i->incarnation != 0) {
         beat_everywhere(i);
         return i->ttl_ms * MS / BEATS_A_TTL;
     }
-    if (i->kind == COMER) {
+    if (i->kind == TRANSIENT) {
         come_and_go(i);
         return rng_between(50 * MS, third_ns);
     }
@@ -408,7 +415,7 @@ static uint64_t take_turn(struct instance *i)
     }
     make_call(i, i->home, i->beats % 7 == 3 ? CALL_BEAT_BY_ID : CALL_BEAT);
     i->beats++;
-    if (i->kind == SILENT_ONE && rng_chance(80000)) {
+    if (i->kind == SILENT && rng_chance(80000)) {
         i->silent = true;
         i->silent_ns = world_now_ns();
     }
@@ -438,9 +445,9 @@ static void operate(struct sim_event *event)
         free(event);
         return;
     }
-    struct instance *i = &instances[rng_below(LIVERS + CLIENTS)];
+    struct instance *i = &instances[rng_below(STEADY_COUNT + CLIENT_COUNT)];
     size_t at = rng_below(members_count);
-    make_call(i, at, rng_chance(500000) ? CALL_MAINTAIN : CALL_SAY);
+    make_call(i, at, rng_chance(500000) ? CALL_SET_MAINTENANCE : CALL_REPORT_HEALTH);
     world_at(event, rng_between(50 * MS, 800 * MS), NULL);
 }
 
@@ -464,11 +471,11 @@ void workload_start(void)
     static const struct {
         enum kind kind;
         unsigned count;
-    } kinds[] = {{LIVER, LIVERS},
-                 {CLIENT, CLIENTS},
-                 {SILENT_ONE, SILENT},
-                 {FLAPPER, FLAPPERS},
-                 {COMER, COMERS}};
+    } kinds[] = {{STEADY, STEADY_COUNT},
+                 {CLIENT, CLIENT_COUNT},
+                 {SILENT, SILENT_COUNT},
+                 {FLAPPER, FLAPPER_COUNT},
+                 {TRANSIENT, TRANSIENT_COUNT}};
     unsigned number = 0;
     for (size_t k = 0; k < ARRAY_LENGTH(kinds); k++) {
         for (unsigned n = 0; n < kinds[k].count; n++) {

@@ -225,7 +225,7 @@ static bool open_engine(struct host *h)
         .joins = h->joins,
         .name = "member",
         .http_address = "host:9000",
-        .told_address = h->told_address != NULL ? h->told_address : "",
+        .advertised_address = h->advertised_address != NULL ? h->advertised_address : "",
         .version = "test",
     };
     struct consensus_fsm mine = engine_app;

@@ -63,7 +63,7 @@ struct host {
     bool linked[WORLD_MEMBERS + 1];
     char dials[WORLD_MEMBERS + 1][64];   /* where it looks for others; "": it does not */
     const char *address;                 /* where it is; NULL: where the list says */
-    const char *told_address;            /* engine_options.told_address */
+    const char *advertised_address;      /* engine_options.advertised_address */
     const struct consensus_member *list; /* --cluster; NULL: the world's */
     size_t list_count;
     bool joins; /* engine_options.joins */

@@ -104,7 +104,7 @@ static inline void random_heartbeat(struct random_command *c, const struct fixtu
 static inline void random_renew(struct random_command *c, const struct fixture *f, unsigned *seed)
 {
     for (size_t i = 0; i < RANDOM_BATCH; i++) {
-        struct lease_ref ref = {.slot = random_below(seed, RANDOM_IDS), .stamp = 1};
+        struct lease_ref ref = {.slot = random_below(seed, RANDOM_IDS), .generation = 1};
         struct slice id = random_id(c, seed, i);
         rcu_read_lock();
         (void)view_find_lease(registry_view(f->registry), id.data, id.len, &ref);

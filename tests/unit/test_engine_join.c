@@ -361,7 +361,7 @@ static void a_leader_that_was_replaced_hands_over_and_loses_its_vote(void **stat
     join(w, 4);
     assert_int_equal(host_change(leader, CONSENSUS_PROMOTE, 4, false), ST_OK);
     configuration_copy(&e->driver.raft.configuration, 0, &next);
-    configuration_set(&next, (unsigned)member_info_place(e, known(leader, leader->id)), RAFT_VOTER,
+    configuration_set(&next, (unsigned)member_info_index(e, known(leader, leader->id)), RAFT_VOTER,
                       MARK_REPLACED);
     driver_change(e, &next);
     raft_configuration_close(&next);

@@ -37,7 +37,7 @@ static bool all_moved(struct world *w)
 
 static void move(struct host *h)
 {
-    h->address = h->told_address = elsewhere[h->id - 1].address;
+    h->address = h->advertised_address = elsewhere[h->id - 1].address;
 }
 
 static void assert_works(struct world *w)
@@ -62,7 +62,7 @@ static void assert_moves(struct world *w, struct host *h)
     for (uint64_t id = 1; id <= w->count; id++) {
         host_kill(world_host(w, id));
     }
-    h->told_address = NULL;
+    h->advertised_address = NULL;
     assert_true(world_start_all(w));
     assert_works(w);
 }
@@ -94,7 +94,7 @@ static void a_leader_that_learns_that_it_is_elsewhere_says_so(void **state)
 {
     struct world *w = *state;
     struct host *h = world_leader(w);
-    h->engine->options.told_address = h->address = elsewhere[h->id - 1].address;
+    h->engine->options.advertised_address = h->address = elsewhere[h->id - 1].address;
     world_run(w, 1000);
     assert_true(is_configured_at(w, h->id, h->address));
     assert_works(w);

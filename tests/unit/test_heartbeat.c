@@ -136,8 +136,8 @@ static void renewals_of_leases_that_are_gone_are_missed(void **state)
     const struct lease_ref refs[] = {
         fixture_ref(f, "web-1"),
         fixture_ref(f, "web-2"),
-        {.slot = 77, .stamp = 0},         /* never used */
-        {.slot = UINT32_MAX, .stamp = 0}, /* beyond the table */
+        {.slot = 77, .generation = 0},         /* never used */
+        {.slot = UINT32_MAX, .generation = 0}, /* beyond the table */
     };
     fixture_deregister(f, "web-1");
     const struct result *result = fixture_renew(f, refs, ARRAY_LENGTH(refs));
@@ -157,7 +157,7 @@ static void a_renewal_does_not_reach_the_next_holder_of_the_slot(void **state)
     fixture_deregister(f, "web-1");
     fixture_register(f, "other", "web");
     assert_int_equal(fixture_ref(f, "other").slot, old.slot);
-    assert_true(fixture_ref(f, "other").stamp != old.stamp);
+    assert_true(fixture_ref(f, "other").generation != old.generation);
     uint64_t deadline_ms = fixture_deadline_ms(f, "other");
     f->now_ms += 100;
     assert_int_equal(fixture_renew(f, &old, 1)->missed_count, 1);

@@ -73,7 +73,7 @@ static int set_up(void **state)
                                          .name = "alpha",
                                          .http_address = "a.example:9000",
                                          .version = "0.2.0",
-                                         .told_address = ""};
+                                         .advertised_address = ""};
     e->identity.life = LIFE(SELF);
     e->app.level_min = 1;
     e->app.level_max = 3;

@@ -163,7 +163,7 @@ static void look(const struct view *view)
     struct ptree_iterator it;
     uint64_t renewed_ms, deadline_ms, sum = 0;
     if (view_find_lease(view, "i007", 4, &ref)) {
-        sum += ref.stamp;
+        sum += ref.generation;
     }
     const struct service_view *service = view_service(view, "odd");
     if (service != NULL) {
