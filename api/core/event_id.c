@@ -6,26 +6,60 @@
 
 #include "server/base/text.h"
 
-bool event_id_parse(const char *text, struct event_id *ret_id)
+#define CLUSTER_DIGITS 8
+
+/* Up to the dot or the end. False when it is no number up to `most`. */
+static bool parse_number(const char *text, uint64_t most, uint64_t *ret_number, size_t *ret_len)
 {
-    char index[EVENT_ID_SIZE];
+    char digits[TEXT_U64_SIZE];
     size_t len = strcspn(text, ".");
-    uint64_t log_index;
-    uint64_t position;
-    if (text[len] == '\0' || len >= sizeof index) {
+    if (len >= sizeof digits) {
         return false;
     }
-    memcpy(index, text, len);
-    index[len] = '\0';
-    if (!text_parse_u64(index, UINT64_MAX, &log_index) ||
-        !text_parse_u64(text + len + 1, UINT32_MAX, &position)) {
+    memcpy(digits, text, len);
+    digits[len] = '\0';
+    *ret_len = len;
+    return text_parse_u64(digits, most, ret_number);
+}
+
+/* The whole text. Digits as event_id_format() writes them. */
+static bool parse_cluster(const char *text, uint32_t *ret_cluster)
+{
+    static const char digits[] = "0123456789abcdef";
+    uint32_t cluster = 0;
+    if (strlen(text) != CLUSTER_DIGITS || strspn(text, digits) != CLUSTER_DIGITS) {
         return false;
     }
-    *ret_id = (struct event_id){.index = log_index, .position = (uint32_t)position};
+    for (; *text != '\0'; text++) {
+        cluster = cluster << 4 | (uint32_t)(strchr(digits, *text) - digits);
+    }
+    *ret_cluster = cluster;
     return true;
 }
 
-void event_id_format(struct event_id id, char out[EVENT_ID_SIZE])
+bool event_id_parse(const char *text, struct event_id *ret_id, uint32_t *ret_cluster)
 {
-    (void)snprintf(out, EVENT_ID_SIZE, "%" PRIu64 ".%" PRIu32, id.index, id.position);
+    uint64_t index, position;
+    uint32_t cluster = 0;
+    size_t len;
+    if (!parse_number(text, UINT64_MAX, &index, &len) || text[len] == '\0') {
+        return false;
+    }
+    text += len + 1;
+    if (!parse_number(text, UINT32_MAX, &position, &len) ||
+        (text[len] != '\0' && !parse_cluster(text + len + 1, &cluster))) {
+        return false;
+    }
+    *ret_id = (struct event_id){.index = index, .position = (uint32_t)position};
+    *ret_cluster = cluster;
+    return true;
+}
+
+void event_id_format(struct event_id id, uint32_t cluster, char out[EVENT_ID_SIZE])
+{
+    char tag[CLUSTER_DIGITS + 2] = "";
+    if (cluster != 0) {
+        (void)snprintf(tag, sizeof tag, ".%08" PRIx32, cluster);
+    }
+    (void)snprintf(out, EVENT_ID_SIZE, "%" PRIu64 ".%" PRIu32 "%s", id.index, id.position, tag);
 }

@@ -38,7 +38,6 @@ struct api_context {
     const char *tbfs_service;    /* likewise: the name of its service */
     uint64_t started_ms;
     atomic_bool draining;  /* streams end, no more are begun */
-    _Atomic uint32_t tag;  /* in all entity tags of this cluster and version; 0: not known yet */
     struct crowd crowd;    /* the connections of all workers */
     struct budget answers; /* memory of those that wait to be read */
     struct budget bodies;  /* of those that are being received */

@@ -15,20 +15,11 @@
 
 /* The cluster and this version, in 32 bits: another cluster, or a replica that renders differently,
  * has other bytes for the same index. 0 while the cluster is not formed. */
-static uint32_t tag_of(struct api_context *context)
+static uint32_t tag_of(const struct api_context *context)
 {
-    uint32_t tag = atomic_load_explicit(&context->tag, memory_order_relaxed);
-    if (tag == 0) {
-        char cluster[CONSENSUS_CLUSTER_SIZE];
-        node_cluster(context->node, cluster);
-        if (strspn(cluster, "0") == strlen(cluster)) {
-            return 0;
-        }
-        tag = crc32c(crc32c(0, cluster, strlen(cluster)), MUSTER_VERSION, strlen(MUSTER_VERSION));
-        tag |= tag == 0;
-        atomic_store_explicit(&context->tag, tag, memory_order_relaxed);
-    }
-    return tag;
+    uint32_t cluster = node_cluster_tag(context->node);
+    uint32_t tag = crc32c(cluster, MUSTER_VERSION, strlen(MUSTER_VERSION));
+    return cluster == 0 ? 0 : tag | (tag == 0);
 }
 
 /* W/"<index>-<tag>". Weak: the same with and without compression. Without printf, as every listing

@@ -10,6 +10,8 @@
 
 #define LIMIT_DEFAULT 1000
 
+#define ID_MUST "must be the id of an event, <index>.<position>, as it was given"
+
 static bool parse_kinds(struct event_query *query, const struct request *request,
                         struct problem *problem)
 {
@@ -54,12 +56,12 @@ static bool parse_after(struct event_query *query, const struct request *request
         last = NULL; /* what a client sends that has seen no event yet */
     }
     const char *after = request_query(request, "after");
-    if (after != NULL && !event_id_parse(after, &query->after)) {
-        problem_set(problem, "after", "must be the id of an event, <index>.<position>");
+    if (after != NULL && !event_id_parse(after, &query->after, &query->cluster)) {
+        problem_set(problem, "after", ID_MUST);
         return false;
     }
-    if (last != NULL && !event_id_parse(last, &query->after)) {
-        problem_set(problem, "Last-Event-ID", "must be the id of an event, <index>.<position>");
+    if (last != NULL && !event_id_parse(last, &query->after, &query->cluster)) {
+        problem_set(problem, "Last-Event-ID", ID_MUST);
         return false;
     }
     query->has_after = after != NULL || last != NULL;

@@ -12,6 +12,7 @@ struct event_query {
     struct event_filter filter;
     bool has_after;
     struct event_id after; /* of the header Last-Event-ID, or else the parameter */
+    uint32_t cluster;      /* which that is of; 0: not said */
     bool snapshot;
     bool has_limit;
     uint64_t limit;

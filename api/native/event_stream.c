@@ -45,7 +45,7 @@ static void add_bookmark(struct event_stream *s, const struct view *view, struct
     struct event_id position;
     char text[EVENT_ID_SIZE];
     if (event_cursor_id(&s->stream.subscription.cursor, view, &position)) {
-        event_id_format(position, text);
+        event_id_format(position, node_cluster_tag(s->node), text);
         buffer_printf(out, "id: %s\n", text);
         s->marked = s->stream.subscription.cursor.next;
     }
@@ -57,7 +57,8 @@ static void add_reset(struct event_stream *s, const struct view *view, struct bu
     add_bookmark(s, view, out); /* none while instances follow */
     buffer_printf(out,
                   "event: reset\ndata: {\"event\":\"reset\",\"index\":%" PRIu64
-                  ",\"reason\":\"events behind the position asked for are not kept any more\"}\n\n",
+                  ",\"reason\":\"events behind the position asked for are not here: dropped, or of "
+                  "another cluster\"}\n\n",
                   view->index);
 }
 
@@ -81,7 +82,7 @@ static void add_present(const struct record *record, struct buffer *out)
 }
 
 /* Made by the first of all streams that tells of it. */
-static const struct rendered *text_of(const struct event *event)
+static const struct rendered *text_of(const struct event *event, uint32_t cluster)
 {
     struct rendered *text = atomic_load_explicit(&event->rendered, memory_order_acquire);
     if (text != NULL) {
@@ -90,10 +91,10 @@ static const struct rendered *text_of(const struct event *event)
     struct buffer out;
     char id[EVENT_ID_SIZE];
     buffer_init(&out, EVENT_TEXT_BYTES_MAX);
-    event_id_format(event_id_of(event), id);
+    event_id_format(event_id_of(event), cluster, id);
     buffer_printf(&out, "id: %s\nevent: %s\ndata: ", id, event_type_name(event->type));
     struct json_out json = json_out_to(&out);
-    render_event(&json, event);
+    render_event(&json, event, cluster);
     buffer_append_text(&out, "\n\n");
     CHECK(!out.overflowed); /* EVENT_TEXT_BYTES_MAX holds any record */
     return view_keep_event(event, rendered_take(&out));
@@ -182,7 +183,7 @@ static bool put_item(struct event_stream *s, const struct view *view, struct buf
     case ITEM_NOTHING:
         return put_end(s, view, scratch, piece);
     case ITEM_EVENT: {
-        const struct rendered *text = text_of(item.event);
+        const struct rendered *text = text_of(item.event, node_cluster_tag(s->node));
         size_t skip = 0;
         if (s->stream.subscription.cursor.presenting) {
             skip = (size_t)((const char *)memchr(text->data, '\n', text->len) + 1 - text->data);
@@ -234,7 +235,7 @@ static void describe(const struct stream *stream, char *out, size_t size)
     char id[EVENT_ID_SIZE] = "";
     const struct view *view = node_view_lock(s->node);
     if (event_cursor_id(&s->stream.subscription.cursor, view, &position)) {
-        event_id_format(position, id);
+        event_id_format(position, node_cluster_tag(s->node), id);
     }
     view_unlock(&view);
     (void)snprintf(out, size, "%s", id);

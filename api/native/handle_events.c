@@ -1,5 +1,5 @@
-/* The events that are kept, as a listing or as a stream. An event's id is <log index>.<position in
- * the entry>, the same on every replica. */
+/* The events that are kept, as a listing or as a stream. An event's id is the same on
+ * every replica, and no other cluster has it (api/core/event_id.h). */
 #include "api/native/handlers.h"
 
 #include <string.h>
@@ -9,36 +9,49 @@
 #include "api/native/event_stream.h"
 #include "api/native/render.h"
 
-static void out_id(struct json_out *json, const char *key, const struct event *event)
+/* The listing that is being made. */
+struct listing {
+    struct json_out json;
+    const struct view *view;
+    uint32_t cluster; /* in the ids */
+};
+
+/* Whether the request goes on from an id of another cluster. */
+static bool is_foreign(struct exchange *x, const struct event_query *query)
+{
+    uint32_t own = node_cluster_tag(x->context->node);
+    return query->cluster != 0 && own != 0 && query->cluster != own;
+}
+
+static void out_id(struct listing *l, const char *key, const struct event *event)
 {
     char text[EVENT_ID_SIZE];
-    event_id_format(event_id_of(event), text);
-    json_out_member_text(json, key, text);
+    event_id_format(event_id_of(event), l->cluster, text);
+    json_out_member_text(&l->json, key, text);
 }
 
 /* Where the ring starts and ends; null when it is empty. */
-static void out_bound(struct json_out *json, const char *key, const struct view *view,
-                      uint64_t sequence)
+static void out_bound(struct listing *l, const char *key, uint64_t sequence)
 {
+    const struct view *view = l->view;
     const struct event *event =
         view->events_first <= view->events_last ? view_event(view, sequence) : NULL;
     if (event != NULL) {
-        out_id(json, key, event);
+        out_id(l, key, event);
     } else {
-        json_out_key(json, key);
-        json_out_null(json);
+        json_out_key(&l->json, key);
+        json_out_null(&l->json);
     }
 }
 
-static void out_events(struct json_out *json, const struct view *view,
-                       const struct event_query *query)
+/* From `sequence` on. */
+static void out_events(struct listing *l, const struct event_query *query, uint64_t sequence)
 {
-    uint64_t sequence =
-        query->has_after ? event_cursor_first_after(view, query->after) : view->events_first;
+    const struct view *view = l->view;
     const struct event *last = NULL;
     uint64_t listed = 0;
-    json_out_key(json, "events");
-    json_out_begin(json, '[');
+    json_out_key(&l->json, "events");
+    json_out_begin(&l->json, '[');
     for (; sequence <= view->events_last && listed < query->limit; sequence++) {
         const struct event *event = view_event(view, sequence);
         if (event == NULL) {
@@ -46,31 +59,35 @@ static void out_events(struct json_out *json, const struct view *view,
         }
         last = event;
         if (event_filter_matches(&query->filter, event)) {
-            render_event(json, event);
+            render_event(&l->json, event, l->cluster);
             listed++;
         }
     }
-    json_out_end(json, ']');
+    json_out_end(&l->json, ']');
     if (sequence <= view->events_last && last != NULL) {
-        out_id(json, "next", last);
+        out_id(l, "next", last);
     }
-    json_out_member_bool(json, "reset",
-                         query->has_after && event_cursor_is_lost(view, query->after));
 }
 
 static enum next list(struct exchange *x, const struct event_query *query)
 {
-    struct json_out json = response_json(&x->response);
-    const struct view *view = node_view_lock(x->context->node);
+    struct listing l = {.json = response_json(&x->response),
+                        .cluster = node_cluster_tag(x->context->node)};
+    bool foreign = is_foreign(x, query);
+    const struct view *view = l.view = node_view_lock(x->context->node);
     x->response.index = view->index;
     response_header_static(&x->response, "Vary", "Accept");
     response_asked(&x->response, view->changed_index);
-    json_out_begin(&json, '{');
-    json_out_member_u64(&json, "index", view->changed_index);
-    out_bound(&json, "first", view, view->events_first);
-    out_bound(&json, "last", view, view->events_last);
-    out_events(&json, view, query);
-    json_out_end(&json, '}');
+    json_out_begin(&l.json, '{');
+    json_out_member_u64(&l.json, "index", view->changed_index);
+    out_bound(&l, "first", view->events_first);
+    out_bound(&l, "last", view->events_last);
+    bool goes_on = query->has_after && !foreign;
+    out_events(&l, query,
+               goes_on ? event_cursor_first_after(view, query->after) : view->events_first);
+    json_out_member_bool(&l.json, "reset",
+                         foreign || (goes_on && event_cursor_is_lost(view, query->after)));
+    json_out_end(&l.json, '}');
     view_unlock(&view);
     return NEXT_RESPOND;
 }
@@ -82,9 +99,13 @@ static enum next open(struct exchange *x, struct event_query *query)
         response_status(&x->response, ST_STOPPING);
         return NEXT_RESPOND;
     }
+    bool foreign = is_foreign(x, query);
+    if (foreign) {
+        query->after = (struct event_id){.index = UINT64_MAX}; /* no log goes so far: a reset */
+    }
     const struct view *view = node_view_lock(x->context->node);
     /* This replica may lag behind the one that the client comes from. */
-    bool ahead = query->has_after && query->after.index > view->index && !x->proven;
+    bool ahead = query->has_after && !foreign && query->after.index > view->index && !x->proven;
     if (!ahead) {
         x->response.index = view->index;
         x->response.content_type = "text/event-stream";

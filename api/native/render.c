@@ -68,10 +68,10 @@ void render_counts(struct json_out *json, const uint32_t counts[HEALTH_COUNT])
     }
 }
 
-void render_event(struct json_out *json, const struct event *event)
+void render_event(struct json_out *json, const struct event *event, uint32_t cluster)
 {
     char id[EVENT_ID_SIZE];
-    event_id_format(event_id_of(event), id);
+    event_id_format(event_id_of(event), cluster, id);
     json_out_begin(json, '{');
     json_out_member_text(json, "id", id);
     json_out_member_text(json, "event", event_type_name(event->type));

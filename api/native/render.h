@@ -11,8 +11,8 @@
 void render_instance(struct json_out *json, const struct record *record);
 /* The same members, without the braces. */
 void render_instance_members(struct json_out *json, const struct record *record);
-/* An event and its instance. */
-void render_event(struct json_out *json, const struct event *event);
+/* An event of the cluster with this tag, and its instance. */
+void render_event(struct json_out *json, const struct event *event, uint32_t cluster);
 /* "passing": n, ... for each health. */
 void render_counts(struct json_out *json, const uint32_t counts[HEALTH_COUNT]);
 

@@ -203,7 +203,7 @@ enum cli_exit cmd_watch(struct cli *cli)
         .events = watch.events,
     };
     const char *event;
-    uint64_t index, place;
+    struct stream_position after;
     watch.stream.ctx = &watch;
     if (args->words_count > 1 || (args->words_count == 1 && args->words[0][0] == '\0')) {
         return cli_usage(cli, "watch takes the name of one SERVICE, or none for all");
@@ -215,7 +215,7 @@ enum cli_exit cmd_watch(struct cli *cli)
         }
         watch.events[options.events_count++] = event;
     }
-    if (options.after != NULL && !event_stream_parse_position(options.after, &index, &place)) {
+    if (options.after != NULL && !event_stream_parse_position(options.after, &after)) {
         return cli_usage(cli, "--after %s is not the id of an event such as 17.0", options.after);
     }
     if (!event_stream_start(&watch.stream, &cli->loop, &cli->servers, 0, &options)) {

@@ -18,28 +18,42 @@
 
 static void connect_next(struct event_stream *stream);
 
-bool event_stream_parse_position(const char *text, uint64_t *ret_index, uint64_t *ret_place)
+/* Up to the dot or the end, where *text is then. */
+static bool parse_number(const char **text, uint64_t *ret_number)
 {
-    char index[24];
-    const char *dot = strchr(text, '.');
-    if (dot == NULL || (size_t)(dot - text) >= sizeof index) {
+    char digits[TEXT_U64_SIZE];
+    size_t len = strcspn(*text, ".");
+    if (len >= sizeof digits) {
         return false;
     }
-    memcpy(index, text, (size_t)(dot - text));
-    index[dot - text] = '\0';
-    return text_parse_u64(index, UINT64_MAX, ret_index) &&
-           text_parse_u64(dot + 1, UINT64_MAX, ret_place);
+    memcpy(digits, *text, len);
+    digits[len] = '\0';
+    *text += len;
+    return text_parse_u64(digits, UINT64_MAX, ret_number);
+}
+
+bool event_stream_parse_position(const char *text, struct stream_position *ret_position)
+{
+    struct stream_position position;
+    if (!parse_number(&text, &position.index) || *text++ != '.' ||
+        !parse_number(&text, &position.place)) {
+        return false;
+    }
+    position.cluster = text;
+    *ret_position = position;
+    return true;
 }
 
 /* Whether an event with this id was seen before. */
 static bool is_seen(const struct event_stream *stream, const char *id)
 {
-    uint64_t index, place, seen_index, seen_place;
-    if (id == NULL || !event_stream_parse_position(id, &index, &place) ||
-        !event_stream_parse_position(stream->position, &seen_index, &seen_place)) {
+    struct stream_position p, seen;
+    if (id == NULL || !event_stream_parse_position(id, &p) ||
+        !event_stream_parse_position(stream->position, &seen) ||
+        strcmp(p.cluster, seen.cluster) != 0) {
         return false;
     }
-    return index < seen_index || (index == seen_index && place <= seen_place);
+    return p.index < seen.index || (p.index == seen.index && p.place <= seen.place);
 }
 
 static void give(struct event_stream *stream, struct stream_item item)

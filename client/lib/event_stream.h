@@ -91,8 +91,12 @@ void event_stream_fail(struct event_stream *stream, const char *why);
 /* No item comes any more. Harmless on a stream that is zeroed or stopped. */
 void event_stream_stop(struct event_stream *stream);
 
-/* "17.0" as two numbers; false when it is not of that form. */
-MUST_USE bool event_stream_parse_position(const char *text, uint64_t *ret_index,
-                                          uint64_t *ret_place);
+/* The id of an event, "17.0.5be2a1c7", taken apart. */
+struct stream_position {
+    uint64_t index, place;
+    const char *cluster; /* ".5be2a1c7", or "" when it is not named; in the text */
+};
+/* False when it is not of that form. */
+MUST_USE bool event_stream_parse_position(const char *text, struct stream_position *ret_position);
 
 #endif

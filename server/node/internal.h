@@ -55,7 +55,8 @@ struct node {
     uint64_t state_bytes;
     _Atomic(struct node_listener *) listeners;
     _Atomic uint64_t changed_ns;
-    uint64_t entry_ns; /* when the entry being applied was begun */
+    _Atomic uint32_t cluster_tag; /* 0: not known yet */
+    uint64_t entry_ns;            /* when the entry being applied was begun */
 };
 
 /* replica.c */

@@ -1,9 +1,11 @@
 #include "server/node/node.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include <urcu.h>
 
+#include "server/base/crc32c.h"
 #include "server/base/limits.h"
 #include "server/base/mem.h"
 #include "server/base/metric.h"
@@ -211,4 +213,20 @@ const struct consensus_facts *node_facts(const struct node *node)
 void node_cluster(const struct node *node, char out[CONSENSUS_CLUSTER_SIZE])
 {
     consensus_cluster(node->consensus, out);
+}
+
+uint32_t node_cluster_tag(struct node *node)
+{
+    uint32_t tag = atomic_load_explicit(&node->cluster_tag, memory_order_relaxed);
+    if (tag == 0) {
+        char cluster[CONSENSUS_CLUSTER_SIZE];
+        node_cluster(node, cluster);
+        if (strspn(cluster, "0") == strlen(cluster)) {
+            return 0;
+        }
+        tag = crc32c(0, cluster, strlen(cluster));
+        tag |= tag == 0;
+        atomic_store_explicit(&node->cluster_tag, tag, memory_order_relaxed);
+    }
+    return tag;
 }

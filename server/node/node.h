@@ -127,5 +127,7 @@ uint64_t node_disk_free(const struct node *node);
 const struct consensus_facts *node_facts(const struct node *node); /* constant after start */
 /* The cluster's id: 32 hexadecimal digits, all zeros until it is formed. Takes a lock. */
 void node_cluster(const struct node *node, char out[CONSENSUS_CLUSTER_SIZE]);
+/* The same in 32 bits, for what is only compared; 0 until it is formed. Cheap. */
+uint32_t node_cluster_tag(struct node *node);
 
 #endif

@@ -74,6 +74,7 @@ static void try_events(const struct request *request)
     struct problem problem = {.message = ""};
     struct event_query query;
     struct event_id again;
+    uint32_t cluster;
     char text[EVENT_ID_SIZE];
     if (!event_query_parse(&query, request, &problem)) {
         check_problem(&problem);
@@ -81,8 +82,9 @@ static void try_events(const struct request *request)
     }
     CHECK(query.filter.events != 0 && query.limit >= 1 && query.limit <= PAGE_LIMIT_MAX);
     if (query.has_after) {
-        event_id_format(query.after, text);
-        CHECK(event_id_parse(text, &again) && event_id_compare(query.after, again) == 0);
+        event_id_format(query.after, query.cluster, text);
+        CHECK(event_id_parse(text, &again, &cluster) && cluster == query.cluster &&
+              event_id_compare(query.after, again) == 0);
     }
     event_query_done(&query);
 }

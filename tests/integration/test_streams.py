@@ -1,6 +1,7 @@
 """Event streams: exact at every replica, resumed anywhere, and honest when they cannot be."""
 import contextlib
 import random
+import shutil
 import socket
 import threading
 import time
@@ -16,7 +17,7 @@ def kinds(events):
 
 
 def position(id):
-    index, place = id.split(".")
+    index, place, _ = id.split(".")
     return int(index), int(place)
 
 
@@ -133,6 +134,28 @@ def test_a_past_that_is_gone_is_said_to_be_with_the_index_to_list_at(make_cluste
 def test_a_position_of_another_cluster_is_not_waited_for(shared):
     with Stream(shared[0].http_port, last_id="999999999.0") as stream:
         assert stream.until("reset")[-1][1] == "reset"
+
+
+def test_an_id_of_the_registry_that_had_this_address_before_resets(make_cluster):
+    replica = make_cluster(1).start()[0]
+    for n in range(5):
+        replica.register("web", "old-%d" % n)
+    old = replica.get("/events").json["last"]
+    replica.kill()
+    shutil.rmtree(replica.data)
+    replica.start().wait_ready()
+    for n in range(10):
+        replica.register("web", "new-%d" % n)
+    assert position(replica.get("/events").json["last"]) > position(old)
+    listed = replica.get("/events?after=" + old).json
+    assert listed["reset"] and len(listed["events"]) == 10
+    with Stream(replica.http_port, last_id=old) as stream:
+        assert kinds(stream.until("reset"))[-1] == "reset"
+    with Stream(replica.http_port, {"snapshot": "true"}, last_id=old) as stream:
+        assert kinds(stream.until("synced")) == ["reset"] + ["present"] * 10 + ["synced"]
+    # What names no cluster is taken at its word.
+    bare = old.rpartition(".")[0]
+    assert not replica.get("/events?after=" + bare).json["reset"]
 
 
 def test_a_replica_that_lags_tells_nothing_twice(make_cluster):
