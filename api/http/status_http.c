@@ -8,6 +8,10 @@ int status_http(enum status status)
         return 200;
     case ST_INVALID:
         return 400;
+    case ST_UNAUTHENTICATED:
+        return 401;
+    case ST_FORBIDDEN:
+        return 403;
     case ST_NOT_FOUND:
         return 404;
     case ST_CONFLICT:

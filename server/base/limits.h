@@ -83,6 +83,10 @@
 #define EVENTS_KEPT_MIN     16
 #define EVENTS_KEPT_MAX     (256 * 1024)
 #define EVENT_BYTES_MEAN    1024
+/* Tokens: each is small, and they are walked through when one goes. A hundred years. */
+#define TOKENS_MAX       4096
+#define TOKEN_SCOPES_MAX 32
+#define TOKEN_TTL_S_MAX  3153600000u
 /* What --state-bytes may say. */
 #define STATE_BOUND_MIN (1024 * 1024)
 #define STATE_BOUND_MAX (1024ull * 1024 * 1024 * 1024)

@@ -21,6 +21,8 @@
     X(ST_TIMEOUT, "timeout", "not reached in time")                                                \
     X(ST_STALLED, "stalled", "this replica stands still; nothing was done; try another one")       \
     X(ST_FULL, "full", "the registry is full; nothing was done; raise its bound or remove some")   \
+    X(ST_UNAUTHENTICATED, "unauthenticated", "a valid token is needed (Authorization: Bearer)")    \
+    X(ST_FORBIDDEN, "forbidden", "the token given does not allow this")                            \
     X(ST_CORRUPT, "corrupt", "data is damaged")                                                    \
     X(ST_LEVEL, "level_too_low", "older members do not know this; upgrade them; nothing was done") \
     X(ST_IO, "io", "an input/output error")

@@ -140,9 +140,15 @@ static uint32_t events_to_keep(const struct node *node)
                                                        : limits->events_kept_max;
 }
 
-/* The next configured setting that the cluster does not have yet. */
+/* What does not wait for the grace: a token that is over, and the next configured setting that the
+ * cluster does not have yet. */
 static bool wish(const struct node *node, struct command *ret_command)
 {
+    if (registry_tokens_due(node->registry, node->expiry.clock_ms)) {
+        /* Any entry takes it away; this one does nothing else. */
+        *ret_command = (struct command){.kind = COMMAND_EXPIRE, .expire = {.until_ms = 0}};
+        return true;
+    }
     if (registry_events_kept(node->registry) != events_to_keep(node)) {
         *ret_command = (struct command){
             .kind = COMMAND_KEEP_EVENTS,

@@ -128,6 +128,10 @@ static void apply_register(struct registry *r, const struct command *command,
 {
     const struct registration *registration = &command->register_.registration;
     struct instance *instance = registry_find(r, registration->id.data, registration->id.len);
+    if (!tokens_let_register(r, instance, registration)) {
+        ret_result->status = ST_FORBIDDEN;
+        return;
+    }
     if (instance == NULL) {
         register_new(r, command, ret_result);
         return;
@@ -162,7 +166,8 @@ static void apply_renew(struct registry *r, const struct command *command,
     for (uint32_t i = 0; i < command->renew.count; i++) {
         struct lease_ref ref = lease_ref_load(command->renew.refs + (size_t)i * LEASE_REF_BYTES);
         struct lease *lease = ref.slot < r->leases.slots ? leases_at(&r->leases, ref.slot) : NULL;
-        if (lease == NULL || lease->instance == NULL || lease->generation != ref.generation) {
+        if (lease == NULL || lease->instance == NULL || lease->generation != ref.generation ||
+            !tokens_let(r, lease->instance->record)) {
             miss(ret_result, i, command->renew.count);
             continue;
         }
@@ -206,8 +211,13 @@ static void apply_heartbeat(struct registry *r, const struct command *command,
         struct instance *instance = registry_find(r, id->data, id->len);
         if (instance == NULL) {
             miss(ret_result, i, command->heartbeat.count);
-        } else {
+        } else if (tokens_let(r, instance->record)) {
             heartbeat_one(r, instance, command, ret_result);
+        } else if (command->heartbeat.count > 1) {
+            /* As if it were not there: the others count, and who registers it is told. */
+            miss(ret_result, i, command->heartbeat.count);
+        } else {
+            ret_result->status = ST_FORBIDDEN;
         }
     }
     if (command->heartbeat.count == 1 && ret_result->missed_count == 1) {
@@ -224,6 +234,10 @@ static void apply_deregister(struct registry *r, const struct command *command,
     struct instance *instance = registry_find(r, id->data, id->len);
     if (instance == NULL) {
         ret_result->status = ST_NOT_FOUND;
+        return;
+    }
+    if (!tokens_let(r, instance->record)) {
+        ret_result->status = ST_FORBIDDEN;
         return;
     }
     set_result(instance, ret_result);
@@ -246,6 +260,10 @@ static void apply_maintenance(struct registry *r, const struct command *command,
     struct instance *instance = registry_find(r, id->data, id->len);
     if (instance == NULL) {
         ret_result->status = ST_NOT_FOUND;
+        return;
+    }
+    if (!tokens_let(r, instance->record)) {
+        ret_result->status = ST_FORBIDDEN;
         return;
     }
     const struct record *old = instance->record;
@@ -335,6 +353,10 @@ static void apply_state_bytes(struct registry *r, const struct command *command,
 
 void apply_command(struct registry *r, const struct command *command, struct result *ret_result)
 {
+    ret_result->status = tokens_admit(r, command);
+    if (ret_result->status != ST_OK) {
+        return;
+    }
     switch (command->kind) {
     case COMMAND_REGISTER:
         apply_register(r, command, ret_result);
@@ -359,6 +381,12 @@ void apply_command(struct registry *r, const struct command *command, struct res
         return;
     case COMMAND_STATE_BYTES:
         apply_state_bytes(r, command, ret_result);
+        return;
+    case COMMAND_TOKEN_CREATE:
+        tokens_apply_create(r, command, ret_result);
+        return;
+    case COMMAND_TOKEN_REVOKE:
+        tokens_apply_revoke(r, command, ret_result);
         return;
     }
     CHECK(false); /* the decoder lets no other kind through */

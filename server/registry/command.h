@@ -11,6 +11,7 @@
 #include "server/base/buffer.h"
 #include "server/base/status.h"
 #include "server/registry/record.h"
+#include "server/registry/token.h"
 
 enum command_kind {
 #define COMMAND(KIND, member, number, level, what, fields) COMMAND_##KIND = (number),
@@ -38,8 +39,29 @@ static inline struct lease_ref lease_ref_load(const uint8_t bytes[LEASE_REF_BYTE
     return (struct lease_ref){.slot = load_u32(bytes), .generation = load_u32(bytes + 4)};
 }
 
+/* On whose behalf: decided where the command is applied, so that nothing that happens on the way
+ * can let it through. */
+enum guard_kind {
+    GUARD_NONE,        /* its door has decided all that there is to decide */
+    GUARD_UNTIL_FIRST, /* nobody's: refused from the first token ever on */
+    GUARD_TOKEN,       /* the holder of a token: refused when that is gone, or does not allow it */
+};
+struct guard {
+    enum guard_kind kind;
+    struct slice token; /* its id */
+};
+
+/* When a token may be made. */
+enum token_turn {
+    TOKEN_TURN_LATER, /* there was one before */
+    TOKEN_TURN_FIRST, /* it is the first one ever */
+    TOKEN_TURN_ONLY,  /* there is none now */
+};
+#define TOKEN_TURN_MAX TOKEN_TURN_ONLY
+
 struct command {
     enum command_kind kind;
+    struct guard guard;
     union {
         struct {
             struct registration registration;
@@ -61,6 +83,11 @@ struct command {
             bool note_given;
             struct slice note;
         } heartbeat;
+        struct {
+            struct token_spec spec;
+            uint32_t ttl_s; /* 0: for good */
+            uint32_t turn;  /* enum token_turn */
+        } token_create;
 #define OWN_COMMAND(KIND, member, number, level, what)
 #define COMMAND(KIND, member, number, level, what, fields)                                         \
     struct {                                                                                       \
@@ -75,7 +102,8 @@ struct command {
 
 struct result {
     /* ST_OK, ST_NOT_FOUND, ST_CONFLICT; ST_FULL: no room in the table, or in the state;
-     * ST_TOO_LARGE: above a limit of the level (from the decoder). */
+     * ST_TOO_LARGE: above a limit of the level (from the decoder). ST_UNAUTHENTICATED,
+     * ST_FORBIDDEN: what its guard says. */
     enum status status;
     uint64_t index; /* of the entry that it was applied in */
     uint64_t incarnation;

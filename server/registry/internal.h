@@ -69,7 +69,7 @@ struct retired {
 
 struct registry {
     struct registry_options options;
-    struct ptree_kind services_kind, records_kind, tallies_kind;
+    struct ptree_kind services_kind, records_kind, tallies_kind, tokens_kind;
     struct cds_lfht *by_id; /* NULL while a snapshot is being restored */
     size_t buckets;         /* of by_id, once it has grown */
     struct leases leases;
@@ -79,12 +79,16 @@ struct registry {
     uint64_t services_sum;   /* of the hashes of names and indexes of all services */
     uint64_t events_sum;     /* the same, of the events kept */
     size_t events_bytes;     /* of the events kept, as it decides which are dropped */
+    uint64_t tokens_sum;     /* of all tokens */
     uint64_t instances_size; /* in a snapshot: size.h */
     uint64_t services_size;
     uint64_t events_size;
-    uint32_t entry_events; /* made in this entry */
-    uint64_t incarnation;  /* of the command being applied */
-    char **touched;        /* names of services */
+    uint64_t tokens_size;
+    uint64_t tokens_due_ms;     /* when the first token is over */
+    uint32_t entry_events;      /* made in this entry */
+    uint64_t incarnation;       /* of the command being applied */
+    const struct token *holder; /* on whose behalf it is; NULL: no service is closed to it */
+    char **touched;             /* names of services */
     size_t touched_count, touched_capacity;
     struct retired retired;                    /* waits for readers */
     struct retired kept;                       /* waits for snapshots */
@@ -139,6 +143,23 @@ void snapshot_save_lease(struct registry *r, uint32_t slot);
 
 /* apply.c */
 void apply_command(struct registry *r, const struct command *command, struct result *ret_result);
+
+/* tokens.c */
+void tokens_apply_create(struct registry *r, const struct command *command,
+                         struct result *ret_result);
+void tokens_apply_revoke(struct registry *r, const struct command *command,
+                         struct result *ret_result);
+/* Takes away those that are over. */
+void tokens_expire(struct registry *r);
+/* A token that was put into the tree. */
+void tokens_count(struct registry *r, const struct token *token);
+void tokens_destroy(struct registry *r);
+/* What the command's guard says before any instance is looked at; sets r->holder. */
+enum status tokens_admit(struct registry *r, const struct command *command);
+/* Whether the holder may change an instance; and register in its place (NULL: a free id). */
+bool tokens_let(const struct registry *r, const struct record *record);
+bool tokens_let_register(const struct registry *r, const struct instance *instance,
+                         const struct registration *registration);
 
 /* services.c: counts, tags and types of each service */
 void services_add(struct registry *r, struct record *record);

@@ -6,11 +6,12 @@
 #include "server/registry/mix.h"
 
 #define X(limit, room, level_1)                                                                    \
-    static_assert((level_1) <= (room), "this build has no room for what level 1 allows");
+    static_assert((level_1) <= (room), "this build has no room for what a level allows");
 REGISTRY_LIMITS(X)
+TOKEN_LIMITS(X)
 #undef X
 
-static_assert(LEVEL_MIN == 1 && LEVEL_MAX == 2, "a row for each level");
+static_assert(LEVEL_MIN == 1 && LEVEL_MAX == 3, "a row for each level");
 
 const struct registry_limits *level_limits(uint16_t level)
 {
@@ -19,14 +20,27 @@ const struct registry_limits *level_limits(uint16_t level)
         REGISTRY_LIMITS(X)
 #undef X
     };
-    return level == 1 || level == 2 ? &level_1 : NULL;
+    static const struct registry_limits level_3 = {
+#define X(limit, room, value) .limit = (value),
+        REGISTRY_LIMITS(X) TOKEN_LIMITS(X)
+#undef X
+    };
+    switch (level) {
+    case 1:
+    case LEVEL_STATE_BYTES:
+        return &level_1;
+    case LEVEL_TOKENS:
+        return &level_3;
+    default:
+        return NULL;
+    }
 }
 
 const struct registry_limits *limits_room(void)
 {
     static const struct registry_limits most = {
 #define X(limit, room, level_1) .limit = (room),
-        REGISTRY_LIMITS(X)
+        REGISTRY_LIMITS(X) TOKEN_LIMITS(X)
 #undef X
     };
     return &most;
@@ -39,6 +53,7 @@ bool limits_are_possible(const struct registry_limits *limits)
         return false;                                                                              \
     }
     REGISTRY_LIMITS(X)
+    TOKEN_LIMITS(X)
 #undef X
     return limits->events_kept_min > 0 && limits->events_kept_min <= limits->events_kept_first &&
            limits->events_kept_first <= limits->events_kept_max;
@@ -49,6 +64,15 @@ uint64_t limits_hash(const struct registry_limits *limits)
     uint64_t h = 0;
 #define X(limit, room, level_1) h = mix64(h ^ limits->limit);
     REGISTRY_LIMITS(X)
+#undef X
+    return h;
+}
+
+uint64_t limits_token_hash(const struct registry_limits *limits)
+{
+    uint64_t h = 0;
+#define X(limit, room, level_3) h = mix64(h ^ limits->limit);
+    TOKEN_LIMITS(X)
 #undef X
     return h;
 }

@@ -17,9 +17,11 @@
 
 /* The levels that this build speaks. */
 #define LEVEL_MIN 1
-#define LEVEL_MAX 2
+#define LEVEL_MAX 3
 /* From here on the size of the state is bounded. Limits are those of level 1. */
 #define LEVEL_STATE_BYTES 2
+/* From here on there are tokens, and guards of commands. */
+#define LEVEL_TOKENS 3
 
 /* X(limit, what this build has room for, level 1) */
 #define REGISTRY_LIMITS(X)                                                                         \
@@ -42,9 +44,16 @@
     X(event_bytes_mean, EVENT_BYTES_MEAN, 1024) /* as many bytes of events for each one kept */    \
     X(event_bytes_fixed, EVENT_BYTES_MEAN, 128) /* what an event counts, without its texts */
 
+/* X(limit, what this build has room for, level 3): below it there are no tokens. */
+#define TOKEN_LIMITS(X)                                                                            \
+    X(tokens, TOKENS_MAX, 4096)                                                                    \
+    X(token_scopes, TOKEN_SCOPES_MAX, 32)                                                          \
+    X(token_ttl_s, TOKEN_TTL_S_MAX, 3153600000)
+
 struct registry_limits {
 #define X(limit, room, level_1) uint32_t limit;
     REGISTRY_LIMITS(X)
+    TOKEN_LIMITS(X)
 #undef X
 };
 
@@ -54,6 +63,8 @@ const struct registry_limits *level_limits(uint16_t level);
 const struct registry_limits *limits_room(void);
 /* Whether this build has room for them, and they fit together. */
 bool limits_are_possible(const struct registry_limits *limits);
+/* Of those of level 1; of those of tokens. */
 uint64_t limits_hash(const struct registry_limits *limits);
+uint64_t limits_token_hash(const struct registry_limits *limits);
 
 #endif

@@ -25,6 +25,11 @@ static const char *tally_key(const void *value)
     return ((const struct tally *)value)->text;
 }
 
+static const char *token_key(const void *value)
+{
+    return token_id(value);
+}
+
 static void retire_node(void *ctx, void *memory, uint64_t epoch)
 {
     struct registry *r = ctx;
@@ -62,6 +67,8 @@ struct registry *registry_create(const struct registry_options *options)
     r->services_kind = kind_of(r, service_key);
     r->records_kind = kind_of(r, record_key);
     r->tallies_kind = kind_of(r, tally_key);
+    r->tokens_kind = kind_of(r, token_key);
+    r->tokens_due_ms = NEVER;
     r->by_id = create_table(TABLE_BUCKETS_MIN);
     r->buckets = TABLE_BUCKETS_MIN;
     leases_init(&r->leases);
@@ -134,6 +141,7 @@ void registry_destroy(struct registry *r)
             destroy_service(r, service);
         }
     }
+    tokens_destroy(r);
     ptree_clear(&r->work.services, &r->services_kind);
     ptree_clear(&r->work.instances, &r->records_kind);
     retire_done(r);
@@ -297,6 +305,7 @@ void registry_begin(struct registry *r, uint64_t index, const struct stamp *stam
     if (stamp->now_ms > r->work.now_ms) {
         r->work.now_ms = stamp->now_ms;
     }
+    tokens_expire(r);
     if (r->view->index == before) {
         forget_touched(r); /* it has been published */
     }
@@ -407,6 +416,7 @@ void registry_publish(struct registry *r)
     ptree_publish(&r->services_kind);
     ptree_publish(&r->records_kind);
     ptree_publish(&r->tallies_kind);
+    ptree_publish(&r->tokens_kind);
     retire_give(r);
 }
 
@@ -437,7 +447,8 @@ uint32_t registry_events_kept(const struct registry *r)
 
 uint64_t registry_state_bytes(const struct registry *r)
 {
-    return size_head(&r->work) + r->instances_size + r->services_size + r->events_size;
+    return size_head(&r->work) + r->instances_size + r->services_size + r->events_size +
+           r->tokens_size;
 }
 
 uint64_t registry_state_bytes_max(const struct registry *r)
@@ -478,6 +489,11 @@ uint64_t registry_hash(const struct registry *r)
     if (r->work.level >= LEVEL_STATE_BYTES) {
         h = mix64(h ^ registry_state_bytes(r));
         h = mix64(h ^ r->work.state_bytes_max);
+    }
+    if (r->work.level >= LEVEL_TOKENS) {
+        h = mix64(h ^ r->tokens_sum);
+        h = mix64(h ^ r->work.tokens_begun);
+        h = mix64(h ^ limits_token_hash(&r->work.limits));
     }
     return mix64(h ^ limits_hash(&r->work.limits));
 }

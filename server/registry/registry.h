@@ -71,6 +71,8 @@ struct touched registry_touched(const struct registry *registry);
 /* Leases due at `now_ms`, of all that there are; *ret_living: how many of them would expire, and
  * not be reaped. Looks, changes nothing that is replicated. */
 uint32_t registry_due(struct registry *registry, uint64_t now_ms, uint32_t *ret_living);
+/* Whether a token is over at `now_ms`: the next entry takes it away. */
+bool registry_tokens_due(const struct registry *registry, uint64_t now_ms);
 uint32_t registry_count(const struct registry *registry);
 /* How many events are kept at most (COMMAND_KEEP_EVENTS). */
 /* Size of the state in bytes, as of a snapshot; and its bound, 0: none yet. */

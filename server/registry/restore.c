@@ -23,6 +23,7 @@ struct restore {
     struct snapshot_head head;
     const struct record *last_record; /* the newest instance; NULL: none yet */
     const struct service_view *last_service;
+    const struct token *last_token;
     struct restored_service *services; /* a table with open addressing; a power of two */
     size_t services_count, services_capacity;
 };
@@ -98,7 +99,8 @@ enum status registry_restore_head(struct registry *r, const struct snapshot_head
         head->events > head->events_last || head->events_last == UINT64_MAX ||
         head->instances > INSTANCES_MAX || head->services > head->instances ||
         head->changed_index > head->index || head->services_index > head->index ||
-        head->extinct_index > head->index) {
+        head->extinct_index > head->index || head->tokens_begun > head->index ||
+        head->tokens > TOKENS_MAX || (head->tokens > 0 && head->tokens_begun == 0)) {
         return ST_CORRUPT;
     }
     r->restore = mem_zalloc(1, sizeof *r->restore);
@@ -114,6 +116,7 @@ enum status registry_restore_head(struct registry *r, const struct snapshot_head
     r->work.events_first = head->events_last + 1 - head->events;
     r->work.events_last = r->work.events_first - 1;
     r->work.state_bytes_max = head->state_bytes_max;
+    r->work.tokens_begun = head->tokens_begun;
     events_keep(r, head->events_kept);
     leases_start_at(&r->leases, head->now_ms);
     return ST_OK;
@@ -164,17 +167,34 @@ enum status registry_restore_event(struct registry *r, const struct event *event
     return events_restore(r, event) ? ST_OK : ST_CORRUPT;
 }
 
+enum status registry_restore_token(struct registry *r, struct token *token)
+{
+    struct restore *x = r->restore;
+    CHECK(x != NULL);
+    if (token->index > x->head.index || token->index < x->head.tokens_begun ||
+        token->expires_ms <= x->head.now_ms ||
+        (x->last_token != NULL && strcmp(token_id(x->last_token), token_id(token)) >= 0)) {
+        return ST_CORRUPT;
+    }
+    x->last_token = token;
+    ptree_append(&r->work.tokens, &r->tokens_kind, token);
+    tokens_count(r, token);
+    return ST_OK;
+}
+
 enum status registry_restore_end(struct registry *r)
 {
     struct restore *x = r->restore;
     CHECK(x != NULL);
     if (ptree_count(&r->work.instances) != x->head.instances ||
         r->work.services_count != x->head.services || x->services_count != x->head.services ||
-        r->work.events_last != x->head.events_last) {
+        r->work.events_last != x->head.events_last ||
+        ptree_count(&r->work.tokens) != x->head.tokens) {
         return ST_CORRUPT;
     }
     ptree_settle(&r->work.instances, &r->records_kind);
     ptree_settle(&r->work.services, &r->services_kind);
+    ptree_settle(&r->work.tokens, &r->tokens_kind);
     registry_make_table(r);
     r->work.changed_index = x->head.changed_index;
     r->work.services_index = x->head.services_index;

@@ -1,6 +1,7 @@
 /* Building a registry from a snapshot, off the loop, beside the one that is in use: head, every
  * instance in order of id, the index of every service in order of name, every event from the oldest
- * on, end. What follows from these (counts, tallies, trees, tables, the wheel) is computed here.
+ * on, every token in order of id, end. What follows from these (counts, tallies, trees, tables, the
+ * wheel) is computed here.
  *
  * A state that contradicts itself gives ST_CORRUPT; then only registry_destroy may follow. The
  * order is checked, because it is what makes this O(n) and finds whatever is there twice.
@@ -24,6 +25,8 @@ MUST_USE enum status registry_restore_service(struct registry *registry, const c
                                               uint64_t index);
 /* Takes the reference of the event's record on ST_OK. */
 MUST_USE enum status registry_restore_event(struct registry *registry, const struct event *event);
+/* Takes the token on ST_OK. */
+MUST_USE enum status registry_restore_token(struct registry *registry, struct token *token);
 /* All is there: publishes. ST_CORRUPT when the counts are not those of the head. */
 MUST_USE enum status registry_restore_end(struct registry *registry);
 

@@ -76,6 +76,20 @@ uint64_t size_event(const struct event *event)
            size_uint(event->type) + size_int(event->wall_ms) + size_record(event->record);
 }
 
+uint64_t size_token(const struct token *t)
+{
+    struct token_spec spec;
+    token_spec_of(t, &spec);
+    uint64_t size = ITEM_HEAD + size_text(token_id(t)) + 2 + TOKEN_HASH_BYTES +
+                    size_text(token_description(t)) + size_uint(t->grants) +
+                    size_uint(t->scopes_count) + size_uint(t->index) + size_int(t->created_ms) +
+                    size_uint(t->expires_ms);
+    for (uint32_t i = 0; i < spec.scopes_count; i++) {
+        size += size_text(spec.scopes[i].name.data) + 2; /* prefix, write */
+    }
+    return size;
+}
+
 uint64_t size_head(const struct view *view)
 {
     uint64_t size = ITEM_HEAD + size_text("MUSR") + 1 + size_uint(view->level);
@@ -87,5 +101,14 @@ uint64_t size_head(const struct view *view)
             size_uint(view->extinct_index) + size_uint(view->events_last) +
             size_uint(view->events_kept) + size_uint(ptree_count(&view->instances)) +
             size_uint(view->services_count) + size_uint(view->events_last + 1 - view->events_first);
-    return view->level >= LEVEL_STATE_BYTES ? size + size_uint(view->state_bytes_max) : size;
+    if (view->level >= LEVEL_STATE_BYTES) {
+        size += size_uint(view->state_bytes_max);
+    }
+    if (view->level >= LEVEL_TOKENS) {
+#define X(limit, room, level_3) size += size_uint(view->limits.limit);
+        TOKEN_LIMITS(X)
+#undef X
+        size += size_uint(view->tokens_begun) + size_uint(ptree_count(&view->tokens));
+    }
+    return size;
 }

@@ -16,6 +16,7 @@ uint64_t size_instance(const struct record *record);
 uint64_t size_lease(uint64_t renewed_ms, uint64_t deadline_ms);
 uint64_t size_service(const char *name, uint64_t index);
 uint64_t size_event(const struct event *event);
+uint64_t size_token(const struct token *token);
 /* All that comes before these. */
 uint64_t size_head(const struct view *view);
 /* No lease, and no event but for its record, takes more. */

@@ -144,6 +144,8 @@ void registry_snapshot_head(const struct registry_snapshot *s, struct snapshot_h
         .instances = ptree_count(&s->view.instances),
         .services = s->view.services_count,
         .events = s->events_count,
+        .tokens = ptree_count(&s->view.tokens),
+        .tokens_begun = s->view.tokens_begun,
     };
 }
 
@@ -163,5 +165,9 @@ void registry_snapshot_walk(const struct registry_snapshot *s,
     }
     for (uint64_t i = 0; i < s->events_count; i++) {
         visitor->event(visitor->ctx, s->events[i]);
+    }
+    ptree_iterate(&it, &s->view.tokens, 0);
+    for (const struct token *token; (token = ptree_next(&it)) != NULL;) {
+        visitor->token(visitor->ctx, token);
     }
 }

@@ -37,6 +37,8 @@ struct snapshot_head {
     uint64_t instances;       /* number that follow; the same for the other two */
     uint64_t services;
     uint64_t events;
+    uint64_t tokens;       /* 0 below LEVEL_TOKENS, as is the next */
+    uint64_t tokens_begun; /* index of the first ever; 0: none */
 };
 /* One instance with its lease. `record` holds incarnation, index, times, states, slot and
  * generation. */
@@ -48,12 +50,13 @@ struct snapshot_instance {
 
 void registry_snapshot_head(const struct registry_snapshot *snapshot,
                             struct snapshot_head *ret_head);
-/* Calls back for each instance in order of id, for each service in order of name, and for each
- * event from the oldest on. What is given is borrowed. */
+/* Calls back for each instance in order of id, for each service in order of name, for each
+ * event from the oldest on, and for each token in order of id. What is given is borrowed. */
 struct snapshot_visitor {
     void (*instance)(void *ctx, const struct snapshot_instance *instance);
     void (*service)(void *ctx, const char *name, uint64_t index);
     void (*event)(void *ctx, const struct event *event);
+    void (*token)(void *ctx, const struct token *token);
     void *ctx;
 };
 void registry_snapshot_walk(const struct registry_snapshot *snapshot,

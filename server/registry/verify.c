@@ -81,6 +81,30 @@ static const char *verify_sizes(const struct registry *r)
                : "the size of the state is counted wrongly";
 }
 
+static const char *verify_tokens(const struct registry *r)
+{
+    struct ptree_iterator it;
+    uint64_t sum = 0;
+    uint64_t size = 0;
+    uint64_t due_ms = NEVER;
+    ptree_iterate(&it, &r->work.tokens, 0);
+    for (const struct token *token; (token = ptree_next(&it)) != NULL;) {
+        sum += token_hash(token);
+        size += size_token(token);
+        due_ms = token->expires_ms < due_ms ? token->expires_ms : due_ms;
+        if (token->expires_ms <= r->work.now_ms || token->index < r->work.tokens_begun) {
+            return "a token is over, or older than the first";
+        }
+    }
+    if (ptree_count(&r->work.tokens) > 0 &&
+        (r->work.tokens_begun == 0 || r->work.level < LEVEL_TOKENS)) {
+        return "a token is there that cannot be";
+    }
+    return sum == r->tokens_sum && size == r->tokens_size && due_ms == r->tokens_due_ms
+               ? NULL
+               : "the tokens are counted wrongly";
+}
+
 static const char *verify(const struct registry *r)
 {
     struct ptree_iterator it;
@@ -104,7 +128,11 @@ static const char *verify(const struct registry *r)
             return broken;
         }
     }
-    return sum == r->instances_sum ? verify_sizes(r) : "the hash of the instances is wrong";
+    if (sum != r->instances_sum) {
+        return "the hash of the instances is wrong";
+    }
+    const char *broken = verify_tokens(r);
+    return broken != NULL ? broken : verify_sizes(r);
 }
 
 const char *registry_verify(struct registry *r)

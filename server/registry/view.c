@@ -55,6 +55,11 @@ const struct record *view_instance(const struct view *view, const char *id)
     return ptree_find(&view->instances, &view->registry->records_kind, id);
 }
 
+const struct token *view_token(const struct view *view, const char *id)
+{
+    return ptree_find(&view->tokens, &view->registry->tokens_kind, id);
+}
+
 size_t view_rank_after(const struct view *view, const struct ptree *instances, const char *id)
 {
     return ptree_rank_after(instances, &view->registry->records_kind, id);

@@ -23,6 +23,7 @@
 #include "server/registry/command.h"
 #include "server/registry/level.h"
 #include "server/registry/record.h"
+#include "server/registry/token.h"
 
 struct service_view {
     uint64_t index;                /* last change of the service */
@@ -58,6 +59,8 @@ struct view {
     uint32_t services_count;
     struct ptree services;  /* of struct service_view, by name */
     struct ptree instances; /* of struct record, by id */
+    struct ptree tokens;    /* of struct token, by id */
+    uint64_t tokens_begun;  /* index of the first token ever; 0: there was none */
     uint64_t events_first;  /* sequences kept: first..last; none when first > last */
     uint64_t events_last;
     uint32_t events_kept;            /* the most that are kept */
@@ -89,6 +92,8 @@ uint64_t view_service_index(const struct view *view, const char *name);
 void view_iterate_services(struct ptree_iterator *it, const struct view *view, size_t rank);
 /* The record of an id, as of this view. NULL when it is not there. O(log n). */
 const struct record *view_instance(const struct view *view, const char *id);
+/* NULL when there is no such token, or none any more. */
+const struct token *view_token(const struct view *view, const char *id);
 /* Rank behind an id, for the next page: works also when the id is gone. */
 size_t view_rank_after(const struct view *view, const struct ptree *instances, const char *id);
 /* An event that is kept; NULL when it has been dropped. */

@@ -5,6 +5,7 @@
 #include "server/base/mem.h"
 #include "server/wire/pack.h"
 #include "server/wire/wire_registration.h"
+#include "server/wire/wire_token.h"
 
 /* A health that may not be there: 0, else 1 + health. Maintenance is never said this way. */
 #define HEALTH_CODE_MAX (HEALTH_CRITICAL + 1)
@@ -28,8 +29,18 @@ static void encode_heartbeat(const struct command *c, struct buffer *out)
     }
 }
 
+/* Stands before the kind of a command that has a guard. */
+#define GUARDED 11
+/* Of the id in a guard: the format's own, at every level. */
+#define GUARD_BYTES_MAX 255
+
 void wire_command_encode(const struct command *c, struct buffer *out)
 {
+    if (c->guard.kind != GUARD_NONE) {
+        pack_uint(out, GUARDED);
+        pack_uint(out, c->guard.kind);
+        pack_text(out, c->guard.token.data, c->guard.token.len);
+    }
     pack_uint(out, c->kind);
     switch (c->kind) {
     case COMMAND_REGISTER:
@@ -42,6 +53,11 @@ void wire_command_encode(const struct command *c, struct buffer *out)
         return;
     case COMMAND_HEARTBEAT:
         encode_heartbeat(c, out);
+        return;
+    case COMMAND_TOKEN_CREATE:
+        wire_token_encode(&c->token_create.spec, out);
+        pack_uint(out, c->token_create.ttl_s);
+        pack_uint(out, c->token_create.turn);
         return;
 #define OWN_COMMAND(KIND, member, number, level, what)
 #define COMMAND(KIND, member, number, level, what, fields)                                         \
@@ -129,6 +145,11 @@ static void decode_fields(struct unpack *in, const struct registry_limits *limit
     case COMMAND_HEARTBEAT:
         decode_heartbeat(in, limits, w);
         return;
+    case COMMAND_TOKEN_CREATE:
+        wire_token_decode(in, limits, &c->token_create.spec);
+        c->token_create.ttl_s = (uint32_t)unpack_uint(in, limits->token_ttl_s);
+        c->token_create.turn = (uint32_t)unpack_uint(in, TOKEN_TURN_MAX);
+        return;
 #define OWN_COMMAND(KIND, member, number, level, what)
 #define COMMAND(KIND, member, number, level, what, fields)                                         \
     case COMMAND_##KIND: {                                                                         \
@@ -144,14 +165,33 @@ static void decode_fields(struct unpack *in, const struct registry_limits *limit
     in->bad = true;
 }
 
+/* The kind, and the guard before it. */
+static uint64_t decode_kind(struct unpack *in, struct guard *ret_guard)
+{
+    uint64_t kind = unpack_uint(in, UINT64_MAX);
+    *ret_guard = (struct guard){.kind = GUARD_NONE};
+    if (kind != GUARDED) {
+        return kind;
+    }
+    ret_guard->kind = (enum guard_kind)unpack_uint(in, GUARD_TOKEN);
+    ret_guard->token = unpack_text(in, GUARD_BYTES_MAX);
+    bool is_one = ret_guard->kind == GUARD_TOKEN
+                      ? ret_guard->token.len > 0
+                      : ret_guard->kind == GUARD_UNTIL_FIRST && ret_guard->token.len == 0;
+    if (!is_one) {
+        in->bad = true;
+    }
+    return unpack_uint(in, UINT64_MAX);
+}
+
 enum status wire_command_decode(const uint8_t *data, size_t len,
                                 const struct registry_limits *limits,
                                 struct wire_command *ret_command)
 {
     struct unpack in = unpack_begin(data, len);
-    uint64_t kind = unpack_uint(&in, UINT64_MAX);
+    uint64_t kind = decode_kind(&in, &ret_command->command.guard);
     ret_command->ids = NULL;
-    if (command_level(kind) == 0) {
+    if (in.bad || command_level(kind) == 0) {
         return ST_CORRUPT;
     }
     ret_command->command.kind = (enum command_kind)kind;
@@ -166,8 +206,12 @@ enum status wire_command_decode(const uint8_t *data, size_t len,
 bool wire_command_understands(const uint8_t *data, size_t len, uint16_t level)
 {
     struct unpack in = unpack_begin(data, len);
-    uint64_t kind = unpack_uint(&in, UINT64_MAX);
+    struct guard guard;
+    uint64_t kind = decode_kind(&in, &guard);
     uint16_t from = command_level(kind);
+    if (guard.kind != GUARD_NONE && from > 0 && from < LEVEL_TOKENS) {
+        from = LEVEL_TOKENS;
+    }
     return !in.bad && from > 0 && from <= level;
 }
 

@@ -33,7 +33,7 @@ MUST_USE enum status wire_command_decode(const uint8_t *data, size_t len,
                                          struct wire_command *ret_command);
 void wire_command_done(struct wire_command *command);
 /* Whether the bytes begin with a kind of command that this build knows and that may be used at this
- * level. Looks at the kind alone. */
+ * level. Looks at the kind alone, behind its guard if it has one. */
 bool wire_command_understands(const uint8_t *data, size_t len, uint16_t level);
 
 void wire_stamp_encode(const struct stamp *stamp, uint8_t out[WIRE_STAMP_BYTES]);

@@ -7,6 +7,7 @@
 #include "server/wire/pack.h"
 #include "server/wire/wire_registration.h"
 #include "server/wire/wire_snapshot.h"
+#include "server/wire/wire_token.h"
 
 void wire_restore_init(struct wire_restore *w, struct registry *registry)
 {
@@ -97,6 +98,27 @@ static enum status restore_event(struct wire_restore *w, struct unpack *in)
     return ST_OK;
 }
 
+static enum status restore_token(struct wire_restore *w, struct unpack *in)
+{
+    struct token_spec spec;
+    wire_token_decode(in, limits_room(), &spec);
+    uint64_t index = unpack_uint(in, UINT64_MAX);
+    int64_t created_ms = unpack_int(in);
+    uint64_t expires_ms = unpack_uint(in, UINT64_MAX);
+    if (!unpack_finished(in)) {
+        return ST_CORRUPT;
+    }
+    struct token *token = token_create(&spec);
+    token->index = index;
+    token->created_ms = created_ms;
+    token->expires_ms = expires_ms;
+    if (registry_restore_token(w->registry, token) != ST_OK) {
+        free(token);
+        return ST_CORRUPT;
+    }
+    return ST_OK;
+}
+
 static enum status restore_head(struct wire_restore *w, struct unpack *in)
 {
     struct snapshot_head *head = &w->head;
@@ -123,6 +145,13 @@ static enum status restore_head(struct wire_restore *w, struct unpack *in)
     head->services = unpack_uint(in, UINT64_MAX);
     head->events = unpack_uint(in, UINT64_MAX);
     head->state_bytes_max = head->level >= LEVEL_STATE_BYTES ? unpack_uint(in, UINT64_MAX) : 0;
+    if (head->level >= LEVEL_TOKENS) {
+#define X(limit, room, level_3) head->limits.limit = (uint32_t)unpack_uint(in, UINT32_MAX);
+        TOKEN_LIMITS(X)
+#undef X
+        head->tokens_begun = unpack_uint(in, UINT64_MAX);
+        head->tokens = unpack_uint(in, TOKENS_MAX);
+    }
     return unpack_finished(in) ? registry_restore_head(w->registry, head) : ST_CORRUPT;
 }
 
@@ -139,6 +168,8 @@ static uint64_t items_of(const struct wire_restore *w)
         return w->head.services;
     case WIRE_RESTORE_EVENTS:
         return w->head.events;
+    case WIRE_RESTORE_TOKENS:
+        return w->head.tokens;
     case WIRE_RESTORE_COMPLETE:
     case WIRE_RESTORE_CORRUPT:
         break;
@@ -158,6 +189,8 @@ static enum status restore_item(struct wire_restore *w, const uint8_t *content, 
         return restore_service(w, &in);
     case WIRE_RESTORE_EVENTS:
         return restore_event(w, &in);
+    case WIRE_RESTORE_TOKENS:
+        return restore_token(w, &in);
     case WIRE_RESTORE_COMPLETE:
     case WIRE_RESTORE_CORRUPT:
         break;

@@ -6,6 +6,7 @@
 #include "server/base/check.h"
 #include "server/wire/pack.h"
 #include "server/wire/wire_registration.h"
+#include "server/wire/wire_token.h"
 
 /* No value is longer than its text, the length of that, or a number of 8 bytes. */
 #define TEXT_HEAD_MAX 5
@@ -19,6 +20,10 @@ static_assert(NUMBERS_MAX * NUMBER_MAX + 4 * (NAME_BYTES_MAX + TEXT_HEAD_MAX) + 
                       2 * (NOTE_BYTES_MAX + TEXT_HEAD_MAX) <
                   WIRE_ITEM_BYTES_MAX,
               "an item holds any event");
+static_assert(NUMBERS_MAX * NUMBER_MAX + TOKEN_HASH_BYTES +
+                      (TOKEN_SCOPES_MAX + 2) * (NAME_BYTES_MAX + TEXT_HEAD_MAX + 2) <
+                  WIRE_ITEM_BYTES_MAX,
+              "an item holds any token");
 
 struct writer {
     void (*write)(void *sink, const void *data, size_t len);
@@ -105,6 +110,19 @@ static void encode_event(void *ctx, const struct event *event)
     item_end(w);
 }
 
+static void encode_token(void *ctx, const struct token *token)
+{
+    struct writer *w = ctx;
+    struct token_spec spec;
+    struct buffer *out = item_begin(w);
+    token_spec_of(token, &spec);
+    wire_token_encode(&spec, out);
+    pack_uint(out, token->index);
+    pack_int(out, token->created_ms);
+    pack_uint(out, token->expires_ms);
+    item_end(w);
+}
+
 static void encode_head(struct writer *w, const struct snapshot_head *head)
 {
     struct buffer *out = item_begin(w);
@@ -128,6 +146,13 @@ static void encode_head(struct writer *w, const struct snapshot_head *head)
     if (head->level >= LEVEL_STATE_BYTES) {
         pack_uint(out, head->state_bytes_max);
     }
+    if (head->level >= LEVEL_TOKENS) {
+#define X(limit, room, level_3) pack_uint(out, head->limits.limit);
+        TOKEN_LIMITS(X)
+#undef X
+        pack_uint(out, head->tokens_begun);
+        pack_uint(out, head->tokens);
+    }
     item_end(w);
 }
 
@@ -143,6 +168,7 @@ void wire_snapshot_encode(const struct registry_snapshot *snapshot,
         .instance = encode_instance,
         .service = encode_service,
         .event = encode_event,
+        .token = encode_token,
         .ctx = &w,
     };
     registry_snapshot_walk(snapshot, &visitor);

@@ -1,7 +1,7 @@
 /* The whole registry as bytes, a piece at a time; the other way: wire_restore.h. Checksums are the
  * consensus layer's.
  *
- *   head; instances by id; services by name; events from the oldest on
+ *   head; instances by id; services by name; events from the oldest on; tokens by id
  *
  * Each of these is an item: its length, u32 little endian, and its content. So a reader that is
  * given any part of the bytes knows when an item is whole.

@@ -130,10 +130,46 @@ static void make_renew(struct twins *t, struct made *m)
     }
 }
 
+static struct slice take_token(struct twins *t)
+{
+    static const char *const ids[] = {"ta", "tb", "tc", "td"};
+    return (struct slice){.data = ids[input_u8(&t->in) % ARRAY_LENGTH(ids)], .len = 2};
+}
+
+static void make_token(struct twins *t, struct made *m)
+{
+    static const char hash[TOKEN_HASH_BYTES] = {1};
+    struct token_spec *spec = &m->command.token_create.spec;
+    m->command.kind = COMMAND_TOKEN_CREATE;
+    spec->id = take_token(t);
+    spec->hash = (struct slice){.data = hash, .len = sizeof hash};
+    spec->description = take_word(t);
+    spec->grants = input_u8(&t->in) % (TOKEN_GRANTS_ALL + 1);
+    spec->scopes_count = input_u8(&t->in) % 4;
+    for (uint32_t i = 0; i < spec->scopes_count; i++) {
+        uint8_t flags = input_u8(&t->in);
+        spec->scopes[i] = (struct token_scope){
+            .name = take_word(t), .prefix = (flags & 1) != 0, .write = (flags & 2) != 0};
+    }
+    m->command.token_create.ttl_s = input_u8(&t->in) % 2 == 0 ? input_u8(&t->in) : 0;
+    m->command.token_create.turn = input_u8(&t->in) % (TOKEN_TURN_MAX + 1);
+}
+
+/* Now and then on somebody's behalf. */
+static void add_guard(struct twins *t, struct made *m)
+{
+    uint8_t which = input_u8(&t->in) % 8;
+    if (which == 0) {
+        m->command.guard.kind = GUARD_UNTIL_FIRST;
+    } else if (which == 1) {
+        m->command.guard = (struct guard){.kind = GUARD_TOKEN, .token = take_token(t)};
+    }
+}
+
 static void make_small(struct twins *t, struct made *m)
 {
     struct slice id = take_id(t, m, 0);
-    switch (input_u8(&t->in) % 6) {
+    switch (input_u8(&t->in) % 8) {
     case 0:
         m->command.kind = COMMAND_DEREGISTER;
         m->command.deregister.id = id;
@@ -152,6 +188,13 @@ static void make_small(struct twins *t, struct made *m)
     case 3:
         m->command.kind = COMMAND_STATE_BYTES;
         m->command.state_bytes.most = 1000 + (uint64_t)input_u8(&t->in) * 100;
+        return;
+    case 6:
+        make_token(t, m);
+        return;
+    case 7:
+        m->command.kind = COMMAND_TOKEN_REVOKE;
+        m->command.token_revoke.id = take_token(t);
         return;
     default:
         m->command.kind = COMMAND_EXPIRE;
@@ -219,6 +262,7 @@ static void apply_made(struct twins *t, void (*make)(struct twins *t, struct mad
 {
     struct made m = {.command = {.kind = COMMAND_EXPIRE}};
     make(t, &m);
+    add_guard(t, &m);
     apply(t, &m.command);
 }
 

@@ -59,6 +59,12 @@ COMMANDS = [
     b"\x06" + uint(31000) + uint(1000),
     b"\x07" + uint(100),
     b"\x08" + uint(1 << 33),
+    b"\x09" + text("aaaaaaaaaa") + raw(bytes(range(32))) + text("web's own") + uint(5) + uint(2) +
+    text("web") + truth(True) + truth(True) + text("db") + truth(False) + truth(False) +
+    uint(86400) + uint(1),
+    b"\x0a" + text("aaaaaaaaaa"),
+    b"\x0b" + uint(2) + text("aaaaaaaaaa") + b"\x04" + text("web-1") + uint(0),
+    b"\x0b" + uint(1) + text("") + b"\x06" + uint(31000) + uint(1000),
 ]
 
 
@@ -77,11 +83,24 @@ LIMITS = [1 << 24, 10000, 255, 255, 64, 255, 64, 128, 512, 512, 65535, 86400000,
           8192, 1024, 128]
 
 
-def snapshot(instances, services, events, limits=LIMITS):
-    head = text("MUSR") + uint(3) + uint(1) + b"".join(uint(n) for n in limits)
+TOKEN_LIMITS = [4096, 32, 3153600000]
+
+
+def token(name_id, index, expires, scopes):
+    out = text(name_id) + raw(bytes(range(32))) + text("why") + uint(9) + uint(len(scopes))
+    out += b"".join(text(s) + truth(p) + truth(w) for s, p, w in scopes)
+    return out + uint(index) + sint(1790000000000) + uint(expires)
+
+
+def snapshot(instances, services, events, limits=LIMITS, tokens=None):
+    level = 1 if tokens is None else 3
+    head = text("MUSR") + uint(3) + uint(level) + b"".join(uint(n) for n in limits)
     head += uint(9) + uint(5000) + sint(1790000000000)
     head += uint(9) + uint(8) + uint(0) + uint(len(events) + 3) + uint(8192)
     head += uint(len(instances)) + uint(len(services)) + uint(len(events))
+    if tokens is not None:
+        head += uint(1 << 30) + b"".join(uint(n) for n in TOKEN_LIMITS)
+        head += uint(2 if tokens else 0) + uint(len(tokens))
     items = [head]
     for rec, generation, renewed, deadline in instances:
         items.append(rec + uint(generation) + uint(renewed) + uint(deadline))
@@ -89,6 +108,7 @@ def snapshot(instances, services, events, limits=LIMITS):
         items.append(wide_text(name) + uint(index))
     for index, kind, rec in events:
         items.append(uint(index) + uint(0) + uint(kind) + sint(-1) + rec)
+    items += tokens or []
     return bytes([len(items)]) + b"\xc1".join(items)
 
 
@@ -104,6 +124,11 @@ SNAPSHOTS = [
               (record("web-2", "web", 9, 1, maintenance=True), 13, 5000, 6000)],
              [("db", 2), ("web", 9)],
              [(2, 0, record("db-1", "db", 2, 0)), (8, 3, record("web-1", "web", 8, 2, True))]),
+    snapshot([], [], [], tokens=[]),
+    snapshot([], [], [], tokens=[token("a", 2, 5001, [("web", True, True), (LONG, False, False)]),
+                                 token("b", 9, (1 << 64) - 1, [("", True, False)] * 32)]),
+    snapshot([], [], [], tokens=[token("a", 2, 5000, [])]),
+    snapshot([], [], [], tokens=[token("a", 2, 5001, [("", True, False)] * 33)]),
 ]
 
 

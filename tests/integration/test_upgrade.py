@@ -8,6 +8,7 @@ from test_cli import muster
 from test_failover import assert_all_there
 from writers import Writers
 
+NEWEST = 3
 OLDER = os.path.join(BIN, "musterd_level1")
 
 
@@ -50,7 +51,7 @@ def test_a_rolling_upgrade_and_back_and_forth_again(make_cluster):
             restart(replica, older)
         for replica in cluster:
             restart(replica, newer)
-        await_true("the level rises", lambda: {level(r) for r in cluster} == {2}, 20)
+        await_true("the level rises", lambda: {level(r) for r in cluster} == {NEWEST}, 20)
         writers.stop()
     assert writers.odd == []
     cluster.wait_same_state()
@@ -61,13 +62,13 @@ def test_a_rolling_upgrade_and_back_and_forth_again(make_cluster):
 
 def test_a_version_that_does_not_speak_the_level_is_refused_before_it_votes(make_cluster):
     cluster = make_cluster(3).start()
-    await_true("the level rises", lambda: {level(r) for r in cluster} == {2}, 20)
+    await_true("the level rises", lambda: {level(r) for r in cluster} == {NEWEST}, 20)
     old = cluster.followers()[0]
     assert old.stop() == 0
     older(old)
     old.start()
     assert old.wait_exit() == 1
-    assert "level 2" in old.log().splitlines()[-1] and "start the version that wrote it" in old.log()
+    assert "level %d" % NEWEST in old.log().splitlines()[-1] and "start the version that wrote it" in old.log()
     newer(old)
     old.start().wait_ready()
     cluster.wait_same_state()
@@ -80,6 +81,6 @@ def test_status_says_who_holds_an_upgrade_back(make_cluster):
     lines = muster("--server", cluster[0].url, "status").stdout.splitlines()
     at = lines[0].index("UP TO"), lines[0].index("VERSION")
     rows = {line.split()[0]: (line[at[0]:].split()[0], line[at[1]:].split()[0]) for line in lines[1:4]}
-    assert rows["1"][0] == "2" and rows["3"] == ("1", "0.0.9"), lines
+    assert rows["1"][0] == str(NEWEST) and rows["3"] == ("1", "0.0.9"), lines
     metrics = cluster[0].get("/metrics").body.decode()
-    assert "\nmuster_level 1\n" in metrics and "\nmuster_level_max 2\n" in metrics
+    assert "\nmuster_level 1\n" in metrics and "\nmuster_level_max %d\n" % NEWEST in metrics

@@ -18,7 +18,7 @@ ROWS = {
 PLACES = (
     (COMMANDS, "server/wire/README.md", r"\| kind \| fields \|\n.*?\n\n", r"\| {number} {words} \|"),
     (COMMANDS, "tests/fuzz/fuzz_twin.c", None, r"COMMAND_{KIND}\b"),
-    (COMMANDS, "tests/fuzz/seeds.py", None, r'b"\\x{number:0>2}"'),
+    (COMMANDS, "tests/fuzz/seeds.py", None, r'b"\\x{hex}"'),
     (EVENTS, "api/openapi.yaml", r"\n    EventKind:\n.*?\n    \w", r"\b{name}\b"),
     (EVENTS, "client/cli/main.c", r'"One line an event.*?;', r"\b{name}\b"),
     (EVENTS, "client/cli/muster.bash", r"--event\) words=.*", r"\b{name}\b"),
@@ -55,6 +55,7 @@ def part_of(text, pattern):
 def rows_of(root, table):
     found = [match.groupdict() for match in ROWS[table].finditer(text_of(root, table))]
     for row in found:
+        row["hex"] = "%02x" % int(row.get("number", 0))
         row["words"] = row.get("KIND", "").lower().replace("_", " ")
     return found
 

@@ -115,6 +115,52 @@ static inline void random_renew(struct random_command *c, const struct fixture *
         (struct command){.kind = COMMAND_RENEW, .renew = {.refs = c->refs, .count = RANDOM_BATCH}};
 }
 
+#define RANDOM_TOKENS 6
+
+static inline struct slice random_token(unsigned *seed)
+{
+    static const char *const ids[RANDOM_TOKENS] = {"ta", "tb", "tc", "td", "te", "tf"};
+    return slice_of(ids[random_below(seed, RANDOM_TOKENS)]);
+}
+
+static inline void random_token_command(struct random_command *c, unsigned *seed)
+{
+    static const char *const names[] = {"web", "we", "", "db", "shop"};
+    static const uint8_t hash[TOKEN_HASH_BYTES] = {1, 0, 2};
+    static const uint32_t ttls_s[] = {0, 1, 60, 3600, 3153600000};
+    if (random_below(seed, 3) == 0) {
+        c->command = (struct command){.kind = COMMAND_TOKEN_REVOKE,
+                                      .token_revoke = {.id = random_token(seed)}};
+        return;
+    }
+    c->command = (struct command){
+        .kind = COMMAND_TOKEN_CREATE,
+        .token_create = {.spec = {.id = random_token(seed),
+                                  .hash = {(const char *)hash, sizeof hash},
+                                  .description = slice_of(random_word(seed)),
+                                  .grants = random_below(seed, TOKEN_GRANTS_ALL + 1),
+                                  .scopes_count = random_below(seed, 3)},
+                         .ttl_s = ttls_s[random_below(seed, ARRAY_LENGTH(ttls_s))],
+                         .turn = random_below(seed, TOKEN_TURN_MAX + 1)},
+    };
+    for (uint32_t i = 0; i < c->command.token_create.spec.scopes_count; i++) {
+        c->command.token_create.spec.scopes[i] = (struct token_scope){
+            .name = slice_of(names[random_below(seed, ARRAY_LENGTH(names))]),
+            .prefix = random_below(seed, 2) == 0,
+            .write = random_below(seed, 2) == 0,
+        };
+    }
+}
+
+static inline void random_guard(struct random_command *c, unsigned *seed)
+{
+    if (random_below(seed, 8) == 0) {
+        c->command.guard.kind = GUARD_UNTIL_FIRST;
+    } else {
+        c->command.guard = (struct guard){.kind = GUARD_TOKEN, .token = random_token(seed)};
+    }
+}
+
 /* Good as long as `c` stays where it is. */
 static inline void random_command(struct random_command *c, const struct fixture *f, unsigned *seed)
 {
@@ -140,9 +186,14 @@ static inline void random_command(struct random_command *c, const struct fixture
             .kind = COMMAND_STATE_BYTES,
             .state_bytes = {.most = 20000 + random_below(seed, 30000)},
         };
+    } else if (dice < 95 && registry_level(f->registry) >= LEVEL_TOKENS) {
+        random_token_command(c, seed);
     } else {
         uint32_t limit = random_below(seed, 3) == 0 ? random_below(seed, 5) : EVERY;
         c->command = command_expire(f->now_ms, limit);
+    }
+    if (registry_level(f->registry) >= LEVEL_TOKENS && random_below(seed, 8) == 0) {
+        random_guard(c, seed);
     }
 }
 

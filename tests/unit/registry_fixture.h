@@ -297,6 +297,22 @@ static inline void assert_same_events(const struct view *a, const struct view *b
     }
 }
 
+static inline void assert_same_tokens(const struct view *a, const struct view *b)
+{
+    struct ptree_iterator in_a;
+    struct ptree_iterator in_b;
+    const struct token *x;
+    assert_int_equal(a->tokens_begun, b->tokens_begun);
+    assert_int_equal(ptree_count(&a->tokens), ptree_count(&b->tokens));
+    ptree_iterate(&in_a, &a->tokens, 0);
+    ptree_iterate(&in_b, &b->tokens, 0);
+    while ((x = ptree_next(&in_a)) != NULL) {
+        const struct token *y = ptree_next(&in_b);
+        assert_string_equal(token_id(x), token_id(y));
+        assert_true(token_hash(x) == token_hash(y));
+    }
+}
+
 /* All that readers can see in a view. */
 static inline void assert_same_views(const struct view *a, const struct view *b)
 {
@@ -311,6 +327,7 @@ static inline void assert_same_views(const struct view *a, const struct view *b)
     assert_same_records(&a->instances, &b->instances);
     assert_same_services(a, b);
     assert_same_events(a, b);
+    assert_same_tokens(a, b);
 }
 
 #endif

@@ -73,6 +73,14 @@ static void level_1_is_what_it_always_was(void **state)
     }
     assert_int_equal(command_level(8), 2);
     assert_memory_equal(__real_level_limits(2), &level_1, sizeof level_1);
+    struct registry_limits level_3 = level_1;
+    level_3.tokens = 4096;
+    level_3.token_scopes = 32;
+    level_3.token_ttl_s = 3153600000;
+    assert_memory_equal(__real_level_limits(3), &level_3, sizeof level_3);
+    assert_true(limits_are_possible(__real_level_limits(3)));
+    assert_int_equal(command_level(9), 3);
+    assert_int_equal(command_level(10), 3);
     assert_null(__real_level_limits(0));
     for (uint16_t level = LEVEL_MIN; level <= LEVEL_MAX; level++) {
         assert_non_null(__real_level_limits(level));
@@ -106,9 +114,11 @@ static void a_kind_is_understood_from_its_level_on(void **state)
     for (uint64_t kind = 0; kind < 300; kind++) {
         buffer_init(&b, 100);
         pack_uint(&b, kind);
-        bool known = kind >= COMMAND_REGISTER && kind <= COMMAND_STATE_BYTES;
+        bool known = kind >= COMMAND_REGISTER && kind <= COMMAND_TOKEN_REVOKE;
         assert_int_equal(wire_command_understands(b.data, b.len, 1),
-                         known && kind != COMMAND_STATE_BYTES);
+                         known && kind < COMMAND_STATE_BYTES);
+        assert_int_equal(wire_command_understands(b.data, b.len, 2),
+                         known && kind < COMMAND_TOKEN_CREATE);
         assert_int_equal(wire_command_understands(b.data, b.len, UINT16_MAX), known);
         assert_false(wire_command_understands(b.data, b.len, 0));
         assert_false(wire_command_understands(b.data, b.len - 1, 1) && kind > 0x7f);

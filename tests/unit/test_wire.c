@@ -38,7 +38,7 @@ static uint8_t *bytes_of(const struct command *command, size_t *ret_len)
 static enum status decode_only(const uint8_t *data, size_t len)
 {
     struct wire_command decoded;
-    enum status status = wire_command_decode(data, len, level_limits(1), &decoded);
+    enum status status = wire_command_decode(data, len, level_limits(LEVEL_MAX), &decoded);
     if (status == ST_OK) {
         wire_command_done(&decoded);
     }
@@ -61,7 +61,7 @@ static void assert_comes_back(const struct command *command)
     size_t again_len;
     struct wire_command decoded;
     uint8_t *data = bytes_of(command, &len);
-    assert_int_equal(wire_command_decode(data, len, level_limits(1), &decoded), ST_OK);
+    assert_int_equal(wire_command_decode(data, len, level_limits(LEVEL_MAX), &decoded), ST_OK);
     assert_int_equal(decoded.command.kind, command->kind);
     uint8_t *again = bytes_of(&decoded.command, &again_len);
     assert_int_equal(len, again_len);
@@ -74,6 +74,8 @@ static void assert_comes_back(const struct command *command)
 /* --- one of each command --- */
 
 static const uint8_t refs[] = {1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0};
+
+static const uint8_t secret_hash[TOKEN_HASH_BYTES] = {7, 0, 255, 1};
 
 static struct command sample(size_t which)
 {
@@ -115,11 +117,34 @@ static struct command sample(size_t which)
         return command_expire(123456789012, 77);
     case 7:
         return (struct command){.kind = COMMAND_KEEP_EVENTS, .keep_events = {.count = 300}};
-    default:
+    case 8:
         return (struct command){.kind = COMMAND_STATE_BYTES, .state_bytes = {.most = 1ull << 40}};
+    case 9:
+        return (struct command){
+            .kind = COMMAND_TOKEN_CREATE,
+            .token_create = {.spec = {.id = slice_of("aaaaaaaaaa"),
+                                      .hash = {(const char *)secret_hash, sizeof secret_hash},
+                                      .description = slice_of("web's own"),
+                                      .grants = TOKEN_METRICS | TOKEN_OPERATOR_READ,
+                                      .scopes_count = 2,
+                                      .scopes = {{slice_of("web"), true, true}, {slice_of("db")}}},
+                             .ttl_s = 86400,
+                             .turn = TOKEN_TURN_FIRST},
+        };
+    case 10:
+        return (struct command){.kind = COMMAND_TOKEN_REVOKE,
+                                .token_revoke = {.id = slice_of("aaaaaaaaaa")}};
+    case 11:
+        c = sample(3);
+        c.guard = (struct guard){.kind = GUARD_TOKEN, .token = slice_of("aaaaaaaaaa")};
+        return c;
+    default:
+        c = sample(0);
+        c.guard = (struct guard){.kind = GUARD_UNTIL_FIRST};
+        return c;
     }
 }
-#define SAMPLES 9
+#define SAMPLES 13
 
 static void every_kind_of_command_has_a_sample(void **state)
 {
@@ -153,7 +178,7 @@ static void the_fields_of_a_command_are_where_they_were(void **state)
     (void)state;
     struct command command = sample(0);
     uint8_t *data = bytes_of(&command, &len);
-    assert_int_equal(wire_command_decode(data, len, level_limits(1), &decoded), ST_OK);
+    assert_int_equal(wire_command_decode(data, len, level_limits(LEVEL_MAX), &decoded), ST_OK);
     const struct registration *g = &decoded.command.register_.registration;
     struct record *record = record_create(g);
     assert_true(record_same_content(record, &command.register_.registration));
@@ -166,7 +191,7 @@ static void the_fields_of_a_command_are_where_they_were(void **state)
 
     command = sample(3);
     data = bytes_of(&command, &len);
-    assert_int_equal(wire_command_decode(data, len, level_limits(1), &decoded), ST_OK);
+    assert_int_equal(wire_command_decode(data, len, level_limits(LEVEL_MAX), &decoded), ST_OK);
     assert_int_equal(decoded.command.heartbeat.count, 1);
     assert_int_equal(decoded.command.heartbeat.incarnation, 77);
     assert_int_equal(decoded.command.heartbeat.status, HEALTH_WARNING);
@@ -177,7 +202,7 @@ static void the_fields_of_a_command_are_where_they_were(void **state)
 
     command = sample(6);
     data = bytes_of(&command, &len);
-    assert_int_equal(wire_command_decode(data, len, level_limits(1), &decoded), ST_OK);
+    assert_int_equal(wire_command_decode(data, len, level_limits(LEVEL_MAX), &decoded), ST_OK);
     assert_int_equal(decoded.command.expire.until_ms, 123456789012);
     assert_int_equal(decoded.command.expire.limit, 77);
     wire_command_done(&decoded);
@@ -250,7 +275,7 @@ static void no_changed_byte_crashes(void **state)
             for (unsigned value = 0; value <= UINT8_MAX; value++) {
                 struct wire_command decoded;
                 data[at] = (uint8_t)value;
-                if (wire_command_decode(data, len, level_limits(1), &decoded) == ST_OK) {
+                if (wire_command_decode(data, len, level_limits(LEVEL_MAX), &decoded) == ST_OK) {
                     size_t again_len;
                     free(bytes_of(&decoded.command, &again_len));
                     wire_command_done(&decoded);
@@ -272,7 +297,7 @@ static void noise_does_not_crash(void **state)
         for (size_t k = 0; k < len; k++) {
             data[k] = (uint8_t)rand_r(&seed);
         }
-        data[0] = (uint8_t)random_below(&seed, COMMAND_STATE_BYTES + 2);
+        data[0] = (uint8_t)random_below(&seed, COMMAND_TOKEN_REVOKE + 3);
         (void)decode_only(data, len);
         free(data);
     }
@@ -345,7 +370,7 @@ static enum status decode_lists(uint64_t tags, uint64_t metadata)
     }
     struct registration g;
     struct unpack in = unpack_begin(b.data, b.len);
-    wire_registration_decode(&in, level_limits(1), &g);
+    wire_registration_decode(&in, level_limits(LEVEL_MAX), &g);
     enum status status = unpack_finished(&in) ? ST_OK : in.over ? ST_TOO_LARGE : ST_CORRUPT;
     buffer_done(&b);
     return status;
@@ -427,10 +452,88 @@ static void other_commands_are_limited(void **state)
     command = sample(3);
     command.heartbeat.status = HEALTH_MAINTENANCE;
     assert_int_equal(through_the_wire(&command), ST_CORRUPT);
-    const uint8_t kinds[] = {0, COMMAND_STATE_BYTES + 1, 0x7f};
+    const uint8_t kinds[] = {0, COMMAND_TOKEN_REVOKE + 1, COMMAND_TOKEN_REVOKE + 2, 0x7f};
     for (size_t i = 0; i < sizeof kinds; i++) {
         assert_int_equal(decode_only(&kinds[i], 1), ST_CORRUPT);
     }
+}
+
+static void tokens_are_limited(void **state)
+{
+    (void)state;
+    struct command command = sample(9);
+    struct token_spec *spec = &command.token_create.spec;
+    spec->scopes_count = TOKEN_SCOPES_MAX;
+    for (size_t i = 0; i < TOKEN_SCOPES_MAX; i++) {
+        spec->scopes[i] = (struct token_scope){.name = filled(NAME_BYTES_MAX)};
+    }
+    spec->description = spec->id = filled(NAME_BYTES_MAX);
+    command.token_create.ttl_s = TOKEN_TTL_S_MAX;
+    assert_int_equal(through_the_wire(&command), ST_OK);
+    const struct command most = command;
+    spec->description = filled(NAME_BYTES_MAX + 1);
+    assert_int_equal(through_the_wire(&command), ST_TOO_LARGE);
+    command = most;
+    spec->scopes[7].name = filled(NAME_BYTES_MAX + 1);
+    assert_int_equal(through_the_wire(&command), ST_TOO_LARGE);
+    command = most;
+    command.token_create.ttl_s++;
+    assert_int_equal(through_the_wire(&command), ST_TOO_LARGE);
+    command = most;
+    command.token_create.turn = TOKEN_TURN_MAX + 1;
+    assert_int_equal(through_the_wire(&command), ST_TOO_LARGE);
+    command = most;
+    spec->grants = TOKEN_GRANTS_ALL + 1;
+    assert_int_equal(through_the_wire(&command), ST_TOO_LARGE);
+    command = most;
+    spec->hash.len--;
+    assert_int_equal(through_the_wire(&command), ST_CORRUPT);
+    command = most;
+    spec->id.len = 0;
+    assert_int_equal(through_the_wire(&command), ST_CORRUPT);
+    /* More scopes than there are bytes, and than there may be. */
+    size_t len;
+    command = sample(9);
+    uint8_t *data = bytes_of(&command, &len);
+    const size_t count_at = len - sizeof "\xa3web\xc3\xc3\xa2"
+                                         "db\xc2\xc2\xce\0\1\x51\x80\1";
+    assert_int_equal(data[count_at], 2);
+    data[count_at] = TOKEN_SCOPES_MAX;
+    assert_int_equal(decode_only(data, len), ST_CORRUPT);
+    data[count_at] = TOKEN_SCOPES_MAX + 1;
+    assert_int_equal(decode_only(data, len), ST_TOO_LARGE);
+    free(data);
+    /* Below their level there are none. */
+    struct wire_command decoded;
+    data = bytes_of(&command, &len);
+    assert_int_equal(wire_command_decode(data, len, level_limits(2), &decoded), ST_TOO_LARGE);
+    free(data);
+}
+
+static void a_guard_is_of_its_level_and_guards_a_command(void **state)
+{
+    size_t len;
+    (void)state;
+    for (size_t i = 11; i < SAMPLES; i++) {
+        struct command command = sample(i);
+        uint8_t *data = bytes_of(&command, &len);
+        assert_false(wire_command_understands(data, len, LEVEL_TOKENS - 1));
+        assert_true(wire_command_understands(data, len, LEVEL_TOKENS));
+        free(data);
+    }
+    static const uint8_t malformed[][6] = {
+        {11, GUARD_NONE, 0xa0, 4, 0xa0, 0},         /* none at all */
+        {11, GUARD_TOKEN, 0xa0, 4, 0xa0, 0},        /* of no token */
+        {11, GUARD_UNTIL_FIRST, 0xa1, 'a', 4, 0},   /* nobody's, of a token */
+        {11, GUARD_TOKEN + 1, 0xa0, 4, 0xa0, 0},    /* unknown */
+        {11, GUARD_UNTIL_FIRST, 0xa0, 11, 1, 0xa0}, /* of a guard */
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(malformed); i++) {
+        assert_int_equal(decode_only(malformed[i], sizeof malformed[i]), ST_CORRUPT);
+        assert_false(wire_command_understands(malformed[i], sizeof malformed[i], UINT16_MAX));
+    }
+    const uint8_t good[] = {11, GUARD_UNTIL_FIRST, 0xa0, 4, 0xa0, 0};
+    assert_int_equal(decode_only(good, sizeof good), ST_OK);
 }
 
 static void a_stamp_comes_back_and_has_one_length(void **state)
@@ -466,6 +569,8 @@ int main(void)
         cmocka_unit_test(heartbeats_are_limited),
         cmocka_unit_test(renewals_are_limited),
         cmocka_unit_test(other_commands_are_limited),
+        cmocka_unit_test(tokens_are_limited),
+        cmocka_unit_test(a_guard_is_of_its_level_and_guards_a_command),
         cmocka_unit_test(a_stamp_comes_back_and_has_one_length),
     };
     return cmocka_run_group_tests(tests, set_up_filler, NULL);
