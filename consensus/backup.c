@@ -12,7 +12,7 @@
 #include "server/base/log.h"
 #include "server/base/metric.h"
 
-/* How often the free space is looked at while one is written. */
+/* How often free space is checked during the writing. */
 #define SPACE_EVERY_BYTES (1u * 1024 * 1024)
 
 void backup_init(struct engine *e)
@@ -83,8 +83,8 @@ static void encode(struct engine_work *work)
     b->status = status_of(b, error);
 }
 
-/* Opens it at the first piece. The piece is the caller's memory: it may be in use when all of this
- * is gone. Each is verified, so what the disk changed is never handed out. */
+/* Opens the file with the first piece. Copies each piece to the caller's memory, which may outlive
+ * this. Every block is verified: damage on the disk is never sent to a client. */
 static void read_piece(struct engine_work *work)
 {
     struct backup *b = CONTAINER_OF(work, struct backup, work);
@@ -111,7 +111,7 @@ static void remove_file(struct backup *b)
     const struct files *files = b->engine->env.files;
     snapshot_reader_close(b->reader);
     b->reader = NULL;
-    int ignored UNUSED = files->unlink(files->ctx, b->name); /* the next start sweeps */
+    int ignored UNUSED = files->unlink(files->ctx, b->name); /* the next start removes it */
 }
 
 static void end(struct engine_work *work)
@@ -187,7 +187,7 @@ static void take(struct engine *e, struct consensus_op *op)
     struct consensus_backup *wanted = op->backup;
     wanted->slot = 0;
     if (e->fsm.applied_index == 0) {
-        op->done(op, ST_NO_LEADER); /* let in, and nothing of the log is here yet */
+        op->done(op, ST_NO_LEADER); /* a new life, admitted a moment ago, without a log */
         return;
     }
     if (b == NULL || e->driver.installing || snapshot_receive_is_installing(&e->snapshot_receive)) {
@@ -195,7 +195,7 @@ static void take(struct engine *e, struct consensus_op *op)
         return;
     }
     snapshot_take_meta(e, &b->meta);
-    b->state = fsm_snapshot_take(e); /* publishes what is counted */
+    b->state = fsm_snapshot_take(e); /* makes the counted items readable */
     b->info = (struct snapshot_info){
         .hash = e->app.hash(e->app.ctx),
         .items = e->app.items != NULL ? e->app.items(e->app.ctx) : 0,

@@ -1,13 +1,13 @@
-/* Backups: the whole state at an index, for a client to keep. Taken on the loop in a moment,
- * encoded on a pool thread into a file of the data directory under a temporary name, read from
- * there in pieces as the client takes them, and removed. So one who reads slowly holds a file and
- * nothing else: no view, no thread, no memory but one piece.
+/* Backups: the whole state at one index, for a client to keep. The state is captured on the loop,
+ * encoded on a pool thread into a temporary file in the data directory, sent piece by piece as the
+ * client reads, then removed. So a slow client costs a file and one piece of memory: no view, no
+ * thread.
  *
- * The file is a snapshot (server/base/snapshot_block.h) with one block more, that says what the
- * state's hash is. It is never published, and an error of it is the backup's alone: the log decides
- * whether the disk is sound.
+ * The file is a snapshot (server/base/snapshot_block.h) with one more block, the hash of the state.
+ * It is never published, and an error in it concerns the backup alone: whether the disk is sound is
+ * for the log to decide.
  *
- * Thread: loop. Owns: the files, until the end of each. */
+ * Thread: loop. Owns: each file, until its END. */
 #ifndef MUSTER_CONSENSUS_BACKUP_H
 #define MUSTER_CONSENSUS_BACKUP_H
 
@@ -23,7 +23,7 @@ struct fsm_snapshot;
 
 struct backup {
     struct engine *engine;
-    enum { BACKUP_FREE, BACKUP_BUSY, BACKUP_HELD } phase; /* busy: a pool thread has it */
+    enum { BACKUP_FREE, BACKUP_BUSY, BACKUP_HELD } phase; /* busy: in use by a pool thread */
     char name[SNAPSHOT_NAME_SIZE];
     struct consensus_op *op; /* busy: the step under way */
     struct engine_work work;
@@ -31,9 +31,9 @@ struct backup {
     struct snapshot_meta meta;
     struct snapshot_info info;
     struct snapshot_writer *writer;
-    uint64_t unchecked; /* bytes written since the disk's free space was looked at */
+    uint64_t unchecked; /* bytes written since free space was last checked */
     struct snapshot_reader *reader;
-    size_t len; /* of the piece */
+    size_t len; /* of `piece` */
     uint64_t bytes;
     enum status status;
 };
@@ -43,10 +43,10 @@ struct backups {
 };
 
 void backup_init(struct engine *e);
-/* A step of one: see consensus.h. */
+/* One step: see consensus.h. */
 void backup_add(struct engine *e, struct consensus_op *op);
 bool backup_is_busy(const struct engine *e);
-/* None is busy: removes what is left. */
+/* Removes the files. No slot may be busy. */
 void backup_done(struct engine *e);
 
 #endif

@@ -6,7 +6,7 @@
 #include "server/base/buffer.h"
 #include "server/base/text.h"
 
-/* A leader is asked again after this. */
+/* Interval between requests to the leader. */
 #define ASK_MS       200
 #define FRAME_BYTES  18
 #define RESULT_BYTES 20
@@ -56,7 +56,7 @@ static void ask(struct engine *e, const struct consensus_change *change)
     engine_send(e, e->known_leader, FRAME_CHANGE, bytes, FRAME_BYTES + address_len);
 }
 
-/* False when it is not well-formed. */
+/* False if malformed. */
 static bool decode(const uint8_t *data, size_t len, struct consensus_change *ret_change)
 {
     char host[HOST_BYTES_MAX + 1];
@@ -84,7 +84,7 @@ void change_receive(struct engine *e, const struct member *from, const uint8_t *
     uint8_t result[RESULT_BYTES];
     struct consensus_change change;
     if (!decode(data, len, &change) || !e->is_leader) {
-        return; /* it asks again */
+        return; /* it will ask again */
     }
     uint64_t so_at = 0;
     enum status status = membership_change(e, &change, &so_at);
@@ -111,7 +111,7 @@ void change_receive_result(struct engine *e, const uint8_t *data, size_t len)
     }
 }
 
-/* Said by the leader, and known here. */
+/* Reported by the leader, and known here. */
 static bool is_so(const struct engine *e, const struct consensus_change *change)
 {
     const struct changes *c = &e->changes;

@@ -51,7 +51,7 @@ void cluster_events_note(struct engine *e, uint64_t index, const struct raft_con
                          const struct raft_configuration *after)
 {
     if (before->n == 0) {
-        return; /* all there is: nobody came or went */
+        return; /* only addresses differ */
     }
     for (unsigned i = 0; i < after->n; i++) {
         const struct raft_server *is = &after->servers[i];

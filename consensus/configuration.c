@@ -82,7 +82,7 @@ uint64_t configuration_members_hash(const char *members_text)
 
 /* --- Raft's --- */
 
-#define FORMAT 1 /* as raft_configuration_encode writes it */
+#define FORMAT 1 /* as raft_configuration_encode() writes it */
 
 void configuration_server_address(const struct consensus_member *member,
                                   char out[CONFIGURATION_ADDRESS_SIZE])
@@ -154,7 +154,7 @@ uint64_t configuration_member_of(const struct raft_server *server)
 {
     struct consensus_member member;
     bool sound = configuration_parse_server(server->address, &member);
-    CHECK(sound); /* configuration_decode() looked at it */
+    CHECK(sound); /* configuration_decode() has checked it */
     return member.id;
 }
 
@@ -167,13 +167,13 @@ unsigned configuration_lives(const struct raft_configuration *conf, uint64_t id)
     return lives;
 }
 
-/* A member is there once, or with two lives while the later takes the place of the earlier. */
+/* A member appears once, or twice while its later life replaces the earlier one. */
 static bool has_room_for(const struct raft_configuration *conf, uint64_t id, uint64_t life)
 {
     return configuration_find(conf, life) == NULL && configuration_lives(conf, id) < 2;
 }
 
-/* The next server, or false. */
+/* Decodes the next server; false if malformed. */
 static bool decode_server(const uint8_t **at, const uint8_t *end, struct raft_configuration *conf)
 {
     struct consensus_member member;
@@ -215,7 +215,7 @@ bool configuration_decode(const uint8_t *data, size_t len, struct raft_configura
     return false;
 }
 
-/* --- the next one --- */
+/* --- changes --- */
 
 const struct raft_server *configuration_find(const struct raft_configuration *conf, uint64_t life)
 {

@@ -18,14 +18,14 @@ static uint64_t relaxed(const _Atomic uint64_t *value)
     return atomic_load_explicit((_Atomic uint64_t *)(uintptr_t)value, memory_order_relaxed);
 }
 
-/* 0 when it is not running, or not for long. */
+/* 0 if it is not running, or stalled for less than STALL_GRAIN_MS. */
 static uint64_t stalled_ms(uint64_t since_ms, uint64_t now_ms)
 {
     uint64_t ms = since_ms != 0 ? clock_elapsed(since_ms, now_ms) : 0;
     return ms >= STALL_GRAIN_MS ? ms : 0;
 }
 
-/* The end of a backup: refused, its place would be lost. Whoever has one gives it back once. */
+/* The END of a backup must not be refused, or its slot would leak. It comes once for each slot. */
 static bool gives_back(const struct consensus_op *op)
 {
     return op->lane == CONSENSUS_BACKUP && op->backup->step == CONSENSUS_BACKUP_END;
@@ -39,7 +39,7 @@ static enum status admit(struct consensus *c, const struct consensus_op *op, uin
         return ST_OK;
     }
     if (stalled_ms(relaxed(&c->turned_ms), now_ms) >= STALL_UNFIT_MS) {
-        return ST_STALLED; /* what is in the queue may happen; this surely does not */
+        return ST_STALLED; /* queued operations may still happen, this one surely not */
     }
     return admission_enter(&c->admission, op->lane, len, now_ms) ? ST_OK : ST_BUSY;
 }
@@ -58,7 +58,7 @@ enum status consensus_submit(struct consensus *c, struct consensus_op *op)
         op->deadline_ms = now_ms + c->facts.write_timeout_ms;
         cds_wfcq_node_init(&op->node);
         TSAN_RELEASE(op);
-        /* Only the first into an empty queue has to wake the loop. */
+        /* Only the first one in an empty queue must wake the loop. */
         if (!cds_wfcq_enqueue(&c->queue_head, &c->queue_tail, &op->node)) {
             (void)uv_async_send(&c->wake);
         }
@@ -194,7 +194,7 @@ void consensus_destroy(struct consensus *c)
     free(c);
 }
 
-/* --- how it stands --- */
+/* --- status --- */
 
 void consensus_propose(struct consensus *c)
 {

@@ -14,7 +14,7 @@ static void note_done(struct disk_thread *t)
     uint64_t took_ms = clock_elapsed(since_ms, clock_monotonic_ms());
     if (took_ms >= STALL_COUNTS_MS) {
         metric_add(METRIC_disk_stalls_total, 1);
-        log_write(LOG_WARN, "disk", "stood still", "ms=%" PRIu64, took_ms);
+        log_write(LOG_WARN, "disk", "stalled", "ms=%" PRIu64, took_ms);
     }
 }
 

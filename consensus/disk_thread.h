@@ -1,7 +1,7 @@
-/* A thread for the log alone: what is to be durable must not wait behind name servers, snapshots or
- * whatever else libuv's pool is busy with.
+/* A thread for the log alone: durable writes must not queue behind name lookups, snapshots and
+ * whatever else keeps libuv's pool busy.
  *
- * Thread: the loop's, but for the work itself. Owns: its thread. */
+ * Thread: loop, except the work itself. Owns: its thread. */
 #ifndef MUSTER_CONSENSUS_DISK_THREAD_H
 #define MUSTER_CONSENSUS_DISK_THREAD_H
 
@@ -16,20 +16,20 @@
 struct disk_thread {
     pthread_t thread;
     uv_async_t done;
-    _Atomic uint64_t busy_since_ms; /* monotonic; 0: nothing is being done. Any thread reads it */
-    struct engine_work *current;    /* the loop's: NULL when nothing is on its way */
+    _Atomic uint64_t busy_since_ms; /* monotonic; 0: idle. Readable from any thread */
+    struct engine_work *current;    /* loop's; NULL: idle */
     /* under mutex */
     pthread_mutex_t mutex;
     pthread_cond_t changed;
     struct engine_work *todo;
-    bool finished; /* what is current */
+    bool finished; /* `current` is done */
     bool stopping;
 };
 
 void disk_thread_start(struct disk_thread *t, uv_loop_t *loop);
 /* Runs it on the thread, then calls work->done on the loop. One at a time. */
 void disk_thread_post(struct disk_thread *t, struct engine_work *work);
-/* When nothing is on its way: ends the thread, closes the handle. */
+/* Only when idle: ends the thread and closes the handle. */
 void disk_thread_stop(struct disk_thread *t);
 
 #endif

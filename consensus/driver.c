@@ -13,20 +13,20 @@
 #include "server/base/mem.h"
 #include "server/base/metric.h"
 
-/* Disk capacity is engine_has_space()'s matter, not libraft's: always plenty. */
+/* Always plenty: disk space is checked by engine_has_space(), not by libraft. */
 #define CAPACITY          USHRT_MAX
 #define MESSAGE_BYTES_MAX PEER_FRAME_BYTES_MAX
-/* A snapshot that is lost on its way is noticed by snapshot_send.c, not by libraft's timeout. */
+/* A lost snapshot is noticed by snapshot_send.c, not by libraft's timeout. */
 #define INSTALL_SNAPSHOT_TIMEOUT_MS INT_MAX
-/* The first election of a start comes sooner than later ones: a leader that is there says so within
- * a heartbeat, and pre-votes keep it. */
+/* The first election after a start comes early: an existing leader is heard within a heartbeat, and
+ * pre-votes protect it. */
 #define FIRST_ELECTION_HEARTBEATS 3
 
-/* --- what a step wants --- */
+/* --- effects of a step --- */
 
 struct held_message {
     struct held_message *next;
-    uint64_t frame; /* goes when this one is durable */
+    uint64_t frame; /* released when this one is durable */
     uint64_t to;
     size_t len;
     uint8_t *data;
@@ -37,7 +37,7 @@ static void free_sent(void *data, enum status status UNUSED)
     free(data);
 }
 
-/* Takes `data`, which is from malloc. */
+/* Takes over `data`, which is from malloc. */
 static void send_now(struct engine *e, uint64_t to, uint8_t *data, size_t len)
 {
     const struct peer_message message = {
@@ -76,14 +76,14 @@ static void send_message(struct engine *e, struct raft_message *message)
     struct member *to = member_info_of_life(e, message->server_id);
     struct buffer bytes;
     if (to != NULL && message->type == RAFT_INSTALL_SNAPSHOT) {
-        snapshot_send_begin(e, to); /* libraft waits for it from now on, link or not */
+        snapshot_send_begin(e, to); /* libraft now waits for it, whether the link is up or not */
         return;
     }
     if (to == NULL || !engine_is_up(e, to)) {
-        return; /* one that asked and is none of ours, or another life of it is there */
+        return; /* the asking life is not ours, or another life of the member is connected */
     }
     if (message->type == RAFT_APPEND_ENTRIES_RESULT && d->answers_stale) {
-        /* libraft leaves it undefined. */
+        /* Left undefined by libraft. */
         struct raft_append_entries_result *result = &message->append_entries_result;
         result->last_log_index = result->rejected > 0 ? result->rejected - 1 : 0;
     }
@@ -96,7 +96,7 @@ static void send_message(struct engine *e, struct raft_message *message)
     }
     size_t len;
     uint8_t *data = buffer_take(&bytes, &len);
-    /* Nobody may hear of a term or a vote before it is durable. */
+    /* A term or a vote must be durable before anyone hears of it. */
     if (d->vote_frame > e->persist.frames_durable) {
         hold(d, to->info.id, data, len);
     } else {
@@ -104,9 +104,9 @@ static void send_message(struct engine *e, struct raft_message *message)
     }
 }
 
-/* Takes the entries into the log in memory and on disk. Nobody hears of a configuration before it
- * is on ours: if only one had it that has no vote by it, and we forgot it, that one would not stand
- * for election, and would vote for nobody whose log is shorter. */
+/* Appends entries to the log in memory and on disk. A configuration is not revealed before it is on
+ * our disk: otherwise the only member that has it might have no vote by it, and if we then forgot
+ * it, that member would neither stand for election nor vote for anybody with a shorter log. */
 static void take_entries(struct engine *e, const struct raft_update *update)
 {
     struct driver *d = &e->driver;
@@ -149,7 +149,7 @@ static void handle(struct engine *e, struct raft_update *update)
         take_entries(e, update);
     }
     if ((update->flags & RAFT_UPDATE_SNAPSHOT) != 0) {
-        CHECK(d->installing); /* driver_install() looks what became of it */
+        CHECK(d->installing); /* driver_install() examines the result */
     }
     if ((update->flags & RAFT_UPDATE_MESSAGES) != 0) {
         for (unsigned i = 0; i < update->messages.n; i++) {
@@ -164,7 +164,7 @@ static void handle(struct engine *e, struct raft_update *update)
     }
 }
 
-/* One step; what it returned is 0, or the process ends. */
+/* Makes one step; an error ends the process. */
 static void step(struct engine *e, struct raft_event *event)
 {
     struct driver *d = &e->driver;
@@ -176,11 +176,11 @@ static void step(struct engine *e, struct raft_event *event)
     int rv = raft_step(&d->raft, event, &update);
     d->stepping = false;
     if (rv != 0) {
-        engine_fatal(e, "libraft gave up at an event of type %d: %s", (int)event->type,
+        engine_fatal(e, "libraft failed on an event of type %d: %s", (int)event->type,
                      raft_strerror(rv));
         return;
     }
-    /* The table of members first: messages go to members of the new configuration, too. */
+    /* The member table first: messages also go to members of the new configuration. */
     if ((update.flags & RAFT_UPDATE_ENTRIES) != 0 || event->type == RAFT_PERSISTED_SNAPSHOT) {
         note_configuration(e);
     }
@@ -189,7 +189,7 @@ static void step(struct engine *e, struct raft_event *event)
     engine_observe(e);
 }
 
-/* What libraft keeps of a snapshot. False: the configuration in it is malformed. */
+/* What libraft keeps of a snapshot. False if its configuration is malformed. */
 static bool metadata_of(const struct snapshot_meta *meta, struct raft_snapshot_metadata *metadata)
 {
     metadata->index = meta->index;
@@ -212,7 +212,7 @@ static void tune(struct engine *e)
 {
     struct raft *raft = &e->driver.raft;
     uint32_t first_ms = FIRST_ELECTION_HEARTBEATS * e->options.heartbeat_interval_ms;
-    raft->tracer = NULL; /* formats every step otherwise */
+    raft->tracer = NULL; /* otherwise it formats every step */
     raft_seed(raft, e->options.seed);
     raft_set_election_timeout(raft, first_ms < e->options.election_timeout_ms
                                         ? first_ms
@@ -223,7 +223,7 @@ static void tune(struct engine *e)
     raft_set_max_inflight_entries(raft, APPEND_ENTRIES_MAX);
 }
 
-/* For RAFT_START: all entries, content borrowed from the log. */
+/* For RAFT_START: all entries, with content borrowed from the log. */
 static struct raft_entry *loaded_entries(const struct log *log)
 {
     if (log->count == 0) {
@@ -242,7 +242,7 @@ static struct raft_entry *loaded_entries(const struct log *log)
     return entries;
 }
 
-/* Makes the step without `step`: a refusal is a sentence here. */
+/* Not through `step`: here an error is returned as a message. */
 static bool start_raft(struct engine *e, const struct wal_state *state,
                        struct raft_snapshot_metadata *metadata, char *error, size_t error_size)
 {
@@ -263,10 +263,10 @@ static bool start_raft(struct engine *e, const struct wal_state *state,
     int rv = raft_step(&d->raft, &event, &update);
     if (rv != 0) {
         (void)snprintf(error, error_size, "libraft refuses the log: %s", raft_strerror(rv));
-        return false; /* it has freed the entries */
+        return false; /* libraft has freed the entries */
     }
     raft_free(entries);
-    /* What is noted as committed is so, and may be applied before a leader says it again. */
+    /* A commit index on disk is valid, and may be applied before a leader repeats it. */
     uint64_t commit =
         state->commit < log_last_index(&d->log) ? state->commit : log_last_index(&d->log);
     if (commit > d->raft.commit_index) {
@@ -393,7 +393,7 @@ bool driver_transfer(struct engine *e, uint64_t life)
     const struct member *to = member_info_of_life(e, life);
     if (raft_state(&d->raft) != RAFT_LEADER || raft_transferee(&d->raft) != 0 || to == NULL ||
         !member_info_is_voter(to)) {
-        return false; /* what libraft would call an error */
+        return false; /* libraft would return an error */
     }
     step(e, &event);
     return true;
@@ -438,13 +438,13 @@ void driver_snapshot_taken(struct engine *e, const struct snapshot_meta *meta, u
     struct raft_event event = {.type = RAFT_SNAPSHOT};
     if (d->installing || !log_position(&d->log, meta->index, &term, &checksum) ||
         d->raft.trail.snapshot.index >= meta->index) {
-        return; /* a leader's has taken its place */
+        return; /* replaced by one from the leader */
     }
     CHECK(term == meta->term && checksum == meta->checksum);
     CHECK(metadata_of(meta, &event.snapshot.metadata));
     event.snapshot.trailing = trailing;
     step(e, &event);
-    /* As far as libraft's own notion of the log goes, and no further. */
+    /* Only as far as libraft's own view of the log goes. */
     log_compact(&d->log, d->raft.trail.offset);
 }
 
@@ -470,13 +470,13 @@ bool driver_install(struct engine *e, uint64_t from_life, uint64_t term,
         return false;
     }
     driver_note_leader(e, term, from_life);
-    d->installing = true; /* so that handle() expects it */
+    d->installing = true; /* for handle() */
     driver_deliver(e, from, &message);
     d->installing = d->raft.snapshot.installing;
     if (!d->installing) {
-        return false; /* our log has all of it; libraft has freed the configuration */
+        return false; /* our log already has all of it; libraft has freed the configuration */
     }
-    /* libraft gives the configuration back with the snapshot; we keep it encoded instead. */
+    /* libraft hands the configuration back; the encoded one in `meta` is kept instead. */
     raft_configuration_close(&message.install_snapshot.conf);
     log_reset(&d->log, meta->index, meta->term, meta->checksum);
     persist_forget_entries(&e->persist);
@@ -494,7 +494,7 @@ void driver_installed(struct engine *e, const struct snapshot_meta *meta)
     step(e, &event);
 }
 
-/* --- on its own account --- */
+/* --- independent of steps --- */
 
 void driver_notify_commit(struct engine *e, struct member *to, uint64_t index, uint64_t term)
 {
@@ -511,7 +511,7 @@ void driver_notify_commit(struct engine *e, struct member *to, uint64_t index, u
     uint64_t known_term;
     uint32_t checksum;
     if (!log_position(&d->log, index, &known_term, &checksum)) {
-        return; /* compacted; the next heartbeat tells the same */
+        return; /* compacted; the next heartbeat carries it */
     }
     buffer_init(&bytes, MESSAGE_BYTES_MAX);
     message_encode(&message, &d->log, &bytes);

@@ -14,8 +14,8 @@
 void driver_note_leader(struct engine *e, uint64_t term, uint64_t life)
 {
     struct driver *d = &e->driver;
-    /* What raft_leader() says is no witness: a follower that has moved to a new term still names
-     * the leader of the old one until it hears from another. */
+    /* Do not use raft_leader() here: a follower in a new term still names the old term's leader
+     * until it hears from another one. */
     if (term == d->leader_seen_term && d->leader_seen != life) {
         engine_fatal(e, "two leaders in term %" PRIu64, term);
         return;
@@ -30,8 +30,8 @@ void driver_note_leader(struct engine *e, uint64_t term, uint64_t life)
 
 enum verdict { GOOD, UNREADABLE, FATAL };
 
-/* Our entry at this index, or the position before our first, is the leader's, too: Raft says so
- * when the terms are equal, and the checksums prove it. */
+/* Our entry at this index, or the one before our first, must equal the leader's: by Raft it does if
+ * the terms are equal, and the checksums prove it. */
 static bool agrees(struct engine *e, uint64_t index, uint64_t term, uint32_t checksum)
 {
     uint64_t our_term;
@@ -47,7 +47,7 @@ static bool agrees(struct engine *e, uint64_t index, uint64_t term, uint32_t che
                          index, our_term, term);
             return false;
         }
-        return true; /* an uncommitted one that was superseded */
+        return true; /* an uncommitted one that was replaced */
     }
     if (our_checksum != checksum) {
         engine_fatal(e,
@@ -134,8 +134,8 @@ void driver_unreadable(struct engine *e, struct member *from, const uint8_t *dat
     }
 }
 
-/* libraft takes the end of a message for the commit index, also when its own is further: a message
- * that is sent again after a link broke would take it back. */
+/* libraft takes the end of a message for the commit index even if its own is higher: a message
+ * resent after a broken link would lower it. */
 static void keep_commit(const struct engine *e, struct raft_append_entries *m)
 {
     uint64_t end = m->prev_log_index + m->n_entries;
@@ -158,7 +158,7 @@ static void deliver_entries(struct engine *e, const struct member *from,
         args->prev_log_term = whole->append_entries.entries[first - 1].term;
     }
     if (count > 0) {
-        /* libraft frees the batch of the first entry, and looks at nothing else of it. */
+        /* libraft frees the batch of the first entry, and uses nothing else of it. */
         token = raft_malloc(sizeof(uint64_t));
         CHECK(token != NULL);
         memcpy(entries, &whole->append_entries.entries[first], count * sizeof *entries);
@@ -171,9 +171,9 @@ static void deliver_entries(struct engine *e, const struct member *from,
     driver_deliver(e, from, &part);
 }
 
-/* libraft takes an entry that it does not find in its log for a new one, also when it is not there
- * any more because a snapshot holds it. So it is not shown entries that are committed here: the
- * leader has the same up to there, or it would not be one. */
+/* libraft takes any entry that is not in its log for a new one, even if it is gone because a
+ * snapshot contains it. So entries committed here are removed from the message: the leader must
+ * have the same ones. */
 static void skip_committed(const struct engine *e, struct raft_append_entries *m)
 {
     uint64_t commit = e->driver.last_commit;
@@ -192,8 +192,8 @@ static void skip_committed(const struct engine *e, struct raft_append_entries *m
     m->entries = m->n_entries > 0 ? m->entries + skipped : NULL;
 }
 
-/* libraft notes a configuration under the index of the message's first entry: so each is the first
- * of a message of its own. */
+/* libraft records a configuration under the index of the message's first entry: so each gets a
+ * message of its own, as its first entry. */
 static void deliver_append_entries(struct engine *e, const struct member *from,
                                    const struct raft_message *received)
 {
@@ -211,7 +211,7 @@ static void deliver_append_entries(struct engine *e, const struct member *from,
             end++;
         }
         deliver_entries(e, from, &whole, first, end - first);
-        from = member_info_sender(e, id, life); /* the table is another with a configuration */
+        from = member_info_sender(e, id, life); /* a configuration changes the table */
         first = end;
     } while (first < n && from != NULL);
 }
@@ -221,7 +221,7 @@ static void receive_append_entries(struct engine *e, struct member *from, const 
     const struct raft_append_entries *args = &m->raft.append_entries;
     if (args->term >= raft_current_term(&e->driver.raft)) {
         driver_note_leader(e, args->term, from->info.life);
-        /* While a snapshot takes the place of the log there is nothing to compare with. */
+        /* While a snapshot replaces the log, there is nothing to compare with. */
         enum verdict verdict = e->driver.installing ? GOOD : check_entries(e, m);
         if (verdict == UNREADABLE) {
             refuse_unreadable(e, from, args);
@@ -236,11 +236,11 @@ static void receive_append_entries(struct engine *e, struct member *from, const 
     e->driver.answers_stale = false;
 }
 
-/* --- answers to entries --- */
+/* --- replies to entries --- */
 
-/* A follower whose log is shorter than its matchIndex lost part of it. libraft never lowers
- * matchIndex, so only another leader sends it again. One short answer may be stale: act only if
- * none has reached matchIndex for two election timeouts. */
+/* A follower whose log is shorter than its matchIndex has lost part of it. libraft never lowers
+ * matchIndex, so only another leader would resend it. A single short reply may be stale: act only
+ * if none has reached matchIndex for two election timeouts. */
 static void check_lost_log(struct engine *e, struct member *from,
                            const struct raft_append_entries_result *result)
 {
@@ -267,9 +267,9 @@ static void check_lost_log(struct engine *e, struct member *from,
     }
 }
 
-/* A rejection of what the member has confirmed in this term is an old one, or one that came twice.
- * libraft checks that in its pipeline only; in a probe it would take a step back behind what is
- * confirmed, and from then on send nothing any more. */
+/* A rejection at an index that the member has confirmed in this term is stale or a duplicate.
+ * libraft checks that only in its pipeline state; in the probe state it would go back behind the
+ * confirmed index, and never send again. */
 static bool is_old_rejection(struct engine *e, const struct member *from,
                              const struct raft_append_entries_result *result)
 {
@@ -292,10 +292,9 @@ static void receive_result(struct engine *e, struct member *from, struct raft_me
 
 /* --- votes --- */
 
-/* libraft gives no vote while its own log does not say that it has one: then a cluster would wait
- * for ever when a member that was promoted a moment ago is needed, and has not received the entry
- * that says so. The candidate counts only those that its log says have a vote (section 4.2.2 of
- * the dissertation), so nothing is wrong with giving one. */
+/* libraft grants no vote if its own log gives it none. Then a cluster would wait forever if it
+ * needs a member that was just promoted and has not received that entry. The candidate counts only
+ * voters by its own log (section 4.2.2 of the dissertation), so granting is harmless. */
 static void deliver_request_vote(struct engine *e, const struct member *from,
                                  struct raft_message *message)
 {
@@ -317,7 +316,7 @@ static void deliver_request_vote(struct engine *e, const struct member *from,
     }
 }
 
-/* --- all --- */
+/* --- dispatch --- */
 
 bool driver_receive(struct engine *e, struct member *from, const uint8_t *data, size_t len)
 {
@@ -337,7 +336,8 @@ bool driver_receive(struct engine *e, struct member *from, const uint8_t *data, 
         deliver_request_vote(e, from, &m.raft);
         break;
     case RAFT_REQUEST_VOTE_RESULT:
-        /* libraft takes its term or not by what a candidate has in memory, whatever it is now. */
+        /* libraft decides on its term by what a candidate has in memory, in whatever state it is
+         * now. */
         if (raft_state(&e->driver.raft) == RAFT_CANDIDATE) {
             driver_deliver(e, from, &m.raft);
         }
@@ -346,7 +346,7 @@ bool driver_receive(struct engine *e, struct member *from, const uint8_t *data, 
         election_timeout_now(e, &m.raft);
         break;
     case RAFT_INSTALL_SNAPSHOT:
-        return false; /* travels in pieces; message_decode() knows none */
+        return false; /* sent in pieces; message_decode() rejects it */
     }
     return true;
 }

@@ -17,9 +17,9 @@ static struct raft *raft_of(struct engine *e)
 
 /* --- candidates --- */
 
-/* A follower of libraft refuses its vote for as long as it believes in a leader: also to that very
- * leader, and until its own randomised timeout, so that an election waits for the slowest of a
- * majority. The baseline timeout is what has to pass (section 4.2.3 of the dissertation). */
+/* A follower in libraft refuses its vote while it believes in a leader, even to that very leader,
+ * until its own randomised timeout; so an election would wait for the slowest of a majority. The
+ * baseline timeout is what has to pass (section 4.2.3 of the dissertation). */
 void election_hear_candidate(struct engine *e, struct raft_message *message)
 {
     uint64_t leader = driver_leader_life(e);
@@ -29,9 +29,9 @@ void election_hear_candidate(struct engine *e, struct raft_message *message)
     }
 }
 
-/* Two members that ask for pre-votes at the same moment would get each other's, vote each for
- * itself, and both wait for another timeout. So the one with the smaller id does not hear the
- * other, if its own log is as good; its own question is granted meanwhile. */
+/* Two members that send pre-vote requests at the same moment would grant each other's, vote for
+ * themselves, and both wait for another timeout. So the one with the smaller id ignores the other
+ * if its own log is as good; its own request is granted meanwhile. */
 bool election_goes_before(struct engine *e, const struct raft_message *message)
 {
     struct raft *raft = raft_of(e);
@@ -45,12 +45,10 @@ bool election_goes_before(struct engine *e, const struct raft_message *message)
             (asked->last_log_term == last_term && asked->last_log_index <= raft->last_stored));
 }
 
-/* - A pre-vote is refused in the term that was asked for. A candidate whose term is behind never
- *   learns ours; when it alone has all entries and our vote is needed, nobody is ever elected.
- * - One who was asked to take over keeps the right to disrupt for all elections that it loses.
- * Those who vote for it never come to doubt their old leader, and refuse everybody else. Once is
- * enough.
- */
+/* - A refused pre-vote carries the candidate's term. A candidate that is behind never learns ours;
+ * if it alone has all entries and needs our vote, nobody is ever elected.
+ * - A transfer target keeps the right to disrupt in all later elections. Its voters never come to
+ * doubt their old leader, and refuse everybody else. Once is enough. */
 void election_amend(struct engine *e, struct raft_message *message)
 {
     struct raft_request_vote_result *result = &message->request_vote_result;
@@ -67,11 +65,11 @@ void election_amend(struct engine *e, struct raft_message *message)
     }
 }
 
-/* --- leadership that is handed to us --- */
+/* --- leadership transferred to us --- */
 
-/* A leader of libraft sends TimeoutNow too early: at any answer, not at the one that confirms the
- * last entry. libraft ignores it then, and the leader proposes nothing for as long as an election
- * takes. So it waits until our log is as long, and on disk. */
+/* A libraft leader sends TimeoutNow too early: at any reply, not at the one that confirms its last
+ * entry. libraft would ignore it then, while the leader proposes nothing for the length of an
+ * election. So hold it until our log is as long, and durable. */
 void election_timeout_now(struct engine *e, const struct raft_message *message)
 {
     e->election.timeout_now = *message;
@@ -107,9 +105,9 @@ void election_pump(struct engine *e)
     }
 }
 
-/* --- leadership whose owner is gone --- */
+/* --- the leader's process is gone --- */
 
-/* The followers stand one after the other, so that votes do not split. */
+/* Followers campaign one after the other, so that votes do not split. */
 static uint64_t rank_without(const struct engine *e, uint64_t leader)
 {
     uint64_t rank = 0;
@@ -129,7 +127,7 @@ void election_leader_gone(struct engine *e, uint64_t leader)
     }
 }
 
-/* Stands for election as if the leader had asked us to: a TimeoutNow in its name. */
+/* Campaigns as if by request of the leader: with a TimeoutNow in its name. */
 static void campaign(struct engine *e)
 {
     struct raft *raft = raft_of(e);
@@ -148,9 +146,9 @@ static void campaign(struct engine *e)
 
 /* --- the only voter --- */
 
-/* libraft leads at once when nobody else has a vote, and in the term that it has: somebody else may
- * lead that, or ask for our vote in it. So it votes for itself in the next one first, as any
- * candidate does, and that is durable before it says anything as a leader. */
+/* The only voter becomes leader at once in libraft, in its present term: another member may lead
+ * that term, or request our vote in it. So first vote for ourselves in the next term, like any
+ * candidate, and make that durable before acting as leader. */
 static void vote_for_self(struct engine *e, uint64_t now_ms)
 {
     struct raft *raft = raft_of(e);
@@ -171,15 +169,15 @@ static void vote_for_self(struct engine *e, uint64_t now_ms)
                          .disrupt_leader = true},
     };
     driver_deliver(e, self, &message);
-    raft->election_timer_start = start; /* it is time all the same */
+    raft->election_timer_start = start; /* time has passed all the same */
 }
 
 /* --- time --- */
 
-/* A leader of libraft ends the pipeline of a follower that has not answered since the tick before
- * (then entries go out with heartbeats alone), though it sends a heartbeat only when nothing else
- * went out for as long: with few writes that is every other tick. Work around it: present an older
- * timer start and lengthen the timeout by the same amount. */
+/* A libraft leader leaves pipeline mode for a follower that has not replied since the tick before
+ * (entries then go out with heartbeats only), though it sends heartbeats only if nothing else was
+ * sent for as long: with few writes, every other tick. Work around it: present an older timer
+ * start, and lengthen the timeout by the same amount. */
 static void tick_leader(struct engine *e)
 {
     struct raft *raft = raft_of(e);
@@ -193,16 +191,17 @@ static void tick_leader(struct engine *e)
     if (raft_state(raft) == RAFT_LEADER) {
         raft->election_timeout = timeout_ms;
     } else {
-        raft_set_election_timeout(raft, timeout_ms); /* its random one was drawn from the longer */
+        raft_set_election_timeout(
+            raft, timeout_ms); /* its random timeout was drawn from the longer one */
     }
     if (raft->election_timer_start == shown) {
         raft->election_timer_start = start;
     }
 }
 
-/* Time in which we did not run, because the machine stood still or this loop did, says nothing of
- * the others: it counts as one tick. Or a leader and followers that all stood still would each
- * believe that they have not heard the others for long, before they hear them. */
+/* Time in which this process did not run says nothing about the others: it counts as one tick.
+ * Otherwise a leader and followers that were all stopped would believe that the others have long
+ * been silent, before they can hear them. */
 static void forget_pause(struct engine *e, uint64_t now_ms)
 {
     struct raft *raft = raft_of(e);

@@ -16,9 +16,9 @@
 #include "server/base/metric.h"
 
 #define SPACE_INTERVAL_MS 250
-/* The log's next segment is allocated ahead of need; with less free than this the disk is full. */
+/* The log's next segment is preallocated; with less free space than this, the disk is full. */
 #define SPACE_BYTES_MIN (4ull * 1024 * 1024)
-/* Without a leader for so long, one that says that we were removed is believed. */
+/* Without a leader for this long, members that call us removed are believed. */
 #define REMOVED_MS 5000
 
 uint64_t engine_now_ms(const struct engine *e)
@@ -52,8 +52,8 @@ bool engine_knows_all(const struct engine *e)
     return e->is_leader && e->proposer.noop_committed;
 }
 
-/* Whether a life that was let in once is surely none of the cluster's any more. While that is not
- * committed, it may be given up again. */
+/* Whether a life that was admitted once has surely been removed for good. An uncommitted removal
+ * may still be undone. */
 static bool has_taken_out(const struct engine *e, uint64_t life)
 {
     const struct raft *raft = &e->driver.raft;
@@ -63,8 +63,8 @@ static bool has_taken_out(const struct engine *e, uint64_t life)
 
 /* --- start --- */
 
-/* A member has caught up when its first linearizable read is answered. The first commit index that
- * it hears of would not do: a new leader does not know all that was committed before its term. */
+/* A member has caught up when its first linearizable read completes. The first commit index that it
+ * hears of is not enough: a new leader does not know all that was committed before its term. */
 static void first_read_done(struct consensus_op *op, enum status status)
 {
     CONTAINER_OF(op, struct engine, first_read)->caught_up = status == ST_OK;
@@ -77,7 +77,7 @@ static void ask_first_read(struct engine *e)
     read_index_add(e, &e->first_read);
 }
 
-/* The cluster is formed and its files are there. */
+/* The cluster is formed and its files exist. */
 static bool run(struct engine *e, char *error, size_t error_size)
 {
     CHECK(!e->running);
@@ -143,7 +143,7 @@ struct hello_facts engine_facts(const struct engine *e)
         .cluster = e->identity.cluster,
         .member = e->options.id,
         .life = e->identity.life,
-        .boot = e->forwarder.boot, /* all of it: a copy may have been started as often */
+        .boot = e->forwarder.boot, /* all of it: a copy of the directory may have the same count */
         .level_min = e->app.level_min,
         .level_max = e->app.level_max,
         .list_hash = e->forming.list_hash,
@@ -154,7 +154,7 @@ enum hello_verdict engine_admit(const struct engine *e, const struct hello_facts
 {
     struct hello_facts ours = engine_facts(e);
     enum hello_verdict verdict = hello_judge(&ours, facts);
-    struct engine *engine = (struct engine *)(uintptr_t)e; /* the table hands out what may change */
+    struct engine *engine = (struct engine *)(uintptr_t)e; /* the table returns non-const members */
     const struct member *newest = member_info_find(engine, facts->member);
     const struct member *known = member_info_of_life(engine, facts->life);
     bool is_member =
@@ -169,7 +169,7 @@ enum hello_verdict engine_admit(const struct engine *e, const struct hello_facts
     if (!e->running && is_new && !forming_is_first(e, facts->member)) {
         return HELLO_WRONG_MEMBER;
     }
-    /* It may have a link, but not in place of the one that is a member. */
+    /* It may connect, but not instead of the configured life. */
     bool is_taken = newest != NULL && engine_is_up(e, newest);
     if (is_new) {
         bool is_expected = newest != NULL || !e->running || e->members.count == 0;
@@ -178,7 +178,7 @@ enum hello_verdict engine_admit(const struct engine *e, const struct hello_facts
     return is_taken || has_taken_out(e, facts->life) ? HELLO_EARLIER_LIFE : HELLO_ACCEPTED;
 }
 
-/* --- what the replica knows of its leader --- */
+/* --- the known leader --- */
 
 static void leader_changed(struct engine *e, uint64_t leader)
 {
@@ -259,7 +259,7 @@ void engine_link_up(struct engine *e, uint64_t id, const struct hello_facts *fac
     member_info_hurry(e);
 }
 
-/* Those who say so may only be behind; not when there is no leader either that takes us for one. */
+/* Members that reject us may only be behind; unless no leader accepts us either. */
 void engine_link_rejected(struct engine *e, uint64_t by, enum hello_verdict verdict)
 {
     char sentence[256];
@@ -277,7 +277,7 @@ void engine_link_rejected(struct engine *e, uint64_t by, enum hello_verdict verd
 
 /* --- disk --- */
 
-/* rm -rf under a running process: it could go on with the files that it has open, and would leave
+/* Against rm -rf under a running process: it would continue with the files it has open, and leave
  * parts of a log in the directory. */
 static void check_directory(struct engine *e)
 {
@@ -325,7 +325,7 @@ static void check_space(struct engine *e)
     }
 }
 
-/* --- driving --- */
+/* --- input --- */
 
 void engine_take(struct engine *e, struct consensus_op *ops)
 {
@@ -405,13 +405,13 @@ static void dispatch(struct engine *e, struct member *from, uint8_t type, const 
     case FRAME_CHANGE_RESULT:
         change_receive_result(e, data, len);
         break;
-    case FRAME_FORM:   /* we are formed, */
-    case FRAME_LET_IN: /* or let in */
+    case FRAME_FORM:   /* the cluster has formed */
+    case FRAME_LET_IN: /* this life is admitted */
         break;
     }
 }
 
-/* What one may say of whom our configuration does not know: that it leads, or wants to. */
+/* What an unknown life of our cluster may send: that it leads, or wants to. */
 static bool is_for_guests(uint8_t type)
 {
     return type == FRAME_RAFT || type == FRAME_SNAPSHOT || type == FRAME_INFO ||
@@ -534,7 +534,7 @@ bool engine_is_idle(struct engine *e)
     return forwarder_is_empty(&e->forwarder) && !leads && e->proposer.inflight_count == 0;
 }
 
-/* Nothing of ours may be in the hands of a pool thread. */
+/* No pool thread may be using anything of ours. */
 bool engine_may_close(const struct engine *e)
 {
     return !e->running || (!e->persist.busy && !snapshot_take_is_busy(&e->snapshot_take) &&
@@ -544,7 +544,7 @@ bool engine_may_close(const struct engine *e)
 
 void engine_fail_all(struct engine *e)
 {
-    /* Pool threads that come back find nothing to go on with. */
+    /* Pool threads that return find nothing more to do. */
     e->closing = true;
     snapshot_send_end(e);
     forwarder_fail_all(e);

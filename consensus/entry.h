@@ -25,21 +25,21 @@
 #define ENTRY_STAMP_MAX    64
 
 struct batch_header {
-    uint64_t origin; /* life of the member that took them; 0: the leader's own proposal */
+    uint64_t origin; /* life of the member that took it; 0: the leader's own operation */
     uint64_t boot;   /* of that life: rises with every start */
-    uint64_t serial; /* rises with every batch of that boot, from 1 */
+    uint64_t serial; /* of that boot: rises with every batch, from 1 */
     uint32_t count;
 };
-/* A batch is a header followed by operations (batch_append); the count is set at the end. */
+/* A batch is a header and operations (batch_append); the count is set at the end. */
 void batch_begin(struct buffer *out, const struct batch_header *header);
 void batch_append(struct buffer *out, const uint8_t *data, size_t len);
 void batch_set_count(struct buffer *out, uint32_t count);
 void batch_set_number(struct buffer *out, uint64_t boot, uint64_t serial);
 
-/* Reading: checks the header and that all operations are there, none longer than OP_BYTES_MAX and
- * no more than BATCH_OPS_MAX. */
+/* Checks the header and that all operations are there, none longer than OP_BYTES_MAX, at most
+ * BATCH_OPS_MAX of them. */
 MUST_USE enum status batch_check(const uint8_t *data, size_t len, struct batch_header *ret_header);
-/* The next operation of a checked batch; *at is 0 to begin with. */
+/* The next operation of a checked batch; *at is 0 at the beginning. */
 const uint8_t *batch_next(const uint8_t *data, size_t *at, size_t *ret_len);
 
 struct entry_header {
@@ -51,7 +51,7 @@ struct entry_header {
     uint16_t batches;
     uint16_t stamp_len;
 };
-/* An entry is begun with its stamp, filled, and sealed (which sets padding and checksum). */
+/* An entry is begun with its stamp, filled, then sealed (padding and checksum). */
 void entry_begin(struct buffer *out, const struct entry_header *header, const uint8_t *stamp);
 void entry_append_batch(struct buffer *out, const uint8_t *data, size_t len);
 void entry_seal(struct buffer *out, uint16_t batches);
@@ -59,7 +59,7 @@ void entry_seal(struct buffer *out, uint16_t batches);
 /* Checks everything: checksum, lengths, every batch, the number of operations. */
 MUST_USE enum status entry_check(const uint8_t *data, size_t len, struct entry_header *ret_header);
 const uint8_t *entry_stamp(const uint8_t *data);
-/* The next batch of a checked entry; *at is 0 to begin with. */
+/* The next batch of a checked entry; *at is 0 at the beginning. */
 const uint8_t *entry_next_batch(const uint8_t *data, size_t *at, size_t *ret_len);
 
 #endif

@@ -10,12 +10,12 @@
 #include "server/base/check.h"
 #include "server/base/log.h"
 
-/* New members are told again after this. */
+/* Interval between messages to new members. */
 #define TELL_MS 300
-/* A member that hears of a cluster without being told of it within this is not one of its first. */
+/* A member that hears of a cluster and is not sent it within this time is not one of its first. */
 #define WAITS_MS 2000
 
-/* What a member said last; NULL: nothing yet. */
+/* A member's last hello; NULL: none yet. */
 static const struct hello_facts *heard_of(const struct forming *f, uint64_t id)
 {
     for (size_t i = 0; i < f->heard_count; i++) {
@@ -34,13 +34,13 @@ void forming_init(struct engine *e)
     CHECK(configuration_parse_members(e->identity.members, f->members, &f->count));
 }
 
-/* --- making it --- */
+/* --- forming --- */
 
-/* The first configuration, as the first entry. 0, or a negative errno. */
+/* Writes the first configuration as the first entry. 0, or a negative errno. */
 static int write_genesis(struct engine *e, const struct cluster_id *cluster, char *error,
                          size_t error_size)
 {
-    struct wal_state state = {.term = 1, .commit = 1}; /* all have it, or have nothing */
+    struct wal_state state = {.term = 1, .commit = 1}; /* everybody has it, or nothing at all */
     struct wal_loaded loaded;
     struct wal_frame frame;
     struct wal *wal = wal_open(e->env.files, cluster, 0, &loaded, error, error_size);
@@ -59,8 +59,8 @@ static int write_genesis(struct engine *e, const struct cluster_id *cluster, cha
     return result;
 }
 
-/* Writes the first log and the identity: in this order, so that an identity with a cluster always
- * has its log. One that is let in has an empty log. False ends the process. */
+/* Writes the first log and then the identity: an identity with a cluster always has a log. An
+ * admitted life has an empty log. False: the process is ending. */
 static bool persist(struct engine *e, const struct cluster_id *cluster, bool let_in)
 {
     const struct wal_state state = {.term = 1};
@@ -92,7 +92,7 @@ static void formed(struct engine *e, const struct cluster_id *cluster, bool let_
     }
     cluster_id_text(cluster, text);
     if (let_in) {
-        log_write(LOG_INFO, "raft", "let in: the cluster takes this new life of the member",
+        log_write(LOG_INFO, "raft", "admitted: the cluster has taken this new life of the member",
                   "cluster=%s life=%016" PRIx64, text, e->identity.life);
     } else {
         log_write(LOG_INFO, "raft", "the cluster is formed", "cluster=%s members=%zu", text,
@@ -101,7 +101,7 @@ static void formed(struct engine *e, const struct cluster_id *cluster, bool let_
     engine_formed(e);
 }
 
-/* Whether all others are there, and new. */
+/* Whether all others are connected and new. */
 static bool all_are_new(const struct engine *e)
 {
     const struct forming *f = &e->forming;
@@ -144,9 +144,9 @@ static void form(struct engine *e)
     formed(e, &cluster, false);
 }
 
-/* --- being told of it --- */
+/* --- learning of it --- */
 
-/* Whether it is a first configuration with this life in it; keeps it then. */
+/* Whether it is a first configuration that contains this life; keeps it if so. */
 static bool take_genesis(struct engine *e, uint64_t from, const uint8_t *data, size_t len)
 {
     struct forming *f = &e->forming;
@@ -197,7 +197,7 @@ void forming_heard(struct engine *e, const struct hello_facts *facts)
         place++;
     }
     if (place == LINKS_MAX) {
-        /* At most so many are linked, and this one is. */
+        /* LINKS_MAX members are linked at most, and this one is. */
         place = 0;
         while (e->env.is_up(e->env.ctx, f->heard[place].member)) {
             place++;
@@ -206,7 +206,7 @@ void forming_heard(struct engine *e, const struct hello_facts *facts)
     }
     f->heard_count = place < f->heard_count ? f->heard_count : place + 1;
     f->heard[place] = *facts;
-    f->told_ms = 0; /* if it is new, it need not wait to be told */
+    f->told_ms = 0; /* if it is new, inform it at once */
     if (cluster_id_is_none(&e->identity.cluster) && !cluster_id_is_none(&facts->cluster) &&
         f->waits_since_ms == 0) {
         f->waits_since_ms = engine_now_ms(e);
@@ -231,10 +231,11 @@ uint64_t forming_life(const struct engine *e, uint64_t id)
     return facts != NULL ? facts->life : 0;
 }
 
-/* --- telling --- */
+/* --- informing others --- */
 
-/* A new life that the committed configuration has: while that is the first one, it is told all of
- * it, else that it is let in. It has confirmed nothing yet, so it may begin with an empty log. */
+/* Informs a new life that is in the committed configuration: while that is the first one, sends all
+ * of it; otherwise, that it is admitted. It has confirmed nothing yet, so it may start with an
+ * empty log. */
 static void tell(struct engine *e, const struct hello_facts *facts)
 {
     struct forming *f = &e->forming;

@@ -9,10 +9,10 @@
 #include "server/base/clock.h"
 #include "server/base/metric.h"
 
-/* Silence of the leader after which a batch is sent again, besides the election timeout twice. */
+/* A batch is resent after this much silence of the leader, or two election timeouts if longer. */
 #define RESEND_MS_MIN 500
 
-/* --- taking --- */
+/* --- queueing --- */
 
 void forwarder_init(struct forwarder *f, uint64_t boot)
 {
@@ -40,10 +40,11 @@ static void finish(struct consensus_op *op, enum status status)
     op->done(op, status);
 }
 
-/* One more in the lists, or one less. */
+/* Counts an operation into the lists, or out of them. */
 static void note_waiting(struct forwarder *f, const struct consensus_op *op, int sign)
 {
-    size_t len = sign > 0 ? op->len : 0 - op->len; /* wraps around, as the sums do */
+    size_t len =
+        sign > 0 ? op->len : 0 - op->len; /* unsigned wrap-around is intended, as in the sums */
     f->waiting += (size_t)sign;
     f->waiting_bytes += len;
     if (op->lane == CONSENSUS_URGENT) {
@@ -64,7 +65,7 @@ void forwarder_add(struct engine *e, struct consensus_op *op)
     f->added++;
 }
 
-/* Moves operations from a list into the batch, until it holds `most` or is full. */
+/* Moves operations from a list into the batch, up to `most` in all or until it is full. */
 static void fill(struct forwarder *f, struct op_list *list, uint32_t most)
 {
     struct consensus_op *op;
@@ -88,8 +89,8 @@ static void fill(struct forwarder *f, struct op_list *list, uint32_t most)
     }
 }
 
-/* A number that the replicated state has not seen. Boots are counted in the log on disk: only one
- * that was put back from an older copy counts the same boot twice. */
+/* Chooses a boot number that the replicated state has not seen. Boots are counted in the log on
+ * disk: only an older copy that was put back counts the same boot twice. */
 static void renumber(struct engine *e)
 {
     struct forwarder *f = &e->forwarder;
@@ -109,7 +110,7 @@ static void build(struct engine *e)
     f->ops_count = 0;
     f->first_deadline_ms = UINT64_MAX;
     batch_begin(&f->bytes, &header);
-    /* Heartbeats first, but never the whole batch while others wait. */
+    /* Heartbeats go first, but never fill the batch while others wait. */
     fill(f, &f->urgent, f->normal.first != NULL ? BATCH_OPS_MAX / 4 * 3 : BATCH_OPS_MAX);
     fill(f, &f->normal, BATCH_OPS_MAX);
     fill(f, &f->urgent, BATCH_OPS_MAX);
@@ -119,9 +120,9 @@ static void build(struct engine *e)
     f->sent_to = 0;
 }
 
-/* --- the batch on its way --- */
+/* --- the batch in flight --- */
 
-/* All of it is answered or given up. */
+/* Ends it: each operation is completed or given up. */
 static void close_batch(struct forwarder *f)
 {
     f->active = false;
@@ -140,7 +141,7 @@ static void fail_batch(struct forwarder *f, enum status when_surely_not)
     }
 }
 
-/* Refusals that no other leader would take back. */
+/* Refusals that any other leader would repeat. */
 static bool is_final(enum status status)
 {
     return status == ST_NO_SPACE || status == ST_LEVEL;
@@ -174,7 +175,7 @@ static void send_batch(struct engine *e)
 void forwarder_pump(struct engine *e)
 {
     struct forwarder *f = &e->forwarder;
-    /* Not before all numbers in the log are known: see renumber(). */
+    /* The numbers in the log are known only after the first linearizable read: renumber(). */
     if (!f->active && f->waiting > 0 && e->known_leader != 0 && e->caught_up) {
         build(e);
         send_batch(e);
@@ -190,7 +191,7 @@ bool forwarder_is_ours(const struct engine *e, uint64_t origin, uint64_t boot, u
 void forwarder_applied(struct engine *e)
 {
     struct forwarder *f = &e->forwarder;
-    /* In order, to be told at the end of the entry. */
+    /* In order, to be completed at the end of the entry. */
     for (uint32_t i = f->ops_count; i > 0; i--) {
         if (f->ops[i - 1] != NULL) {
             f->ops[i - 1]->next = e->fsm.completed;
@@ -211,7 +212,7 @@ void forwarder_skipped(struct engine *e)
     struct forwarder *f = &e->forwarder;
     renumber(e);
     batch_set_number(&f->bytes, f->boot, f->serial);
-    f->sends = 0; /* whatever went out under the old number will be skipped as well */
+    f->sends = 0; /* anything sent under the old number will be skipped, too */
     f->sent_to = 0;
 }
 
@@ -239,7 +240,8 @@ void forwarder_resend(struct engine *e)
     }
 }
 
-/* Takes those given up out of a batch that nobody has: they were told that nothing was done. */
+/* Rebuilds a batch that nobody has, without the operations given up: those were reported as not
+ * done. */
 static void batch_again(struct engine *e)
 {
     struct forwarder *f = &e->forwarder;
@@ -308,7 +310,7 @@ void forwarder_tick(struct engine *e)
     if (patience_ms < RESEND_MS_MIN) {
         patience_ms = RESEND_MS_MIN;
     }
-    /* All wait equally long, so the first of a list is the first to be late. */
+    /* All have the same timeout, so the first of a list expires first. */
     drop_late(f, &f->urgent, now_ms);
     drop_late(f, &f->normal, now_ms);
     if (f->active && now_ms >= f->first_deadline_ms) {

@@ -12,7 +12,7 @@
 #include "server/base/mem.h"
 #include "server/base/metric.h"
 
-/* Of the application's state in front of it in a snapshot: the sessions, with their length. */
+/* The part of a snapshot before the application's state: the sessions, and their length. */
 #define SESSIONS_BYTES_MAX (16 * 1024)
 
 /* --- entries --- */
@@ -28,7 +28,7 @@ bool fsm_understands(const struct engine *e, const void *data, const struct entr
         struct batch_header batch;
         const uint8_t *bytes = entry_next_batch(data, &at, &len);
         size_t op_at = 0;
-        CHECK(batch_check(bytes, len, &batch) == ST_OK); /* entry_check() looked at it */
+        CHECK(batch_check(bytes, len, &batch) == ST_OK); /* entry_check() has checked it */
         for (uint32_t k = 0; k < batch.count; k++) {
             size_t op_len;
             const uint8_t *op = batch_next(bytes, &op_at, &op_len);
@@ -40,19 +40,19 @@ bool fsm_understands(const struct engine *e, const void *data, const struct entr
     return true;
 }
 
-/* Applies the operations of a batch from `position` on; returns the next position. */
+/* Applies the operations of a batch, the first at `position`; returns the next position. */
 static uint32_t apply_batch(struct engine *e, uint64_t index, const uint8_t *data, size_t len,
                             uint32_t position)
 {
     struct batch_header header;
     enum status status = batch_check(data, len, &header);
-    CHECK(status == ST_OK); /* entry_check() looked at it */
+    CHECK(status == ST_OK); /* entry_check() has checked it */
     bool ours = forwarder_is_ours(e, header.origin, header.boot, header.serial);
     if (header.origin != 0 &&
         !sessions_advance(&e->fsm.sessions, header.origin, header.boot, header.serial, index)) {
         metric_add(METRIC_operations_skipped_total, header.count);
         if (ours) {
-            forwarder_skipped(e); /* ours would not be on its way any more had it been applied */
+            forwarder_skipped(e); /* had ours been applied, it would no longer be in flight */
         }
         return position;
     }
@@ -138,11 +138,11 @@ static void apply(struct engine *e, uint64_t index)
         driver_configured(e, index, entry->data, entry->len);
     }
     note_hash(e, index);
-    /* More follow at once when a follower catches up, most of all at its start. */
+    /* More entries follow at once while a follower catches up, especially after a start. */
     if (f->completed != NULL || index >= raft_commit_index(&e->driver.raft)) {
         fsm_publish(e);
     }
-    answer_completed(e); /* only now, when all of the entry can be read here */
+    answer_completed(e); /* only now, when the whole entry is readable here */
 }
 
 void fsm_pump(struct engine *e)
@@ -167,7 +167,7 @@ void fsm_publish(struct engine *e)
     }
 }
 
-/* --- the others' states --- */
+/* --- state hashes --- */
 
 struct state_hash fsm_newest_hash(const struct engine *e)
 {
@@ -175,7 +175,7 @@ struct state_hash fsm_newest_hash(const struct engine *e)
     return newest.index == e->fsm.applied_index ? newest : (struct state_hash){0};
 }
 
-/* One that differs from us is wrong, or we are: the majority is right. */
+/* A member that differs from us is wrong, or we are: the majority is right. */
 static void judge(struct engine *e, uint64_t index)
 {
     static struct log_gate gate;
@@ -210,7 +210,7 @@ void fsm_compare(struct engine *e, struct member *m, uint64_t index, uint64_t ha
         return;
     }
     if (index > e->fsm.applied_index) {
-        m->told_index = index; /* compared when we get there */
+        m->told_index = index; /* compared when we reach it */
         m->told_hash = hash;
         return;
     }
@@ -308,7 +308,7 @@ void fsm_snapshot_release(struct engine *e, struct fsm_snapshot *s)
 struct fsm_restore {
     struct consensus_fsm app;
     void *state;
-    struct buffer head; /* what has come of the sessions and their length */
+    struct buffer head; /* received of the sessions and their length */
     bool head_done;
     struct sessions sessions;
 };
@@ -322,8 +322,7 @@ struct fsm_restore *fsm_restore_begin(struct engine *e)
     return r;
 }
 
-/* Takes of the next bytes what belongs to the head; returns how many, or SIZE_MAX when malformed.
- */
+/* Consumes what belongs to the head; returns how many bytes, or SIZE_MAX if malformed. */
 static size_t feed_head(struct fsm_restore *r, const uint8_t *data, size_t len)
 {
     size_t taken = 0;

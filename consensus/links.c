@@ -29,9 +29,9 @@ void links_changed(struct engine *e)
     e->links.is_stale = true;
 }
 
-/* --- whom, and where --- */
+/* --- which members, at which addresses --- */
 
-/* What is wanted. */
+/* The links to keep. */
 struct wanted {
     struct consensus_member list[LINKS_MAX];
     size_t count;
@@ -55,21 +55,21 @@ static void want(struct engine *e, struct wanted *w, const struct consensus_memb
                                    : member->address);
 }
 
-/* The later life of a member stands behind the earlier one. */
+/* The later life of a member follows the earlier one. */
 static void want_configured(struct engine *e, struct wanted *w,
                             const struct raft_configuration *conf)
 {
     for (unsigned i = conf->n; i > 0; i--) {
         struct consensus_member member;
         bool sound = configuration_parse_server(conf->servers[i - 1].address, &member);
-        CHECK(sound); /* configuration_decode() looked at it */
+        CHECK(sound); /* configuration_decode() has checked it */
         want(e, w, &member);
     }
 }
 
-/* The members of the configuration in force, and of the one that is committed: that in force may
- * be given up yet. Those whose life it does not have yet, as far as they say where they are; to a
- * leader they are none. While nothing is known of a configuration, the first members. */
+/* The members of the configuration in force, and of the committed one, as the former may still be
+ * rolled back. Also guests with a known address, except on a leader, which ignores them. As long as
+ * no configuration is known, the first members. */
 static void want_all(struct engine *e, struct wanted *w)
 {
     const struct raft *raft = &e->driver.raft;
@@ -91,7 +91,7 @@ static void want_all(struct engine *e, struct wanted *w)
     }
 }
 
-/* --- making them --- */
+/* --- opening and closing --- */
 
 void links_tick(struct engine *e)
 {
@@ -106,7 +106,7 @@ void links_tick(struct engine *e)
     for (size_t i = 0; i < l->count; i++) {
         uint64_t id = l->list[i].id;
         if (configuration_find_member(w.list, w.count, id) == NULL) {
-            /* If it is none of the cluster any more, it asks, and is told. */
+            /* If it was removed, it will try to connect, and get the reason. */
             e->env.unlink(e->env.ctx, id);
         }
     }
@@ -116,6 +116,6 @@ void links_tick(struct engine *e)
     memcpy(l->list, w.list, w.count * sizeof *w.list);
     l->count = w.count;
     if (l->knew_all) {
-        e->env.review(e->env.ctx); /* some it let in as a follower, when its log was behind */
+        e->env.review(e->env.ctx); /* links accepted as a follower, when its log was behind */
     }
 }

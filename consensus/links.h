@@ -1,12 +1,12 @@
-/* To whom this member keeps a link, and at which address. An address is not an identity: a member
- * that is started elsewhere tells those that it reaches (member_info.h), they dial it there from
- * then on, and the leader puts the address into the configuration.
+/* Which members this one keeps links to, and at which addresses. An address is not an identity: a
+ * member started elsewhere tells those that it reaches (member_info.h); they dial the new address
+ * from then on, and the leader puts it into the configuration.
  *
- * Of several addresses of a member the first that there is counts:
- *   1. what its process says of itself
- *   2. what our own --cluster list says, where that is another one than the directory was made with
- *      or last started with: the network has moved. Until the configuration is changed after that
- *   3. the configuration; the list, while there is none
+ * A member's address is the first of these that is known:
+ *   1. what its process announces
+ *   2. what our own --cluster list says, if the directory was made or last started with another
+ *      list: the network has moved. Valid until the next change of the configuration
+ *   3. the configuration or, while there is none, the list
  *
  * Thread: loop. Owns: its table. */
 #ifndef MUSTER_CONSENSUS_LINKS_H
@@ -22,21 +22,21 @@
 struct engine;
 
 struct links {
-    struct consensus_member list[LINKS_MAX]; /* that are kept */
+    struct consensus_member list[LINKS_MAX]; /* links in use */
     size_t count;
     bool is_stale, knew_all;
-    struct consensus_member moved[MEMBERS_MAX]; /* what the list says newly */
+    struct consensus_member moved[MEMBERS_MAX]; /* new addresses from the list */
     size_t moved_count;
 };
 
-/* Our own list says that a member is there now. At most MEMBERS_MAX times. */
+/* Our own list has a new address for a member. At most MEMBERS_MAX calls. */
 void links_move(struct engine *e, const struct consensus_member *to);
-/* The configuration had `before` as a member's address, and has another one. What our own list says
- * is older than that; not while we are behind, unless `before` is what it says. */
+/* The configuration had `before` as a member's address and now has another, which is newer than our
+ * own list's; but not while we are behind, unless `before` is the list's. */
 void links_readdressed(struct engine *e, uint64_t id, const char *before);
-/* The configuration, or what a member says of itself, is another one. */
+/* The configuration, or a member's announced address, has changed. */
 void links_changed(struct engine *e);
-/* Makes and ends links. Before anything can come over them. */
+/* Opens and closes links. Call before frames can arrive over them. */
 void links_tick(struct engine *e);
 
 #endif

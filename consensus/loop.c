@@ -19,7 +19,7 @@
 #define PEER_RETRY_MS 50
 #define EXIT_REMOVED  3
 
-/* --- what the engine does to the world --- */
+/* --- engine_env --- */
 
 static uint64_t env_now_ms(void *ctx)
 {
@@ -108,12 +108,12 @@ static void env_fatal(void *ctx, const char *sentence)
 static void env_removed(void *ctx, const char *sentence)
 {
     (void)ctx;
-    log_write(LOG_ERROR, "raft", "stopping: not a member any more", "reason=\"%s\"", sentence);
+    log_write(LOG_ERROR, "raft", "stopping: no longer a member", "reason=\"%s\"", sentence);
     log_flush(LAST_WORDS_MS);
     _exit(EXIT_REMOVED);
 }
 
-/* --- crossing --- */
+/* --- crossing threads --- */
 
 static void publish_waiting(struct consensus *c)
 {
@@ -185,7 +185,7 @@ static void publish(struct consensus *c)
 {
     struct consensus_status s;
     engine_status(&c->engine, &s);
-    /* Nobody sees a member without its cluster, or hears of a change before it can be seen. */
+    /* No reader may see a member without its cluster, or hear of a change before it can read it. */
     if (s.phase != (enum consensus_phase)atomic_load_explicit(&c->phase, memory_order_relaxed) ||
         c->table.configured != c->engine.members.configured) {
         publish_members(c);
@@ -216,14 +216,14 @@ static void on_wake(uv_async_t *wake)
     drain(wake->data);
 }
 
-/* Noted, and said when it took long: until now nobody on this thread could. */
+/* Logged after a long turn: until it ended, nobody on this thread could. */
 static void note_turn(struct consensus *c, uint64_t now_ms)
 {
     uint64_t before_ms = atomic_exchange_explicit(&c->turned_ms, now_ms, memory_order_relaxed);
     uint64_t took_ms = clock_elapsed(before_ms, now_ms);
     if (before_ms != 0 && took_ms >= STALL_COUNTS_MS) {
         metric_add(METRIC_loop_stalls_total, 1);
-        log_write(LOG_WARN, "raft", "the loop stood still", "ms=%" PRIu64, took_ms);
+        log_write(LOG_WARN, "raft", "the loop stalled", "ms=%" PRIu64, took_ms);
     }
 }
 
@@ -265,7 +265,7 @@ static void on_rejected(void *ctx, uint64_t by, enum hello_verdict verdict)
     engine_link_rejected(&c->engine, by, verdict);
 }
 
-/* --- stop, one step after the other --- */
+/* --- stopping, step by step --- */
 
 static void close_handles(struct consensus *c)
 {
@@ -275,7 +275,7 @@ static void close_handles(struct consensus *c)
     uv_close((uv_handle_t *)&c->wake, NULL);
 }
 
-/* When no link calls back any more and no pool thread has anything of the engine's. */
+/* Once no link calls back any more and no pool thread uses the engine. */
 static void close_when_idle(struct consensus *c)
 {
     if (c->links_closed && engine_may_close(&c->engine)) {
@@ -380,7 +380,7 @@ static bool open_engine(struct consensus *c, char *error, size_t error_size)
     return engine_open(&c->engine, &c->engine_options, &env, &c->app, error, error_size);
 }
 
-/* Numbers of this start are known only now. */
+/* The numbers of this start are known only now. */
 static bool start_engine(struct consensus *c, char *error, size_t error_size)
 {
     if (!engine_start(&c->engine, error, error_size)) {
@@ -416,7 +416,7 @@ static void report_started(struct consensus *c, int started)
     pthread_mutex_unlock(&c->mutex);
 }
 
-/* Opens all and reports how that went. What was opened before a failure is closed by the loop. */
+/* Opens everything and reports the result. After a failure, the loop closes what was opened. */
 static void open_all(struct consensus *c)
 {
     char *error = c->start_error;

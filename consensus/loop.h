@@ -37,21 +37,21 @@ struct consensus {
     struct disk_thread disk;
     struct peers *peers;
     struct engine engine;
-    uint64_t expected_ns; /* when the tick should fire next */
+    uint64_t expected_ns; /* when the next tick is due */
     uint64_t app_tick_ms, members_ms;
     bool stop_begun, links_closed;
     uint64_t stop_deadline_ms;
 
-    /* crossing: into the loop */
+    /* crossing into the loop */
     uv_async_t wake;
     struct cds_wfcq_head queue_head;
     struct cds_wfcq_tail queue_tail;
     struct admission admission;
-    _Atomic uint32_t submitting; /* threads inside of consensus_submit */
+    _Atomic uint32_t submitting; /* threads inside consensus_submit */
     _Atomic bool stopping;
 
-    /* crossing: out of the loop; atomic */
-    _Atomic uint64_t turned_ms; /* monotonic: the last turn of the loop; 0: it does not run yet */
+    /* crossing out of the loop; atomic */
+    _Atomic uint64_t turned_ms; /* monotonic: last turn of the loop; 0: not running yet */
     _Atomic uint64_t leader, term, applied_index, commit_index, contact_ms;
     _Atomic bool is_leader, caught_up, has_space;
     _Atomic uint32_t phase, level;
@@ -67,8 +67,7 @@ struct consensus {
     char cluster[CONSENSUS_CLUSTER_SIZE];
 };
 
-/* The thread: opens links and log, reports `started`, runs until stopped. `arg` is the consensus.
- */
+/* The thread: opens links and log, sets `started`, runs until stopped. `arg` is the consensus. */
 void *loop_run(void *arg);
 
 static inline bool loop_is_replicated(const struct consensus_op *op)

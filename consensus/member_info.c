@@ -14,7 +14,7 @@
 #define INFO_BYTES_MAX  2048
 #define GUEST_SILENT_MS 5000
 #define FIXED_BYTES     29 /* applied u64, hash index u64, hash u64, levels u16 u16, space u8 */
-/* A byte of flags behind the texts; earlier versions have none and do not look there. */
+/* A byte of flags after the texts; earlier versions neither send nor read it. */
 #define FLAG_REFUSES 1u
 
 /* --- the table --- */
@@ -29,7 +29,7 @@ static void fill(struct engine *e, struct member *m, const struct raft_server *s
     struct consensus_member parsed = {0};
     struct consensus_member_info *info = &m->info;
     bool sound = configuration_parse_server(server->address, &parsed);
-    CHECK(sound); /* configuration_decode() looked at it */
+    CHECK(sound); /* configuration_decode() has checked it */
     info->id = parsed.id;
     info->life = server->id;
     info->is_self = info->life == e->identity.life;
@@ -77,7 +77,7 @@ static struct member *of_life(struct member_table *t, uint64_t life)
     return NULL;
 }
 
-/* Those that are members now. */
+/* Drops guests that are members now. */
 static void forget_guests(struct engine *e)
 {
     struct member_table *t = &e->members;
@@ -110,13 +110,13 @@ void member_info_configure(struct engine *e, const struct raft_configuration *co
         }
         fill(e, m, &conf->servers[i]);
         if (known != NULL && strcmp(known->info.peer_address, m->info.peer_address) != 0) {
-            m->advertised_address[0] = '\0'; /* or it would be moved back by what it said before */
+            m->advertised_address[0] = '\0'; /* or its last announcement would move it back */
             links_readdressed(e, m->info.id, known->info.peer_address);
         }
     }
     forget_guests(e);
     links_changed(e);
-    read_index_reset(e); /* its acks stand by place */
+    read_index_reset(e); /* its acks are indexed by member */
 }
 
 struct member *member_info_find(struct engine *e, uint64_t id)
@@ -141,8 +141,8 @@ bool member_info_is_configured(const struct engine *e, const struct member *m)
 
 /* --- guests --- */
 
-/* One that leads, or wants to, is heard all the time. One that was taken out has ended; nobody is
- * to look for it. */
+/* A guest that leads, or wants to, sends all the time. One that was removed has exited; nobody may
+ * keep dialling it. */
 static void drop_silent_guests(struct engine *e)
 {
     struct member_table *t = &e->members;
@@ -158,7 +158,7 @@ static void drop_silent_guests(struct engine *e)
     }
 }
 
-/* Takes a guest in, in place of another one of that id. NULL: there are too many. */
+/* Adds a guest, in place of any other with that id. NULL: too many. */
 static struct member *take_in(struct engine *e, uint64_t id, uint64_t life)
 {
     struct member_table *t = &e->members;
@@ -193,7 +193,8 @@ struct member *member_info_sender(struct engine *e, uint64_t id, uint64_t life)
 const char *member_info_advertised_address(struct engine *e, uint64_t id)
 {
     const struct member *m = member_info_find(e, id);
-    /* To one that knows all a guest is an earlier life: the member may be elsewhere by now. */
+    /* A member that knows all lives treats guests as earlier lives: the member may be elsewhere by
+     * now. */
     size_t guests = engine_knows_all(e) ? 0 : e->members.guests_count;
     for (size_t i = 0; i < guests && (m == NULL || m->advertised_address[0] == '\0'); i++) {
         if (e->members.guests[i].info.id == id) {
@@ -229,7 +230,7 @@ bool member_info_is_majority(const struct engine *e, size_t voters)
     return voters > member_info_voters(e) / 2;
 }
 
-/* --- what members tell each other --- */
+/* --- FRAME_INFO --- */
 
 static void append_text(struct buffer *out, const char *text)
 {
@@ -238,7 +239,7 @@ static void append_text(struct buffer *out, const char *text)
     buffer_append(out, text, len);
 }
 
-/* Those who do not know our life yet can only learn it from us. */
+/* Members that do not know our life yet can learn it only from us. */
 static const char *own_address(const struct engine *e)
 {
     const struct member *self = NULL;
@@ -265,7 +266,7 @@ static void encode(struct engine *e, struct buffer *out)
     buffer_append_byte(out, e->refusals.here ? FLAG_REFUSES : 0);
 }
 
-/* Takes a text into `field`; false when there is none that fits and can be shown. */
+/* Reads a text into `field`; false if it is missing, too long or not printable. */
 static bool take_text(const uint8_t **at, const uint8_t *end, char *field, size_t size)
 {
     if (end - *at < 2) {
@@ -282,7 +283,7 @@ static bool take_text(const uint8_t **at, const uint8_t *end, char *field, size_
     return true;
 }
 
-/* Where it can be dialled. */
+/* Reads its announced address. */
 static void take_address(struct engine *e, struct member *m, const char *address)
 {
     char host[HOST_BYTES_MAX + 1];
@@ -351,7 +352,7 @@ bool member_info_majority_has_space(const struct engine *e)
 {
     size_t with_space = 0;
     if (member_info_voters(e) == 0) {
-        return true; /* it was let in a moment ago, and knows of nobody */
+        return true; /* it was admitted a moment ago, and knows nobody */
     }
     for (size_t i = 0; i < e->members.count; i++) {
         const struct member *m = &e->members.list[i];

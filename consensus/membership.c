@@ -8,8 +8,7 @@
 #include "consensus/engine.h"
 #include "server/base/log.h"
 
-/* A new life has to be there for so long: a process that is started for a moment changes nothing.
- */
+/* A new life must be there this long: a process that starts for a moment changes nothing. */
 #define LET_IN_MS 500
 
 static const struct raft_configuration *in_force(const struct engine *e)
@@ -17,7 +16,7 @@ static const struct raft_configuration *in_force(const struct engine *e)
     return &e->driver.raft.configuration;
 }
 
-/* Afterwards the table of members may be another: `conf` is closed. */
+/* The member table may differ afterwards. Closes `conf`. */
 static void propose(struct engine *e, struct raft_configuration *conf, const char *what,
                     uint64_t id, uint64_t life)
 {
@@ -44,20 +43,20 @@ static void set_role(struct engine *e, const struct member *m, int role,
 
 /* --- a new life --- */
 
-/* Takes out the earlier of two lives of a member. */
+/* Removes the earlier of two lives of a member. */
 static bool remove_earlier(struct engine *e)
 {
     for (size_t i = 0; i < e->members.count; i++) {
         const struct member *m = &e->members.list[i];
         if (member_info_find(e, m->info.id) != m) {
-            take_out(e, m, "the earlier life of a member is taken out");
+            take_out(e, m, "removing the earlier life of a member");
             return true;
         }
     }
     return false;
 }
 
-/* The first member that has lost its directory: another process is there in its place, and new. */
+/* The first member that has lost its directory: a new life of it is there. */
 static const struct member *find_lost(struct engine *e, uint64_t *ret_life)
 {
     for (size_t i = 0; i < e->members.count; i++) {
@@ -99,7 +98,7 @@ static bool let_in(struct engine *e)
     configuration_copy(in_force(e), 0, &next);
     configuration_mark_address(before->address, life, mark_of_new_life(lost), address);
     configuration_add(&next, life, address, RAFT_STANDBY);
-    propose(e, &next, "a member has lost its directory: its new life is let in", lost->info.id,
+    propose(e, &next, "a member has lost its directory: admitting its new life", lost->info.id,
             life);
     return true;
 }
@@ -111,10 +110,10 @@ static void set_address(struct engine *e, const struct member *m, const char *ad
     struct raft_configuration next;
     configuration_copy(in_force(e), 0, &next);
     configuration_move(&next, (unsigned)member_info_index(e, m), address);
-    propose(e, &next, "a member has another address", m->info.id, m->info.life);
+    propose(e, &next, "a member has a new address", m->info.id, m->info.life);
 }
 
-/* The first member that says that it is elsewhere than the configuration does. */
+/* Moves the first member whose announced address differs from the configuration's. */
 static bool move(struct engine *e)
 {
     for (size_t i = 0; i < e->members.count; i++) {
@@ -144,14 +143,14 @@ static bool promote(struct engine *e)
         const struct member *m = &e->members.list[i];
         bool is_next = m->mark == MARK_DUE || (m->mark == MARK_NONE && !are_enough);
         if (is_next && !member_info_is_voter(m) && has_caught_up(e, m)) {
-            set_role(e, m, RAFT_VOTER, MARK_NONE, "a standby has caught up: it gets a vote");
+            set_role(e, m, RAFT_VOTER, MARK_NONE, "promoting a standby that has caught up");
             return true;
         }
     }
     return false;
 }
 
-/* --- what a change would do --- */
+/* --- effect of a change --- */
 
 static struct consensus_plan plan_of(struct engine *e, const struct consensus_change *change)
 {
@@ -164,7 +163,7 @@ static struct consensus_plan plan_of(struct engine *e, const struct consensus_ch
     return consensus_plan(infos, e->members.count, change);
 }
 
-/* --- one that is away --- */
+/* --- replacing a voter that is away --- */
 
 static void note_away(struct engine *e)
 {
@@ -178,13 +177,13 @@ static void note_away(struct engine *e)
     }
 }
 
-/* Whether those that can be reached would be a majority afterwards. */
+/* Whether the reachable members are still a majority afterwards. */
 static bool is_safe(struct engine *e, enum consensus_change_kind kind, const struct member *m)
 {
     return plan_of(e, &(const struct consensus_change){.kind = kind, .member = m->info.id}).safe;
 }
 
-/* The voter that has been away for the longest time, but long enough; NULL: none has. */
+/* The voter that has been away longest, if long enough; NULL: none. */
 static const struct member *find_away(const struct engine *e)
 {
     const struct member *found = NULL;
@@ -199,19 +198,19 @@ static const struct member *find_away(const struct engine *e)
     return found;
 }
 
-/* A standby gets a vote, and in the same configuration the voter is marked that it stands in for.
- * So nobody else is replaced by it, whoever leads next. */
+/* Promotes a standby, and in the same configuration marks the voter that it replaces. So that voter
+ * is replaced once only, whoever leads next. */
 static void stand_in(struct engine *e, const struct member *standby, const struct member *away)
 {
     struct raft_configuration next;
     configuration_copy(in_force(e), 0, &next);
     configuration_set(&next, (unsigned)member_info_index(e, standby), RAFT_VOTER, MARK_NONE);
     configuration_set(&next, (unsigned)member_info_index(e, away), RAFT_VOTER, MARK_REPLACED);
-    propose(e, &next, "a voter has been away for too long: a standby gets its vote",
+    propose(e, &next, "a voter has been away too long: promoting a standby in its place",
             standby->info.id, standby->info.life);
 }
 
-/* The one that was replaced loses its vote; a member that comes back with it keeps following. */
+/* The replaced voter loses its vote; if it comes back, it keeps following. */
 static bool end_replaced(struct engine *e)
 {
     for (size_t i = 0; i < e->members.count; i++) {
@@ -220,9 +219,9 @@ static bool end_replaced(struct engine *e)
             continue;
         }
         if (m->info.is_self) {
-            transfer_begin(e, 0); /* it came back and was elected: the next leader goes on */
+            transfer_begin(e, 0); /* it came back and was elected: the next leader continues */
         } else {
-            set_role(e, m, RAFT_STANDBY, MARK_NONE, "a voter was replaced: it is a standby now");
+            set_role(e, m, RAFT_STANDBY, MARK_NONE, "demoting a voter that was replaced");
         }
         return true;
     }
@@ -246,9 +245,9 @@ static bool replace(struct engine *e)
     return false;
 }
 
-/* --- what is asked for --- */
+/* --- requested changes --- */
 
-/* The lowest that no member has, nor had at the beginning. */
+/* The lowest id that no member has, or had in the first configuration. */
 static uint64_t free_id(const struct engine *e)
 {
     uint64_t id = 1;
@@ -258,8 +257,8 @@ static uint64_t free_id(const struct engine *e)
     return id;
 }
 
-/* As if it had been there and had lost its directory: under a life that nobody has. What comes is
- * let in beside that, and takes its place. */
+/* As if it had been a member and lost its directory: adds a life that nobody has. The life that
+ * appears is admitted beside it and takes its place. */
 static void add(struct engine *e, const struct consensus_change *change)
 {
     struct consensus_member member = {.id = change->member != 0 ? change->member : free_id(e)};
@@ -271,7 +270,7 @@ static void add(struct engine *e, const struct consensus_change *change)
     configuration_mark_address(plain, life, MARK_NONE, address);
     configuration_copy(in_force(e), 0, &next);
     configuration_add(&next, life, address, RAFT_SPARE);
-    propose(e, &next, "a member is expected, as was asked for", member.id, life);
+    propose(e, &next, "expecting a new member, as requested", member.id, life);
 }
 
 static void carry_out(struct engine *e, const struct consensus_change *change,
@@ -282,11 +281,11 @@ static void carry_out(struct engine *e, const struct consensus_change *change,
     } else if (change->kind == CONSENSUS_ADD) {
         add(e, change);
     } else if (change->kind == CONSENSUS_REMOVE) {
-        take_out(e, m, "a member is taken out, as was asked for");
+        take_out(e, m, "removing a member, as requested");
     } else if (change->kind == CONSENSUS_DEMOTE) {
-        set_role(e, m, RAFT_STANDBY, MARK_HELD, "a member loses its vote, as was asked for");
+        set_role(e, m, RAFT_STANDBY, MARK_HELD, "demoting a member, as requested");
     } else if (has_caught_up(e, m)) {
-        set_role(e, m, RAFT_VOTER, MARK_NONE, "a member gets a vote, as was asked for");
+        set_role(e, m, RAFT_VOTER, MARK_NONE, "promoting a member, as requested");
     }
 }
 
@@ -314,17 +313,17 @@ enum status membership_change(struct engine *e, const struct consensus_change *c
     if (change->kind == CONSENSUS_TRANSFER) {
         transfer_to(e, change->member);
     } else if (plan.hands_over && change->kind != CONSENSUS_PROMOTE) {
-        transfer_begin(e, 0); /* the next leader is asked again */
+        transfer_begin(e, 0); /* the request is repeated to the next leader */
     } else if (driver_may_change(e)) {
         carry_out(e, change, m);
     }
     return ST_OK;
 }
 
-/* --- of this member --- */
+/* --- this member --- */
 
-/* It was let in, and its log on the disk has its own configuration by now: without it, it would
- * not be this life any more. */
+/* This life was admitted, and its configuration is in the log on disk by now; without that log it
+ * would not be this life any more. */
 static void note_joined(struct engine *e)
 {
     const struct raft *raft = &e->driver.raft;
@@ -334,7 +333,7 @@ static void note_joined(struct engine *e)
         return;
     }
     if (identity_probe(e->env.files) != 0) {
-        return; /* engine.c: check_directory; it must not be there again */
+        return; /* engine.c: check_directory; it must not be created again */
     }
     struct identity identity = e->identity;
     identity.joining = false;

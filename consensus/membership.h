@@ -1,15 +1,14 @@
-/* Changes of the configuration, one at a time, by the leader (section 4 of the Raft dissertation),
- * and only those that no acknowledged write can be lost by:
+/* The leader's configuration changes, one at a time (section 4 of the Raft dissertation), and only
+ * such as cannot lose an acknowledged write:
  *
- * - A member that comes back empty is a new life. It becomes a standby beside the life that it had;
- *   the earlier life is taken out; when the standby has caught up, it gets a vote. Each step must
- *   be committed by a majority of the voters, of which the new life is none, and the earlier one
- *   says nothing any more. The configuration alone says how far that has come, so that any leader
- *   goes on with it.
- * - A standby that has caught up gets a vote for as long as there are fewer voters than wanted,
- *   unless it was demoted by hand.
- * - A member that says that it is elsewhere gets that address.
- * - What is asked for (change.h): a member is taken out, gets a vote, loses it, or leads.
+ * - A member that comes back empty is a new life. It becomes a standby beside its earlier life; the
+ *   earlier one is removed; when the standby has caught up, it gets the vote. A majority of the
+ *   voters must commit each step, without the new life, and the earlier one is silent. The
+ *   configuration alone records the progress, so any leader can continue.
+ * - A standby that has caught up is promoted while there are fewer voters than wanted, unless it
+ *   was demoted by hand.
+ * - A member that announces another address gets that address.
+ * - Requests (change.h): a member is removed, promoted, demoted, or made the leader.
  *
  * Thread: loop. Owns: nothing. */
 #ifndef MUSTER_CONSENSUS_MEMBERSHIP_H
@@ -23,14 +22,14 @@
 struct engine;
 
 struct membership {
-    /* The new life that may be let in next, and since when it is there. */
+    /* The new life that may be admitted next, and since when it has been there. */
     uint64_t new_life, since_ms;
 };
 
 void membership_tick(struct engine *e);
-/* Leader: begins what is asked for, or goes on with it; ask again until it is so. ST_OK: nothing is
- * against it, and when it is so, *ret_so_at is the index of the configuration in which it is
- * committed. ST_NOT_FOUND: there is no such member; ST_CONFLICT: consensus_plan() says why. */
+/* Leader: starts or continues a requested change; repeat until it is done. ST_OK: nothing prevents
+ * it, and once it is done, *ret_so_at is the index of the configuration in which it is committed.
+ * ST_NOT_FOUND: no such member; ST_CONFLICT: consensus_plan() gives the reason. */
 enum status membership_change(struct engine *e, const struct consensus_change *change,
                               uint64_t *ret_so_at);
 

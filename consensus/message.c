@@ -6,8 +6,8 @@
 #include "server/base/check.h"
 #include "server/base/limits.h"
 
-/* Every message begins with its type and the version that the sender's libraft gave it; then its
- * fields, little endian, in the order of raft.h. */
+/* Every message starts with its type and the version that the sender's libraft gave it; then come
+ * its fields, little endian, in the order of raft.h. */
 
 #define ENTRY_HEADER_BYTES 17 /* term 8, type 1, length 4, checksum 4 */
 
@@ -120,7 +120,7 @@ void message_encode(const struct raft_message *message, const struct log *log, s
 
 /* --- decoding --- */
 
-/* What is left to read. Reading past the end gives zeros and turns it `bad`. */
+/* The bytes left to read. Reading past the end yields zeros and sets `bad`. */
 struct reader {
     const uint8_t *at;
     size_t left;
@@ -163,7 +163,7 @@ static uint64_t reader_u64(struct reader *r)
     return p != NULL ? load_u64(p) : 0;
 }
 
-/* A term or an index: libraft and this program add to them. */
+/* A term or an index, small enough for libraft and this program to add to. */
 static uint64_t reader_count(struct reader *r)
 {
     uint64_t value = reader_u64(r);
@@ -180,7 +180,7 @@ static uint8_t reader_flags(struct reader *r, int allowed)
 
 static void decode_entry_headers(struct reader *r, struct message *m, unsigned count)
 {
-    uint64_t before = m->raft.append_entries.prev_log_term; /* terms never fall in a log */
+    uint64_t before = m->raft.append_entries.prev_log_term; /* terms never decrease along a log */
     for (unsigned i = 0; i < count; i++) {
         struct raft_entry *entry = &m->entries[i];
         *entry = (struct raft_entry){.term = reader_count(r)};
@@ -206,7 +206,7 @@ static void decode_entries(struct reader *r, struct message *m)
     }
     decode_entry_headers(r, m, count);
     for (uint32_t i = 0; i < count && !r->bad; i++) {
-        /* libraft decodes the configuration in an entry without looking where it ends. */
+        /* libraft decodes the configuration in an entry without checking where it ends. */
         struct raft_entry *entry = &m->entries[i];
         entry->buf.base = (void *)(uintptr_t)reader_take(r, entry->buf.len);
         if (!r->bad && entry->type == RAFT_CHANGE) {

@@ -1,4 +1,4 @@
-/* The work of recovery.h on real files. */
+/* recovery.h on real files. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -44,7 +44,7 @@ bool consensus_recover(const char *data_dir, uint64_t id, const struct consensus
                        size_t error_size)
 {
     struct stat there;
-    if (stat(data_dir, &there) != 0) { /* it would be created */
+    if (stat(data_dir, &there) != 0) { /* opening it would create it */
         (void)snprintf(error, error_size, "there is nothing to recover in %s: %s", data_dir,
                        strerror(errno));
         return false;

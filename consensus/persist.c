@@ -11,9 +11,9 @@
 #include "server/base/log.h"
 #include "server/base/metric.h"
 
-/* A full disk is tried again after this. */
+/* Retry interval after a full disk. */
 #define RETRY_MS 250
-/* A commit index that no other record takes along is noted after this much silence. */
+/* A new commit index is written by itself after this much silence. */
 #define COMMIT_IDLE_MS 100
 
 void persist_init(struct persist *p, struct engine *e, struct wal *wal,
@@ -52,7 +52,7 @@ bool persist_is_full(const struct persist *p)
     return p->retry_ms != 0;
 }
 
-/* --- what to write --- */
+/* --- records --- */
 
 uint64_t persist_vote(struct persist *p, uint64_t term, uint64_t vote)
 {
@@ -79,7 +79,7 @@ uint64_t persist_truncate(struct persist *p, uint64_t index, uint64_t term, uint
     if (p->durable_index >= index) {
         p->durable_index = index - 1;
     }
-    /* Of a frame on its way, only what is before the cut still counts when it is durable. */
+    /* Once durable, the frame being written counts only up to the truncation. */
     if (p->writing_last >= index) {
         p->writing_last = index - 1;
     }
@@ -160,7 +160,7 @@ static void work_done(struct engine_work *work)
         p->busy_writing = false;
         frame_written(p);
     } else if (p->result == -ENOSPC) {
-        note_full(p); /* busy_writing stays: the same frame again */
+        note_full(p); /* busy_writing stays set: the same frame again */
     } else {
         fail(p, "the log could not be written", p->result);
     }
@@ -179,7 +179,7 @@ static void start_frame(struct persist *p)
 {
     struct wal_frame empty = p->writing;
     CHECK(wal_frame_is_empty(&empty));
-    wal_frame_state(&p->building, &p->state); /* takes the commit index along */
+    wal_frame_state(&p->building, &p->state); /* carries the commit index */
     p->noted_commit = p->state.commit;
     p->writing_last = p->last_index;
     p->writing = p->building;
@@ -198,7 +198,7 @@ void persist_job(struct persist *p, struct disk_job *job)
     persist_pump(p);
 }
 
-/* What gathered before a job was asked for goes first. */
+/* What was gathered before a job was submitted goes first. */
 void persist_pump(struct persist *p)
 {
     if (p->busy || p->engine->closing) {

@@ -1,4 +1,4 @@
-/* What a change of the members does to the majority. */
+/* The effect of a membership change on the majority. */
 #include <string.h>
 
 #include "consensus/consensus.h"
@@ -8,7 +8,7 @@ static bool has_vote(const struct consensus_member_info *m)
     return strcmp(m->role, "voter") == 0;
 }
 
-/* Whether the member has a vote once the change is made. */
+/* Whether the member has a vote after the change. */
 static bool votes_after(const struct consensus_member_info *m,
                         const struct consensus_change *change)
 {
@@ -44,8 +44,8 @@ static bool find_id(const struct consensus_member_info *members, size_t count, u
     return false;
 }
 
-/* An address is one member's. One that cannot be reached may have moved; or what was there is gone,
- * and another machine comes in its place. */
+/* An address belongs to one member. An unreachable member may have moved; or its machine is gone,
+ * and another takes its address. */
 static void plan_add(const struct consensus_member_info *members, size_t count,
                      const struct consensus_change *change, struct consensus_plan *plan)
 {

@@ -10,9 +10,10 @@
 #include "server/base/mem.h"
 #include "server/base/metric.h"
 
-/* So many entries to apply at once are worth telling the others before, not after. */
+/* With this many entries to apply at once, tell the others of the commit before applying, not
+ * after. */
 #define CATCH_UP_ENTRIES 64
-/* Room in an entry for its header, stamp and the leader's own operation. */
+/* Room in an entry for its header, the stamp and the leader's own operation. */
 #define ENTRY_OVERHEAD_BYTES 1024
 
 static_assert(BATCH_BYTES_MAX + ENTRY_OVERHEAD_BYTES < ENTRY_BYTES_MAX,
@@ -56,7 +57,7 @@ void proposer_begin(struct engine *e)
 
 void proposer_end(struct engine *e)
 {
-    forget(e); /* the members send again what was not applied */
+    forget(e); /* members resend what was not applied */
 }
 
 static uint16_t level_before(const struct engine *e)
@@ -64,8 +65,8 @@ static uint16_t level_before(const struct engine *e)
     return e->proposer.level > e->fsm.level ? e->proposer.level : e->fsm.level;
 }
 
-/* The level of the next entry: as high as all members of the configuration can speak, once all have
- * been heard from, and never lower than that of an entry before. */
+/* The level of the next entry: the highest that all members of the configuration support, once all
+ * have been heard from, and never below that of an earlier entry. */
 static uint16_t level_now(const struct engine *e)
 {
     uint16_t level = e->app.level_max;
@@ -84,7 +85,7 @@ static bool has_left(struct engine *e, uint64_t life)
     return m == NULL || !member_info_is_configured(e, m);
 }
 
-/* The place of a member's batch: its own, an unused one, or one of a member that left. */
+/* The slot for a member's batch: its own, a free one, or that of a member that left. */
 static struct pending_batch *place_of(struct engine *e, uint64_t life)
 {
     struct pending_batch *unused = NULL;
@@ -100,7 +101,7 @@ static struct pending_batch *place_of(struct engine *e, uint64_t life)
     return unused;
 }
 
-/* What the others could not apply must not get into the log. */
+/* Operations that others could not apply must not get into the log. */
 static bool is_understood(struct engine *e, const uint8_t *data, uint32_t count)
 {
     size_t at = 0;
@@ -120,7 +121,7 @@ static enum status check_space(struct engine *e)
         return ST_OK;
     }
     if (engine_has_transfer_target(e)) {
-        return ST_NO_LEADER; /* in a moment another leads: the write waits for that */
+        return ST_NO_LEADER; /* a transfer is in progress: the write waits for the next leader */
     }
     metric_add(METRIC_disk_full_total, 1);
     return ST_NO_SPACE;
@@ -139,10 +140,10 @@ enum status proposer_receive(struct engine *e, uint64_t origin_life, const uint8
     }
     struct pending_batch *b = place_of(e, origin_life);
     if (b == NULL) {
-        return ST_NO_LEADER; /* more members than places: those that left still wait */
+        return ST_NO_LEADER; /* no free slot: members that left still wait */
     }
     if (b->life == origin_life && b->boot == header.boot && b->serial == header.serial) {
-        return ST_OK; /* held, or on its way through the log of this term */
+        return ST_OK; /* pending, or already proposed in this term */
     }
     enum status status = check_space(e);
     if (status == ST_OK && !is_understood(e, data, header.count)) {
@@ -163,10 +164,10 @@ enum status proposer_receive(struct engine *e, uint64_t origin_life, const uint8
 
 /* --- proposing --- */
 
-/* Behind all that was received before it was asked for: our own operations have left the forwarder,
- * those of the others are pending and go into the entry first. A batch of ours that was not taken
- * for lack of space is still in the forwarder. Not while stopping: what was refused since would
- * have been before it. */
+/* The leader's own operation follows all received before consensus_propose(): our own operations
+ * have left the forwarder, those of others are pending and go into the entry first. A batch of ours
+ * refused for lack of space is still in the forwarder. Not while stopping: operations refused since
+ * would have come first. */
 static bool may_propose_own(const struct engine *e)
 {
     bool held_back = e->forwarder.active && e->forwarder.sent_to != e->options.id;
@@ -188,12 +189,12 @@ static bool has_work(const struct engine *e)
             return true;
         }
     }
-    /* An idle cluster, too, must come to the level that all can speak. */
+    /* An idle cluster, too, must reach the level that all support. */
     bool rises = e->proposer.noop_committed && level_now(e) > level_before(e);
     return e->proposer.noop_needed || rises || may_propose_own(e);
 }
 
-/* Returns whether nothing is pending now. */
+/* Returns whether nothing is pending any more. */
 static bool add_batches(struct engine *e, struct buffer *out, uint16_t *batches, uint32_t *ops)
 {
     bool all = true;
@@ -277,8 +278,8 @@ static void propose_entry(struct engine *e)
     buffer_done(&entry);
 }
 
-/* The members wait to hear of a commit: for the answers that they owe, and so that their readers
- * see it. libraft tells them only with the next entry or heartbeat. */
+/* Tells the members of a commit: they need it to answer, and to be readable. libraft would tell
+ * them only with the next entry or heartbeat. */
 static void notify(struct engine *e, bool proposed)
 {
     struct proposer *p = &e->proposer;
@@ -315,8 +316,8 @@ void proposer_applying(struct engine *e, uint64_t index)
         p->notified_index = commit;
         p->notify = true;
         p->notify_index = commit;
-        p->notify_term =
-            raft_current_term(&e->driver.raft); /* a leader commits by an entry of its own */
+        p->notify_term = raft_current_term(
+            &e->driver.raft); /* a leader commits through an entry of its own term */
         notify(e, false);
     }
 }

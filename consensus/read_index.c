@@ -7,7 +7,7 @@
 
 #define TWO_NUMBERS_BYTES 16
 
-/* Lost frames are made good by the next round. */
+/* Lost frames are repeated in the next round. */
 static void send_numbers(struct engine *e, uint64_t to, enum frame_type type, uint64_t first,
                          uint64_t second)
 {
@@ -59,7 +59,7 @@ static void round_failed(struct engine *e)
     r->under_way = false;
     op_list_move(&r->asked, &r->waiting);
     for (size_t i = 0; i < e->members.count; i++) {
-        r->remote_asked[i] = 0; /* they ask again */
+        r->remote_asked[i] = 0; /* they will ask again */
     }
 }
 
@@ -79,7 +79,7 @@ static void answer_followers(struct engine *e)
     struct read_index *r = &e->read_index;
     for (size_t i = 0; i < e->members.count; i++) {
         if (r->remote_asked[i] != 0) {
-            /* When it is lost, the follower asks again. */
+            /* If it is lost, the follower asks again. */
             send_numbers(e, e->members.list[i].info.id, FRAME_READ_INDEX_RESULT, r->remote_asked[i],
                          r->round_index);
             r->remote_asked[i] = 0;
@@ -127,7 +127,7 @@ static void begin_follower_round(struct engine *e)
     struct read_index *r = &e->read_index;
     const struct member *leader = member_info_of_life(e, driver_leader_life(e));
     if (leader == NULL || !engine_is_up(e, leader)) {
-        return; /* tried again with the next tick */
+        return; /* retried with the next tick */
     }
     send_numbers(e, e->known_leader, FRAME_READ_INDEX, r->round + 1, 0);
     r->under_way = true;

@@ -20,7 +20,7 @@
 
 #define PIECE_BYTES (256u * 1024)
 
-/* --- a new cluster of one, of the state in an engine that never ran --- */
+/* --- a new one-member cluster from the state of an engine that never ran --- */
 
 static void sink(void *writer, const void *data, size_t len)
 {
@@ -46,7 +46,7 @@ static void set_configuration(struct snapshot_meta *meta, uint64_t life,
     raft_configuration_close(&conf);
 }
 
-/* `meta` says what the state is of. */
+/* `meta` describes the state. */
 static bool found(const struct files *files, struct engine *e, struct snapshot_meta *meta,
                   const struct consensus_member *self, struct cluster_id *ret_cluster,
                   const struct complaint *c)
@@ -85,11 +85,11 @@ static bool found(const struct files *files, struct engine *e, struct snapshot_m
 static void note_any(void *data, const char *name, uint64_t bytes UNUSED)
 {
     char *first = data;
-    /* What a restore that was interrupted has written, or begun to decide. */
+    /* Left by an interrupted restore that had not decided yet. */
     bool is_left = strcmp(name, SNAPSHOT_FOUNDING_TEMPORARY) == 0 ||
                    strcmp(name, "founding.new") == 0 || strcmp(name, "lock") == 0 ||
                    strcmp(name, "lost+found") == 0;
-    /* What is decided already counts most. */
+    /* `founding`, the decision itself, takes precedence. */
     if (!is_left && (first[0] == '\0' || strcmp(name, "founding") == 0)) {
         (void)snprintf(first, 64, "%s", name);
     }
@@ -125,7 +125,7 @@ static const char *read_state(void *ctx, const uint8_t *data, size_t len)
     return fsm_restore_feed(r->restore, data, len) == ST_OK ? NULL : "the state in it is malformed";
 }
 
-/* All of the source. NULL, or what is wrong with it. */
+/* Reads the whole source. NULL, or what is wrong with it. */
 static const char *read_all(const struct recovery_source *source, struct snapshot_scan *scan)
 {
     uint8_t *piece = mem_alloc(PIECE_BYTES);
@@ -141,7 +141,7 @@ static const char *read_all(const struct recovery_source *source, struct snapsho
     return wrong;
 }
 
-/* Checksums can be right in what nobody ever wrote. */
+/* Valid checksums do not prove that the numbers make sense. */
 static bool check_position(const struct snapshot_meta *meta, const char *name,
                            const struct complaint *c)
 {
@@ -162,7 +162,7 @@ static bool check_level(const struct engine *e, const struct snapshot_meta *meta
                meta->level, e->app.level_min, e->app.level_max);
 }
 
-/* The backup's state becomes the engine's. */
+/* Loads the backup's state into the engine. */
 static bool load_backup(struct engine *e, const struct recovery_source *source,
                         struct snapshot_scan *scan, const struct complaint *c)
 {
@@ -217,7 +217,7 @@ bool recovery_restore(const struct files *files, const char *data_dir,
     return fine;
 }
 
-/* --- recovery: an engine that starts on the directory, and then does nothing --- */
+/* --- recovery: an engine that opens the directory and does nothing more --- */
 
 static uint64_t env_now_ms(void *ctx UNUSED)
 {
@@ -237,7 +237,7 @@ static bool env_is_up(void *ctx UNUSED, uint64_t id UNUSED)
 
 static void env_work(void *ctx UNUSED, struct engine_work *work UNUSED)
 {
-    CHECK(false); /* it is never pumped */
+    CHECK(false); /* never pumped */
 }
 
 static void env_link(void *ctx UNUSED, uint64_t id UNUSED, const char *address UNUSED)
@@ -252,7 +252,7 @@ static void env_introduce(void *ctx UNUSED, const struct hello_facts *self UNUSE
 {
 }
 
-/* Nothing was changed yet. */
+/* Nothing has been changed yet. */
 static void env_fatal(void *ctx UNUSED, const char *sentence)
 {
     log_write(LOG_ERROR, "raft", "nothing was changed: what is here cannot be recovered",
@@ -332,7 +332,7 @@ static bool read_identity(const struct files *files, uint64_t id, struct identit
                "with an empty directory");
 }
 
-/* Who belongs to the cluster, by the newest configuration that there is. */
+/* Lists the members of the newest configuration. */
 static bool note_members(struct engine *e, struct consensus_recovered *r,
                          struct consensus_member *ret_self, const struct complaint *c)
 {
@@ -382,7 +382,7 @@ static bool recover(struct engine *e, const struct files *files, bool confirmed,
     struct consensus_member self;
     struct cluster_id cluster;
     struct snapshot_meta meta;
-    fsm_pump(e); /* all that the log has */
+    fsm_pump(e); /* applies the whole log */
     fsm_publish(e);
     if (e->fsm.applied_index == 0) {
         return complain(

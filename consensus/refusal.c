@@ -8,7 +8,7 @@
 #include "server/base/log.h"
 #include "server/base/metric.h"
 
-#define STEP_MS_MAX 1000 /* a turn counts for no more, however long this process did not run */
+#define STEP_MS_MAX 1000 /* at most this counts for one turn, however long the pause */
 
 void refusal_set_here(struct engine *e, bool refuses)
 {
@@ -29,12 +29,12 @@ static void lose_trust(struct engine *e, struct member *m)
     m->refusal_trust.lost = true;
     if (e->is_leader) {
         log_write(LOG_WARN, "lease",
-                  "a member has refused heartbeats for so long that leases run all the same",
+                  "a member keeps refusing heartbeats: leases run again regardless",
                   "member=%" PRIu64 " ms=%d", m->info.id, REFUSAL_BELIEVED_MS);
     }
 }
 
-/* Whether it refuses heartbeats, and is believed. */
+/* Whether it refuses heartbeats and is believed. */
 static bool hear(struct engine *e, struct member *m, uint64_t step_ms)
 {
     struct refusal_trust *trust = &m->refusal_trust;
@@ -54,7 +54,7 @@ static bool hear(struct engine *e, struct member *m, uint64_t step_ms)
     return refuses && !trust->lost;
 }
 
-/* "1,3": those that are told of in the log. */
+/* "1,3": the refusing members, for the log. */
 static void list_members(const struct engine *e, char *out, size_t size)
 {
     size_t used = 0;
@@ -81,7 +81,7 @@ static void say(struct engine *e, uint64_t now_ms)
     }
     r->next_ms = now_ms + r->distance_ms;
     list_members(e, list, sizeof list);
-    log_write(LOG_WARN, "lease", "no lease runs: heartbeats are refused, too many are waiting",
+    log_write(LOG_WARN, "lease", "leases suspended: heartbeats are refused because too many wait",
               "members=%s ms=%" PRIu64, list, clock_elapsed(r->since_ms, now_ms));
 }
 

@@ -12,7 +12,7 @@ static struct session *find(struct sessions *s, uint64_t origin)
     return NULL;
 }
 
-/* Room for another: a new place, or that of the one not heard of for longest. */
+/* A slot for a new origin: a free one, or that of the origin silent for longest. */
 static struct session *make_room(struct sessions *s)
 {
     if (s->count < SESSIONS_MAX) {

@@ -1,5 +1,5 @@
-/* Which batch of each member was applied last: replicated state that makes sending a batch again
- * harmless (section 6.3 of the Raft dissertation).
+/* The last batch applied of each member: replicated state that makes resending a batch harmless
+ * (section 6.3 of the Raft dissertation).
  *
  * Thread: loop; values. */
 #ifndef MUSTER_CONSENSUS_SESSIONS_H
@@ -13,8 +13,8 @@
 #include "server/base/compiler.h"
 #include "server/base/status.h"
 
-/* More than there are ever members at a time: lives that are gone are forgotten last. Decides what
- * is skipped, so it belongs to the level: another number needs another level. */
+/* More than there can be members at a time; the life silent for longest is evicted. Decides what is
+ * skipped, so it is fixed by the level: changing it needs a new level. */
 #define SESSIONS_MAX 64
 
 struct session {
@@ -29,18 +29,18 @@ struct sessions {
     struct session list[SESSIONS_MAX];
 };
 
-/* Notes that a batch is being applied at `index`. False when it was applied before, or belongs to
- * an earlier life of its origin: then it must be skipped. */
+/* Notes that a batch is applied at `index`. False if it was applied before, or belongs to an
+ * earlier boot of its origin: then it must be skipped. */
 MUST_USE bool sessions_advance(struct sessions *s, uint64_t origin, uint64_t boot, uint64_t serial,
                                uint64_t index);
-/* Whether this batch, or a later one of its origin, has been applied. */
+/* Whether this batch, or a later one of its origin, was applied. */
 bool sessions_has(const struct sessions *s, uint64_t origin, uint64_t boot, uint64_t serial);
 
 /* The boot of its last batch; 0: none. */
 uint64_t sessions_boot(const struct sessions *s, uint64_t origin);
 
 void sessions_encode(const struct sessions *s, struct buffer *out);
-/* Takes the bytes of sessions_encode from *data on. */
+/* Consumes the bytes of sessions_encode from *data. */
 MUST_USE enum status sessions_decode(struct sessions *s, const uint8_t **data, size_t *len);
 
 #endif

@@ -12,16 +12,16 @@
 #include "server/base/metric.h"
 
 #define HEAD_BYTES 32
-/* Of pieces that came and are not written: more than a leader has on its way. */
+/* Limit on pieces received and not written yet: more than a leader has in flight. */
 #define ARRIVED_BYTES_MAX (8u * SNAPSHOT_CHUNK_BYTES)
-/* On the disk beside the file. */
+/* Space that must stay free beside the file. */
 #define SPACE_BYTES_MIN (16ull * 1024 * 1024)
-/* A leader that sends no more is given up. */
+/* A transfer without progress for this long is abandoned. */
 #define STALL_MS 10000
-/* A leader is told that we are at it. */
+/* Interval between reports to the leader. */
 #define TELL_MS 1000
 
-/* Moves that are allowed, as bits of the phases to go to. */
+/* Allowed transitions: for each phase, the bits of its successors. */
 static const uint8_t allowed[RECEIVE_PHASES] = {
     [RECEIVE_IDLE] = 1 << RECEIVE_RECEIVING,
     [RECEIVE_RECEIVING] = 1 << RECEIVE_VERIFYING | 1 << RECEIVE_IDLE,
@@ -68,7 +68,7 @@ static void tell(struct snapshot_receive *r, uint64_t offset)
     answer(r->engine, r->from, r->transfer, offset);
 }
 
-/* Drops what has come; when no pool thread has hold of it. */
+/* Drops what was received. No pool thread may be using it. */
 static void drop(struct snapshot_receive *r)
 {
     CHECK(!r->working);
@@ -82,7 +82,7 @@ static void drop(struct snapshot_receive *r)
     buffer_done(&r->writing);
 }
 
-/* Back to nothing. */
+/* Resets all to idle. */
 static void clear(struct snapshot_receive *r)
 {
     drop(r);
@@ -142,7 +142,7 @@ static void run_verify(struct engine_work *work)
                        r->meta.level, e->app.level_min, e->app.level_max);
     } else {
         bool sound UNUSED = fsm_restore_read(r->restore, reader, "the state in it is malformed",
-                                             r->error, sizeof r->error); /* verified() looks */
+                                             r->error, sizeof r->error); /* checked by verified() */
     }
     snapshot_reader_close(reader);
 }
@@ -154,7 +154,7 @@ static int run_publish(struct disk_job *job)
                             r->meta.term);
 }
 
-/* --- the loop's side --- */
+/* --- loop --- */
 
 static void start(struct snapshot_receive *r, void (*run)(struct engine_work *work),
                   void (*done)(struct engine_work *work))
@@ -276,7 +276,7 @@ void snapshot_receive_piece(struct engine *e, const struct member *from, const u
     struct snapshot_receive *r = &e->snapshot_receive;
     if (len < HEAD_BYTES || load_u64(data + 8) < raft_current_term(&e->driver.raft) ||
         load_u64(data + 8) > INT64_MAX) {
-        return; /* of a leader that is none any more, or of a term without a next one */
+        return; /* from a deposed leader, or in the last possible term */
     }
     bool known = r->life == from->info.life && r->transfer == load_u64(data) &&
                  r->term == load_u64(data + 8);
@@ -295,8 +295,8 @@ void snapshot_receive_piece(struct engine *e, const struct member *from, const u
         same = true;
     }
     if (!same) {
-        /* An earlier one is still in the hands of a pool thread, or this does not come from its
-         * beginning: the leader would wait for it. */
+        /* A pool thread still uses an earlier one, or this is not the first piece: otherwise the
+         * leader would wait. */
         answer(e, from->info.id, load_u64(data), SNAPSHOT_STOP);
         return;
     }

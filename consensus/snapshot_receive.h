@@ -1,16 +1,16 @@
-/* A follower's side of InstallSnapshot: pieces of a leader's snapshot are written to a file beside
- * ours, then all of it is verified and decoded on a pool thread, and only then it takes the place
- * of log and state: first the file gets its name, then the log on disk is told that it begins
- * behind it, then the state is swapped. A death in between leaves the old or the new, or the new
- * file beside the old log, which the next start brings to an end.
+/* The follower's side of InstallSnapshot: the pieces of the leader's snapshot are written to a file
+ * beside ours, all of it is verified and decoded on a pool thread, and only then it replaces log
+ * and state: the file is published, the log on disk is reset to start after it, the state is
+ * swapped. A crash in between leaves the old state, the new one, or the new file beside the old
+ * log, which the next start completes.
  *
  *     IDLE -> RECEIVING -> VERIFYING -> PUBLISHING -> RESETTING -> IDLE
  *               |              |
- *               +--> IDLE <----+   given up, or not wanted any more
+ *               +--> IDLE <----+   abandoned, or no longer wanted
  *
- * What goes wrong without it: a damaged or newer snapshot would replace a good log.
+ * Without it, a damaged or unreadable snapshot would replace a good log.
  *
- * Thread: loop. Owns: what it received. */
+ * Thread: loop. Owns: what was received. */
 #ifndef MUSTER_CONSENSUS_SNAPSHOT_RECEIVE_H
 #define MUSTER_CONSENSUS_SNAPSHOT_RECEIVE_H
 
@@ -38,14 +38,14 @@ enum receive_phase {
 struct snapshot_receive {
     struct engine *engine;
     enum receive_phase phase;
-    uint64_t from, life;     /* the leader that sends it */
-    uint64_t transfer, term; /* its numbers */
-    uint64_t total, offset;  /* bytes of the file; arrived */
-    uint64_t moved_ms;       /* when the last piece came */
-    uint64_t told;           /* what the leader was last told of it, and when */
+    uint64_t from, life;     /* the sending leader */
+    uint64_t transfer, term; /* as numbered by the leader */
+    uint64_t total, offset;  /* bytes: length of the file; received */
+    uint64_t moved_ms;       /* when the last piece arrived */
+    uint64_t told;           /* offset last reported to the leader, and when */
     uint64_t told_ms;
-    struct buffer arrived; /* not written yet */
-    struct buffer writing; /* on a pool thread, as is all below while `working` */
+    struct buffer arrived; /* not being written yet */
+    struct buffer writing; /* used by a pool thread while `working`, like all below */
     bool working, given_up;
     struct snapshot_receiver *file;
     struct fsm_restore *restore;
@@ -55,21 +55,21 @@ struct snapshot_receive {
     char error[256];
     struct engine_work work;
     struct disk_job job;
-    uint64_t frame; /* that resets the log */
+    uint64_t frame; /* the one that resets the log */
 };
 
 void snapshot_receive_init(struct snapshot_receive *r, struct engine *e);
 /* FRAME_SNAPSHOT. */
 void snapshot_receive_piece(struct engine *e, const struct member *from, const uint8_t *data,
                             size_t len);
-/* Goes on with what is there; something became durable. */
+/* Continues with what has arrived, or become durable. */
 void snapshot_receive_pump(struct engine *e);
 void snapshot_receive_tick(struct engine *e);
-/* There is a new link to a member: what it was told last may be lost. */
+/* The link to a member is new: the last report may be lost. */
 void snapshot_receive_tell_again(struct engine *e, uint64_t id);
 /* Whether log and state are about to be replaced. */
 bool snapshot_receive_is_installing(const struct snapshot_receive *r);
-/* Whether a pool thread has hold of it. */
+/* Whether a pool thread is using it. */
 bool snapshot_receive_is_busy(const struct snapshot_receive *r);
 void snapshot_receive_done(struct engine *e);
 

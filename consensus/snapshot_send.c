@@ -12,11 +12,11 @@
 #include "server/base/mem.h"
 
 #define HEAD_BYTES 32
-/* Bytes on their way that the member has not confirmed: a few pieces. */
+/* Limit on bytes sent and not confirmed: a few pieces. */
 #define WINDOW_BYTES (4ull * SNAPSHOT_CHUNK_BYTES)
-/* How often the newest snapshot is looked for; see open_reader(). */
+/* Attempts to open the newest snapshot; see open_reader(). */
 #define OPEN_TRIES 10
-/* Without progress for so long, the transfer is given up; libraft asks for another. */
+/* A transfer without progress for this long is abandoned; libraft asks for another. */
 #define STALL_MS 10000
 
 /* One transfer. */
@@ -25,14 +25,14 @@ struct sending {
     uint64_t to, life;
     uint64_t transfer;
     uint64_t index;                 /* of the snapshot; 0: not opened yet */
-    uint64_t raft_index;            /* of the one that libraft asked for */
-    struct snapshot_reader *reader; /* the pool thread's while `reading` */
+    uint64_t raft_index;            /* of the snapshot that libraft asked for */
+    struct snapshot_reader *reader; /* used by the pool thread while `reading` */
     bool reading, ended, at_end;
     uint64_t total, offset, confirmed;
-    uint64_t moved_ms; /* when it last went on */
-    uint64_t asked_ms; /* when the member was last asked how far it is */
+    uint64_t moved_ms; /* when it last made progress */
+    uint64_t asked_ms; /* when the member was last asked for its offset */
     struct engine_work work;
-    const uint8_t *piece; /* what was read, and is to be sent */
+    const uint8_t *piece; /* read, and not sent yet */
     size_t piece_len;
     bool failed;
     char error[256];
@@ -49,7 +49,7 @@ static struct sending **find(struct engine *e, uint64_t life)
     return NULL;
 }
 
-/* Frees it, or leaves that to the pool thread's return. */
+/* Frees it, or leaves that to the return of the pool thread. */
 static void end(struct sending *s)
 {
     struct engine *e = s->engine;
@@ -68,8 +68,8 @@ static void end(struct sending *s)
 
 /* --- pool thread --- */
 
-/* Meanwhile another snapshot may take the place of the newest: a listing can miss both, and a file
- * that it has named can be gone. A snapshot that cannot be opened twice is no such case. */
+/* Meanwhile another snapshot may replace the newest: a listing can miss both, and a listed file can
+ * be gone. A snapshot that fails twice is really broken. */
 static bool open_reader(struct sending *s)
 {
     struct engine *e = s->engine;
@@ -106,11 +106,11 @@ static void read_piece(struct engine_work *work)
         !snapshot_reader_raw(s->reader, &s->piece, &s->piece_len, s->error, sizeof s->error);
 }
 
-/* --- the loop's side --- */
+/* --- loop --- */
 
 static void pump(struct sending *s);
 
-/* What was read, behind its head; or a head alone, which asks how far the member is. */
+/* Sends the piece that was read after its head; or the head alone, to query the member's offset. */
 static enum status send_frame(const struct sending *s)
 {
     struct engine *e = s->engine;
@@ -133,7 +133,7 @@ static void send_piece(struct sending *s)
 {
     enum status status = send_frame(s);
     if (status == ST_BUSY) {
-        return; /* the piece stays; pump() sends it with a later tick */
+        return; /* keep the piece; pump() sends it with a later tick */
     }
     if (status != ST_OK) {
         end(s);
@@ -144,7 +144,7 @@ static void send_piece(struct sending *s)
     s->moved_ms = engine_now_ms(s->engine);
 }
 
-/* Its last answer may be lost. */
+/* The member's last reply may be lost. */
 static void ask(struct sending *s)
 {
     uint64_t now_ms = engine_now_ms(s->engine);
@@ -152,7 +152,7 @@ static void ask(struct sending *s)
     if (s->offset > 0 && s->piece_len == 0 && !s->reading &&
         now_ms - last_ms >= s->engine->options.election_timeout_ms) {
         s->asked_ms = now_ms;
-        (void)send_frame(s); /* another time, if not now */
+        (void)send_frame(s); /* if it fails, the next query will do */
     }
 }
 
@@ -166,7 +166,7 @@ static void piece_read(struct engine_work *work)
         return;
     }
     if (s->failed) {
-        /* What our own disk gives back is not what was written: nobody gets it. */
+        /* The disk did not return what was written: send it to nobody. */
         engine_fatal(e, "the newest snapshot cannot be sent: %s", s->error);
         return;
     }
@@ -180,7 +180,7 @@ static void pump(struct sending *s)
         return;
     }
     if (s->piece_len > 0) {
-        send_piece(s); /* may end it */
+        send_piece(s); /* may free the transfer */
         return;
     }
     if (!s->at_end && s->offset < s->confirmed + WINDOW_BYTES) {
@@ -203,7 +203,7 @@ void snapshot_send_begin(struct engine *e, struct member *to)
         place++;
     }
     if (place == MEMBERS_MAX) {
-        return; /* others have not let go yet; libraft asks again */
+        return; /* others are still in use; libraft will ask again */
     }
     struct sending *s = mem_zalloc(1, sizeof *s);
     *s = (struct sending){
@@ -219,7 +219,7 @@ void snapshot_send_begin(struct engine *e, struct member *to)
     pump(s);
 }
 
-/* libraft still waits for the member to have the snapshot that it asked for. */
+/* libraft still waits for the member to install the snapshot that it asked for. */
 static void give_up_waiting(struct engine *e, struct member *m,
                             struct raft_append_entries_result *result)
 {
@@ -228,7 +228,7 @@ static void give_up_waiting(struct engine *e, struct member *m,
                  raft_match_index(&e->driver.raft, m->info.life, &match) == 0 &&
                  match < m->snapshot_index;
     if (waits && result->rejected < m->snapshot_index) {
-        return; /* an answer of before */
+        return; /* a stale reply */
     }
     if (waits) {
         result->rejected = m->snapshot_index;
@@ -244,20 +244,20 @@ void snapshot_send_amend(struct engine *e, struct member *from,
 {
     struct sending **s = find(e, from->info.life);
     if (result->rejected == 0 || result->term != raft_current_term(&e->driver.raft)) {
-        return; /* nothing that libraft would go by */
+        return; /* irrelevant to libraft */
     }
     if (s == NULL) {
         give_up_waiting(e, from, result);
     } else if (result->rejected >= (*s)->raft_index) {
-        /* The member has been heard from, but has said nothing new: libraft ignores a rejection of
-         * what it did not send. */
+        /* The member is alive, but this reply says nothing new: libraft ignores a rejection of an
+         * index that it did not send. */
         result->rejected = 1;
         result->last_log_index = 0;
     }
 }
 
-/* libraft would learn it from an answer to entries; but its heartbeats start from the newest
- * snapshot, and with one taken since, the member rejects them all. */
+/* libraft would learn it from a reply to entries; but its heartbeats start from the newest
+ * snapshot, and if one was taken since, the member rejects all of them. */
 static void in_place(struct engine *e, const struct member *from, uint64_t index)
 {
     struct raft_message message = {
@@ -291,11 +291,11 @@ void snapshot_send_receive(struct engine *e, const struct member *from, const ui
         return;
     }
     (*s)->confirmed = offset > (*s)->confirmed ? offset : (*s)->confirmed;
-    (*s)->moved_ms = engine_now_ms(e); /* also while it verifies all of it */
+    (*s)->moved_ms = engine_now_ms(e); /* also while the member verifies it */
     pump(*s);
 }
 
-/* Whether the member has confirmed entries as far as the snapshot. */
+/* Whether the member has confirmed entries up to the snapshot. */
 static bool has_it(const struct sending *s)
 {
     raft_index match;

@@ -1,14 +1,13 @@
-/* The leader's side of InstallSnapshot (section 7 of the Raft paper): the file of the newest
- * snapshot goes to a member that lags, in pieces between the other frames, a few on their way at a
- * time. Each piece is verified before it leaves.
+/* The leader's side of InstallSnapshot (section 7 of the Raft paper): sends the file of the newest
+ * snapshot to a lagging member, in pieces between other frames, a few at a time. Each piece is
+ * verified before it is sent.
  *
  *   FRAME_SNAPSHOT:        transfer u64, term u64, offset u64, file's length u64, then the bytes;
- *                          none: how far are you? Nothing was heard for an election timeout
+ *                          without bytes: a query, after silence for an election timeout
  *   FRAME_SNAPSHOT_RESULT: transfer u64, offset u64 up to which all has arrived (SNAPSHOT_STOP: not
- *                          wanted, or it failed; SNAPSHOT_IN_PLACE: it has taken the place of the
- *                          member's log)
+ *                          wanted, or failed; SNAPSHOT_IN_PLACE: it has replaced the member's log)
  *
- * Thread: loop; pieces are read on pool threads. Owns: the transfers under way. */
+ * Thread: loop; pieces are read on pool threads. Owns: the transfers. */
 #ifndef MUSTER_CONSENSUS_SNAPSHOT_SEND_H
 #define MUSTER_CONSENSUS_SNAPSHOT_SEND_H
 
@@ -27,26 +26,26 @@ struct sending;
 #define SNAPSHOT_IN_PLACE (UINT64_MAX - 1)
 
 struct snapshot_send {
-    struct sending *list[MEMBERS_MAX]; /* NULL: none */
-    uint64_t transfers;                /* ever begun, for numbering */
+    struct sending *list[MEMBERS_MAX]; /* NULL: free */
+    uint64_t transfers;                /* since the start, for numbering */
 };
 
-/* libraft wants a member to have the newest snapshot. Does nothing when one is on its way to it. */
+/* libraft wants a member to have the newest snapshot. No effect while one is being sent to it. */
 void snapshot_send_begin(struct engine *e, struct member *to);
-/* An answer to entries from a member: a rejection for as long as its snapshot is on its way is none
- * that libraft should act on. When it is not any more, libraft must hear that: it compares with the
- * snapshot that it asked for, though it makes its heartbeats from a newer one. */
+/* A member's reply to entries: libraft must not act on a rejection while a snapshot is being sent.
+ * Afterwards it must see it, matched to the snapshot that it asked for, though its heartbeats are
+ * made from a newer one. */
 void snapshot_send_amend(struct engine *e, struct member *from,
                          struct raft_append_entries_result *result);
 /* FRAME_SNAPSHOT_RESULT. */
 void snapshot_send_receive(struct engine *e, const struct member *from, const uint8_t *data,
                            size_t len);
 void snapshot_send_tick(struct engine *e);
-/* The index of the oldest snapshot on its way; 0: none is. */
+/* The index of the oldest snapshot being sent; 0: none. */
 uint64_t snapshot_send_oldest(const struct engine *e);
-/* The link to a member is another one: what was on its way may be lost. */
+/* The link to a member is new: frames in flight may be lost. */
 void snapshot_send_end_to(struct engine *e, uint64_t id);
-/* Ends all. Those that a pool thread has hold of go when it is done. */
+/* Ends all transfers. Those in use by a pool thread go when it is done. */
 void snapshot_send_end(struct engine *e);
 bool snapshot_send_is_idle(const struct engine *e);
 

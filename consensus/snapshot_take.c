@@ -11,7 +11,7 @@
 #include "server/base/log.h"
 #include "server/base/metric.h"
 
-/* After a disk without room for it. */
+/* Retry interval after a full disk. */
 #define RETRY_MS 5000
 
 void snapshot_take_init(struct snapshot_take *t, struct engine *e)
@@ -46,7 +46,7 @@ static void encode(struct engine_work *work)
     t->result = snapshot_writer_finish(w, &t->bytes);
 }
 
-/* --- the loop's side --- */
+/* --- loop --- */
 
 static void fail(struct snapshot_take *t, int result)
 {
@@ -96,9 +96,9 @@ static void compacted(struct disk_job *job, int result)
     }
 }
 
-/* The last entry that a member has which is up and has less than the snapshot at `index`, or which
- * is being sent an older one. That entry has to stay with those behind it: libraft wants its term,
- * and knows that of no other entry that is gone than the newest snapshot's. */
+/* The last entry of a reachable member that has less than the snapshot at `index`, or is being sent
+ * an older one. It must be kept, with those after it: libraft needs its term, and of all dropped
+ * entries knows only that of the newest snapshot. */
 static uint64_t needed_from(const struct engine *e, uint64_t index)
 {
     uint64_t from = index + 1, sending = snapshot_send_oldest(e);
@@ -116,10 +116,10 @@ static uint64_t needed_from(const struct engine *e, uint64_t index)
     return from;
 }
 
-/* How many entries up to the snapshot at `index` stay. What members lack that are behind, for as
- * long as it is less to send than the snapshot: one that has just been sent a snapshot would else
- * find that the next has taken away what comes behind it, again and again. All that one lacks which
- * is being sent one. And always a quarter of the log. */
+/* How many entries before the snapshot at `index` to keep. For lagging members, what they lack, if
+ * that is smaller than the snapshot: a member that has just received a snapshot would otherwise
+ * find that the next one has dropped what follows it, over and over. For a member being sent a
+ * snapshot, all it lacks. And always a quarter of the log. */
 static unsigned trailing(const struct engine *e, uint64_t index, uint64_t entries)
 {
     uint64_t from = needed_from(e, index), sending = snapshot_send_oldest(e);
@@ -151,7 +151,8 @@ static void published(struct disk_job *job, int result)
     e->fsm.snapshot_bytes = t->bytes;
     driver_snapshot_taken(e, &t->meta, trailing(e, t->meta.index, t->entries));
     if (e->driver.installing) {
-        t->phase = TAKE_IDLE; /* the log on disk is needed until the leader's is in place */
+        t->phase =
+            TAKE_IDLE; /* the log on disk is needed until the leader's snapshot is in place */
         return;
     }
     t->compact_to = e->driver.log.first_index - 1;
@@ -165,7 +166,7 @@ static void publish_when_durable(struct engine *e)
 {
     struct snapshot_take *t = &e->snapshot_take;
     if (e->driver.installing || e->driver.raft.trail.snapshot.index >= t->meta.index) {
-        t->phase = TAKE_IDLE; /* a leader's has taken its place */
+        t->phase = TAKE_IDLE; /* replaced by one from the leader */
         return;
     }
     if (e->persist.durable_index >= t->meta.index) {

@@ -11,7 +11,7 @@
 #include "server/base/check.h"
 #include "server/base/log.h"
 
-/* What to do about a directory that is refused. */
+/* Advice about a refused directory. */
 static const char *advice(const struct engine *e)
 {
     return e->forming.count > 1
@@ -23,7 +23,7 @@ static const char *advice(const struct engine *e)
                  "anew";
 }
 
-/* --- whose directory it is --- */
+/* --- identity --- */
 
 static bool check_identity(struct engine *e, const struct identity *found, char *error,
                            size_t error_size)
@@ -46,7 +46,7 @@ static bool check_identity(struct engine *e, const struct identity *found, char 
     return true;
 }
 
-/* With that list from now on. */
+/* Records the list, for the next start. */
 static bool write_identity(struct engine *e, struct identity identity, const char *members,
                            char *error, size_t error_size)
 {
@@ -89,20 +89,20 @@ bool startup_identify(struct engine *e, char *error, size_t error_size)
     }
     bool is_new = cluster_id_is_none(&e->identity.cluster);
     if (is_new && e->options.members_given && strcmp(e->identity.members, members) != 0) {
-        /* It has promised nothing to the members of the list of before. */
+        /* It has promised nothing to members of the previous list. */
         return write_identity(e, e->identity, members, error, error_size);
     }
     return true;
 }
 
-/* Whether the cluster that the directory belongs to has a member of that id. */
+/* Whether the directory's cluster has a member with that id. */
 static bool is_of_cluster(const struct engine *e, uint64_t id)
 {
     return forming_is_first(e, id) || configuration_lives(&e->driver.raft.configuration, id) > 0;
 }
 
-/* A --cluster list that is another than that of the last start: the members are the same, and some
- * are elsewhere; or the directory is another cluster's. */
+/* A --cluster list that differs from the last start's: the same members at other addresses, or the
+ * directory belongs to another cluster. */
 static bool take_list(struct engine *e, char *error, size_t error_size)
 {
     const struct engine_options *o = &e->options;
@@ -135,7 +135,7 @@ static bool take_list(struct engine *e, char *error, size_t error_size)
             links_move(e, &o->members[i]);
         }
     }
-    log_write(LOG_INFO, "raft", "the members are where --cluster says", "members=%s", members);
+    log_write(LOG_INFO, "raft", "using the addresses in --cluster", "members=%s", members);
     return true;
 }
 
@@ -186,7 +186,7 @@ static bool load_snapshot(struct engine *e, bool *ret_found, struct snapshot_met
 
 /* --- log --- */
 
-/* `joining`: it may have been let in, and have died before the leader sent it anything. */
+/* `joining`: it may have been admitted, and have crashed before the leader sent anything. */
 static bool check_beginning(const struct log *log, const struct snapshot_meta *snapshot,
                             bool joining, char *error, size_t error_size)
 {
@@ -228,8 +228,8 @@ static bool check_entries(struct engine *e, const struct log *log, char *error, 
     return true;
 }
 
-/* A snapshot that was being installed when this member died: it is in place, the log in front of it
- * is not gone yet. What differs from it, or ends before it, is superseded. */
+/* A snapshot was being installed when this member crashed: it is in place, but the log before it is
+ * not gone yet. Entries that differ from it, or end before it, are superseded. */
 static bool supersedes(const struct snapshot_meta *meta, const struct log *log)
 {
     uint64_t term;
@@ -238,7 +238,7 @@ static bool supersedes(const struct snapshot_meta *meta, const struct log *log)
            checksum != meta->checksum;
 }
 
-/* Writes a frame before anything else is done. */
+/* Writes a frame synchronously. */
 static bool write_now(struct wal *wal, struct wal_frame *frame, char *error, size_t error_size)
 {
     int result = wal_write(wal, frame);
@@ -248,7 +248,7 @@ static bool write_now(struct wal *wal, struct wal_frame *frame, char *error, siz
     return result == 0;
 }
 
-/* Whether the newest configuration, committed or not, gives a vote to this life and to no other. */
+/* Whether the newest configuration, committed or not, gives a vote to this life only. */
 static bool is_only_voter(const struct engine *e, const struct log *log,
                           const struct snapshot_meta *snapshot)
 {
@@ -290,8 +290,8 @@ static bool count_boot(struct engine *e, struct wal *wal, struct wal_loaded *loa
         loaded->state.commit = snapshot->index;
     }
     if (is_only_voter(e, &loaded->log, snapshot)) {
-        /* libraft leads at once then, and in the term that it has: perhaps the one in which it
-         * sent what it lost since to others. */
+        /* libraft would lead at once, in its present term: possibly one in which it sent others
+         * entries that it has lost since. */
         loaded->state.term++;
         loaded->state.vote = e->identity.life;
     }
@@ -312,7 +312,7 @@ static bool load_log(struct engine *e, const struct snapshot_meta *snapshot, cha
     if (wal == NULL) {
         return false;
     }
-    /* All checks before the first change. */
+    /* All checks come before the first change. */
     if (!check_beginning(&loaded.log, snapshot, e->identity.joining, error, error_size) ||
         !check_entries(e, &loaded.log, error, error_size) ||
         !count_boot(e, wal, &loaded, snapshot, error, error_size)) {
@@ -322,7 +322,7 @@ static bool load_log(struct engine *e, const struct snapshot_meta *snapshot, cha
     }
     persist_init(&e->persist, e, wal, &loaded.state, log_last_index(&loaded.log));
     if (e->options.takes_all) {
-        e->leader_commit = loaded.state.commit; /* what is known, for people */
+        e->leader_commit = loaded.state.commit; /* for status only */
         loaded.state.commit = log_last_index(&loaded.log);
     }
     return driver_start(e, &loaded, snapshot, error, error_size);

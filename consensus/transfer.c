@@ -2,10 +2,10 @@
 
 #include "consensus/engine.h"
 
-/* Between attempts. */
+/* Interval between attempts. */
 #define RETRY_MS 1000
 
-/* The voter that can be reached and has applied most, besides `except`; NULL: there is none. */
+/* The reachable voter that has applied most, except `except`; NULL: none. */
 static const struct member *best_target(struct engine *e, uint64_t except)
 {
     const struct member *best = NULL;

@@ -1,4 +1,4 @@
-/* Why something is refused: one sentence, into memory of the caller's.
+/* The reason for a refusal: one message, in the caller's memory.
  *
  * Thread: any. Owns: nothing. */
 #ifndef MUSTER_CONSENSUS_DISK_COMPLAINT_H
@@ -14,7 +14,7 @@ struct complaint {
     size_t size;
 };
 
-/* Always false, so that callers can return it. */
+/* Always returns false, so that callers can return it. */
 PRINTF_LIKE(2, 3) bool complain(const struct complaint *c, const char *format, ...);
 
 #endif

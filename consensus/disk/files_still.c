@@ -4,7 +4,7 @@
 
 #include "server/base/compiler.h"
 
-#define NOWHERE INT_MAX /* a file that was created */
+#define NOWHERE INT_MAX /* descriptor of a created file */
 
 static int still_open(void *ctx, const char *name, enum file_mode mode, int *ret_file)
 {

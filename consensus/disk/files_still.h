@@ -1,14 +1,14 @@
-/* A directory that is only looked at: reads are another's, all that would change it is done nowhere
- * and called a success. So code that mends and notes as it reads, as every start does, can be asked
- * what it would find.
+/* A read-only view of a directory: reads pass through, everything that would change it succeeds
+ * without effect. So code that repairs and records as it reads, as every start does, can be run to
+ * see what it would find.
  *
- * Thread: as the other's. Owns: nothing; both are the caller's. */
+ * Thread: as `files`. Owns: nothing. */
 #ifndef MUSTER_CONSENSUS_DISK_FILES_STILL_H
 #define MUSTER_CONSENSUS_DISK_FILES_STILL_H
 
 #include "consensus/disk/files.h"
 
-/* `files` must outlive what is returned. A file that is created is empty and stays so. */
+/* `files` must outlive the result. A created file is empty and stays empty. */
 struct files files_still(const struct files *files);
 
 #endif

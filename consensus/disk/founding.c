@@ -16,7 +16,7 @@
 #define DECIDED_TEMPORARY "founding.new"
 #define NAME_SIZE         128
 
-/* Always false, so that callers can return it. */
+/* Always returns false, so that callers can return it. */
 static bool refuse(const struct complaint *c, const char *what, int error)
 {
     return complain(
@@ -24,12 +24,12 @@ static bool refuse(const struct complaint *c, const char *what, int error)
         strerror(-error));
 }
 
-/* --- what is in the directory --- */
+/* --- the contents of the directory --- */
 
 struct listed {
     char (*names)[NAME_SIZE];
     size_t count;
-    bool has_state; /* not in place yet */
+    bool has_state; /* not published yet */
 };
 
 static bool begins(const char *name, const char *with)
@@ -50,9 +50,9 @@ static void note(void *data, const char *name, uint64_t bytes UNUSED)
     }
 }
 
-/* --- its steps --- */
+/* --- steps --- */
 
-/* Durable before anything gets the names that are free now. */
+/* Must be durable before anything takes the old names. */
 static int put_aside(const struct files *files, const struct identity *identity,
                      const struct listed *l)
 {
@@ -91,7 +91,7 @@ static bool place_state(const struct files *files, const struct identity *identi
     return rc == 0 || refuse(c, "its snapshot", rc);
 }
 
-/* An empty log that goes on behind the snapshot, in a later term. */
+/* An empty log that continues after the snapshot, in a later term. */
 static bool make_log(const struct files *files, const struct identity *identity,
                      const struct complaint *c)
 {
@@ -127,7 +127,7 @@ static bool make_log(const struct files *files, const struct identity *identity,
     return rc == 0 || refuse(c, "its log", rc);
 }
 
-/* The last step may be all that is left: the identity is the new one. */
+/* If only the last step is missing, the identity is the new one already. */
 static bool look_at_identity(const struct files *files, const struct identity *identity,
                              bool *ret_is_done, const struct complaint *c)
 {
@@ -164,7 +164,7 @@ static bool finish(const struct files *files, const struct identity *identity,
     return rc == 0 || refuse(c, "the file founding", rc);
 }
 
-/* --- the face --- */
+/* --- interface --- */
 
 int founding_decide(const struct files *files, const struct identity *identity)
 {

@@ -57,8 +57,8 @@ static void note_other(void *data, const char *name, uint64_t bytes UNUSED)
 
 /* --- text --- */
 
-/* Takes the value of the line `key=value` at *at, and goes to the next line. NULL when it is not
- * such a line. */
+/* Returns the value of the line `key=value` at *at, and advances to the next line. NULL if it is
+ * another line. */
 static char *take_line(char **at, const char *key)
 {
     size_t key_len = strlen(key);
@@ -72,7 +72,7 @@ static char *take_line(char **at, const char *key)
     return value;
 }
 
-/* A line that is there or not; false when it says something else than yes. */
+/* An optional line; false if its value is not "yes". */
 static bool take_flag(char **at, const char *end, const char *key, bool *ret_is_set)
 {
     const char *value = *at != end ? take_line(at, key) : NULL;
@@ -172,7 +172,7 @@ enum identity_state identity_read(const struct files *files, struct identity *re
     if (strlen(text) != len || !parse(text, ret_identity)) {
         return refuse(&c, "the file identity is damaged (its checksum is wrong)");
     }
-    /* The process that renamed it may have died before its own sync_dir. */
+    /* The process that renamed it may have crashed before its own sync_dir. */
     rc = files->sync_dir(files->ctx);
     return rc == 0 ? IDENTITY_FINE : refuse(&c, "cannot sync the directory: %s", strerror(-rc));
 }
@@ -202,7 +202,7 @@ enum identity_state identity_read_named(const struct files *files, const char *n
     if (strlen(text) != len || !parse(text, ret_identity)) {
         return refuse(&c, "the file %s is damaged (its checksum is wrong)", name);
     }
-    /* As below: whoever renamed it may have died before it was durable. */
+    /* As below: the process that renamed it may have crashed before it was durable. */
     int rc = files->sync_dir(files->ctx);
     return rc == 0 ? IDENTITY_FINE : refuse(&c, "cannot sync the directory: %s", strerror(-rc));
 }

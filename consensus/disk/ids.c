@@ -6,7 +6,7 @@
 
 static void random_bytes(void *out, size_t len)
 {
-    CHECK(len <= 256); /* so few come whole, once the kernel is up */
+    CHECK(len <= 256); /* up to this size getrandom() is never short */
     CHECK(getrandom(out, len, 0) == (ssize_t)len);
 }
 

@@ -1,8 +1,8 @@
-/* The names of a cluster and of a member's life.
+/* Cluster ids and life ids.
  *
- * A life is one data directory under a member id: 63 random bits, made with the directory. Raft's
- * server ids are lives: a member that comes back empty is a new server, and what its old life
- * promised is never asked of it. Operators see member ids.
+ * A life is one data directory of a member: 63 random bits, chosen when the directory is made.
+ * Raft's server ids are lives: a member that comes back empty is a new server, and is not held to
+ * what its earlier life promised. Operators see member ids.
  *
  * Thread: any. */
 #ifndef MUSTER_CONSENSUS_DISK_IDS_H
@@ -12,10 +12,10 @@
 
 #include "server/base/cluster_id.h"
 
-/* From the kernel's random bytes; never zero. */
+/* Random, from the kernel; never zero. */
 struct cluster_id cluster_id_make(void);
 
-/* From the kernel's random bytes, in 1 .. INT64_MAX. */
+/* Random, from the kernel; in 1 .. INT64_MAX. */
 uint64_t life_make(void);
 
 #endif

@@ -11,7 +11,7 @@
 
 #define LABEL_BYTES 32
 
-/* A label for each message with a proof, all of one length. */
+/* A label for each message with a proof, all of the same length. */
 static const char labels[HELLO_KINDS][LABEL_BYTES] = {
     [HELLO_KIND_PROOF] = "muster connector proof",
     [HELLO_KIND_FACTS] = "muster acceptor facts",
@@ -46,7 +46,7 @@ static void end(struct handshake *h, enum hello_verdict verdict, bool told)
     move(h, HANDSHAKE_ENDED);
 }
 
-/* HELLO_KINDS: nothing is waited for. */
+/* HELLO_KINDS: none. */
 static enum hello_kind kind_wanted(const struct handshake *h)
 {
     switch (h->phase) {
@@ -69,7 +69,7 @@ static enum hello_kind kind_wanted(const struct handshake *h)
     return HELLO_KINDS;
 }
 
-/* --- what was said, and proofs of it --- */
+/* --- transcript and proofs --- */
 
 static void note_said(struct handshake *h, const uint8_t *message, size_t len)
 {
@@ -78,7 +78,7 @@ static void note_said(struct handshake *h, const uint8_t *message, size_t len)
     h->said_len += len;
 }
 
-/* Over the label, all that was said, and the message up to its proof. */
+/* Over the label, the transcript, and the message up to its proof. */
 static void make_proof(const struct handshake *h, enum hello_kind kind, const uint8_t *message,
                        uint8_t out[HELLO_PROOF_BYTES])
 {
@@ -116,7 +116,7 @@ static void say_with_proof(struct handshake *h, struct hello_message *m,
     say(h, m, reply);
 }
 
-/* --- begin --- */
+/* --- start --- */
 
 void handshake_connect(struct handshake *h, const struct hello_facts *ours, uint64_t to,
                        const char *secret, struct handshake_reply *ret_hello)
@@ -144,7 +144,7 @@ size_t handshake_wants(const struct handshake *h)
     return kind == HELLO_KINDS ? 0 : hello_bytes(kind);
 }
 
-/* --- what each message does --- */
+/* --- messages --- */
 
 /* No two processes have the same life and boot. */
 static bool is_ourselves(const struct hello_facts *ours, const struct hello_facts *theirs)
@@ -159,7 +159,7 @@ static void take_hello(struct handshake *h, const struct hello_message *m,
     struct hello_message challenge = {.kind = HELLO_KIND_CHALLENGE};
     CHECK(!h->connects);
     if (is_ourselves(&h->ours, &m->facts)) {
-        /* Else our own proof would be next, and be right. */
+        /* Otherwise we would accept our own proof. */
         end(h, HELLO_OURSELVES, false);
         return;
     }
@@ -252,7 +252,7 @@ bool handshake_take(struct handshake *h, const uint8_t *in, size_t len,
     return true;
 }
 
-/* --- verdicts --- */
+/* --- verdict --- */
 
 enum hello_verdict handshake_judge(const struct handshake *h)
 {

@@ -15,7 +15,7 @@
 #define AT_VERSION  4
 #define AT_VERDICT  6
 
-/* In what a member says of itself. */
+/* Offsets in a member's facts. */
 enum {
     AT_CLUSTER = 0,
     AT_FROM = 16,
@@ -55,11 +55,11 @@ uint32_t hello_salt(void)
 
 void hello_nonce(uint8_t out[HELLO_NONCE_BYTES])
 {
-    /* As few bytes as these come whole, once the kernel is up. */
+    /* getrandom() is never short for so few bytes. */
     CHECK(getrandom(out, HELLO_NONCE_BYTES, 0) == HELLO_NONCE_BYTES);
 }
 
-/* --- bytes --- */
+/* --- encoding --- */
 
 size_t hello_bytes(enum hello_kind kind)
 {
@@ -128,7 +128,7 @@ enum hello_verdict hello_look_at(enum hello_kind kind, const uint8_t *in, size_t
     return load_u16(in + AT_VERSION) == HELLO_VERSION ? HELLO_ACCEPTED : HELLO_WRONG_VERSION;
 }
 
-/* False when no member says that. */
+/* False if no member can have such facts. */
 static bool decode_facts(const uint8_t *in, struct hello_message *m)
 {
     struct hello_facts *facts = &m->facts;
@@ -144,7 +144,7 @@ static bool decode_facts(const uint8_t *in, struct hello_message *m)
            facts->life <= INT64_MAX && facts->level_min <= facts->level_max;
 }
 
-/* False when it is none that is told. */
+/* False if it is not one that is sent. */
 static bool decode_verdict(enum hello_kind kind, uint16_t told, enum hello_verdict *ret_verdict)
 {
     if (told != HELLO_ACCEPTED && (!kinds[kind].verdict || told < HELLO_REFUSED)) {
@@ -187,7 +187,7 @@ enum hello_verdict hello_decode(enum hello_kind kind, const uint8_t *in,
     return HELLO_ACCEPTED;
 }
 
-/* --- who is let in --- */
+/* --- admission --- */
 
 enum hello_verdict hello_judge(const struct hello_facts *ours, const struct hello_facts *theirs)
 {
@@ -234,7 +234,7 @@ const char *hello_verdict_text(enum hello_verdict verdict)
     return texts[verdict];
 }
 
-/* What two members disagree about. */
+/* A disagreement of two members. */
 static int explain_difference(enum hello_verdict verdict, const struct hello_facts *judge,
                               const struct hello_facts *judged, char *out, size_t size)
 {
@@ -246,7 +246,7 @@ static int explain_difference(enum hello_verdict verdict, const struct hello_fac
         cluster_id_text(&judge->cluster, ours);
         return snprintf(out, size,
                         ": member %" PRIu64 " is of cluster %s, member %" PRIu64
-                        " of %s. Members of before a restore or recovery must be started with an "
+                        " of %s. Members from before a restore or recovery must be started with an "
                         "empty directory and --join",
                         id, theirs, other, ours);
     case HELLO_WRONG_MEMBER:
@@ -268,7 +268,7 @@ static int explain_difference(enum hello_verdict verdict, const struct hello_fac
     }
 }
 
-/* What is wrong with one of them. */
+/* A fault of one of them. */
 static int explain_process(enum hello_verdict verdict, const struct hello_facts *judged, char *out,
                            size_t size)
 {

@@ -1,14 +1,14 @@
-/* What two members say to each other when a link is made: the messages and their bytes, and who is
- * let in. The exchange of these messages is handshake.h.
+/* The messages of the handshake, their encoding, and who is admitted. The handshake itself is in
+ * handshake.h.
  *
- * A message has a fixed length for its kind:
+ * The length of a message is fixed by its kind:
  *
- *   magic 4 (one for each kind), version u16, verdict u16, then as the kind has them: who speaks
- *   (64 bytes), nonce 16, proof 32; last crc32c u32 of all before it
+ *   magic 4 (one for each kind), version u16, verdict u16, then, if the kind has them: facts
+ *   (64 bytes), nonce 16, proof 32; last crc32c u32 of everything before it
  *
- * Magic and version stand at the same place in every version of the protocol.
+ * Magic and version are at the same offset in every version of the protocol.
  *
- * Thread: any. Pure but for hello_nonce and hello_salt. */
+ * Thread: any. Pure except hello_nonce and hello_salt. */
 #ifndef MUSTER_PEER_HELLO_H
 #define MUSTER_PEER_HELLO_H
 
@@ -26,32 +26,32 @@
 #define HELLO_PROOF_BYTES  32
 #define HELLO_BYTES_MAX    108 /* of any message */
 
-/* What a member says about itself. */
+/* Facts: what a member reports about itself. */
 struct hello_facts {
-    struct cluster_id cluster; /* none: new, or not let in yet */
+    struct cluster_id cluster; /* none: new, or not admitted yet */
     uint64_t member;
     uint64_t life;                 /* of its data directory, see ids.h */
-    uint64_t boot;                 /* how often that life was started; rises */
-    uint16_t level_min, level_max; /* of the replicated format that it speaks */
-    uint64_t list_hash; /* of its --cluster list; the same for the same list; 0: it joins */
+    uint64_t boot;                 /* number of starts of that life */
+    uint16_t level_min, level_max; /* of the replicated format, as supported */
+    uint64_t list_hash;            /* of its --cluster list, equal for equal lists; 0: it joins */
 };
 
 /* Numbers on the wire: never reuse one. */
 enum hello_verdict {
     HELLO_ACCEPTED = 0,
-    /* Found before the other side has proved anything, and not told to it. */
-    HELLO_GARBAGE = 1, /* no message of the kind expected, or a damaged one */
+    /* Found before the other side has proved anything; not sent. */
+    HELLO_GARBAGE = 1, /* not the expected kind of message, or damaged */
     HELLO_WRONG_VERSION = 2,
     HELLO_WRONG_SECRET = 3,
     HELLO_OURSELVES = 4, /* our own hello came back */
-    /* Found when it has, and told. */
-    HELLO_REFUSED = 5, /* for a reason that this version has no number for */
+    /* Found afterwards, and sent. */
+    HELLO_REFUSED = 5, /* for a reason that this version does not know */
     HELLO_WRONG_CLUSTER = 6,
-    HELLO_WRONG_MEMBER = 7,  /* meant for another one, unknown, or with our own id */
-    HELLO_WRONG_LIST = 8,    /* both are new, and were given different --cluster lists */
-    HELLO_NO_LEVEL = 9,      /* in common */
-    HELLO_EARLIER_LIFE = 10, /* removed from the cluster, or older than the one known */
-    HELLO_EARLIER_BOOT = 11, /* a later one of the same life is linked */
+    HELLO_WRONG_MEMBER = 7,  /* it wants another member, is unknown, or has our own id */
+    HELLO_WRONG_LIST = 8,    /* both are new, with different --cluster lists */
+    HELLO_NO_LEVEL = 9,      /* none in common */
+    HELLO_EARLIER_LIFE = 10, /* removed from the cluster, or older than the known one */
+    HELLO_EARLIER_BOOT = 11, /* a later boot of this life is connected */
     HELLO_WAITS = 12,        /* its life is not in the configuration yet */
     HELLO_VERDICTS,
 };
@@ -65,45 +65,45 @@ enum hello_kind {
     HELLO_KINDS,
 };
 
-/* What a kind does not have is zero. */
+/* Fields that its kind lacks are zero. */
 struct hello_message {
     enum hello_kind kind;
     enum hello_verdict verdict;
     struct hello_facts facts;
-    uint64_t to; /* the member that the facts are told to */
+    uint64_t to; /* the member that the sender wants to reach */
     uint8_t nonce[HELLO_NONCE_BYTES];
     uint8_t proof[HELLO_PROOF_BYTES];
 };
 
-/* From the random bytes of the kernel. */
+/* Random, from the kernel. */
 uint32_t hello_salt(void);
 void hello_nonce(uint8_t out[HELLO_NONCE_BYTES]);
 
-/* --- bytes --- */
+/* --- encoding --- */
 
 size_t hello_bytes(enum hello_kind kind);
-/* Where the proof stands, in the kinds that have one. */
+/* The offset of the proof, in kinds that have one. */
 size_t hello_proof_at(enum hello_kind kind);
 /* Returns the length. */
 size_t hello_encode(const struct hello_message *message, uint8_t out[HELLO_BYTES_MAX]);
-/* HELLO_ACCEPTED when the first `len` bytes may begin a message of this kind and version. */
+/* HELLO_ACCEPTED if `len` bytes may be the start of a message of this kind and version. */
 MUST_USE enum hello_verdict hello_look_at(enum hello_kind kind, const uint8_t *in, size_t len);
-/* Of a message that is whole. Says HELLO_ACCEPTED, HELLO_GARBAGE or HELLO_WRONG_VERSION, and
- * nothing of the verdict or the proof in it. */
+/* Of a complete message. Returns HELLO_ACCEPTED, HELLO_GARBAGE or HELLO_WRONG_VERSION; judges
+ * neither the verdict nor the proof in it. */
 MUST_USE enum hello_verdict hello_decode(enum hello_kind kind, const uint8_t *in,
                                          struct hello_message *ret_message);
 
-/* --- who is let in --- */
+/* --- admission --- */
 
-/* As far as it needs no more knowledge than the two have of themselves. */
+/* As far as it follows from the facts of both. */
 enum hello_verdict hello_judge(const struct hello_facts *ours, const struct hello_facts *theirs);
-/* Whether `theirs` is of a process that came after the one of `known`, of the same member. */
+/* Whether `theirs` is a later process of the same member than `known`. */
 bool hello_supersedes(const struct hello_facts *theirs, const struct hello_facts *known);
 
 #define HELLO_SENTENCE_SIZE 256
-/* The verdict in words. Static. */
+/* The verdict as static text. */
 const char *hello_verdict_text(enum hello_verdict verdict);
-/* As a sentence about the two, for the logs of both: it names them by their ids. */
+/* As a message about both, for either's log: names them by their ids. */
 void hello_explain(enum hello_verdict verdict, const struct hello_facts *judge,
                    const struct hello_facts *judged, char out[HELLO_SENTENCE_SIZE]);
 

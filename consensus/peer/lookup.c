@@ -18,7 +18,7 @@ struct lookups {
     pthread_mutex_t mutex;
     /* under mutex */
     struct lookup *finished;
-    unsigned running; /* threads; they hold this too */
+    unsigned running; /* threads; they hold this, too */
     bool open;        /* the loop holds it */
 };
 
@@ -27,7 +27,7 @@ struct lookup {
     struct lookup *next; /* of those finished */
     char host[HOST_BYTES_MAX + 1];
     char service[8];
-    /* the thread's, until it is finished */
+    /* the thread's until it has finished */
     const char *failure;
     struct addrinfo *found;
     /* the loop's */
@@ -81,7 +81,7 @@ static void *run(void *arg)
     if (open) {
         one->next = all->finished;
         all->finished = one;
-        CHECK(uv_async_send(&all->wake) == 0); /* not closed before we let go of the mutex */
+        CHECK(uv_async_send(&all->wake) == 0); /* not closed before we release the mutex */
     }
     pthread_mutex_unlock(&all->mutex);
     if (!open) {

@@ -1,7 +1,7 @@
-/* Looking up names, each on a thread of its own: a name server that hangs holds up nothing else,
- * not snapshots, not the names of others, and not the end of the process.
+/* Name lookups, each on a thread of its own: a hanging name server delays nothing else, neither
+ * snapshots nor other names nor the end of the process.
  *
- * Thread: loop. Owns: its threads, until they end by themselves. */
+ * Thread: loop. Owns: its threads, until they exit by themselves. */
 #ifndef MUSTER_CONSENSUS_PEER_LOOKUP_H
 #define MUSTER_CONSENSUS_PEER_LOOKUP_H
 
@@ -12,27 +12,27 @@
 #include "server/base/compiler.h"
 #include "server/base/limits.h"
 
-/* At a time, those that nobody waits for any more included. */
+/* At a time, including abandoned ones. */
 #define LOOKUPS_MAX (2 * LINKS_MAX)
-/* Longer than this is worth a word. */
+/* A lookup longer than this is logged. */
 #define LOOKUP_SLOW_MS 2000
 
 struct lookups;
 struct lookup;
 
 struct lookups *lookups_open(uv_loop_t *loop);
-/* All were abandoned. Calls `closed` once no callback comes any more; threads that still wait for a
- * name server end behind it. */
+/* All must be abandoned. Calls `closed` when no more callbacks will come; threads still waiting for
+ * a name server exit later. */
 void lookups_close(struct lookups *lookups, void (*closed)(void *ctx), void *ctx);
 
-/* Calls `done` from the loop, later: `failure` is NULL, and the addresses the callee's
- * (freeaddrinfo), or it is static text. NULL: there are too many, or no thread could be made. */
+/* Calls `done` from the loop, later, with `failure` NULL and the addresses, which are the callee's
+ * to free (freeaddrinfo), or with static text. NULL: too many lookups, or no thread. */
 MUST_USE struct lookup *
 lookup_begin(struct lookups *lookups, const char *host, uint16_t port,
              void (*done)(void *owner, const char *failure, struct addrinfo *found), void *owner);
-/* At once, for a host that is an address; NULL: it is a name. The caller's (freeaddrinfo). */
+/* Immediate, for numeric hosts; NULL: it is a name. The caller frees it (freeaddrinfo). */
 MUST_USE struct addrinfo *lookup_numeric(const char *host, uint16_t port);
-/* Nobody waits for it any more: `done` will not be called. */
+/* `done` will not be called. */
 void lookup_abandon(struct lookup *lookup);
 
 #endif

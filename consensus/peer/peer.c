@@ -19,7 +19,7 @@
 
 #define SILENCE_SECONDS  (PEER_SILENCE_MS / 1000)
 #define PROBE_SECONDS    1
-#define UNSENT_BYTES_MAX (256 * 1024) /* in the kernel, where nothing can overtake it */
+#define UNSENT_BYTES_MAX (256 * 1024) /* in the kernel, where nothing can be overtaken */
 
 /* --- frames --- */
 
@@ -139,15 +139,15 @@ void peers_tune_socket(const uv_tcp_t *tcp)
         return;
     }
     for (size_t i = 0; i < ARRAY_LENGTH(settings); i++) {
-        /* Each only makes things better; a link works without. */
+        /* Best effort: a link works without them. */
         (void)setsockopt(fd, settings[i].level, settings[i].name, &settings[i].value,
                          sizeof settings[i].value);
     }
 }
 
-/* --- who is let in --- */
+/* --- admission --- */
 
-/* Whether a link is up that a later process of the same life made or took. */
+/* Whether a later process of the same life has a link, in either direction. */
 static bool has_later(const struct peers *p, const struct hello_facts *theirs)
 {
     const struct link *link = peers_find(p, theirs->member);
@@ -168,7 +168,7 @@ enum hello_verdict peers_judge(struct peers *p, const struct handshake *h)
     return verdict;
 }
 
-/* --- life --- */
+/* --- start and stop --- */
 
 static void on_connection(uv_stream_t *listener, int status)
 {
@@ -189,7 +189,7 @@ struct peers *peers_create(const struct peers_options *options, char *error, siz
     struct peers *p = mem_zalloc(1, sizeof *p);
     p->options = *options;
     p->secret = mem_strdup(options->secret);
-    p->options.listen = p->options.secret = NULL; /* the caller's */
+    p->options.listen = p->options.secret = NULL; /* they belong to the caller */
     p->options.connections = options->connections > 0 ? options->connections : PEER_CONNECTIONS_MAX;
     p->lookups = lookups_open(options->loop);
     peers_hold(p);

@@ -1,19 +1,19 @@
-/* The links between members: one outgoing TCP connection to each other member, for sending, and one
- * incoming from each, for receiving; IPv4 and IPv6, by host name (resolved at each attempt but for
- * the first ones after a loss, which go to the address that worked). After the handshake
+/* Links between members: an outgoing TCP connection to each other member, for sending, and an
+ * incoming one from each, for receiving; IPv4 and IPv6, by host name (resolved at each attempt,
+ * except the first ones after a loss, which use the address that worked). After the handshake
  * (handshake.h) a connection carries checksummed frames. A connection that breaks the rules is
- * closed and the reason logged, rate-limited; nothing else is disturbed.
+ * closed and the reason logged, rate-limited; nothing else is affected.
  *
  *   frame:  length u32 (of what follows the header), type u8, three zero bytes, crc32c u32 (of
  *           type, zeros and content), content
  *
- * A message is a frame. Of bulk messages one at a time is given to the socket, so that other
- * messages overtake those that wait. Order is kept within each of the two.
+ * A message is a frame. Bulk messages are passed to the socket one at a time, so that other
+ * messages overtake waiting ones. Within each of the two classes, order is kept.
  *
  * The process must ignore SIGPIPE (libuv writes with write(2)).
  *
- * Thread: loop. Callbacks never come from inside a call of this module, and may call it.
- * Owns: its sockets, timers and buffers. */
+ * Thread: loop. Callbacks are never called from inside a function of this module, and may call its
+ * functions. Owns: its sockets, timers and buffers. */
 #ifndef MUSTER_PEER_PEER_H
 #define MUSTER_PEER_PEER_H
 
@@ -30,57 +30,56 @@ struct uv_loop_s;
 
 enum peer_state {
     PEER_UP,      /* the outgoing link is ready for frames */
-    PEER_DOWN,    /* it broke, or could not be made for some reason other than PEER_REFUSED */
-    PEER_REFUSED, /* it broke or was never there, and a fresh attempt was refused by the peer's
-                     kernel (ECONNREFUSED): no process listens there any more */
+    PEER_DOWN,    /* it broke, or failed for a reason other than PEER_REFUSED */
+    PEER_REFUSED, /* it broke or never was, and a new attempt was refused by the peer's kernel
+                     (ECONNREFUSED): no process listens there any more */
 };
 
 struct peers_options {
     struct uv_loop_s *loop;
     struct hello_facts self;
     const char *listen;   /* host:port, copied */
-    unsigned connections; /* incoming, at most; 0: PEER_CONNECTIONS_MAX */
-    const char *secret;   /* "" when none, copied */
-    uint32_t retry_ms;    /* between connection attempts, with some jitter; the first is at once */
+    unsigned connections; /* limit on incoming ones; 0: PEER_CONNECTIONS_MAX */
+    const char *secret;   /* "": none; copied */
+    uint32_t retry_ms;    /* between connection attempts, with jitter; the first is immediate */
     void *ctx;
-    /* Whether a process that has proved itself is let in, on both sides of a link, after
-     * hello_judge has nothing against it: HELLO_ACCEPTED, or one of HELLO_REFUSED and up. */
+    /* Whether to admit an authenticated process, on either side of a link, after hello_judge has
+     * accepted it: HELLO_ACCEPTED, or one of HELLO_REFUSED and above. */
     enum hello_verdict (*admit)(void *ctx, const struct hello_facts *theirs);
-    /* A whole message; `data` and `from` are borrowed. */
+    /* A complete message; `data` and `from` are borrowed. */
     void (*receive)(void *ctx, const struct hello_facts *from, uint8_t type, const uint8_t *data,
                     size_t len);
-    /* Each change of state of the outgoing link to a member. `facts`: what it is now, at PEER_UP;
-     * else NULL. */
+    /* The state of the outgoing link to a member changed. `facts`: the member's, on PEER_UP;
+     * otherwise NULL. */
     void (*state)(void *ctx, uint64_t id, enum peer_state state, const struct hello_facts *facts);
-    /* The other side of a link, which has proved itself, will not have us. May be NULL. */
+    /* The authenticated other side refuses us. May be NULL. */
     void (*rejected)(void *ctx, uint64_t by, enum hello_verdict verdict);
-    /* A member has made its link to us. May be NULL. */
+    /* A member has connected to us. May be NULL. */
     void (*incoming)(void *ctx, const struct hello_facts *facts);
 };
 
-/* Listens. NULL and a sentence when the address cannot be bound. */
+/* Listens. NULL with a message if it cannot bind the address. */
 struct peers *peers_create(const struct peers_options *options, char *error, size_t error_size);
-/* Closes everything; fires the `sent` callbacks with ST_STOPPING, then `closed`. */
+/* Closes everything; calls each `sent` with ST_STOPPING, then `closed`. */
 void peers_close(struct peers *p, void (*closed)(void *ctx));
 /* After `closed`. */
 void peers_destroy(struct peers *p);
 
-/* Says something else about ourselves from now on; not another member id. All links are made again.
- */
+/* Changes our own facts, except the member id. Re-establishes all links. */
 void peers_set_self(struct peers *p, const struct hello_facts *self);
-/* Adds a member to keep a link to, or changes its address. Copies. Ourselves: ignored. At most
- * LINKS_MAX. */
+/* Keeps a link to a member, or changes its address. Copies. Ignores our id. At most LINKS_MAX. */
 void peers_set(struct peers *p, uint64_t id, const char *address);
-/* Ends the links, in both directions, to those that `admit` would not let in any more. They try
- * again, and are told why not. */
+/* Closes the links, in both directions, of members that `admit` would refuse by now. They retry,
+ * and get the reason. */
 void peers_review(struct peers *p);
-/* Closes its incoming link, too; whether it may come again is for `admit` to say. */
+/* Also closes its incoming link; whether it may return is up to `admit`. */
 void peers_remove(struct peers *p, uint64_t id);
 bool peers_is_up(const struct peers *p, uint64_t id);
-/* Why it is not; "" when it is, or nothing is known yet. Borrowed, until the next call. */
+/* Why a member is not connected; "" if it is, or nothing is known yet. Borrowed until the next
+ * call. */
 const char *peers_trouble(const struct peers *p, uint64_t id);
 
-/* Content: `head`, then `payload`. */
+/* The content is `head`, then `payload`. */
 struct peer_message {
     uint8_t type;
     bool bulk;        /* lets other messages overtake it */
@@ -88,13 +87,12 @@ struct peer_message {
     size_t head_len;
     const void *payload; /* borrowed until `sent`; may be NULL */
     size_t payload_len;
-    /* Called once, with ST_OK when written to the socket, else ST_IO or ST_STOPPING. May be NULL.
-     */
+    /* Called once: ST_OK when written to the socket, else ST_IO or ST_STOPPING. May be NULL. */
     void (*sent)(void *data, enum status status);
     void *data;
 };
-/* Returns ST_OK when queued. Otherwise `sent` is not called: ST_IO when the link is not up; ST_BUSY
- * when PEER_QUEUE_BYTES_MAX, or two bulk messages, are waiting; ST_TOO_LARGE when longer than
+/* ST_OK: queued. Otherwise `sent` is not called: ST_IO: the link is not up; ST_BUSY:
+ * PEER_QUEUE_BYTES_MAX, or two bulk messages, are waiting; ST_TOO_LARGE: longer than
  * PEER_FRAME_BYTES_MAX, or PEER_BULK_BYTES_MAX. */
 MUST_USE enum status peers_send(struct peers *p, uint64_t to, const struct peer_message *message);
 

@@ -13,10 +13,10 @@
 #include "server/base/metric.h"
 
 #define READ_BYTES_MIN   (64 * 1024)
-#define KEEP_BYTES_MAX   (1024 * 1024) /* of an idle connection's buffers */
+#define KEEP_BYTES_MAX   (1024 * 1024) /* of an idle connection's buffer */
 #define REMOTE_TEXT_SIZE 80
 
-/* A connection that another member made to us. */
+/* A connection from another member. */
 struct incoming {
     struct peers *p;
     struct incoming *next;
@@ -26,7 +26,7 @@ struct incoming {
     uv_timer_t deadline; /* of the handshake */
     char remote[REMOTE_TEXT_SIZE];
     struct handshake handshake;
-    uint8_t bytes[HELLO_BYTES_MAX]; /* of its next message */
+    uint8_t bytes[HELLO_BYTES_MAX]; /* of the next message */
     size_t len;
     struct buffer received; /* frames */
 };
@@ -72,14 +72,14 @@ static void reject(struct incoming *in, enum peer_fault fault)
     close_incoming(in);
 }
 
-/* --- whose it is --- */
+/* --- its member --- */
 
 static bool is_open(const struct incoming *in)
 {
     return in->handshake.phase == HANDSHAKE_OPEN;
 }
 
-/* 0 until it has proved that. */
+/* 0 until proven. */
 static uint64_t member_of(const struct incoming *in)
 {
     return in->handshake.proven ? in->handshake.theirs.member : 0;
@@ -137,7 +137,7 @@ bool incoming_has_later(const struct peers *p, const struct hello_facts *facts)
 static void send_reply(struct incoming *in, const struct handshake_reply *reply)
 {
     uv_buf_t buf = {.base = (char *)(uintptr_t)reply->bytes, .len = (unsigned)reply->len};
-    /* A socket that is new has room for so little. */
+    /* A new socket has room for so few bytes. */
     if (uv_try_write((uv_stream_t *)&in->tcp, &buf, 1) != (int)reply->len) {
         close_incoming(in);
     }
@@ -148,13 +148,13 @@ static void judge(struct incoming *in)
     struct handshake_reply reply;
     enum hello_verdict verdict = peers_judge(in->p, &in->handshake);
     if (in->closing) {
-        return; /* in the callback */
+        return; /* closed in the callback */
     }
     handshake_answer(&in->handshake, verdict, &reply);
     send_reply(in, &reply);
 }
 
-/* The newer connection counts: the older may be the remainder of a process that is gone. */
+/* Keep the newer connection: the older one may be left over from a dead process. */
 static void close_others(struct incoming *in)
 {
     struct incoming *next;
@@ -216,7 +216,7 @@ static void take_frame(struct incoming *in, const struct frame *frame, const uin
                            frame->len);
 }
 
-/* Takes all whole frames out of what was received. */
+/* Handles all complete frames received. */
 static void take_frames(struct incoming *in)
 {
     const uint8_t *at = in->received.data;
@@ -252,7 +252,7 @@ static void take_frames(struct incoming *in)
 
 /* --- reading --- */
 
-/* The buffer grows with what has arrived, never with what a header promises. */
+/* The buffer grows with what has arrived, not with what a header announces. */
 static void on_alloc(uv_handle_t *handle, size_t suggested UNUSED, uv_buf_t *buf)
 {
     struct incoming *in = handle->data;
@@ -278,7 +278,7 @@ static void on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf UNUS
     if (nread == UV_EOF && !is_open(in) && in->handshake.phase != HANDSHAKE_HELLO) {
         reject(in, FAULT_CUT);
     } else if (nread < 0) {
-        /* Also before a hello: something looked whether the port is open. */
+        /* Also before a hello, for port probes. */
         close_incoming(in);
     } else if (is_open(in)) {
         in->received.len += (size_t)nread;
@@ -309,8 +309,7 @@ static void note_remote(struct incoming *in)
                    address.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
 }
 
-/* When there are too many the oldest that is still in its handshake goes: members do not take
- * long. */
+/* If there are too many, closes the oldest one still in its handshake: members are quick. */
 static void make_room(struct peers *p)
 {
     unsigned count = 0;

@@ -1,8 +1,7 @@
-/* What peer.c, peer_out.c, peer_send.c and peer_in.c share.
+/* Shared by peer.c, peer_out.c, peer_send.c and peer_in.c.
  *
- * Everything that has a libuv handle is an object of its own on the heap and counts in
- * peers->objects; it is freed in its close callback, so that no callback meets freed memory, and
- * the last one fires `closed`.
+ * Everything with a libuv handle is a separate heap object, counted in peers->objects, and freed in
+ * its close callback, so that no callback meets freed memory; the last one calls `closed`.
  *
  * Thread: loop. Owns: see the structs. */
 #ifndef MUSTER_PEER_INTERNAL_H
@@ -31,12 +30,12 @@ struct frame {
 /* `bufs` is the content. */
 void frame_encode(uint8_t type, const uv_buf_t *bufs, unsigned count,
                   uint8_t out[FRAME_HEADER_BYTES]);
-/* False when malformed, or longer than any frame. */
+/* False if malformed, or longer than any frame. */
 MUST_USE bool frame_decode(const uint8_t in[FRAME_HEADER_BYTES], struct frame *ret_frame);
-/* The checksum that a frame with this header and content should have. */
+/* The checksum of a frame with this header and content. */
 uint32_t frame_crc(const uint8_t header[FRAME_HEADER_BYTES], const uint8_t *content, size_t len);
 
-/* --- what may be wrong with a connection --- */
+/* --- faults of a connection --- */
 
 enum peer_fault {
     FAULT_HANDSHAKE, /* see the handshake */
@@ -51,7 +50,7 @@ enum peer_fault {
 
 enum peer_side { SIDE_OUT, SIDE_IN, SIDES };
 
-/* --- the whole --- */
+/* --- all links --- */
 
 struct incoming;
 struct link;
@@ -62,7 +61,7 @@ struct peers {
     struct peers_options options;
     char *secret;
     uv_tcp_t listener;
-    struct link *links[LINKS_MAX]; /* one each other member; NULL: free */
+    struct link *links[LINKS_MAX]; /* one per other member; NULL: free */
     struct lookups *lookups;
     struct incoming *incoming; /* list, oldest last */
     unsigned objects;
@@ -72,61 +71,60 @@ struct peers {
     struct log_gate refusal_gates[SIDES][HELLO_VERDICTS];
 };
 
-/* An object began or ended. The last end fires `closed`: p may be gone afterwards. */
+/* An object was created or freed. Freeing the last calls `closed`: `p` may be gone afterwards. */
 void peers_hold(struct peers *p);
 void peers_drop(struct peers *p);
-/* NULL when not known. */
+/* NULL if unknown. */
 struct link *peers_find(const struct peers *p, uint64_t id);
-/* Logs, at most once a second for each reason. */
+/* Logs, at most once a second per reason. */
 void peers_log_fault(struct peers *p, enum peer_side side, enum peer_fault fault,
                      const char *address);
-/* The same for a handshake that has ended without a link, and tells the layer above. */
+/* Likewise for a handshake that ended without a link; also informs the layer above. */
 void peers_report_refusal(struct peers *p, enum peer_side side, const struct handshake *h,
                           const char *address);
-/* Options of every connection between members: no delay, a dead machine is noticed in seconds. */
+/* For every connection between members: no delay, quick detection of a dead machine. */
 void peers_tune_socket(const uv_tcp_t *tcp);
-/* Whether the other side of a handshake is let in. Calls out: what called may be closed then. */
+/* Whether to admit the other side of a handshake. Calls out: may close the caller. */
 enum hello_verdict peers_judge(struct peers *p, const struct handshake *h);
 
-/* --- peer_out.c: the links for sending --- */
+/* --- peer_out.c: outgoing links --- */
 
 struct link *link_create(struct peers *p, uint64_t id, const char *address);
 void link_set_address(struct link *link, const char *address);
-/* Begins again with a new connection. */
+/* Starts over with a new connection. */
 void link_restart(struct link *link);
-/* Calls nothing back any more; frees itself later. */
+/* No more callbacks; frees itself later. */
 void link_remove(struct link *link);
 uint64_t link_id(const struct link *link);
 const char *link_trouble(const struct link *link);
 bool link_is_up(const struct link *link);
-/* Who is at its other end; NULL while it is not up. */
+/* The facts of its other end; NULL if not up. */
 const struct hello_facts *link_facts(const struct link *link);
 enum status link_send(struct link *link, const struct peer_message *message);
 
-/* --- peer_send.c: what waits on one outgoing connection --- */
+/* --- peer_send.c: the queue of an outgoing connection --- */
 
 struct send_queue {
     struct peers *p;
     uv_tcp_t *tcp;
     size_t waiting_bytes; /* of frames that are not bulk */
     unsigned bulk_count;
-    struct send *bulk_waiting; /* while another one is being written */
+    struct send *bulk_waiting; /* while another is being written */
     void *owner;
     void (*broken)(void *owner); /* a write failed */
 };
 enum status send_message(struct send_queue *q, const struct peer_message *message);
-/* From the close callback of the connection, when no write is under way any more. */
+/* For the close callback of the connection: no write is in progress any more. */
 void send_queue_fail(struct send_queue *q);
 
-/* --- peer_in.c: the connections for receiving --- */
+/* --- peer_in.c: incoming connections --- */
 
 void incoming_accept(struct peers *p);
 /* Closes those from this member; 0: all. */
 void incoming_close_from(struct peers *p, uint64_t id);
-/* Closes those of processes of this member that came before this one. */
+/* Closes those of earlier processes of this member. */
 void incoming_close_earlier(struct peers *p, const struct hello_facts *facts);
-/* Whether one is open of a later process of the same life. */
-/* Closes those that `admit` would not let in any more. */
+/* Closes those that `admit` would refuse by now. */
 void incoming_review(struct peers *p);
 bool incoming_has_later(const struct peers *p, const struct hello_facts *facts);
 

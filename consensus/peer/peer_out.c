@@ -14,25 +14,25 @@
 #include "server/base/mem.h"
 #include "server/base/text.h"
 
-/* A round: resolve the name, try its addresses one after the other until one completes the
- * handshake. When none does the next round comes after retry_ms.
+/* One round: resolve the name, try its addresses in turn until one completes the handshake. If none
+ * does, the next round follows after retry_ms.
  *
  *     WAITING ──► RESOLVING ──► CONNECTING ──► HANDSHAKE ──► UP
  *        ▲            │             │              │         │
  *        └────────────┴─────────────┴──────────────┴─────────┘
  *
- * After an UP link broke, the address that worked is tried again at once, without resolving: it is
- * the quickest way to learn whether the process is gone. The kernel closes the sockets of a dead
- * process one by one, its listener not first: an attempt that falls in between is reset, and says
- * nothing yet. So such a one is followed by a few more in short order.
+ * After an UP link broke, the address that worked is retried at once, without resolving: the
+ * quickest way to find out whether the process is gone. The kernel closes the sockets of a dead
+ * process one by one, the listener not first: an attempt in between is reset, which proves nothing.
+ * So a few more attempts follow in short order.
  *
- * A name server may hang. That is said, and meanwhile the addresses that it told earlier are tried;
- * what it tells in the end is for the next round. */
+ * A name server may hang. That is logged, and meanwhile earlier addresses are used; the result is
+ * for the next round. */
 static const uint8_t quick_delays_ms[] = {0, 1, 5, 20};
 
 enum link_phase {
     LINK_WAITING,   /* for the timer */
-    LINK_RESOLVING, /* a look-up that has not taken long yet, or there is nothing else to try */
+    LINK_RESOLVING, /* a recent lookup, or there is no other address to try */
     LINK_CONNECTING,
     LINK_HANDSHAKE, /* hello sent */
     LINK_UP,
@@ -57,27 +57,27 @@ struct link {
     enum link_phase phase;
     enum peer_state told;
     bool removed;
-    bool refused, unclear; /* what happened in this round */
-    size_t quick;          /* the next of quick_delays_ms; at the end of them: none */
+    bool refused, unclear; /* results of this round */
+    size_t quick;          /* index of the next of quick_delays_ms; past the end: none */
     uint64_t up_since_ms;
     struct trouble trouble;
-    uv_timer_t timer;      /* WAITING: the next attempt; CONNECTING, HANDSHAKE: the deadline */
-    struct lookup *lookup; /* under way; NULL: none */
+    uv_timer_t timer;      /* WAITING: next attempt; CONNECTING, HANDSHAKE: deadline */
+    struct lookup *lookup; /* in progress; NULL: none */
     struct addrinfo *found, *candidate;
-    struct addrinfo *later;  /* what a look-up found that took longer than its round */
-    struct addrinfo *worked; /* the candidate of the last UP, among those found */
+    struct addrinfo *later;  /* result of a lookup that took longer than its round */
+    struct addrinfo *worked; /* the address of the last UP, among those found */
     struct out *out;         /* the current connection */
 };
 
-/* One connection. It outlives its place in the link until it is closed. */
+/* One connection. May outlive its use by the link until it is closed. */
 struct out {
     struct peers *p;
-    struct link *link; /* NULL once given up */
+    struct link *link; /* NULL: abandoned */
     uv_tcp_t tcp;
     uv_connect_t connect;
     struct send_queue queue;
     struct handshake handshake;
-    uint8_t bytes[HELLO_BYTES_MAX]; /* of its next message */
+    uint8_t bytes[HELLO_BYTES_MAX]; /* of the next message */
     size_t len;
 };
 
@@ -99,7 +99,7 @@ static void free_addresses(struct addrinfo **list)
     }
 }
 
-/* Nothing is known of where its name leads, and nobody is asked. No connection is being made. */
+/* Forgets all addresses and the lookup. There must be no connection in progress. */
 static void forget_addresses(struct link *link)
 {
     if (link->lookup != NULL) {
@@ -129,7 +129,7 @@ static void give_up_connection(struct link *link)
     }
 }
 
-/* Calls out; so it comes last in whoever calls it, or `removed` is looked at afterwards. */
+/* Calls out: callers must do it last, or check `removed` afterwards. */
 static void tell(struct link *link, enum peer_state state)
 {
     if (link->told != state && !link->removed) {
@@ -146,7 +146,7 @@ static void wait_for(struct link *link, uint64_t delay_ms)
     CHECK(uv_timer_start(&link->timer, on_timer, delay_ms, 0) == 0);
 }
 
-/* A quarter more or less, so that members do not keep knocking in step. */
+/* A quarter more or less, so that members do not retry in step. */
 static uint64_t retry_delay_ms(const struct link *link)
 {
     uint64_t retry_ms = link->p->options.retry_ms;
@@ -168,7 +168,7 @@ static void wait_for_retry(struct link *link)
     wait_for(link, is_quick(link) ? quick_delays_ms[link->quick] : retry_delay_ms(link));
 }
 
-/* --- how attempts end --- */
+/* --- ends of attempts --- */
 
 static void say_trouble(struct link *link)
 {
@@ -195,7 +195,7 @@ static const char *failure_text(int reason)
     case UV_ETIMEDOUT:
         return "no answer";
     case UV_EPROTO:
-        return "it will not have us, or we not it (see `connection not made`)";
+        return "it refuses the link, or we refuse it (see `connection not made`)";
     default:
         return "no connection";
     }
@@ -212,13 +212,13 @@ static void note_failure(struct link *link, int reason)
         link->refused = true;
     } else if (reason != UV_ENETUNREACH && reason != UV_EHOSTUNREACH &&
                reason != UV_EADDRNOTAVAIL && reason != UV_EAFNOSUPPORT) {
-        /* A family that does not work on this machine says nothing about the other process; this
-         * does: something may be there. */
+        /* An address family that this machine lacks proves nothing about the other process; other
+         * errors mean that something may be there. */
         link->unclear = true;
     }
 }
 
-/* This address did not work: on to the next one. */
+/* This address failed: try the next one. */
 static void fail_candidate(struct link *link, int reason)
 {
     give_up_connection(link);
@@ -241,7 +241,7 @@ static void fail_handshake(struct link *link, enum peer_fault fault)
 static void lose(struct link *link)
 {
     give_up_connection(link);
-    /* Not when it was up for a moment only: two that throw each other out must not spin. */
+    /* Not if it was up only for a moment: two members that reject each other must not spin. */
     if (clock_monotonic_ms() - link->up_since_ms >= link->p->options.retry_ms) {
         link->quick = 0;
     } else {
@@ -275,7 +275,7 @@ static void on_timer(uv_timer_t *timer)
         return;
     }
     if (link->told == PEER_UP) {
-        /* Its address was changed. */
+        /* Its address has changed. */
         tell(link, PEER_DOWN);
         if (link->removed || link->phase != LINK_WAITING || uv_is_active((uv_handle_t *)timer)) {
             return;
@@ -293,11 +293,11 @@ static void on_timer(uv_timer_t *timer)
 
 /* --- the handshake --- */
 
-/* False when the link has another connection, or none, afterwards. */
+/* False if the link has lost or replaced its connection. */
 static bool send_reply(struct link *link, const struct handshake_reply *reply)
 {
     uv_buf_t buf = {.base = (char *)(uintptr_t)reply->bytes, .len = (unsigned)reply->len};
-    /* A socket that is new has room for so little. */
+    /* A new socket has room for so few bytes. */
     int rv = uv_try_write((uv_stream_t *)&link->out->tcp, &buf, 1);
     if (rv != (int)reply->len) {
         fail_candidate(link, rv < 0 ? rv : UV_EPROTO);
@@ -312,7 +312,7 @@ static bool judge(struct out *out)
     struct handshake_reply reply;
     enum hello_verdict verdict = peers_judge(link->p, &out->handshake);
     if (out->link == NULL) {
-        return false; /* given up in the callback */
+        return false; /* abandoned in the callback */
     }
     handshake_answer(&out->handshake, verdict, &reply);
     return send_reply(link, &reply);
@@ -359,7 +359,7 @@ static void on_alloc(uv_handle_t *handle, size_t suggested UNUSED, uv_buf_t *buf
 {
     struct out *out = CONTAINER_OF(handle, struct out, tcp);
     size_t wanted = handshake_wants(&out->handshake);
-    /* Nothing may follow the handshake: a byte more, and it is read here, breaks the link. */
+    /* Nothing may follow the handshake: one more byte is read here, and breaks the link. */
     *buf = wanted > out->len
                ? (uv_buf_t){.base = (char *)out->bytes + out->len, .len = wanted - out->len}
                : (uv_buf_t){.base = (char *)out->bytes, .len = sizeof out->bytes};
@@ -411,7 +411,7 @@ static void on_connected(uv_connect_t *request, int status)
 
 /* --- connecting --- */
 
-/* Zero, or why it cannot even be tried. */
+/* Zero, or why it cannot be attempted. */
 static int open_connection(struct link *link)
 {
     struct out *out = mem_zalloc(1, sizeof *out);
@@ -425,7 +425,7 @@ static int open_connection(struct link *link)
     return uv_tcp_connect(&out->connect, &out->tcp, link->candidate->ai_addr, on_connected);
 }
 
-/* Tries the candidate, or the next that can be tried; ends the round when there is none left. */
+/* Tries this address, or the next possible one; ends the round if there is none left. */
 static void connect_candidate(struct link *link)
 {
     for (; link->candidate != NULL; link->candidate = link->candidate->ai_next) {
@@ -468,11 +468,11 @@ static void on_resolved(void *owner, const char *failure, struct addrinfo *found
     use_addresses(link, found);
 }
 
-/* Neither is an answer that nobody listens there. */
+/* Neither proves that nobody listens there. */
 static void wait_for_name(struct link *link)
 {
     link->unclear = true;
-    trouble_note(&link->trouble, "looking up the name takes long", NULL, clock_monotonic_ms());
+    trouble_note(&link->trouble, "looking up the name is slow", NULL, clock_monotonic_ms());
     if (link->found != NULL) {
         link->candidate = link->found;
         connect_candidate(link);
@@ -482,7 +482,7 @@ static void wait_for_name(struct link *link)
     CHECK(uv_timer_start(&link->timer, on_timer, LOOKUP_SLOW_MS / 4, 0) == 0);
 }
 
-/* Into `later` at once, or on its way; false when neither can be. */
+/* Sets `later` at once, or starts the lookup; false if it can do neither. */
 static bool begin_lookup(struct link *link)
 {
     char host[HOST_BYTES_MAX + 1];
@@ -547,7 +547,7 @@ void link_set_address(struct link *link, const char *address)
 void link_restart(struct link *link)
 {
     if (link->phase == LINK_RESOLVING) {
-        return; /* has said nothing yet */
+        return; /* nothing was reported yet */
     }
     give_up_connection(link);
     no_more_quick(link);

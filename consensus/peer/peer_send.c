@@ -9,7 +9,7 @@
 
 #define BULK_MAX 2 /* one being written, one waiting */
 
-/* A message on its way to the socket. */
+/* A message being sent. */
 struct send {
     uv_write_t request;
     struct send_queue *queue;
@@ -31,7 +31,7 @@ static size_t frame_bytes(const struct send *send)
     return FRAME_HEADER_BYTES + send->head_len + send->payload.len;
 }
 
-/* Tells how it went; the message is gone afterwards. */
+/* Reports the result; the message is freed. */
 static void finish(struct send *send, enum status status)
 {
     if (send->sent != NULL) {
@@ -42,7 +42,7 @@ static void finish(struct send *send, enum status status)
 
 static void on_sent(uv_write_t *request, int status);
 
-/* False when the connection takes no more. */
+/* False if the connection takes no more. */
 static bool hand_to_socket(struct send *send)
 {
     uv_buf_t bufs[2] = {{.base = (char *)send->bytes, .len = FRAME_HEADER_BYTES + send->head_len},
@@ -101,7 +101,7 @@ static enum status find_room(const struct send_queue *q, const struct peer_messa
     return FRAME_HEADER_BYTES + m->head_len + m->payload_len <= room ? ST_OK : ST_BUSY;
 }
 
-/* The frame, as it will be written. */
+/* Allocates the frame as it will be written. */
 static struct send *make_send(struct send_queue *q, const struct peer_message *m)
 {
     struct send *send = mem_alloc(sizeof *send + FRAME_HEADER_BYTES + m->head_len);
@@ -129,7 +129,7 @@ enum status send_message(struct send_queue *q, const struct peer_message *messag
     }
     struct send *send = make_send(q, message);
     if (send->bulk && q->bulk_count > 0) {
-        /* Written when the one before it is: a small message waits for one of them at most. */
+        /* Written after the one before: a small message waits for one of them at most. */
         CHECK(q->bulk_waiting == NULL);
         q->bulk_waiting = send;
     } else if (!hand_to_socket(send)) {

@@ -1,5 +1,5 @@
-/* Why a member cannot be reached: remembered for those who ask, and said in the log, not at once
- * (members start one after the other) and then at growing distance.
+/* Why a member is unreachable: kept for status, and logged, not at once (members start one after
+ * the other), then at growing intervals.
  *
  * Thread: loop. */
 #ifndef MUSTER_CONSENSUS_PEER_TROUBLE_H
@@ -15,16 +15,16 @@
 
 struct trouble {
     char reason[TROUBLE_REASON_SIZE]; /* "": none */
-    uint64_t since_ms;                /* the first attempt that failed */
-    uint64_t next_ms;                 /* when it is said again */
-    uint64_t distance_ms;             /* 0: it was not said yet */
+    uint64_t since_ms;                /* of the first failed attempt */
+    uint64_t next_ms;                 /* when to log next */
+    uint64_t distance_ms;             /* interval to the next; 0: not logged yet */
 };
 
-/* An attempt failed: static text, with a detail behind it (NULL: none). */
+/* An attempt failed: static text, with an optional detail (NULL: none). */
 void trouble_note(struct trouble *trouble, const char *what, const char *detail, uint64_t now_ms);
-/* All attempts of a round failed; true when it is time to say so. */
+/* All attempts of a round failed; true if it is time to log. */
 bool trouble_is_due(struct trouble *trouble, uint64_t now_ms);
-/* It was reached; true when there was something in the log to take back. */
+/* It was reached; true if a logged problem has ended. */
 bool trouble_end(struct trouble *trouble);
 
 #endif

@@ -195,7 +195,7 @@ class Replica:
 
     def wait_removed(self, within_s=STOP_WITHIN_S):
         """Waits for it to end itself because it is no member any more; returns the sentence."""
-        return self.wait_end(REMOVED, "not a member any more", within_s)
+        return self.wait_end(REMOVED, "no longer a member", within_s)
 
     def wait_end(self, expected, words, within_s):
         status = self.wait_exit(within_s)

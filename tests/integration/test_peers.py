@@ -373,7 +373,7 @@ def test_the_same_id_started_twice_disturbs_nobody(make_cluster):
 
 # How fast a name server says that there is no such name is the machine's matter.
 @pytest.mark.parametrize("address, reasons", [
-    ("no-such-host.invalid:%d", ["the name does not resolve", "looking up the name takes long"]),
+    ("no-such-host.invalid:%d", ["the name does not resolve", "looking up the name is slow"]),
     ("127.0.0.1:%d", ["nobody listens there"])])
 def test_a_member_that_cannot_be_reached_is_named_with_its_reason(make_cluster, address, reasons):
     with make_cluster(1) as cluster:
@@ -431,7 +431,7 @@ def test_a_name_server_that_hangs_is_said_and_does_not_hold_up_the_end(make_clus
         def said():
             return {n for n in (2, 3) for line in replica.log().splitlines()
                     if "id=%d address=hangs-%d.example" % (n, n) in line
-                    and 'reason="looking up the name takes long"' in line}
+                    and 'reason="looking up the name is slow"' in line}
         await_true("both are named", lambda: said() == {2, 3}, within_s=20)
         assert stops_soon(replica)
 
