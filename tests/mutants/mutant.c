@@ -43,7 +43,7 @@ bool mutant_is(enum mutant mutant)
     return chosen == mutant;
 }
 
-/* --- in place of the product's functions; each calls the one it replaces --- */
+/* --- replacements of product functions; each calls the one it replaces --- */
 
 bool __real_sessions_advance(struct sessions *s, uint64_t origin, uint64_t boot, uint64_t serial,
                              uint64_t index);
@@ -138,7 +138,7 @@ uint32_t __wrap_leases_take_slot(struct leases *leases)
     return slot;
 }
 
-/* A build whose notes are shorter. */
+/* A build with a lower limit on notes. */
 static const struct registry_limits *limits_of_build(const struct registry_limits *limits)
 {
     static struct registry_limits ours;

@@ -1,7 +1,7 @@
-/* Mutants: bugs that the simulator (tests/sim) and the checkers of real clusters (jepsen/) must be
- * able to find. None is in product code: the linker puts a function of ours in place of the
- * product's (--wrap) in muster_sim and musterd_plant, or it is done at a seam that the test owns.
- * mutant.c has what both do alike. Which of them a real cluster can show: jepsen/plant/README.md.
+/* Mutants: bugs that the simulator (tests/sim) and the checkers of real clusters (jepsen/) must
+ * find. None is in product code: the linker replaces a product function (--wrap) in muster_sim and
+ * musterd_plant, or it is done at a seam that the test owns. mutant.c has those used by both. Which
+ * a real cluster can show: jepsen/plant/README.md.
  *
  * Thread: chosen before any other starts. */
 #ifndef MUSTER_MUTANT_H
@@ -64,11 +64,11 @@ enum mutant {
 #undef X
 };
 
-/* False when there is none of that name. */
+/* False if there is no such mutant. */
 bool mutant_choose(const char *name);
 void mutant_list(void);
 bool mutant_is(enum mutant mutant);
-/* The member that is running; given by the program. */
+/* The running member; given by the program. */
 uint64_t mutant_member(void);
 
 #endif

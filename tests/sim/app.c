@@ -1,7 +1,7 @@
-/* What the engine applies its entries to: the node, with the oracle listening. A member of the
- * newer version also knows a kind of operation that the older one does not; it does nothing.
+/* The application of the simulated engine: the node, observed by the oracle. The newer version has
+ * an operation kind that the older one does not know, and that does nothing.
  *
- * The state of a process may drift: its hash is another from then on (faults.c). */
+ * The state of a process may drift: its hash then differs (faults.c). */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +14,7 @@
 #include "tests/sim/oracle.h"
 
 #define NEW_KIND_BYTES 16
-/* No encoded command begins so: the byte is never used in MessagePack. */
+/* No encoded command starts with this byte, which MessagePack never uses. */
 static const uint8_t new_kind[8] = {0xc1, 'n', 'e', 'w', 'k', 'i', 'n', 'd'};
 
 uint8_t *app_new_kind(uint64_t tag, size_t *ret_len)
@@ -31,7 +31,7 @@ bool app_is_new_kind(const uint8_t *data, size_t len)
     return len == NEW_KIND_BYTES && memcmp(data, new_kind, sizeof new_kind) == 0;
 }
 
-/* Another cluster's entries are nothing to the oracle. */
+/* The oracle ignores entries of another cluster. */
 static bool is_ours(const struct consensus *c)
 {
     return (c->member->damage & DAMAGE_FORKED) == 0;
@@ -91,7 +91,7 @@ static void *app_take(void *ctx)
     return c->app.take(c->app.ctx);
 }
 
-/* Encoded as the product does, and its bytes counted. */
+/* Counts the bytes that the product encodes. */
 struct encoding {
     void (*write)(void *sink, const void *data, size_t len);
     void *sink;
@@ -105,7 +105,7 @@ static void count_and_write(void *sink, const void *data, size_t len)
     e->write(e->sink, data, len);
 }
 
-/* Without a context, as it is called from the pool: see struct consensus_fsm. */
+/* Called without a context, from the pool: see struct consensus_fsm. */
 static void app_encode(void *snapshot, void (*write)(void *sink, const void *data, size_t len),
                        void *sink)
 {
@@ -150,7 +150,7 @@ static void app_restore_drop(void *ctx, void *restore)
     c->app.restore_drop(c->app.ctx, restore);
 }
 
-/* Called without a context: the member that runs. */
+/* Called without a context: use the running member. */
 static bool app_understands(const uint8_t *data, size_t len, uint16_t level)
 {
     const struct sim_member *m = member_current;

@@ -15,10 +15,10 @@
 #include "tests/sim/world.h"
 
 #define LIVES_MAX      256
-#define THOROUGH_EVERY 3000 /* calls, at most */
+#define THOROUGH_EVERY 3000 /* upper bound, in calls */
 #define STOP_MOST_MS   3000 /* beyond the write timeout */
 #define SAME_MOMENT_NS (50 * MS)
-/* A commit index is on disk after so long, on a disk that works. */
+/* On a working disk, a commit index must be durable after this time. */
 #define COMMIT_KEPT_NS (5 * SECOND)
 
 static struct {
@@ -27,23 +27,23 @@ static struct {
     struct {
         uint64_t life, term, vote;
     } votes[MEMBERS_MAX + 1];
-    uint64_t gone[MEMBERS_MAX + 1]; /* the life of a directory that is gone; 0: none */
+    uint64_t gone[MEMBERS_MAX + 1]; /* the life of a lost directory; 0: none */
     struct {
         uint64_t term, at_ns;
         bool several;
     } stood;
     struct cluster_id cluster; /* none: not formed */
-    /* The newest that is committed anywhere. */
+    /* The newest configuration committed anywhere. */
     uint64_t configured; /* its index */
     struct raft_configuration configuration;
-    /* The last one that was proposed: it is in force, also when who proposed it is gone. */
+    /* The last one proposed: it is in force even if its proposer is gone. */
     uint64_t proposed_index, proposed_term;
     struct raft_configuration proposed;
-    uint64_t lives[LIVES_MAX]; /* that any configuration ever had */
+    uint64_t lives[LIVES_MAX]; /* all that any configuration ever had */
     size_t lives_count;
 } seen;
 
-/* --- who belongs to the cluster --- */
+/* --- membership --- */
 
 bool checks_is_formed(void)
 {
@@ -87,7 +87,7 @@ bool checks_was_life(uint64_t id, uint64_t life)
     return members[id - 1].life == life || seen.gone[id] == life;
 }
 
-/* Of any two in a row each majority has a member in common: they differ by one vote. */
+/* Consecutive configurations must have overlapping majorities: they differ by one vote. */
 static void check_overlap(const struct raft_configuration *a, const struct raft_configuration *b)
 {
     size_t both = 0;
@@ -101,7 +101,7 @@ static void check_overlap(const struct raft_configuration *a, const struct raft_
     }
 }
 
-/* A new life that has a vote is as good as the one before: it may be damaged in its turn. */
+/* A new life with a vote is as good as the earlier one: it may be damaged in turn. */
 static void forgive(void)
 {
     for (size_t i = 0; i < members_count; i++) {
@@ -122,8 +122,8 @@ const struct raft_configuration *checks_proposed(void)
     return &seen.proposed;
 }
 
-/* Ongaro's correction of 2015 to single-server changes: else two leaders may change the same
- * configuration, each in its way. */
+/* Ongaro's correction of 2015 to single-server changes: without it two leaders could change the
+ * same configuration in different ways. */
 static void check_own_term(const struct engine *e)
 {
     const struct raft *raft = &e->driver.raft;
@@ -196,7 +196,7 @@ static void note_configuration(const struct sim_member *m)
     forgive();
 }
 
-/* One that was emptied before the cluster was formed is as good as new. */
+/* A member emptied before the cluster was formed is as good as new. */
 bool checks_is_judged(const struct sim_member *m)
 {
     return checks_is_voter(m) && !m->refused && (m->damage & ~(unsigned)DAMAGE_EMPTIED) == 0;
@@ -220,8 +220,8 @@ void checks_identified(struct sim_member *m, const struct hello_facts *facts)
     }
 }
 
-/* The first that runs says who the members are. A cluster of which nothing was committed is none:
- * the one that formed it was emptied before it could tell another. */
+/* The first running member determines the members. A cluster that has committed nothing does not
+ * count: its founder was emptied before it informed another member. */
 static void note_cluster(const struct sim_member *m)
 {
     seen.cluster = m->consensus->engine.identity.cluster;
@@ -280,7 +280,7 @@ static bool had_leader(uint64_t term)
     return term < seen.capacity && seen.leaders[term] != 0;
 }
 
-/* Two that stand in one term at the same moment may keep each other from winning it. */
+/* Two simultaneous candidates of a term may prevent each other from winning. */
 static void note_candidate(uint64_t term)
 {
     if (term > seen.stood.term) {
@@ -300,7 +300,7 @@ void checks_vote_stored(struct sim_member *m, const struct wal_state *state)
     if (state->vote == 0 || (m->damage & DAMAGE_FORKED) != 0) {
         return;
     }
-    /* Another life is another voter: that of before says nothing any more. */
+    /* Another life is another voter; the earlier one is silent. */
     bool same = seen.votes[m->id].vote != 0 && seen.votes[m->id].life == life;
     if (same && seen.votes[m->id].term == state->term && seen.votes[m->id].vote != state->vote) {
         world_violation("one_vote_a_term", "member %" PRIu64 " votes twice in term %" PRIu64, m->id,
@@ -320,14 +320,15 @@ uint64_t checks_leader_of(uint64_t term)
     return term < seen.capacity ? seen.leaders[term] : 0;
 }
 
-/* A majority of those who have a vote by its own log have stored theirs. */
+/* A majority of the voters by its own log must have stored their votes. */
 static void check_elected(const struct sim_member *m, uint64_t term)
 {
     const struct raft_configuration *conf = &m->consensus->engine.driver.raft.configuration;
     size_t votes = 0;
     for (unsigned i = 0; i < conf->n; i++) {
         uint64_t id = configuration_member_of(&conf->servers[i]);
-        bool is_self = conf->servers[i].id == m->life; /* alone, it leads before that is stored */
+        bool is_self =
+            conf->servers[i].id == m->life; /* the only voter leads before its vote is stored */
         bool moved_on = is_self || seen.votes[id].term > term || members[id - 1].damage != 0;
         bool its = seen.votes[id].life == conf->servers[i].id && seen.votes[id].term == term &&
                    seen.votes[id].vote == m->life;
@@ -412,7 +413,7 @@ static void check_caught_up(struct sim_member *m)
     m->caught_up_seen = e->caught_up;
 }
 
-/* What a member knows to be committed is noted on its disk before long. */
+/* A known commit index is soon written to disk. */
 static void check_commit_kept(struct sim_member *m, uint64_t commit)
 {
     bool paused = world_now_ns() - m->checked_ns > SECOND;
@@ -453,7 +454,7 @@ void checks_after_call(struct sim_member *m)
     }
 }
 
-/* --- beginnings and ends --- */
+/* --- starts and ends --- */
 
 void checks_fatal(const struct sim_member *m, const char *sentence)
 {

@@ -1,4 +1,4 @@
-/* What must hold when all faults are over and nothing is asked for any more. */
+/* Invariants at the end, when all faults and requests are over. */
 #include <inttypes.h>
 
 #include "server/node/internal.h"
@@ -11,7 +11,7 @@
 #include "tests/sim/world.h"
 
 #define SETTLE_TRIES 100 /* until no lease is expiring at that moment */
-/* One whose state differs stops within this, when it can hear the others. */
+/* A member whose state differs must stop within this time, if it can hear the others. */
 #define DRIFT_NOTICED_NS (5 * SECOND)
 
 static bool is_quiet(const struct sim_member *m)
@@ -60,7 +60,7 @@ static void check_member_converged(const struct sim_member *m)
     check_log_bounded(m);
 }
 
-/* One that was emptied has been let in, and has a vote. */
+/* An emptied member must have been admitted, and have a vote. */
 static void check_let_in(const struct sim_member *m)
 {
     bool was_emptied = (m->damage & ~(unsigned)(DAMAGE_EMPTIED | DAMAGE_CUT)) == 0;
@@ -69,7 +69,7 @@ static void check_let_in(const struct sim_member *m)
     }
 }
 
-/* One that was taken out has been told by the leader, and has ended; if it knows the leader. */
+/* A removed member that knows the leader must have been told by it, and have exited. */
 static void check_told(const struct sim_member *m)
 {
     bool is_out =
@@ -83,7 +83,6 @@ static void check_told(const struct sim_member *m)
     }
 }
 
-/* The highest term that any knows. */
 uint64_t checks_term(void)
 {
     uint64_t term = 0;
@@ -97,7 +96,7 @@ uint64_t checks_term(void)
     return term;
 }
 
-/* No entry is on its way; the brake may let the next leases expire at any time. */
+/* No entry is in flight; the brake may let the next leases expire at any time. */
 static bool is_settled(void)
 {
     for (size_t i = 0; i < members_count; i++) {

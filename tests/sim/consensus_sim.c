@@ -20,7 +20,7 @@
 
 struct tuning tuning;
 
-/* --- what the engine does to the world --- */
+/* --- engine_env --- */
 
 static uint64_t env_now_ms(void *ctx)
 {
@@ -44,7 +44,7 @@ static bool env_is_up(void *ctx, uint64_t id)
     return !c->closing && net_is_up(c->member->id, id);
 }
 
-/* Work for a pool thread: run at some moment, done a bit later. */
+/* Work for a pool thread: run at some moment, completed a bit later. */
 struct sim_work {
     struct sim_event event;
     struct sim_work *next;
@@ -396,7 +396,7 @@ void consensus_stop(struct consensus *c)
 void consensus_destroy(struct consensus *c)
 {
     if (c != NULL) {
-        (void)consensus_sim_abandon(c); /* of a start that failed */
+        (void)consensus_sim_abandon(c); /* left by a failed start */
         c->member->consensus = NULL;
         free(c);
     }
@@ -431,7 +431,7 @@ bool consensus_knows_all(const struct consensus *c)
     return c->engine.is_leader && c->engine.proposer.noop_committed;
 }
 
-/* Links of this world notice at once. */
+/* Simulated links detect losses at once. */
 uint32_t consensus_hold_up_ms(const struct consensus *c)
 {
     return c->facts.election_timeout_ms;

@@ -20,14 +20,14 @@ static bool refuse_all(void)
     return second >= 5 && second < 9;
 }
 
-/* In a cluster that grows there may be none but the leader. */
+/* In a growing cluster, the leader may be alone. */
 static bool refuse_some(void)
 {
     uint64_t second = second_of_crowds();
     return second >= 16 && second < 21 && !growth_is_on();
 }
 
-/* The leader, or all but the leader. */
+/* Either the leader, or all but the leader. */
 static bool is_of_some(const struct sim_member *m)
 {
     bool leads = m->up && m->consensus->status.is_leader;

@@ -37,7 +37,7 @@ bool damage_may(const struct sim_member *m)
     return m->damage == 0 && !operators_are_here() && damaged_count() < (members_count - 1) / 2;
 }
 
-/* When members come and go: a minority of the voters of the moment, and nothing but this. */
+/* While members come and go: only a minority of the present voters, and no other damage. */
 static bool may_be_emptied(const struct sim_member *m)
 {
     unsigned voters = checks_voters();
@@ -61,23 +61,23 @@ static void mark(struct sim_member *m, enum damage damage, const char *what)
 
 bool damage_empty(struct sim_member *m)
 {
-    /* One that is new and runs would write all that it needs when it is told of its cluster. */
+    /* A running new member would write all it needs when it is informed of its cluster. */
     if (!may_be_emptied(m) || (m->up && !m->consensus->engine.running)) {
         return false;
     }
-    /* A process that runs goes on with what it has open, and may leave files behind. */
+    /* A running process continues with its open files, and may leave files behind. */
     mark(m, DAMAGE_EMPTIED, "its directory is emptied");
     m->damage |= m->up ? DAMAGE_CUT : 0;
     files_empty(m->disk);
     checks_forget_life(m);
-    m->joins = m->joins || options.replicas == 1; /* or it would be a cluster of its own */
+    m->joins = m->joins || options.replicas == 1; /* otherwise it would form a cluster of its own */
     return true;
 }
 
 /* --- bits and lengths --- */
 
-/* A file of the directory; NULL: there is none, or it is empty. Snapshots are few, and as much
- * worth as segments of the log. */
+/* A file of the directory; NULL: none, or it is empty. Snapshots, though few, are as likely as log
+ * segments. */
 static const char *a_file(const struct sim_member *m)
 {
     size_t count = files_name_count(m->disk);
@@ -96,7 +96,7 @@ static const char *a_file(const struct sim_member *m)
     return found;
 }
 
-/* Much of a segment is zeros that nobody has written yet. */
+/* Most of a segment may be zeros not written yet. */
 static uint64_t written_bytes(const struct sim_member *m, const char *name)
 {
     uint64_t size = files_size(m->disk, name);
@@ -154,7 +154,7 @@ static void genesis(const struct sim_member *m, uint64_t life, bool same_lives, 
         char address[CONFIGURATION_ADDRESS_SIZE];
         configuration_server_address(&list[i], address);
         uint64_t other = rng_next() >> 1 | 1;
-        /* One that is new is not in the other one's history. */
+        /* A new life is not in the other cluster's history. */
         bool is_old = same_lives && (members[i].damage & DAMAGE_EMPTIED) == 0;
         uint64_t its = list[i].id == m->id ? life : is_old ? checks_life(list[i].id) : other;
         CHECK(raft_configuration_add(&conf, its, address, RAFT_VOTER) == 0);
@@ -209,7 +209,7 @@ static void write_log(const struct files *files, const struct cluster_id *cluste
     wal_close(wal);
 }
 
-/* One that is new yet would believe the first cluster of its life that it hears of. */
+/* A new member not informed yet would believe the first cluster of its life that it hears of. */
 static bool all_were_told(const struct sim_member *but)
 {
     for (size_t i = 0; i < members_count; i++) {
@@ -220,8 +220,8 @@ static bool all_were_told(const struct sim_member *but)
     return true;
 }
 
-/* As if all directories had been copied before the cluster was formed, and another was formed with
- * them: the same lives. Or as if it had been set up anew. */
+/* As if all directories had been copied before the cluster was formed, and another cluster formed
+ * with the copies: the same lives. Or as if it had been set up again. */
 bool damage_fork(struct sim_member *m)
 {
     if (!damage_may(m) || m->up || !checks_is_voter(m)) {
@@ -267,8 +267,8 @@ void damage_copy(struct sim_member *m)
     }
 }
 
-/* README.md, "Older copies": nothing that it confirmed or voted may be missed; and with a log that
- * ends with this entry it must not be elected. */
+/* README.md, "Older copies": nothing that it confirmed or voted may be needed; and with a log that
+ * ends at this entry it must not be elected. */
 static bool is_not_needed(const struct sim_member *m, uint64_t ends_with)
 {
     const struct durable *its = &m->durable;
@@ -306,7 +306,7 @@ bool damage_put_back(struct sim_member *m)
 
 /* --- another history --- */
 
-/* Committed by all others, as far as their disks know. */
+/* Committed by all others, according to their disks. */
 static uint64_t committed_by_others(const struct sim_member *m)
 {
     uint64_t commit = UINT64_MAX;
@@ -319,7 +319,7 @@ static uint64_t committed_by_others(const struct sim_member *m)
     return commit;
 }
 
-/* Writes the log anew: up to `keep` as it was, then another entry of the same term. */
+/* Rewrites the log: unchanged up to `keep`, then another entry of the same term. */
 static void write_history(const struct files *files, const struct wal_loaded *old, uint64_t keep)
 {
     char error[512];
@@ -372,7 +372,7 @@ static bool rewrite(struct sim_member *m, const struct files *files)
     uint64_t lowest = snapshot > base ? snapshot : base;
     uint64_t committed = committed_by_others(m);
     uint64_t highest = log_last_index(&old.log);
-    /* Shorter than any other log, so that it is never elected. */
+    /* Shorter than every other log, so that it is never elected. */
     highest = committed < highest ? committed : highest;
     highest = highest > 0 ? highest - 1 : 0;
     bool can = highest > lowest + 1 && lowest > 0;
@@ -405,11 +405,11 @@ bool damage_rewrite(struct sim_member *m)
 
 /* --- memory --- */
 
-static uint64_t drifted_ns; /* when one did, last */
+static uint64_t drifted_ns; /* of the last drift */
 
 bool damage_drift(struct sim_member *m)
 {
-    /* A majority that agrees has to be there to say who is wrong. */
+    /* A majority that agrees must be up to find out who is wrong. */
     for (size_t i = 0; i < members_count; i++) {
         if (!members[i].up || !members[i].consensus->engine.running) {
             return false;

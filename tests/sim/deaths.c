@@ -18,13 +18,13 @@
 #define STEP_NS       MS
 #define DOWN_NS       (150 * MS)
 #define MEMBERS       3
-#define CALLS_BEHIND  8   /* the last that is died in comes so many calls after the part is over */
+#define CALLS_BEHIND  8   /* the last crash is this many calls after the end of the part */
 #define CALLS_MOST    250 /* of one part */
 #define WINDOW_NS     (4 * SECOND)
 #define SETTLE_NS     (9 * SECOND)
 #define SECOND_DEATHS 40 /* calls of a start */
 
-/* What the member is doing when it dies. */
+/* What the member is doing when it crashes. */
 enum part {
     PART_FORMS,
     PART_IS_TOLD,
@@ -43,7 +43,7 @@ static const char *const names[PARTS] = {
 
 struct death {
     enum part part;
-    bool counts; /* no death: the calls are counted */
+    bool counts; /* no crash: count the calls */
     uint64_t call;
     enum files_fate fate;
     bool power;
@@ -67,7 +67,7 @@ static struct sim_member *a_leader(bool leads)
     world_violation("serves_after_healing", "nobody leads");
 }
 
-/* --- before the death --- */
+/* --- before the crash --- */
 
 static void begin(enum part part)
 {
@@ -124,7 +124,7 @@ static void isolate(struct sim_member *m)
     }
 }
 
-/* Runs until a snapshot is begun. */
+/* Runs until a snapshot is started. */
 static void run_to_snapshot(void)
 {
     for (unsigned i = 0; i < 5000 && victim->consensus->engine.snapshot_take.phase == 0; i++) {
@@ -133,7 +133,7 @@ static void run_to_snapshot(void)
     snapshot_before = victim->durable.snapshot_index;
 }
 
-/* Brings the member to where the plan begins. */
+/* Brings the member to the start of the plan. */
 static void prepare(const struct death *d)
 {
     bool formed = d->part != PART_FORMS && d->part != PART_IS_TOLD;
@@ -204,7 +204,7 @@ static bool is_over(enum part part)
     return true;
 }
 
-/* --- after it --- */
+/* --- afterwards --- */
 
 static void start_again(const struct death *d)
 {
@@ -217,7 +217,7 @@ static void start_again(const struct death *d)
     member_start(victim);
 }
 
-/* Through the part, and the death in it. */
+/* Runs the part, with the crash in it. */
 static void go_through(const struct death *d)
 {
     uint64_t until_ns = world_now_ns() + WINDOW_NS;
@@ -273,10 +273,9 @@ static uint64_t run(const struct death *d)
     return count;
 }
 
-/* --- all of them --- */
+/* --- enumeration --- */
 
-/* In a process of its own; 0 when it went well. `ret_calls` may be NULL: then it is not waited for.
- */
+/* In a process of its own; 0 on success. `ret_calls` may be NULL: do not wait for it. */
 static pid_t start(const struct death *d, int *ret_pipe)
 {
     int ends[2];

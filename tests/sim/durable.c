@@ -1,5 +1,5 @@
-/* What is on the disks: what a log said to be durable must be there at the next start; a member may
- * only tell what is; and what is acknowledged is on the disks of a majority. The linker puts these
+/* Durability: what a log reported as durable must be there at the next start; a member may reveal
+ * only that; and what is acknowledged is on the disks of a majority. The linker wraps these
  * functions around the product's (--wrap). */
 #include <inttypes.h>
 
@@ -12,7 +12,7 @@
 #include "tests/sim/consensus_sim.h"
 #include "tests/sim/rng.h"
 
-/* One of so many acknowledged operations is looked for on the disks themselves. */
+/* The fraction of acknowledged operations that is looked for on the disks themselves. */
 #define READ_ONE_OF_MILLIONTHS 4000
 
 static void note(struct sim_member *m, const struct wal *wal)
@@ -88,7 +88,7 @@ struct wal *__wrap_wal_open(const struct files *files, const struct cluster_id *
     return wal;
 }
 
-/* Segments of the product's size would be most of what a run does. */
+/* Segments of the product's size would dominate the run time. */
 int __real_wal_create(const struct files *files, const struct cluster_id *cluster,
                       const struct wal_state *state);
 int __wrap_wal_create(const struct files *files, const struct cluster_id *cluster,
@@ -112,7 +112,7 @@ int __wrap_snapshot_publish(const struct files *files, const char *temporary, ui
     return rc;
 }
 
-/* --- telling --- */
+/* --- messages --- */
 
 static uint64_t durable_index(const struct sim_member *m)
 {
@@ -139,7 +139,7 @@ void checks_sent(const struct sim_member *m, uint64_t to, const struct peer_mess
 {
     struct message decoded;
     const uint8_t *data = message->payload_len > 0 ? message->payload : message->head;
-    size_t len = message->head_len + message->payload_len; /* the one or the other */
+    size_t len = message->head_len + message->payload_len; /* only one of them is set */
     if (message->type != FRAME_RAFT || (m->damage & (DAMAGE_FORKED | DAMAGE_EMPTIED)) != 0 ||
         (data[0] != RAFT_REQUEST_VOTE_RESULT && data[0] != RAFT_APPEND_ENTRIES_RESULT &&
          data[0] != RAFT_REQUEST_VOTE)) {
@@ -167,7 +167,7 @@ void checks_sent(const struct sim_member *m, uint64_t to, const struct peer_mess
     }
 }
 
-/* --- acknowledged --- */
+/* --- acknowledgements --- */
 
 static uint64_t chance(void *data)
 {
@@ -175,7 +175,7 @@ static uint64_t chance(void *data)
     return rng_next();
 }
 
-/* Reads a copy of the disk as a loss of power would leave it. */
+/* Reads a copy of the disk as it would be after a power loss. */
 static bool disk_holds(const struct sim_member *m, uint64_t index, uint64_t term, uint32_t checksum)
 {
     char error[512];
@@ -218,8 +218,8 @@ static bool is_on_majority(const struct raft_configuration *conf, const bool has
     return have > configuration_voters(conf) / 2;
 }
 
-/* It was committed by a configuration that some member knows: the one that acknowledges may not
- * have the newest, and others may have a newer one already. */
+/* Committed by a configuration known to some member: the acknowledging one may not have the newest,
+ * and others may have a newer one already. */
 static bool is_committed(const bool has[MEMBERS_MAX])
 {
     if (is_on_majority(checks_proposed(), has)) {

@@ -17,8 +17,8 @@
 #include "tests/sim/world.h"
 
 static bool active;
-static bool supervised; /* processes that end are started again */
-static uint64_t chosen; /* bits: the kinds that this run has */
+static bool supervised; /* exited processes are restarted */
+static uint64_t chosen; /* bits: the kinds of fault in this run */
 static uint64_t interval_ns;
 
 static void count(uint64_t *figure)
@@ -27,7 +27,7 @@ static void count(uint64_t *figure)
     (*figure)++;
 }
 
-/* --- whom --- */
+/* --- victims --- */
 
 static struct sim_member *anybody(void)
 {
@@ -70,7 +70,7 @@ static void restart(struct sim_event *event)
 {
     struct later *l = CONTAINER_OF(event, struct later, event);
     if (active && l->member->stopping) {
-        world_at(event, 100 * MS, NULL); /* it still stops */
+        world_at(event, 100 * MS, NULL); /* it is still stopping */
         return;
     }
     if (active) {
@@ -95,7 +95,7 @@ static struct files_plan a_death(uint64_t calls_most)
     return plan;
 }
 
-/* Before, after or in the middle of a file call. */
+/* Before, during or after a file call. */
 static void kill_in_call(void)
 {
     struct sim_member *m = somebody();
@@ -271,8 +271,8 @@ static void give_space(struct sim_event *event)
     free(l);
 }
 
-/* A leader without room hands over to a member with room, so one full disk is hardly felt: every
- * other time it is a majority. */
+/* A leader without space transfers leadership to a member with space, so that one full disk is
+ * hardly felt: half the time fill those of a majority. */
 static void fill_disk(void)
 {
     struct sim_member *m = somebody();
@@ -323,7 +323,7 @@ static void fail_start(void)
     later(m, restart, a_while_ns());
 }
 
-/* --- what no process does --- */
+/* --- damage --- */
 
 static void hurt(bool (*how)(struct sim_member *m), bool may_run)
 {
@@ -359,7 +359,7 @@ static void fork_directory(void)
     hurt(damage_fork, false);
 }
 
-/* Once the others need it no more; until then it stays down. */
+/* Once the others do not need it any more; until then it stays down. */
 static void try_while_down(struct later *l, bool (*how)(struct sim_member *m))
 {
     struct sim_member *m = l->member;
@@ -384,7 +384,7 @@ static void try_rewrite(struct sim_event *event)
     try_while_down(CONTAINER_OF(event, struct later, event), damage_rewrite);
 }
 
-/* Takes a copy first, when there is none. */
+/* Copies it first if there is no copy. */
 static void put_back(void)
 {
     struct sim_member *m = anybody();
@@ -408,7 +408,7 @@ static void rewrite_history(void)
     }
 }
 
-/* When all are there, or again before long. */
+/* When all are up; otherwise retried soon. */
 static void try_drift(struct sim_event *event)
 {
     struct later *l = CONTAINER_OF(event, struct later, event);
@@ -461,7 +461,7 @@ void faults_draw(void)
     tuning.segment_bytes = segments[rng_below(ARRAY_LENGTH(segments))];
     tuning.write_timeout_ms = timeouts_ms[rng_below(ARRAY_LENGTH(timeouts_ms))];
     tuning.events_kept = kept[rng_below(ARRAY_LENGTH(kept))];
-    /* Not drawn: what seeds draw stays. */
+    /* Derived, not drawn: seeds keep their meaning. */
     tuning.state_bytes = options.seed % 4 == 0 ? 64 * 1024 : 4ull << 30;
     tuning.events_differ = rng_chance(300000);
     tuning.versions_differ = rng_chance(400000) && !growth_is_on();
@@ -496,12 +496,12 @@ static void strike(struct sim_event *event)
 void faults_start(void)
 {
     active = supervised = true;
-    /* Some while the cluster is formed. */
+    /* Sometimes during the forming of the cluster. */
     bool early = rng_chance(250000);
     world_call(strike, early ? rng_below(300 * MS) : rng_between(SECOND, 3 * SECOND), NULL);
 }
 
-/* --- those that end by themselves --- */
+/* --- exited processes --- */
 
 static void supervise(struct sim_event *event)
 {
@@ -532,7 +532,7 @@ void faults_heal(void)
         (void)files_take_plan(m->disk, &plan);
         m->latency_ns = LATENCY_NS;
     }
-    /* What is paused or stops finishes that first. */
+    /* First finish pauses and stops. */
     for (bool busy = true; busy;) {
         busy = false;
         for (size_t i = 0; i < members_count; i++) {

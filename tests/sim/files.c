@@ -106,7 +106,7 @@ void inode_empty(struct inode *inode)
     }
 }
 
-/* How much of what is not durable is kept. */
+/* How much of the data that is not durable survives. */
 enum luck { LUCK_NONE, LUCK_ALL, LUCK_EACH, LUCKS };
 
 static bool is_kept(struct files_disk *disk, enum luck luck)
@@ -136,7 +136,7 @@ static void inode_lose(struct files_disk *disk, struct inode *inode)
                 inode_settle(inode, i);
             }
         }
-        /* The last sector may reach behind the size. */
+        /* The last sector may extend beyond the size. */
         memset(inode->durable + size, 0, inode->room - size);
         inode->durable_size = size;
     }
@@ -241,7 +241,7 @@ static void forget_changes(struct files_disk *disk)
 
 /* --- copies --- */
 
-/* Gives a reference. */
+/* Returns a new reference. */
 static struct inode *inode_clone(struct inode *from)
 {
     if (from->clone != NULL) {
@@ -426,7 +426,7 @@ uint64_t files_count(const struct files_disk *disk, enum files_call call)
     return disk->counts[call];
 }
 
-/* --- what others do --- */
+/* --- changes from outside --- */
 
 uint64_t files_size(const struct files_disk *disk, const char *name)
 {
@@ -441,7 +441,7 @@ const uint8_t *files_content(const struct files_disk *disk, const char *name)
     return e->inode->cached;
 }
 
-/* A name that comes or goes, durable at once, and so is what was changed before it. */
+/* Adds or removes a name durably, with all earlier changes. */
 static void change_durably(struct files_disk *disk, const struct change *change)
 {
     while (disk->change_count > 0) {

@@ -7,17 +7,17 @@
 #include "tests/sim/files.h"
 #include "tests/sim/files_internal.h"
 
-/* How much of a call is done. */
+/* How much of a call is carried out. */
 enum extent {
     EXTENT_NONE,
     EXTENT_PART,
     EXTENT_ALL,
 };
 
-/* What was decided about a call before it is done. */
+/* Decided before the call is carried out. */
 struct verdict {
     enum extent extent;
-    int error; /* 0, or negative: what it returns */
+    int error; /* 0 or negative: its result */
     bool dies;
 };
 
@@ -33,7 +33,7 @@ static struct files_disk *disk_of(const void *ctx)
     return p->disk;
 }
 
-/* Counts the call, and looks at the plan. */
+/* Counts the call, and checks the plan. */
 static struct verdict judge(void *ctx, enum files_call call)
 {
     struct files_disk *disk = disk_of(ctx);
@@ -63,7 +63,7 @@ static struct verdict judge(void *ctx, enum files_call call)
     return (struct verdict){.extent = EXTENT_ALL, .error = -EIO, .dies = true};
 }
 
-/* `rc` is what the call itself came to. */
+/* `rc` is the result of the call itself. */
 static int finish(void *ctx, const struct verdict *v, int rc)
 {
     if (v->dies) {
@@ -171,7 +171,7 @@ static int files_preallocate(void *ctx, int file, uint64_t bytes)
     return finish(ctx, &v, 0);
 }
 
-/* The part of the data that falls into one sector. */
+/* Writes the part of the data that is in one sector. */
 static void write_sector(struct inode *inode, size_t sector, uint64_t at, const uint8_t *data,
                          size_t len)
 {
@@ -184,7 +184,7 @@ static void write_sector(struct inode *inode, size_t sector, uint64_t at, const 
     inode_mark(inode, sector);
 }
 
-/* A prefix of the sectors, or any of them, is written; of a durable write any of these lasts. */
+/* Writes a prefix of the sectors, or any subset; a durable write can leave either. */
 static void write_part(struct files_disk *disk, struct inode *inode, uint64_t at,
                        const uint8_t *data, size_t len, bool durable)
 {

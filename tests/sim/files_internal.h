@@ -1,5 +1,4 @@
-/* What tests/sim/files.c (content and names) and files_calls.c (the calls, and what befalls them)
- * share.
+/* Shared by tests/sim/files.c (content and names) and files_calls.c (the calls and their faults).
  *
  * Thread: one. */
 #ifndef MUSTER_SIM_FILES_INTERNAL_H
@@ -15,13 +14,13 @@
 
 struct inode {
     size_t refs; /* names, pending operations, open handles */
-    /* As a process sees it, and as it is on the medium. Zeros behind the size. */
+    /* As seen by a process, and as it is on the medium. Zeros beyond the size. */
     uint8_t *cached, *durable;
     size_t size, durable_size;
     size_t room;         /* of each of the two */
-    uint8_t *dirty;      /* one byte a sector: written and not synced */
-    bool emptied;        /* since the last sync: what is durable is of before */
-    struct inode *clone; /* while files_clone is at work */
+    uint8_t *dirty;      /* one byte per sector: written and not synced */
+    bool emptied;        /* since the last sync: the durable content is from before */
+    struct inode *clone; /* set during files_clone */
 };
 
 struct entry {
@@ -36,13 +35,13 @@ struct directory {
 
 /* A change of the directory that is not durable yet. */
 struct change {
-    char from[FILES_NAME_SIZE]; /* a name that goes; "": none */
-    char to[FILES_NAME_SIZE];   /* a name that comes; "": none */
+    char from[FILES_NAME_SIZE]; /* name removed; "": none */
+    char to[FILES_NAME_SIZE];   /* name added; "": none */
     struct inode *inode;        /* of `to` */
 };
 
 struct process {
-    struct files files; /* first */
+    struct files files; /* must be first */
     struct files_disk *disk;
     bool dead;
     struct inode *handles[FILES_HANDLES_MAX];
@@ -68,21 +67,21 @@ struct inode *inode_new(void);
 void inode_release(struct inode *inode);
 void inode_reserve(struct inode *inode, size_t size);
 void inode_mark(struct inode *inode, size_t sector);
-/* One sector to the medium. */
+/* Makes one sector durable. */
 void inode_settle(struct inode *inode, size_t sector);
 void inode_sync(struct inode *inode);
-/* What a durable write leaves: all that was written, not a length that was only allocated. */
+/* What a durable write leaves: all written data, but not a length that was only allocated. */
 void inode_sync_written(struct inode *inode);
 void inode_empty(struct inode *inode);
 
 struct entry *directory_find(const struct directory *d, const char *name);
 void directory_apply(struct directory *d, const struct change *change);
-/* To the cached directory, and noted for the durable one. */
+/* Changes the cached directory, and records it for the durable one. */
 void files_change(struct files_disk *disk, const char *from, const char *to, struct inode *inode);
-/* The first `count` changes are durable. */
+/* Makes one pending change durable. */
 void files_settle_change(struct files_disk *disk, size_t i);
 
-/* The calls, for files_boot. */
+/* Sets the calls, for files_boot. */
 void files_fill_calls(struct process *process);
 
 #endif

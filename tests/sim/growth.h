@@ -1,5 +1,5 @@
-/* Clusters that grow and shrink: in one run of sixteen, machines join, are taken out, and come back
- * with empty directories, under all faults but damage. See operators.h for who asks for it.
+/* Clusters that grow and shrink: in one run of sixteen, machines join, are removed, and return with
+ * empty directories, under all faults except damage. operators.h makes the requests.
  *
  * Thread: the only one. */
 #ifndef MUSTER_SIM_GROWTH_H
@@ -13,15 +13,15 @@ struct sim_member;
 #define GROWTH_MEMBERS_MAX 7
 
 bool growth_is_on(void);
-/* How many members form the cluster, and how many machines there are at most. */
+/* How many members form the cluster, and the maximum number of machines. */
 void growth_draw(uint64_t *chance, unsigned *ret_first, unsigned *ret_all);
 /* A machine that may join now; NULL: none. */
 struct sim_member *growth_pick_outside(uint64_t *chance);
-/* Before it is asked for: the directory that it may have had is replaced by an empty one. */
+/* Before the request: replaces any directory that it had by an empty one. */
 void growth_prepare(struct sim_member *m);
-/* It is expected: its process starts. */
+/* It is expected: starts its process. */
 void growth_expected(struct sim_member *m);
-/* Its process ends, as it was told that it is no member any more. */
+/* Its process has exited, as the member was removed. */
 void growth_removed(struct sim_member *m);
 
 #endif

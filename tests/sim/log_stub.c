@@ -1,7 +1,5 @@
-/* What the process says of itself.
- *
- * The product's log as part of the history: only with --trace, and for checks that fail. The linker
- * puts this in place of log_write (--wrap). */
+/* The product's log as part of the history: printed only with --trace and for failed checks. The
+ * linker replaces log_write by this (--wrap). */
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>

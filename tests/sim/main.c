@@ -28,11 +28,11 @@
 
 #define STEPS_DEFAULT  30000
 #define FAULTS_NS      (40 * SECOND)
-#define ELECTIONS_MOST 10 /* election timeouts until it must serve */
+#define ELECTIONS_MOST 10 /* limit, in election timeouts, until it must serve */
 #define SILENT_NS      (20 * SECOND)
 #define SETTLE_NS      (9 * SECOND)
 #define JOBS_MAX       64
-#define WITHIN_MS      120000 /* on the wall clock: a run takes a tenth of a second */
+#define WITHIN_MS      120000 /* of wall-clock time: a run takes a tenth of a second */
 #define FORMING_NS     (4 * SECOND)
 
 static uint64_t within_ms = WITHIN_MS;
@@ -63,7 +63,7 @@ static void begin_run(void)
     }
 }
 
-/* Whether there is a cluster. When none was formed, a member has lost its directory or will not
+/* Returns whether there is a cluster. If none was formed, a member has lost its directory or cannot
  * start with it: with an empty one they must form it. */
 static void form_at_last(void)
 {
@@ -80,8 +80,8 @@ static void form_at_last(void)
     }
 }
 
-/* The one that formed the cluster has lost it again before it told anybody: the others wait for it,
- * as all first members have to be there. Nothing was acknowledged. */
+/* The founder lost the cluster again before it informed anybody: the others wait for it, as all
+ * first members must be there. Nothing was acknowledged. */
 static bool is_known_to_nobody(void)
 {
     for (size_t i = 0; i < members_count; i++) {
@@ -93,7 +93,7 @@ static bool is_known_to_nobody(void)
     return true;
 }
 
-/* False: there is no cluster that could heal. */
+/* False: there is no cluster to heal. */
 static bool heal(void)
 {
     faults_heal();
@@ -152,11 +152,11 @@ static void crashed(int signal_number)
 static void took_too_long(int signal_number UNUSED)
 {
     signal(SIGALRM, SIG_DFL);
-    (void)alarm(5); /* ends the process should the report hang, too */
+    (void)alarm(5); /* ends the process even if the report hangs */
     world_violation("ends_in_time", "more than %" PRIu64 " ms on the wall clock", within_ms);
 }
 
-/* A run that hangs on the wall clock ends and is reported as any other violation. */
+/* A run that hangs ends, and is reported like any other violation. */
 static void limit_run(void)
 {
     struct sigaction action = {.sa_handler = took_too_long, .sa_flags = SA_NODEFER};
@@ -235,7 +235,7 @@ static void add_figures(int fd)
     }
 }
 
-/* Prints what a broken run said; the last line is its verdict. */
+/* Prints the output of a broken run; the last line is its verdict. */
 static void finish_job(struct job *job)
 {
     char text[16384];
@@ -270,7 +270,7 @@ static void print_totals(void)
 #undef X
 }
 
-/* No run is begun later than `most_s` (0: no limit). */
+/* Starts no run later than `most_s` (0: no limit). */
 static int run_many(uint64_t from, uint64_t to, unsigned jobs_count, bool stop_at_first,
                     uint64_t most_s)
 {
@@ -382,7 +382,7 @@ int main(int argc, char *argv[])
     uint64_t to = 0;
     uint64_t jobs = 1;
     uint64_t most_s = 0;
-    uint64_t step = 0; /* 0: no deaths are enumerated */
+    uint64_t step = 0; /* 0: do not enumerate deaths */
     bool stop_at_first = false;
     options.steps = STEPS_DEFAULT;
     for (int option; (option = getopt_long(argc, argv, "", list, NULL)) != -1;) {

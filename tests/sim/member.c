@@ -40,7 +40,7 @@ void member_list(struct consensus_member *ret_list)
 uint64_t member_mono_ns(const struct sim_member *m)
 {
     if (world_now_ns() < m->base_now_ns) {
-        return m->base_mono_ns; /* it stands still */
+        return m->base_mono_ns; /* it is stopped */
     }
     return m->base_mono_ns + (uint64_t)((double)(world_now_ns() - m->base_now_ns) * m->rate);
 }
@@ -89,10 +89,10 @@ void member_install_clocks(void)
 
 /* --- processes --- */
 
-/* How a call into the product ended that did not return. */
+/* How a call into the product ended if it did not return. */
 enum escape {
     ESCAPE_FATAL = 1,
-    ESCAPE_DEATH, /* in a file call */
+    ESCAPE_DEATH, /* died in a file call */
 };
 
 static uint64_t chance(void *data)
@@ -130,7 +130,7 @@ static struct sim_member *enter(struct sim_member *m)
     return before;
 }
 
-/* The process is gone; `m->node` is what it leaves in memory. */
+/* Ends the process; `m->node` is what it leaves in memory. */
 static void end_process(struct sim_member *m)
 {
     rebase(m);
@@ -145,8 +145,8 @@ static void end_process(struct sim_member *m)
     m->damage &= ~(unsigned)DAMAGE_DRIFTED;
 }
 
-/* Calls back and frees all that the process held, unless a pool thread has hold of some of it: then
- * all is left behind. */
+/* Completes and frees everything that the process held, unless a pool thread is using some of it:
+ * then everything is left behind. */
 static void free_process(struct sim_member *m)
 {
     struct sim_member *before = enter(m);
@@ -157,7 +157,7 @@ static void free_process(struct sim_member *m)
     member_current = before;
 }
 
-/* What the world sees of a death. */
+/* Shows the death to the rest of the world. */
 static void tell_death(struct sim_member *m, enum crash how)
 {
     m->dying = true;
@@ -206,7 +206,7 @@ void member_plan_death(struct sim_member *m, const struct files_plan *plan, bool
     files_plan(m->disk, plan);
 }
 
-/* It ended in the middle of something: its memory cannot be walked any more. */
+/* It ended in the middle of something: its memory is not consistent any more. */
 static void escaped(struct sim_member *m, int how)
 {
     bool power = how == ESCAPE_DEATH && m->power_at_death;
@@ -288,7 +288,7 @@ static struct node *start_node(struct sim_member *m, char *error, size_t error_s
     return node_start(&node_options, &own, error, error_size);
 }
 
-/* `how`: enum escape, or 0: it came back with a sentence. */
+/* `how`: enum escape, or 0: it returned with a message. */
 static void start_failed(struct sim_member *m, int how, const char *error)
 {
     bool excused = m->error_is_planned || m->full;
@@ -355,6 +355,6 @@ void member_pause(struct sim_member *m, uint64_t duration_ns, bool frozen)
     m->stopped_ns += duration_ns; /* it cannot stop meanwhile */
     rebase(m);
     if (frozen) {
-        m->base_now_ns = m->paused_until_ns; /* nobody reads it before */
+        m->base_now_ns = m->paused_until_ns; /* nobody reads it before that */
     }
 }

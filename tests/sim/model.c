@@ -1,4 +1,4 @@
-/* Instances as the events tell of them, and the promise of leases: by no means before its time. */
+/* Instances according to the events, and the promise of leases: never expired early. */
 #include <inttypes.h>
 
 #include "server/node/brake.h"
@@ -8,10 +8,10 @@
 
 #define RENEWALS_KEPT    64
 #define EXPIRATIONS_KEPT 8
-/* No clock of a member runs faster than this; a lease may end by as much earlier. */
+/* No member's clock runs faster than this; a lease may end early by this factor. */
 #define RATE_MOST 1.1
 #define SLACK_NS  (3 * MS)
-/* Between becoming leader and letting leases expire: an election timeout and a client's retry. */
+/* From becoming leader to expiring leases: an election timeout and a client's retry. */
 #define GRACE_NS (1400.0 * MS)
 
 struct expiration {
@@ -72,7 +72,7 @@ void model_renewed(unsigned instance, const struct oracle_renewal *renewal)
     }
 }
 
-/* Of those that there ever were at once, at most a share expires in one entry. */
+/* At most a share of the most instances that were ever present expires in one entry. */
 static void check_brake(uint64_t index)
 {
     static uint64_t entry;
@@ -118,7 +118,7 @@ static bool fits(const struct model *m, const struct oracle_event *e)
     bool same = m->present && e->incarnation == m->incarnation;
     switch (e->type) {
     case EVENT_REGISTERED:
-        /* One that moved to another service was taken out of the first just before. */
+        /* On a move to another service, it was removed from the first just before. */
         return !m->present && (e->incarnation > m->incarnation ||
                                (m->left_index == e->index && e->incarnation == m->incarnation));
     case EVENT_UPDATED:

@@ -1,5 +1,5 @@
-/* The mutants that only the simulator can have; the others are in tests/mutants/. And chance that
- * the product takes from the kernel, which here comes from the seed. */
+/* Mutants that only the simulator can have; the others are in tests/mutants/. Also replaces the
+ * kernel's random numbers by the seed's. */
 #include "tests/sim/mutants.h"
 
 #include <string.h>
@@ -17,7 +17,7 @@ uint64_t mutant_member(void)
     return member_current->id;
 }
 
-/* --- chance --- */
+/* --- randomness --- */
 
 uint64_t __real_life_make(void);
 uint64_t __wrap_life_make(void)
@@ -159,7 +159,7 @@ void mutants_wrap_files(struct consensus *c)
     };
 }
 
-/* --- what is durable --- */
+/* --- durability --- */
 
 void mutants_pumped(struct engine *e)
 {
@@ -196,7 +196,7 @@ void __wrap_wal_frame_truncate(struct wal_frame *frame, uint64_t index, uint64_t
     }
 }
 
-/* The file is in memory as a whole: the segments of a run are small. */
+/* All of the file is in memory: the segments of a run are small. */
 enum wal_look __real_wal_header_decode(const uint8_t sector[FILE_SECTOR_BYTES],
                                        struct wal_header *ret_header);
 enum wal_look __wrap_wal_header_decode(const uint8_t sector[FILE_SECTOR_BYTES],
@@ -223,7 +223,7 @@ bool __wrap_snapshot_block_accept(struct snapshot_chain *chain, const uint8_t *b
     return right;
 }
 
-/* --- members --- */
+/* --- membership --- */
 
 bool __real_driver_may_change(const struct engine *e);
 bool __wrap_driver_may_change(const struct engine *e)
@@ -246,7 +246,7 @@ void __wrap_driver_change(struct engine *e, const struct raft_configuration *con
     __real_driver_change(e, conf);
 }
 
-/* What libraft does with one that is not the first entry of its message. */
+/* What libraft does with one that is not its message's first entry. */
 bool __real_driver_receive(struct engine *e, struct member *from, const uint8_t *data, size_t len);
 bool __wrap_driver_receive(struct engine *e, struct member *from, const uint8_t *data, size_t len)
 {

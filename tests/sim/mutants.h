@@ -1,5 +1,5 @@
-/* Seams at which the simulator can plant a bug without a wrapped function; the bugs themselves are
- * chosen in tests/mutants/.
+/* Seams for mutants of the simulator that need no wrapped function; tests/mutants/ chooses the
+ * mutant.
  *
  * Thread: the only one. */
 #ifndef MUSTER_SIM_MUTANTS_H

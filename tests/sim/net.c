@@ -19,7 +19,7 @@ struct net_weather net_weather;
 struct parcel {
     struct sim_event event;
     struct parcel *next;
-    struct hello_facts from; /* as it introduced itself */
+    struct hello_facts from; /* its last hello */
     uint64_t connection;
     uint8_t type;
     bool bulk;
@@ -30,16 +30,16 @@ struct parcel {
 
 struct link {
     uint64_t from, to;
-    bool wanted; /* `from` keeps it */
+    bool wanted; /* `from` keeps this link */
     bool up, refused_told;
-    uint64_t connection;              /* number of the one that is up */
-    struct hello_facts facts, theirs; /* as the two introduced themselves then: from, to */
+    uint64_t connection;              /* number of the present one */
+    struct hello_facts facts, theirs; /* as both introduced themselves: from, to */
     uint64_t last_ns[2];              /* arrival of the last frame: others, bulk */
     enum cut cut;
-    uint64_t dead_connection, dead_ns; /* what is on its way there arrives until then */
-    struct parcel *held, **held_end;   /* in a hole */
-    uint64_t attempts;                 /* numbers the timers; an older one does nothing */
-    enum hello_verdict verdict;        /* of the last introduction */
+    uint64_t dead_connection, dead_ns; /* frames in flight there arrive until then */
+    struct parcel *held, **held_end;   /* during a CUT_HOLE */
+    uint64_t attempts;                 /* numbers the timers; outdated ones do nothing */
+    enum hello_verdict verdict;        /* of the last handshake */
 };
 
 static struct link links[MEMBERS_MAX + 1][MEMBERS_MAX + 1];
@@ -111,7 +111,7 @@ static void dispatch_parcel(struct link *l, struct parcel *p)
 {
     uint64_t now_ns = world_now_ns();
     uint64_t at_ns = now_ns + some_delay_ns();
-    /* Snapshots travel in many frames that belong together: as TCP brings them. */
+    /* The frames of a snapshot belong together: delivered as by TCP. */
     if (!net_weather.reorders || p->bulk) {
         uint64_t *last_ns = &l->last_ns[p->bulk];
         at_ns = at_ns > *last_ns ? at_ns : *last_ns + 1;
@@ -150,7 +150,8 @@ static void carry(struct link *l, const struct peer_message *f)
         return;
     }
     dispatch_parcel(l, p);
-    /* Not batches: TCP repeats nothing, and a refusal of each copy would be one too many. */
+    /* Not batches: TCP repeats nothing, and each copy would be refused, which is one refusal too
+     * many. */
     if (f->type == FRAME_RAFT && rng_chance(net_weather.repeat_millionths)) {
         dispatch_parcel(l, parcel_new(l, f));
     }
@@ -158,7 +159,7 @@ static void carry(struct link *l, const struct peer_message *f)
 
 /* --- callbacks to senders --- */
 
-/* Not when the process ends before: it leaves its memory behind. */
+/* Not if the process ends before: it leaves its memory behind. */
 struct sent {
     struct sim_event event;
     void (*sent)(void *data, enum status status);
@@ -225,7 +226,7 @@ static void drop_held(struct link *l)
 
 static void take_down(struct link *l, uint64_t delay_ns);
 
-/* Both sides judge, as in the product; the one that is asked first. */
+/* Both sides judge, as in the product; the dialled one first. */
 static enum hello_verdict introduce(struct link *l, bool *ret_is_told)
 {
     *ret_is_told = false;
@@ -275,7 +276,7 @@ static void attempt(struct sim_event *event)
         return;
     }
     if (to->paused_until_ns > world_now_ns()) {
-        attempt_later(l, RETRY_NS * 4); /* it does not answer */
+        attempt_later(l, RETRY_NS * 4); /* it does not reply */
         return;
     }
     bool is_told;
@@ -293,7 +294,7 @@ static void attempt(struct sim_event *event)
     l->refused_told = false;
     l->connection = ++connections;
     l->last_ns[0] = l->last_ns[1] = 0;
-    /* What the other still holds is a link to a process that is gone. */
+    /* The other side still has a link to a process that is gone. */
     struct link *back = link_of(l->to, l->from);
     if (back->up && hello_supersedes(&l->facts, &back->theirs)) {
         take_down(back, HANDSHAKE_NS);
@@ -301,7 +302,7 @@ static void attempt(struct sim_event *event)
     consensus_sim_link_up(from->consensus, &l->theirs);
 }
 
-/* The sender notices after `delay_ns` and tries again. */
+/* The sender notices after `delay_ns` and retries. */
 static void take_down(struct link *l, uint64_t delay_ns)
 {
     if (l->up) {
@@ -443,7 +444,7 @@ void net_member_down(struct sim_member *m, bool refuses)
             out->dead_ns = world_now_ns() + rng_below(2 * net_weather.delay_ns);
             out->up = out->wanted = false;
             drop_held(out);
-            /* A kernel that is there closes the connections at once. */
+            /* A running kernel closes the connections at once. */
             take_down(in, refuses && in->cut == CUT_NONE ? some_delay_ns()
                                                          : rng_between(200 * MS, 3 * SECOND));
         }

@@ -18,10 +18,10 @@
 #define ONE_RUN_REST  5
 #define HEAL_NS       (20 * SECOND)
 #define HEAL_ROUND_NS (300 * MS)
-/* Who was taken out is told within this, and who is expected is let in. */
+/* A removed member must learn it, and an expected one be admitted, within this time. */
 #define SETTLE_NS (10 * SECOND)
 
-/* Chance of its own: see operators_are_here(). */
+/* A random source of its own: see operators_are_here(). */
 static uint64_t chance;
 
 static uint64_t draw_below(uint64_t n)
@@ -34,7 +34,7 @@ bool operators_are_here(void)
     return options.seed % ONE_RUN_OF == ONE_RUN_REST;
 }
 
-/* --- asking --- */
+/* --- requests --- */
 
 struct request {
     struct sim_event event;
@@ -157,7 +157,7 @@ static void act(struct sim_event *event)
     if (growth_is_on() && draw_below(2) == 0) {
         grow_or_shrink(id);
     } else if (kind < 2 && !damage_is_any()) {
-        /* Else a minority of the voters that lost its disks could become half of them. */
+        /* Otherwise a minority of the voters that lost its disks could become half of them. */
         request(CONSENSUS_DEMOTE, id);
     } else if (kind < 4) {
         request(CONSENSUS_PROMOTE, id);
@@ -209,7 +209,7 @@ void operators_heal(void)
     if (!operators_are_here()) {
         return;
     }
-    /* Those asked for before the end of the faults may still be carried out. */
+    /* Requests made before the end of the faults may still be carried out. */
     world_run(world_now_ns() + tuning.write_timeout_ms * MS * 10 / 9, 0);
     const struct sim_member *m;
     while ((m = find_without_vote()) != NULL) {

@@ -1,6 +1,6 @@
-/* Somebody who gives and takes votes, has another member lead, and lets the cluster grow and
- * shrink, while everything fails. In some runs, in which no directory is damaged: with few votes a
- * minority of the members may be all.
+/* Operators: they promote, demote and transfer leadership, and let the cluster grow and shrink,
+ * while everything fails. Only in some runs, without damaged directories: with few votes, a
+ * minority of the members can be all voters.
  *
  * Thread: one. Owns: its requests. */
 #ifndef MUSTER_SIM_OPERATORS_H
@@ -10,18 +10,18 @@
 
 struct sim_member;
 
-/* Whether this run has any. By the seed alone, so that other runs are as they were. */
+/* Whether this run has any. Depends only on the seed, so that other runs stay the same. */
 bool operators_are_here(void);
-/* For growth.h: how many members begin, and how many there are at most. */
+/* For growth.h: how many members start, and the maximum number of machines. */
 void operators_draw_growth(unsigned *ret_first, unsigned *ret_all);
 void operators_start(void);
-/* Whether something that they asked for is not answered yet. */
+/* Whether a request is still unanswered. */
 bool operators_wait(void);
-/* Asks for nothing more; when the cluster grows or shrinks, what was asked for comes to its end. */
+/* Makes no more requests; if the cluster grows or shrinks, waits until earlier ones are done. */
 void operators_stop(void);
-/* Gives all members their votes back; violates an invariant if that is not done in time. */
+/* Promotes all members again; reports a violation if that takes too long. */
 void operators_heal(void);
-/* Nobody answers what was asked of it. */
+/* Its requests will not be answered. */
 void operators_member_died(const struct sim_member *m);
 
 #endif

@@ -17,7 +17,7 @@
 #include "tests/sim/world.h"
 
 #define STAMPS_KEPT 8192
-#define STAMP_AGES  4096 /* looked back at */
+#define STAMP_AGES  4096 /* how far back it looks */
 
 struct entry {
     bool known;
@@ -99,7 +99,7 @@ uint64_t oracle_last_submitted(void)
     return oracle.last_submitted;
 }
 
-/* At most once; and what was refused, never. */
+/* At most once; and never if refused. */
 static void check_applied_count(const struct operation *o)
 {
     if (o->applied > o->submitted - o->refused) {
@@ -132,11 +132,11 @@ void oracle_outcome(uint64_t operation, enum status status, uint64_t index)
 static void count_applied(uint64_t hash, uint64_t index)
 {
     if (oracle.operations_count == 0) {
-        return; /* the first entry of all may be the leader's own */
+        return; /* the very first entry may be the leader's own */
     }
     struct operation *o = find_operation(hash);
     if (o->hash == 0) {
-        return; /* the leader's own: model.c judges what it does */
+        return; /* the leader's own: judged by model.c */
     }
     o->applied++;
     o->index = index;
@@ -159,8 +159,8 @@ void oracle_stamped(const uint8_t *stamp, size_t len)
     };
 }
 
-/* Two leaders may stamp the same, while nothing can be committed: at different indices, or nothing
- * is there to tell them apart. */
+/* Two leaders may use the same stamp while nothing can be committed: at different indexes, or there
+ * is nothing to tell them apart. */
 static struct oracle_proposal when_stamped(uint64_t index, const uint8_t *stamp, size_t len)
 {
     for (uint64_t i = 1; i <= STAMP_AGES && i <= oracle.stamps_count; i++) {
@@ -245,14 +245,14 @@ static void add_event(const struct event *event)
     model_event(e, &oracle.proposal);
 }
 
-/* The events of the entry just applied: new ones are the oracle, others are compared with it. */
+/* The events of the entry just applied: new ones define the oracle, others are compared with it. */
 static void look_at_events(struct sim_member *m, const struct view *view)
 {
     for (uint64_t s = m->events_seen + 1; s <= view->events_last; s++) {
         const struct event *event = view_event(view, s);
         if (event == NULL && s < view->events_first) {
-            /* An entry after a long time without a leader. Nobody can have seen the first of its
-             * events, and nothing can be compared with them from here on. */
+            /* An entry after a long time without a leader. Nobody can have seen its first events,
+             * and nothing can be compared with them from here on. */
             world_trace("more events in an entry than are kept: the run ends");
             world_verdict("clean");
             _exit(0);
@@ -310,7 +310,7 @@ void oracle_published(const struct sim_member *m)
 void oracle_restored(struct sim_member *m)
 {
     if (m->node == NULL) {
-        return; /* checks_started() looks */
+        return; /* checks_started() checks it */
     }
     const struct view *view = registry_view(m->node->registry);
     oracle_check_state(m, view->index, view->hash, "after a snapshot");

@@ -1,6 +1,6 @@
-/* What was committed, as first seen: the content of every entry, the state behind it, its events;
- * every member that applies an entry must find the same. And what became of each operation: how
- * often it was submitted, refused, acknowledged and applied.
+/* What was committed, as first seen: the content of every entry, the state after it, its events;
+ * every member that applies an entry must find the same. And the fate of each operation: how often
+ * it was submitted, refused, acknowledged and applied.
  *
  * Thread: the only one. */
 #ifndef MUSTER_SIM_ORACLE_H
@@ -15,10 +15,10 @@
 
 struct sim_member;
 
-/* Instances of the workload: their ids are "i" and the number here. */
+/* Instances of the workload; their ids are "i" and the number. */
 #define INSTANCES 64
 
-/* --- as members propose and apply --- */
+/* --- proposing and applying --- */
 
 void oracle_stamped(const uint8_t *stamp, size_t len);
 void oracle_begin(struct sim_member *m, uint64_t index, const uint8_t *stamp, size_t len);
@@ -26,7 +26,7 @@ void oracle_apply(uint32_t position, const uint8_t *data, size_t len);
 void oracle_end(struct sim_member *m);
 void oracle_published(const struct sim_member *m);
 void oracle_restored(struct sim_member *m);
-/* The state behind `index` has this hash. */
+/* The hash of the state after `index`. */
 void oracle_check_state(const struct sim_member *m, uint64_t index, uint64_t hash,
                         const char *when);
 
@@ -54,38 +54,38 @@ struct oracle_event {
     uint64_t hash; /* of all of it */
 };
 uint64_t oracle_event_hash(const struct event *event);
-/* NULL: none of that sequence yet. */
+/* NULL: no such event yet. */
 const struct oracle_event *oracle_event(uint64_t sequence);
 uint64_t oracle_events_last(void);
-/* Whether that happened to the instance in that entry. */
+/* Whether the instance had this event in that entry. */
 bool oracle_has_event(uint64_t index, unsigned instance, enum event_type type);
 
 /* --- leases (model.c) --- */
 
-/* What instances are, by the events alone. */
+/* An instance's state according to the events. */
 struct model {
     bool present, expired;
     uint64_t incarnation;
     uint64_t expired_ns; /* true time of the last expiry seen */
-    uint64_t left_index; /* last taken out by a client, in this entry */
+    uint64_t left_index; /* last removed by a client, in this entry */
 };
 const struct model *model_of(unsigned instance);
-/* An event that was not seen before, and how its entry came about. */
+/* A new event, and how its entry came about. */
 struct oracle_proposal {
     uint64_t at_ns;
-    uint64_t asked_ns; /* when its leader asked for it: behind all that it had received by then */
-    uint64_t leads_ns; /* for how long it had been the leader */
+    uint64_t asked_ns; /* when its leader asked for it: after all that it had received by then */
+    uint64_t leads_ns; /* how long it had been the leader */
     uint64_t by;       /* the leader */
 };
 void model_event(const struct oracle_event *event, const struct oracle_proposal *proposal);
 /* A renewal submitted at `invoked_ns` was acknowledged, in `index`. */
 struct oracle_renewal {
     uint64_t index, invoked_ns;
-    uint64_t at; /* member that took it */
+    uint64_t at; /* the member that took it */
     uint64_t ttl_ns;
 };
 void model_renewed(unsigned instance, const struct oracle_renewal *renewal);
-/* From now on it is heard from at all members all the time: it must never expire. */
+/* From now on it renews at all members all the time: it must never expire. */
 void model_lives(unsigned instance, bool lives);
 
 #endif

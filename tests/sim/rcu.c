@@ -1,6 +1,6 @@
-/* liburcu without its helper threads: there is one thread here and it never waits inside of a
- * read-side critical section, so that every grace period is over at once. Freeing at once also lets
- * AddressSanitizer see a use that comes too late. The linker puts these in place (--wrap). */
+/* liburcu without helper threads: there is only one thread, which never waits inside a read-side
+ * critical section, so every grace period ends at once. Freeing at once also lets AddressSanitizer
+ * detect late uses. The linker substitutes these (--wrap). */
 #include <urcu.h>
 
 void __wrap_urcu_memb_call_rcu(struct rcu_head *head, void (*func)(struct rcu_head *head));
@@ -23,7 +23,7 @@ void __wrap_urcu_memb_barrier(void)
 {
 }
 
-/* Every member registers the thread that it believes to be its own. */
+/* Every member registers the thread that it takes for its own. */
 void __wrap_urcu_memb_register_thread(void)
 {
     static bool registered;

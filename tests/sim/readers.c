@@ -1,5 +1,5 @@
-/* Readers: linearizable reads, reads behind an index, long-polls. What each must see is known from
- * oracle.c. */
+/* Readers: linearizable reads, reads after an index, blocking queries. oracle.c knows what each
+ * must see. */
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -19,8 +19,8 @@ struct reader {
     struct sim_event event;
     struct reader *next, **link; /* of those that wait */
     struct sim_member *member;
-    uint64_t floor;    /* what it must see at least, with a proof */
-    uint64_t asked_ms; /* by its clock, whatever the product takes for it */
+    uint64_t floor;    /* least index that it must see, with a proof */
+    uint64_t asked_ms; /* by its clock, whatever the product reads */
     uint64_t wait_ms;  /* for a change */
     bool abandoned;
     char service[8];
@@ -28,7 +28,7 @@ struct reader {
 
 static struct reader *waiting;
 
-/* --- what is seen --- */
+/* --- results --- */
 
 static void check_poll(const struct reader *r, const struct view *view)
 {
@@ -43,7 +43,7 @@ static void check_poll(const struct reader *r, const struct view *view)
     }
 }
 
-/* A read may ask for all three. */
+/* A read may request all three. */
 static void check_read(const struct reader *r)
 {
     const struct view *view = node_view_lock(r->member->node);
@@ -65,7 +65,7 @@ static void check_read(const struct reader *r)
     view_unlock(&view);
 }
 
-/* --- waiting --- */
+/* --- waiting reads --- */
 
 static void link_in(struct reader *r)
 {
@@ -126,7 +126,7 @@ void readers_member_died(struct sim_member *m)
     }
 }
 
-/* --- asking --- */
+/* --- requests --- */
 
 static void wait_for_change(struct reader *r)
 {

@@ -1,7 +1,6 @@
-/* Streams of events, as clients keep them: through filters, with and without the instances that are
- * there at first, a few items at a time, resumed at other members from the last position heard of.
- * What each must be told is known from oracle.c; what it was told makes a copy of the registry,
- * which must be the registry. */
+/* Event streams as clients use them: with filters, with and without a snapshot at first, a few
+ * items at a time, resumed at other members after the last id. oracle.c knows what each must
+ * deliver; the client's copy, built from it, must equal the registry. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,30 +18,30 @@
 #include "tests/sim/world.h"
 
 #define STREAMS   6
-#define TURN_MOST 12 /* items told in one turn */
+#define TURN_MOST 12 /* items delivered in one turn */
 
 /* What the client knows; outlives its connections. */
 struct client {
-    char service[8]; /* "": of all */
+    char service[8]; /* "": all */
     bool present;
     bool has_position;
     struct event_id position;
-    uint64_t last;            /* sequence of the event at that position */
-    bool whole;               /* `copy` is all there is */
-    uint64_t copy[INSTANCES]; /* hash of each record; 0: not there */
+    uint64_t last;            /* sequence of the event with that id */
+    bool whole;               /* `copy` is complete */
+    uint64_t copy[INSTANCES]; /* hash of each record; 0: not present */
 };
 
-/* One connection to one member; in the loop of which it takes turns. */
+/* One connection to one member, which takes turns in its loop. */
 struct stream {
     struct sim_event event;
     struct node_read read;
-    struct stream *next, **link; /* of those that wait for the member */
+    struct stream *next, **link; /* in the member's list of waiting streams */
     struct sim_member *member;
     struct client *client;
     struct event_cursor cursor;
     bool begun, proven;
     bool abandoned;
-    uint64_t told; /* all matching events up to this one have been given by the cursor */
+    uint64_t told; /* the cursor has delivered all matching events up to this one */
 };
 
 static struct stream *waiting;
@@ -58,7 +57,7 @@ static void connect_again(struct client *c)
         return;
     }
     if (c->present && rng_chance(300000)) {
-        c->has_position = false; /* a client that was started anew */
+        c->has_position = false; /* a restarted client */
     }
     struct stream *s = mem_zalloc(1, sizeof *s);
     s->client = c;
@@ -103,7 +102,7 @@ static void read_done(struct node_read *read, enum status status)
     }
 }
 
-/* For a proof, or for a change behind an index. */
+/* For a proof, or for a change after an index. */
 static void wait_for(struct stream *s, bool proof, uint64_t index)
 {
     bool passed;
@@ -139,21 +138,21 @@ void streams_member_died(struct sim_member *m)
             if (s->next != NULL) {
                 s->next->link = s->link;
             }
-            s->abandoned = true; /* freed when the member's memory is walked */
+            s->abandoned = true; /* freed when the member's memory is freed */
             connect_again(s->client);
         }
         s = next;
     }
 }
 
-/* --- what is told --- */
+/* --- deliveries --- */
 
 static bool wants(const struct client *c, const struct oracle_event *e)
 {
     return c->service[0] == '\0' || strcmp(c->service, e->service) == 0;
 }
 
-/* Nothing that matches was left out before `sequence`. */
+/* No matching event before `sequence` was skipped. */
 static void check_no_gap(struct stream *s, uint64_t sequence)
 {
     for (uint64_t i = s->told + 1; i < sequence; i++) {
@@ -197,7 +196,7 @@ static void hear_event(struct stream *s, const struct event *event)
     s->told = event->sequence;
 }
 
-/* The copy is what a listing would be. */
+/* The copy must equal a listing. */
 static void check_copy(const struct stream *s, const struct view *view)
 {
     const struct client *c = s->client;
@@ -222,7 +221,7 @@ static void check_copy(const struct stream *s, const struct view *view)
     }
 }
 
-/* Everything up to this view was told. */
+/* Everything up to this view was delivered. */
 static void hear_all(struct stream *s, const struct view *view)
 {
     struct client *c = s->client;
@@ -247,7 +246,7 @@ static void hear_reset(struct stream *s, const struct view *view)
     memset(c->copy, 0, sizeof c->copy);
 }
 
-/* False when there is nothing more for now. */
+/* False if there is nothing more now. */
 static bool hear_next(struct stream *s, const struct view *view)
 {
     struct event_item item = event_cursor_next(&s->cursor, view);
@@ -301,13 +300,13 @@ static void begin(struct stream *s, const struct view *view)
 
 enum turn { TURN_PROVE, TURN_WAIT, TURN_GO_ON };
 
-/* What is to come after what this view tells. */
+/* Returns what to do when this view is exhausted. */
 static enum turn hear(struct stream *s, const struct view *view)
 {
     const struct client *c = s->client;
     if (!s->begun && c->has_position && c->position.index > view->index && !s->proven) {
         s->proven = true;
-        return TURN_PROVE; /* the member lags, as far as it knows */
+        return TURN_PROVE; /* the member is behind, as far as it knows */
     }
     if (!s->begun) {
         begin(s, view);

@@ -1,5 +1,5 @@
-/* Two versions of the product: which member runs which; and clients of the newer one, who ask for
- * the new kind of operation: until the level has risen it must be refused. */
+/* Two versions of the product: which member runs which; and clients of the newer one, which submit
+ * the new operation kind: it must be refused until the level has risen. */
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -102,9 +102,9 @@ void versions_start(void)
     }
 }
 
-/* --- who runs which --- */
+/* --- versions of members --- */
 
-static uint64_t upgrade_ns;     /* from then on nobody goes back to the older version */
+static uint64_t upgrade_ns;     /* from then on nobody downgrades */
 static struct sim_member *late; /* upgraded last */
 
 void versions_draw(void)
@@ -113,9 +113,9 @@ void versions_draw(void)
     late = &members[rng_below(members_count)];
 }
 
-/* Members of two versions: each start may be of the newer or again of the older, until the newer
- * format can be in use, which is when all have been seen to be of the newer one. So one is upgraded
- * last, and when it is, nobody goes back any more. */
+/* Members of two versions: each start may pick the newer or, again, the older, until the newer
+ * format can be in use: when all have been seen with the newer version. So one member is upgraded
+ * last, and from then on nobody downgrades. */
 void versions_choose(struct sim_member *m)
 {
     if (!tuning.versions_differ) {

@@ -15,9 +15,9 @@
 #include "tests/sim/rng.h"
 #include "tests/sim/world.h"
 
-#define STEADY_COUNT    6  /* heard from at all members all the time */
-#define CLIENT_COUNT    10 /* heard from at one member at a time */
-#define SILENT_COUNT    8  /* fall silent for ever */
+#define STEADY_COUNT    6  /* heard at all members all the time */
+#define CLIENT_COUNT    10 /* heard at one member at a time */
+#define SILENT_COUNT    8  /* fall silent for good */
 #define FLAPPER_COUNT   6
 #define TRANSIENT_COUNT 6 /* come and go */
 #define FIRST_PROBE     40
@@ -42,7 +42,7 @@ struct instance {
     char service[8];
     uint32_t ttl_ms, reap_after_ms;
     uint64_t content;     /* what it registers with */
-    uint64_t incarnation; /* as last told; 0: not registered as far as it knows */
+    uint64_t incarnation; /* as last reported; 0: not registered, as far as it knows */
     uint64_t past;        /* an earlier one */
     size_t home;          /* member it talks to */
     bool silent;
@@ -55,7 +55,7 @@ struct instance {
 struct op {
     struct node_write write;
     struct sim_event event;
-    struct op *next, **link; /* of those not answered */
+    struct op *next, **link; /* list of unanswered ones */
     struct instance *instance;
     struct sim_member *member;
     enum call call;
@@ -101,7 +101,7 @@ static void fill_register(struct command *command, const struct op *op, char *ta
     r->metadata[0] = (struct pair){.key = text("op"), .value = text(tag)};
 }
 
-/* A reference that nobody has makes every heartbeat one of its own kind in the log. */
+/* A reference that nobody has makes every heartbeat unique in the log. */
 static bool fill_beat(struct command *command, struct op *op)
 {
     const struct instance *i = op->instance;
@@ -221,7 +221,7 @@ static void learn(struct op *op)
                                                .ttl_ns = i->ttl_ms * MS};
         model_renewed(i->number, &renewal);
         i->probed = true;
-        /* The answer to its registration may have come late: from the first heartbeat on. */
+        /* The reply to its registration may have been late: from the first heartbeat on. */
         if (op->call != CALL_REGISTER && i->kind == STEADY && i->incarnation != 0 && !ended) {
             model_lives(i->number, true);
         }
@@ -340,7 +340,7 @@ static void make_call(struct instance *i, size_t at, enum call call)
     world_at(&op->event, rng_between(50 * US, 3 * MS), op->member);
 }
 
-/* --- how each kind of instance behaves --- */
+/* --- behaviour of each kind of instance --- */
 
 static void turn(struct sim_event *event);
 
@@ -355,8 +355,8 @@ static void register_it(struct instance *i)
     make_call(i, i->home, CALL_REGISTER);
 }
 
-/* Those whose leases are short notice when a leader without a majority lets time run for the moment
- * that it needs to find out, and hear from nobody else: they are never cut off. */
+/* Instances with short leases would notice if a leader without a majority let time run until it
+ * finds out, hearing from nobody else: so these are never cut off. */
 static void beat_everywhere(struct instance *i)
 {
     for (size_t at = 0; at < members_count; at++) {
@@ -389,7 +389,7 @@ static void come_and_go(struct instance *i)
     }
 }
 
-/* Returns when its next turn is. */
+/* Returns the time of its next turn. */
 static uint64_t take_turn(struct instance *i)
 {
     uint64_t third_ns = i->ttl_ms * MS / 3;
@@ -421,7 +421,7 @@ static uint64_t take_turn(struct instance *i)
     }
     if (i->kind == CLIENT && rng_chance(200000)) {
         i->home = rng_below(members_count);
-        return i->ttl_ms * MS * rng_between(85, 105) / 100; /* at the last moment, or too late */
+        return i->ttl_ms * MS * rng_between(85, 105) / 100; /* just in time, or too late */
     }
     if (i->kind == FLAPPER && rng_chance(200000)) {
         return third_ns * rng_between(2, 9); /* silent for a while */
@@ -537,7 +537,7 @@ void workload_check_silent(uint64_t healed_ns)
         }
         uint64_t since_ns = i->silent_ns > healed_ns ? i->silent_ns : healed_ns;
         uint64_t most_ms = 2 * (ELECTION_TIMEOUT_MS + 1000) + i->ttl_ms + 2000 +
-                           2 * BRAKE_WINDOW_MS; /* many fell silent in the faults */
+                           2 * BRAKE_WINDOW_MS; /* many fell silent during the faults */
         if (!model->expired && world_now_ns() - since_ns > most_ms * MS * 10 / 9) {
             world_violation("the_silent_lapse", "i%u has been silent for %" PRIu64 " ms, ttl %u", n,
                             (world_now_ns() - i->silent_ns) / MS, i->ttl_ms);

@@ -1,5 +1,5 @@
-/* What users do: instances that live, fall silent, flap, come and go; operators; readers. Each call
- * goes to a member as an API thread would make it.
+/* Users: instances that live, fall silent, flap, come and go; operators; readers. Each call reaches
+ * a member as from an API thread.
  *
  * Thread: the only one. */
 #ifndef MUSTER_SIM_WORKLOAD_H
@@ -13,24 +13,23 @@ struct sim_member;
 #define SERVICES 5 /* s0, s1, ... */
 
 void workload_start(void);
-/* Nothing new is begun. */
+/* Starts nothing new. */
 void workload_end(void);
 bool workload_ended(void);
-/* What the member was asked and has not answered is unknown now. */
+/* The outcome of its unanswered calls is unknown now. */
 void workload_member_died(struct sim_member *m);
-/* From now on each member that is expected to be whole is asked to write until it has; true when
- * all have. */
+/* From now on each healthy member is asked to write until it has; true when all have. */
 void workload_probe(void);
 bool workload_probed(void);
-const struct sim_member *workload_not_probed(void); /* one of those that have not */
-/* Everybody who fell silent has expired, and was removed where asked for. */
+const struct sim_member *workload_not_probed(void); /* one that has not */
+/* Every silent instance must have expired, and been removed where requested. */
 void workload_check_silent(uint64_t healed_ns);
 
 /* versions.c */
 void versions_draw(void);
-/* Which version it runs from this start on. */
+/* Chooses the version that it runs from this start on. */
 void versions_choose(struct sim_member *m);
-/* Members of the older version are started with the newer one, one by one. */
+/* Restarts members of the older version with the newer one, one by one. */
 void versions_upgrade_all(void);
 void versions_start(void);
 void versions_member_died(struct sim_member *m);

@@ -122,7 +122,7 @@ void world_run(uint64_t until_ns, uint64_t steps)
     }
 }
 
-/* --- what it leaves behind --- */
+/* --- results --- */
 
 void world_hash(uint64_t value)
 {

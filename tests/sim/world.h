@@ -1,7 +1,7 @@
-/* Virtual time: a heap of events, run one after the other. An event of a member is a call into that
- * member; it is put off while the member is paused and dropped when its process has ended.
+/* Virtual time: a heap of events, run one after the other. A member's event is a call into that
+ * member; it is postponed while the member is paused, and dropped when its process has ended.
  *
- * Also what a run leaves behind: its trace hash, its figures, its verdict.
+ * Also the results of a run: its trace hash, figures and verdict.
  *
  * Thread: the only one. Owns: the events given to it. */
 #ifndef MUSTER_SIM_WORLD_H
@@ -19,28 +19,28 @@
 
 struct sim_member;
 
-/* First in a structure from malloc. */
+/* Must be first in a structure from malloc. */
 struct sim_event {
     uint64_t at_ns;
-    uint64_t order; /* among those of the same moment */
+    uint64_t order; /* among events at the same time */
     struct sim_member *member;
     uint32_t process;                     /* of the member */
-    void (*run)(struct sim_event *event); /* takes the event */
+    void (*run)(struct sim_event *event); /* takes over the event */
     void (*drop)(
-        struct sim_event *event); /* instead of run, when that process is over; NULL: free() */
+        struct sim_event *event); /* called instead of run if that process is over; NULL: free() */
 };
 
 struct options {
     uint64_t seed;
-    uint64_t steps; /* events in the phase of faults */
+    uint64_t steps; /* events during the faults */
     unsigned replicas;
     bool trace;
     const char *mutant; /* NULL: none */
-    const char *name;   /* of the run, beside its seed; NULL: none */
+    const char *name;   /* of the run, besides its seed; NULL: none */
 };
 extern struct options options;
 
-/* What a run has seen. */
+/* Figures counted by a run. */
 #define FIGURES(X)                                                                                 \
     X(steps)                                                                                       \
     X(simulated_ms)                                                                                \
@@ -79,25 +79,25 @@ struct figures {
 extern struct figures figures;
 
 uint64_t world_now_ns(void);
-/* The event runs `delay_ns` from now as a call into `member` (NULL: into nobody). */
+/* Runs the event in `delay_ns`, as a call into `member` (NULL: none). */
 void world_at(struct sim_event *event, uint64_t delay_ns, struct sim_member *member);
-/* A plain event without content. */
+/* An event without content. */
 void world_call(void (*run)(struct sim_event *event), uint64_t delay_ns, struct sim_member *member);
 /* Runs events until `until_ns`, or `steps` of them (0: no limit). */
 void world_run(uint64_t until_ns, uint64_t steps);
 
-/* One line of the history: hashed, and with --trace also printed. */
+/* Adds a line to the history: hashed, and printed with --trace. */
 void world_trace(const char *format, ...) PRINTF_LIKE(1, 2);
-/* Into the hash only. */
+/* Adds to the hash only. */
 void world_hash(uint64_t value);
 uint64_t world_trace_hash(void);
 uint64_t world_hash_bytes(const void *data, size_t len);
 
-/* An invariant is broken: says which, prints the verdict and ends the process. */
+/* An invariant is broken: reports it, prints the verdict and ends the process. */
 NORETURN void world_violation(const char *invariant, const char *format, ...) PRINTF_LIKE(2, 3);
-/* The last line of a run. */
+/* Prints the last line of a run. */
 void world_verdict(const char *verdict);
-/* Where figures go for the process that counts them all; -1: nowhere. */
+/* Where figures go, for the process that sums them; -1: nowhere. */
 extern int figures_fd;
 
 #endif
