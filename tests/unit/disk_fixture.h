@@ -1,4 +1,4 @@
-/* One member's directory on the disk in memory, its log, and what should be in it.
+/* A member's directory on an in-memory disk, its log, and the expected content.
  *
  * Thread: one. */
 #ifndef MUSTER_TESTS_DISK_FIXTURE_H
@@ -31,7 +31,7 @@ struct fixture {
     struct cluster_id cluster;
     struct wal *wal;
     struct wal_frame frame;
-    /* what should be there */
+    /* expected */
     struct log log;
     struct wal_state state;
     uint64_t snapshot_index;
@@ -48,7 +48,7 @@ static inline uint64_t fixture_random(void *data)
     return z ^ (z >> 31);
 }
 
-/* A directory with a log of one empty segment, not open. */
+/* A directory with a log of one empty segment, not opened. */
 static inline void fixture_init(struct fixture *f, uint64_t seed)
 {
     *f = (struct fixture){.chance = seed, .cluster = {.bytes = {1, 2, 3}}, .state = {.boot = 1}};
@@ -105,7 +105,7 @@ static inline bool fixture_same_state(const struct wal_state *a, const struct wa
     return memcmp(a, b, sizeof *a) == 0;
 }
 
-/* Opens in a new process. False: refused, with f->error. */
+/* Opens it in a new process. False: refused, with f->error. */
 static inline bool fixture_try_open(struct fixture *f, struct wal_loaded *ret_loaded)
 {
     wal_close(f->wal);
@@ -122,7 +122,7 @@ static inline bool fixture_try_open(struct fixture *f, struct wal_loaded *ret_lo
     return true;
 }
 
-/* What is loaded is what should be. */
+/* Reopens it, and checks that the expected content is loaded. */
 static inline void fixture_reopen(struct fixture *f)
 {
     struct wal_loaded loaded;
@@ -147,7 +147,7 @@ static inline void fixture_assert_refused(struct fixture *f, const char *word)
     assert_non_null(strstr(f->error, word));
 }
 
-/* --- frames; what should be there changes with them --- */
+/* --- frames; these also change the expected content --- */
 
 static inline void fixture_add_entry(struct fixture *f, uint64_t term, size_t len)
 {
@@ -179,7 +179,7 @@ static inline void fixture_add_reset(struct fixture *f, uint64_t index, uint64_t
     wal_frame_reset(&f->frame, index, term, checksum);
 }
 
-/* What wal_write returned; the frame is kept when there was no room. */
+/* Returns the result of wal_write; the frame is kept if there was no room. */
 static inline int fixture_try_write(struct fixture *f)
 {
     int rc = wal_write(f->wal, &f->frame);
@@ -194,7 +194,7 @@ static inline void fixture_write(struct fixture *f)
     assert_int_equal(fixture_try_write(f), 0);
 }
 
-/* Each in a frame of its own. */
+/* Each in its own frame. */
 static inline void fixture_write_entries(struct fixture *f, size_t count, uint64_t term, size_t len)
 {
     for (size_t i = 0; i < count; i++) {
@@ -210,7 +210,7 @@ static inline void fixture_commit(struct fixture *f, uint64_t index)
     fixture_write(f);
 }
 
-/* Where the last frame of the first segment begins, of so many sectors. */
+/* The offset of the last frame of the first segment, and its length in sectors. */
 static inline uint64_t fixture_last_frame(struct fixture *f, size_t *ret_sectors)
 {
     const uint8_t *content = files_content(f->disk, "log-0000000000000001");

@@ -18,7 +18,7 @@ static void app_apply(void *ctx, uint32_t position UNUSED, const uint8_t *data, 
 {
     struct host *h = ctx;
     if (op != NULL) {
-        CHECK(op->len == len); /* its own, though the bytes are gone by now */
+        CHECK(op->len == len); /* its own operation, though the bytes were handed over */
         ((struct op *)op)->applied++;
     }
     buffer_append_u32(&h->state.ops, (uint32_t)len);
@@ -74,7 +74,7 @@ static enum status app_restore_feed(void *restore, const uint8_t *data, size_t l
     return s->ops.overflowed ? ST_CORRUPT : ST_OK;
 }
 
-/* Takes the count from the front, and looks at all operations. */
+/* Moves the count from the front, and checks all operations. */
 static enum status app_restore_end(void *restore)
 {
     struct state *s = restore;

@@ -1,6 +1,6 @@
 #include "tests/unit/engine_fixture.h"
 
-/* The log in small segments: disks in memory are filled with zeros. */
+/* Small log segments: disks in memory are filled with zeros. */
 int __real_wal_create(const struct files *files, const struct cluster_id *cluster,
                       const struct wal_state *state);
 int __wrap_wal_create(const struct files *files, const struct cluster_id *cluster,
@@ -30,7 +30,7 @@ struct wal *__wrap_wal_open(const struct files *files, const struct cluster_id *
     return wal;
 }
 
-/* --- what an engine does to the world --- */
+/* --- engine_env --- */
 
 static uint64_t env_now_ms(void *ctx)
 {
@@ -97,7 +97,7 @@ static void unlink_all(struct host *h)
     }
 }
 
-/* Another address ends what there is. */
+/* A new address closes the existing link. */
 static void env_link(void *ctx, uint64_t id, const char *address)
 {
     struct host *h = ctx;
@@ -118,7 +118,7 @@ static void env_unlink(void *ctx, uint64_t id)
     }
 }
 
-/* world_update_links() asks always. */
+/* world_update_links() asks each time. */
 static void env_review(void *ctx UNUSED)
 {
 }
@@ -148,14 +148,14 @@ bool host_is_alive(const struct host *h)
     return h->engine != NULL;
 }
 
-/* What a process left in memory. Nothing more may come of it; it is freed at the end. */
+/* The memory of a dead process. Nothing more may come from it; it is freed at the end. */
 struct grave {
     struct grave *next;
     struct host *host;
     struct engine *engine;
     struct engine_work *works[WORLD_WORKS_MAX];
     size_t work_count;
-    bool ran; /* the first of them */
+    bool ran; /* the first work item was run */
 };
 
 static void bury(struct host *h)
@@ -176,7 +176,7 @@ static void bury(struct host *h)
     memset(h->dials, 0, sizeof h->dials);
     for (struct op *op = h->world->ops; op != NULL; op = op->next) {
         if (op->host == h) {
-            op->host = NULL; /* nobody will answer it */
+            op->host = NULL; /* it will never be completed */
         }
     }
 }
@@ -290,7 +290,7 @@ bool host_call(struct host *h, const struct call *call)
         return false;
     }
     if (!files_is_alive(h->disk)) {
-        bury(h); /* killed in the middle */
+        bury(h); /* killed in the middle of a call */
         return false;
     }
     return true;
@@ -324,7 +324,7 @@ void host_lose_power(struct host *h)
     files_lose_power(h->disk);
 }
 
-/* Its disk is dead, so all that comes back is failure. */
+/* Its disk is dead, so everything still pending fails. */
 static void take_apart(struct grave *g)
 {
     struct host *h = g->host;
@@ -391,7 +391,8 @@ bool host_receive(struct host *h, uint64_t from, uint8_t type, const void *data,
     uint64_t life = sender->engine != NULL ? sender->engine->identity.life
                     : known != NULL        ? known->info.life
                                            : 1;
-    uint8_t *exact = mem_alloc(len > 0 ? len : 1); /* so that the sanitizer sees its end */
+    uint8_t *exact = mem_alloc(
+        len > 0 ? len : 1); /* exact size, so that the sanitizer sees reads beyond the end */
     if (len > 0) {
         memcpy(exact, data, len);
     }
@@ -481,7 +482,7 @@ void world_done(struct world *w)
     while (w->ops != NULL) {
         struct op *op = w->ops;
         w->ops = op->next;
-        free(op->op.data); /* a process died with it */
+        free(op->op.data); /* its process has died */
         free(op);
     }
 }
@@ -494,7 +495,7 @@ static void deliver(struct world *w)
         w->end = &w->first;
     }
     struct host *to = world_host(w, f->to);
-    /* A link that broke takes along what was on it. */
+    /* Frames on a broken link are lost. */
     bool arrives =
         world_host(w, f->from)->linked[f->to] && to->engine != NULL && !w->cut[f->from][f->to];
     if (arrives && (w->passes == NULL || w->passes(w, f))) {

@@ -1,11 +1,11 @@
-/* Members of one cluster in one process: engines on disks in memory, a virtual clock, links that
- * lose nothing unless they are told to, pool work that is done at once or held back, and an
- * application that remembers every operation. Used by the unit tests and by the fuzz targets.
+/* Members of one cluster in one process: engines on in-memory disks, a virtual clock, links that
+ * lose nothing unless told to, pool work that is run at once or held back, and an application that
+ * remembers every operation. Used by the unit tests and the fuzz targets.
  *
- * A member that ends itself (env.fatal) or whose disk dies is set aside until world_done, as
- * nothing may be done with it any more; the test finds the sentence in `last_words`.
+ * A member that ends itself (env.fatal) or whose disk dies is set aside until world_done and must
+ * not be used any more; its message is in `last_words`.
  *
- * Thread: one. Owns: all of it, until world_done. */
+ * Thread: one. Owns: everything, until world_done. */
 #ifndef MUSTER_TESTS_ENGINE_FIXTURE_H
 #define MUSTER_TESTS_ENGINE_FIXTURE_H
 
@@ -44,7 +44,7 @@ struct state {
 };
 
 #define STATE_BYTES_MAX (256u * 1024 * 1024)
-/* Without `ctx`, which is the host, and levels. */
+/* Without levels, and without `ctx`, which is the host. */
 extern const struct consensus_fsm engine_app;
 
 struct host {
@@ -52,17 +52,17 @@ struct host {
     uint64_t id;
     struct files_disk *disk;
     struct engine *engine; /* NULL: no process */
-    bool kernel_gone;      /* nobody refuses connections to it */
-    char last_words[600];  /* of its last process; "": it was killed, or runs */
+    bool kernel_gone;      /* nothing refuses connections to it */
+    char last_words[600];  /* of its last process; "": it was killed, or is running */
     uint32_t boots;
     jmp_buf escape;
     struct engine_work *works[WORLD_WORKS_MAX];
     size_t work_count;
-    bool first_ran; /* the first of them, and the disk died meanwhile */
-    bool hold_work; /* nothing of the pool is done */
+    bool first_ran; /* the first work item was run, and the disk died meanwhile */
+    bool hold_work; /* pool work is held back */
     bool linked[WORLD_MEMBERS + 1];
-    char dials[WORLD_MEMBERS + 1][64];   /* where it looks for others; "": it does not */
-    const char *address;                 /* where it is; NULL: where the list says */
+    char dials[WORLD_MEMBERS + 1][64];   /* where it dials others; "": it does not */
+    const char *address;                 /* its address; NULL: the list's */
     const char *advertised_address;      /* engine_options.advertised_address */
     const struct consensus_member *list; /* --cluster; NULL: the world's */
     size_t list_count;
@@ -70,12 +70,12 @@ struct host {
     /* application */
     struct state state;
     uint16_t level_min, level_max, level;
-    uint64_t hash_error; /* what its state is wrong by */
+    uint64_t hash_error; /* added to the hash of its state */
     unsigned leaderships, installs;
     uint64_t applied_before_leader; /* applied_index when it first knew a leader */
 };
 
-/* A frame on its way. */
+/* A frame in flight. */
 struct flying {
     struct flying *next;
     uint64_t from, from_life, to;
@@ -95,12 +95,12 @@ struct world {
     bool cut[WORLD_MEMBERS + 1][WORLD_MEMBERS + 1]; /* from, to */
     struct flying *first, **end;
     bool hold_frames; /* nothing arrives */
-    /* False: this frame is lost. May be NULL. */
+    /* Returns false to lose this frame. May be NULL. */
     bool (*passes)(struct world *w, const struct flying *frame);
-    /* Called for each frame at the moment it is sent. May be NULL. */
+    /* Called for each frame as it is sent. May be NULL. */
     void (*sends)(struct world *w, const struct flying *frame);
-    uint64_t watched; /* for these two */
-    struct op *ops;   /* all that were submitted */
+    uint64_t watched; /* for these two callbacks */
+    struct op *ops;   /* all that were ever submitted */
     struct grave *graves;
     uint64_t frames[16]; /* that arrived, by type */
 };
@@ -128,68 +128,69 @@ struct call {
 uint64_t world_draw(void *chance);
 /* `count` members with empty disks, none started. */
 void world_init(struct world *w, size_t count);
-/* The same with the disks of another as they stand there. */
+/* The same, with copies of another world's disks as they are. */
 void world_init_from(struct world *w, const struct world *from);
 void world_done(struct world *w);
 struct host *world_host(struct world *w, uint64_t id);
 /* Time passes: ticks, frames, pool work. */
 void world_run(struct world *w, uint64_t ms);
-/* Frames and work until nothing is on its way; no time passes. */
+/* Delivers frames and work until nothing is in flight; no time passes. */
 void world_settle(struct world *w);
-/* Runs until it holds; false after `ms`. */
+/* Runs until the condition holds; false after `ms`. */
 bool world_run_until(struct world *w, bool (*holds)(struct world *w), uint64_t ms);
-/* As if the members had formed before: the first `voters` with a vote, the others standbys. */
+/* As if the members had formed a cluster before: the first `voters` with a vote, the others
+ * standbys. */
 void world_found(struct world *w, size_t voters);
 /* Starts all and runs until one leads and all know it. */
 void world_form(struct world *w);
-/* Starts those that do not run. False, with what one of them says, when it does not start. */
+/* Starts those that are not running. False with one's message if it does not start. */
 bool world_start_all(struct world *w);
-/* The one that leads with the highest term; NULL. */
+/* The leader with the highest term, or NULL. */
 struct host *world_leader(struct world *w);
-/* Whether all that run know the leader, and have caught up. */
+/* Whether all running members know the leader and have caught up. */
 bool world_is_led(struct world *w);
-/* One that runs and does not lead. */
+/* A running member that does not lead. */
 struct host *world_follower(struct world *w);
-/* Makes and ends links, as those who keep them and those who are asked want it. */
+/* Opens and closes links as both sides want. */
 void world_update_links(struct world *w);
-/* Cuts or mends all links of a member, both ways. */
+/* Cuts or restores all links of a member, both ways. */
 void world_isolate(struct world *w, uint64_t id, bool cut);
 
-/* For cmocka, *state is the world: three members with empty disks, none started; three that
- * formed a cluster half a second ago; the end of either. */
+/* For cmocka; *state is the world: three members with empty disks, none started; three that formed
+ * a cluster half a second ago; tear-down of either. */
 int world_set_up(void **state);
 int world_set_up_formed(void **state);
 int world_tear_down(void **state);
 
-/* False: it was refused or ended itself; why is in last_words. */
+/* False: it was refused or ended itself; last_words has the reason. */
 bool host_start(struct host *h);
 /* The process dies; the page cache stays. */
 void host_kill(struct host *h);
 void host_lose_power(struct host *h);
-/* Closes in order, as SIGTERM would without patience. */
+/* Closes it in order, like SIGTERM without a grace period. */
 void host_close(struct host *h);
 bool host_is_alive(const struct host *h);
-/* Its directory is replaced by an empty one; it is not running. */
+/* Replaces its directory by an empty one; it must not be running. */
 void host_empty(struct host *h);
-/* A call into the engine, and what follows from it. False: the process ended. */
+/* Calls the engine and carries out what follows. False: the process ended. */
 bool host_call(struct host *h, const struct call *call);
-/* A frame as if it came from a member; true when the process goes on. */
+/* Delivers a frame as if from a member; true if the process goes on. */
 bool host_receive(struct host *h, uint64_t from, uint8_t type, const void *data, size_t len);
-/* Does one piece of pool work that was held back; false: there is none. */
+/* Runs one piece of held-back pool work; false: there is none. */
 bool host_work(struct host *h);
 /* How often an operation is in its state. */
 unsigned host_has(const struct host *h, const char *text);
-/* What is on its disk, or what of it would be left if power was lost now; on a copy. False, with a
- * sentence, when a start would refuse it. */
+/* What is on its disk, or would be left of it after a power loss now; from a copy. False with a
+ * message if a start would refuse it. */
 struct on_disk {
     struct wal_state state;
-    struct log log; /* log_done() it */
+    struct log log; /* free with log_done() */
     uint64_t snapshot_index, snapshot_term;
 };
 bool host_read_disk(const struct host *h, bool power_lost, struct on_disk *ret, char *error,
                     size_t error_size);
 
-/* An operation that was submitted, until world_done. */
+/* A submitted operation; valid until world_done. */
 struct op {
     struct consensus_op op; /* first */
     struct host *host;
@@ -200,45 +201,45 @@ struct op {
     struct op *next;
 };
 struct op *host_submit(struct host *h, enum consensus_lane lane, const char *text);
-/* `bytes` long, beginning with `text`. */
+/* An operation of `bytes` bytes that starts with `text`. */
 struct op *host_submit_sized(struct host *h, const char *text, size_t bytes);
-/* Submits and settles until it is answered or time is up. */
+/* Submits, and settles until it is completed or times out. */
 enum status host_write(struct host *h, const char *text);
 enum status host_read(struct host *h);
 /* Writes `count` operations of `bytes` each, "<prefix>0", "<prefix>1", ...; all must succeed. */
 void host_fill(struct host *h, const char *prefix, unsigned count, size_t bytes);
-/* Whether the states of the two are the same. */
+/* Whether both states are equal. */
 bool host_equals(const struct host *a, const struct host *b);
 
-/* A change of the members that was asked for. */
+/* A requested membership change. */
 struct asked {
     struct consensus_op op; /* first */
     bool is_done;
     enum status status;
 };
 void host_ask(struct asked *a, struct host *at, const struct consensus_change *change);
-/* Runs until it is answered. */
+/* Runs until it is completed. */
 enum status world_answer(struct world *w, const struct asked *a);
-/* Asks and runs until it is answered. */
+/* Requests a change, and runs until it is completed. */
 enum status host_change(struct host *at, enum consensus_change_kind kind, uint64_t id, bool force);
 enum status host_add(struct host *at, uint64_t id, const char *address);
 
-/* A log of its own that continues a member's, to say things in a leader's name. */
+/* A log that continues a member's, to send messages in a leader's name. */
 struct forger {
     struct log log;
     struct cluster_id cluster;
     uint64_t proposer;
 };
-/* All entries that the member holds up to `last`. */
+/* Starts with all entries that the member has up to `last`. */
 void forger_init(struct forger *f, const struct host *h, uint64_t last);
 void forger_done(struct forger *f);
-/* An entry with one operation; level 0: as a member of level 1 would. */
+/* An entry with one operation; level 0: as a member of level 1 writes it. */
 void forger_command(struct forger *f, uint64_t term, uint16_t level, const char *text);
 void forger_configuration(struct forger *f, uint64_t term, const struct raft_configuration *conf);
-/* AppendEntries with `n` entries behind `prev`. */
+/* Encodes an AppendEntries with `n` entries after `prev`. */
 void forger_encode(const struct forger *f, uint64_t term, uint64_t prev, unsigned n,
                    uint64_t commit, struct buffer *out);
-/* ... and to a member, from another. False: the process ended. */
+/* ... and delivers it to a member, from another. False: the process ended. */
 bool forger_send(const struct forger *f, struct host *to, uint64_t from, uint64_t term,
                  uint64_t prev, unsigned n, uint64_t commit);
 

@@ -1,9 +1,9 @@
 #include "server/base/snapshot_block.h"
 #include "tests/unit/engine_fixture.h"
 
-/* --- what stands on disks --- */
+/* --- disk contents --- */
 
-/* Identity and first log of a member; lives are 1000 + id. */
+/* Writes identity and first log of a member; its life is 1000 + id. */
 static void found(struct host *h, const struct log *genesis)
 {
     const struct wal_state state = {.term = 1, .commit = 1};

@@ -177,7 +177,7 @@ void world_isolate(struct world *w, uint64_t id, bool cut)
     }
 }
 
-/* Whether the two would have a link from `a` to `b`. */
+/* Whether both want a link from `a` to `b`. */
 static bool may_link(const struct host *a, const struct host *b)
 {
     struct hello_facts of_a = engine_facts(a->engine);
@@ -186,7 +186,7 @@ static bool may_link(const struct host *a, const struct host *b)
            engine_admit(b->engine, &of_a) == HELLO_ACCEPTED;
 }
 
-/* Where the world's list says that the member is, or where it has moved to. */
+/* The member's address in the world's list, or where it has moved. */
 static const char *address_of(const struct world *w, const struct host *h)
 {
     return h->address != NULL ? h->address : w->list[h->id - 1].address;
@@ -218,7 +218,7 @@ void world_update_links(struct world *w)
     }
 }
 
-/* --- changes of the members --- */
+/* --- membership changes --- */
 
 static void asked_done(struct consensus_op *op, enum status status)
 {

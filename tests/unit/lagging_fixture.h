@@ -1,4 +1,4 @@
-/* Three members, of which one was away while the others wrote so much that they have cut their
+/* Three members, one of which was away while the others wrote so much that they compacted their
  * logs.
  *
  * Owns: the world. */
@@ -15,7 +15,7 @@ struct fixture {
     struct host *leader, *good, *behind;
 };
 
-/* `behind` is away while the others write so much that they have cut their logs. */
+/* `behind` is away while the others write so much that they compact their logs. */
 static void begin(struct fixture *f)
 {
     struct world *w = &f->world;

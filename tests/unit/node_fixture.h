@@ -1,8 +1,8 @@
-/* A node whose consensus is the test: what is submitted to it lies in a queue until the test lets
- * it happen, and its clocks are the test's. Programs with it are linked with -Wl,--wrap for the
- * three functions of consensus.h below (CMakeLists.txt).
+/* A node whose consensus is the test: submitted operations wait in a queue until the test completes
+ * them, and the clocks are the test's. Programs with it are linked with -Wl,--wrap for the three
+ * functions of consensus.h below (CMakeLists.txt).
  *
- * Thread: the test's, which is the node's loop, too. Owns: the node, from set_up to tear_down. */
+ * Thread: the test's, which is also the node's loop. Owns: the node, from set_up to tear_down. */
 #ifndef MUSTER_TESTS_NODE_FIXTURE_H
 #define MUSTER_TESTS_NODE_FIXTURE_H
 
@@ -22,9 +22,9 @@ static struct {
     struct consensus_fsm app;
     struct consensus_op *queue[FIXTURE_QUEUE];
     size_t queued;
-    enum status refusal; /* of what is submitted next; ST_OK: none */
+    enum status refusal; /* result of the next submit; ST_OK: accept */
     uint64_t index;      /* of the last entry */
-    uint64_t applied;    /* of the last entry, also of those that are not the registry's */
+    uint64_t applied;    /* of the last entry, including those without operations */
     uint64_t now_ms;     /* monotonic */
 } n;
 
@@ -87,7 +87,7 @@ static inline int node_tear_down(void **state)
     return 0;
 }
 
-/* The oldest of what was submitted. */
+/* The oldest submitted operation. */
 static inline struct consensus_op *node_take(void)
 {
     assert_true(n.queued > 0);
@@ -96,7 +96,7 @@ static inline struct consensus_op *node_take(void)
     return op;
 }
 
-/* One entry of one operation; `op` is who waits for it here, if anybody does. */
+/* Applies an entry with one operation; `op` is the waiting one here, or NULL. */
 static inline void node_entry(const uint8_t *data, size_t len, struct consensus_op *op)
 {
     const struct stamp stamp = {.now_ms = 1000 + n.index * 10, .wall_ms = WALL_MS};
@@ -130,7 +130,7 @@ static inline void node_deregister(const char *id)
     node_apply(&command);
 }
 
-/* The oldest write becomes an entry, and is answered. */
+/* Commits the oldest write and completes it. */
 static inline void node_commit(void)
 {
     struct consensus_op *op = node_take();
@@ -140,7 +140,7 @@ static inline void node_commit(void)
     op->done(op, ST_OK);
 }
 
-/* The oldest write comes to nothing. */
+/* Fails the oldest write. */
 static inline void node_fail(enum status status)
 {
     struct consensus_op *op = node_take();
@@ -148,7 +148,7 @@ static inline void node_fail(enum status status)
     op->done(op, status);
 }
 
-/* Time goes on, and the loop takes a turn. */
+/* Advances the clock and runs a turn of the loop. */
 static inline void node_pass_ms(uint64_t ms)
 {
     n.now_ms += ms;

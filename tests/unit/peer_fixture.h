@@ -1,4 +1,4 @@
-/* Members on one loop, for the tests of the links between them.
+/* Members on one loop, for tests of the links between them.
  *
  * Thread: the test's. Owns: the loop and the members, until tear_down. */
 #ifndef MUSTER_TESTS_PEER_FIXTURE_H
@@ -47,15 +47,16 @@ struct node {
     uint64_t id;
     struct hello_facts self;
     char address[64];
-    bool known[NODES]; /* else `admit` says wrong member */
+    bool known[NODES]; /* otherwise `admit` returns "wrong member" */
     enum hello_verdict admits[NODES];
     void (*on_admit)(struct node *n);
     struct received received[RECEIVED_MAX];
     size_t received_count;
     enum peer_state states[NODES][STATES_MAX]; /* of the link to each, in order */
     size_t state_count[NODES];
-    struct hello_facts linked[NODES]; /* at the other end of the link to each, as last told */
-    struct hello_facts joined[NODES]; /* at the other end of the link from each */
+    struct hello_facts
+        linked[NODES]; /* facts at the other end of the link to each, as last reported */
+    struct hello_facts joined[NODES]; /* facts at the other end of the link from each */
     size_t joined_count[NODES];
     bool close_on_receive;
     bool closed;
@@ -63,11 +64,11 @@ struct node {
 
 struct fixture {
     uv_loop_t loop;
-    uv_timer_t pulse; /* so that the loop comes back to look whether a test goes on */
+    uv_timer_t pulse; /* wakes the loop to check the test's condition */
     struct node nodes[NODES];
     int sent[ST_IO + 1]; /* by status */
     uint32_t retry_ms;
-    int64_t refused_before; /* by tests before this one */
+    int64_t refused_before; /* counted by earlier tests */
 };
 
 /* --- the loop --- */
@@ -160,9 +161,9 @@ static inline void on_state(void *ctx, uint64_t id, enum peer_state state,
     n->states[id][n->state_count[id]++] = state;
 }
 
-/* A block of ports that is this process's own as long as it lives, below those that the kernel
- * hands out: as tests/integration/ports.py, with the same claims. A member whose port belonged to
- * nobody while it was down could not start again. */
+/* A block of ports that belongs to this process while it lives, below the ephemeral range: like
+ * tests/integration/ports.py, with the same claims. Otherwise the port of a member that is down
+ * could be taken, and it could not start again. */
 static inline uint16_t own_ports(void)
 {
     static uint16_t first;
@@ -171,7 +172,7 @@ static inline uint16_t own_ports(void)
         int len = snprintf(name.sun_path + 1, sizeof name.sun_path - 1, "muster-test-ports-%u",
                            (unsigned)port);
         socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)len);
-        int claim = socket(AF_UNIX, SOCK_STREAM, 0); /* never closed, once it is bound */
+        int claim = socket(AF_UNIX, SOCK_STREAM, 0); /* kept open once bound */
         if (bind(claim, (struct sockaddr *)&name, size) == 0) {
             first = port;
         } else {
@@ -206,7 +207,7 @@ static inline uint16_t free_port(int family)
     return port;
 }
 
-/* Members 1 to 3 of one cluster, each in its first life. */
+/* Facts of members 1 to 3 of one cluster, each in its first life. */
 static inline struct hello_facts facts_of(uint64_t id)
 {
     return (struct hello_facts){.cluster = {{7}},
@@ -248,7 +249,7 @@ static inline struct node *start(struct fixture *f, uint64_t id)
     return start_as(f, id, &facts, SECRET);
 }
 
-/* Keeps a link to it, and lets it in. */
+/* Keeps a link to it, and admits it. */
 static inline void know(struct node *n, uint64_t id, const char *address)
 {
     n->known[id] = true;
@@ -275,7 +276,7 @@ static inline void link_up(struct fixture *f, struct node *a, struct node *b)
     RUN_UNTIL(f, peers_is_up(a->p, b->id) && peers_is_up(b->p, a->id));
 }
 
-/* Incoming connections closed in this test for breaking the rules, by all members. */
+/* Incoming connections of all members closed in this test for breaking the rules. */
 static inline int64_t refused(const struct fixture *f)
 {
     return metric_get(METRIC_peer_connections_refused_total) - f->refused_before;

@@ -1,5 +1,5 @@
-/* Commands as a seed has them: on few ids, so that they meet, and in the mix that brings an
- * instance through all of its life.
+/* Random commands from a seed: on few ids, so that they interact, and in a mix that takes instances
+ * through their whole life cycle.
  *
  * Thread: the test's. Owns: what its command borrows. */
 #ifndef MUSTER_TESTS_RANDOM_COMMAND_H
@@ -35,7 +35,7 @@ static inline struct slice random_id(struct random_command *c, unsigned *seed, s
     return slice_of(c->texts[place]);
 }
 
-/* 0, the current one, or an older one. */
+/* 0, the present one, or an older one. */
 static inline uint64_t random_incarnation(const struct fixture *f, const char *id, unsigned *seed)
 {
     const struct record *record = fixture_record(f, id);
@@ -161,7 +161,7 @@ static inline void random_guard(struct random_command *c, unsigned *seed)
     }
 }
 
-/* Good as long as `c` stays where it is. */
+/* Valid as long as `c` is not moved. */
 static inline void random_command(struct random_command *c, const struct fixture *f, unsigned *seed)
 {
     struct slice id = random_id(c, seed, 0);
@@ -197,7 +197,7 @@ static inline void random_command(struct random_command *c, const struct fixture
     }
 }
 
-/* Mostly a little, at times very much. */
+/* Mostly short, sometimes very long. */
 static inline uint64_t random_step_ms(unsigned *seed)
 {
     return random_below(seed, 60) == 0 ? random_below(seed, 8000000) : random_below(seed, 500);

@@ -1,7 +1,7 @@
-/* A registry for a test, commands for it, and two registries held against each other.
+/* A registry for a test, commands for it, and comparison of two registries.
  *
- * Each call that changes something is a log entry of its own, after which all invariants are
- * checked. What is found in a registry is good until its next entry.
+ * Each call that changes something is an entry of its own, after which all invariants are checked.
+ * Pointers into the registry are valid until its next entry.
  *
  * Thread: the test's. Owns: the registry and the last result, until tear_down. */
 #ifndef MUSTER_TESTS_REGISTRY_FIXTURE_H
@@ -26,13 +26,13 @@
 #define TTL_MS        10000u
 #define REAP_AFTER_MS 60000u
 #define WALL_MS       1790000000000
-#define EVERY         UINT32_MAX /* the limit of an expire command that has none */
+#define EVERY         UINT32_MAX /* limit of an expire command without one */
 
 struct fixture {
     struct registry *registry;
     struct result result; /* of the last command */
     uint64_t index;       /* of the last entry */
-    uint64_t now_ms;      /* stamped on the next entry */
+    uint64_t now_ms;      /* time stamp of the next entry */
 };
 
 static inline int fixture_set_up(void **state)
@@ -155,7 +155,7 @@ static inline const struct result *fixture_deregister(struct fixture *f, const c
     return fixture_apply(f, &command);
 }
 
-/* The leader's entry at this moment. */
+/* An expire entry, with a limit. */
 static inline const struct result *fixture_expire(struct fixture *f, uint32_t limit)
 {
     const struct command command = command_expire(f->now_ms, limit);
@@ -176,14 +176,14 @@ static inline const struct result *fixture_renew(struct fixture *f, const struct
     return &f->result;
 }
 
-/* --- looking --- */
+/* --- queries --- */
 
 static inline const struct view *fixture_view(const struct fixture *f)
 {
     return registry_view(f->registry);
 }
 
-/* NULL when it is not there. */
+/* NULL if not present. */
 static inline const struct record *fixture_record(const struct fixture *f, const char *id)
 {
     return view_instance(fixture_view(f), id);
@@ -313,7 +313,7 @@ static inline void assert_same_tokens(const struct view *a, const struct view *b
     }
 }
 
-/* All that readers can see in a view. */
+/* Compares all that readers can see. */
 static inline void assert_same_views(const struct view *a, const struct view *b)
 {
     assert_int_equal(a->index, b->index);

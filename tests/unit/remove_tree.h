@@ -1,4 +1,4 @@
-/* Takes away a directory that a test made, with all that is in it.
+/* Removes a directory made by a test, with its contents.
  *
  * Thread: any. */
 #ifndef MUSTER_TESTS_REMOVE_TREE_H

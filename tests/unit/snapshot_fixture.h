@@ -1,4 +1,4 @@
-/* Registries through their snapshots' bytes, for a test.
+/* Copies of registries through the bytes of their snapshots.
  *
  * Thread: the test's. Owns: nothing. */
 #ifndef MUSTER_TESTS_SNAPSHOT_FIXTURE_H
@@ -36,8 +36,8 @@ static inline void snapshot_encode(struct registry *registry, struct buffer *out
     registry_snapshot_release(snapshot);
 }
 
-/* In two pieces, each from a copy of just its length, so that reading beyond it is seen. NULL when
- * it is refused. */
+/* Decodes in two pieces, each from a copy of exact length, so that reads beyond it are detected.
+ * NULL if refused. */
 static inline struct registry *snapshot_decode_split(const uint8_t *data, size_t len, size_t at)
 {
     struct wire_restore restore;
@@ -68,7 +68,7 @@ static inline struct registry *snapshot_decode(const uint8_t *data, size_t len)
     return snapshot_decode_split(data, len, len);
 }
 
-/* What its snapshot becomes. */
+/* A registry restored from its snapshot. */
 static inline struct registry *snapshot_copy(struct registry *registry)
 {
     struct buffer bytes;
@@ -90,7 +90,7 @@ static inline void assert_same_registries(struct registry *a, struct registry *b
     assert_same_views(registry_view(a), registry_view(b));
 }
 
-/* Two services; of their instances one is expired, one in maintenance, one warns. */
+/* Two services, with one instance expired, one in maintenance, one warning. */
 static inline void snapshot_fill(struct fixture *f)
 {
     const struct slice id = slice_of("web-2");

@@ -1,4 +1,4 @@
-/* The parser of answers: whole, torn at every byte, malformed, and over its limits. */
+/* The parser of HTTP responses: complete, split at every byte, malformed, and over its limits. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -29,7 +29,7 @@ static void collect(void *data, const char *bytes, size_t len)
     body->text[body->len] = '\0';
 }
 
-/* Feeds in pieces of `step` bytes until the answer ends; *ret_used is how far it came. */
+/* Feeds pieces of `step` bytes until the response ends; *ret_used: the bytes consumed. */
 static enum answer_verdict feed(struct answer *answer, const char *text, size_t step,
                                 size_t *ret_used)
 {
@@ -39,7 +39,7 @@ static enum answer_verdict feed(struct answer *answer, const char *text, size_t 
     answer_begin(answer);
     while (verdict == ANSWER_MORE && *ret_used < len) {
         size_t used, piece = len - *ret_used < step ? len - *ret_used : step;
-        char copy[4096]; /* so that reading beyond the piece is seen */
+        char copy[4096]; /* so that reads beyond the piece are detected */
         assert_true(piece <= sizeof copy);
         memcpy(copy, text + *ret_used, piece);
         memset(copy + piece, 'Z', sizeof copy - piece);

@@ -1,4 +1,4 @@
-/* The JSON bodies: each limit just kept and just passed, types, unknown fields, text. */
+/* JSON bodies: each limit just met and just exceeded, types, unknown fields, text. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -26,7 +26,7 @@ static struct buffer text_of(const char *json)
     return text;
 }
 
-/* As the handler does, for a caller at 10.0.0.9. */
+/* As the handler does, for a client at 10.0.0.9. */
 static bool parse_register(const char *json)
 {
     static const uint8_t random[16] = {0, 1, 2, 3, 4, 5, 0xff, 7, 0xff, 9, 10, 11, 12, 13, 14, 15};
@@ -47,7 +47,7 @@ static bool with(const char *member)
     return parse_register(json);
 }
 
-/* Whatever is a field of an instance can be given, and its type is checked. */
+/* Every field of an instance can be given, and its type is checked. */
 static void every_field_of_the_table_is_read(void **state)
 {
     static const char *const fields[] = {
@@ -75,7 +75,7 @@ static void assert_refused(bool good, const char *field)
     assert_true(problem.message[0] != '\0');
 }
 
-/* A text member of that many bytes. */
+/* A text member of this length. */
 static bool with_text(const char *field, size_t len)
 {
     char member[2048];
@@ -85,7 +85,7 @@ static bool with_text(const char *field, size_t len)
     return with(member);
 }
 
-/* open, then as many different items, then close: "t0","t1" or, as members, "t0":"","t1":"". */
+/* `open`, then `count` different items, then `close`: "t0","t1" or, as members, "t0":"","t1":"". */
 static char *list(const char *open, unsigned count, bool members, const char *close)
 {
     struct buffer out;
@@ -129,7 +129,7 @@ static void full_registration_is_taken_over(void **state)
     assert_int_equal(command.register_.health, HEALTH_WARNING);
     assert_int_equal(command.register_.incarnation, 65536);
     assert_memory_equal(r->tags[0].data, "b", 1);
-    /* By key, so that the order in the body makes no difference. */
+    /* By key, so that the order in the body does not matter. */
     assert_memory_equal(r->metadata[0].key.data, "a", 1);
     assert_memory_equal(r->metadata[1].key.data, "z", 1);
 }

@@ -8,7 +8,7 @@
 
 #include "server/node/brake.h"
 
-/* How many windows it takes until `due` of `leases` have expired. */
+/* The number of windows until `due` of `leases` have expired. */
 static unsigned windows_for(uint32_t leases, uint32_t due)
 {
     struct brake brake;
@@ -60,13 +60,13 @@ static void what_expired_counts_until_the_window_is_over(void **state)
     assert_int_equal(brake_allowance(&brake, 40, 50), 10);
     brake_count(&brake, 7);
     assert_int_equal(brake_allowance(&brake, 40, 50 + BRAKE_WINDOW_MS - 1), 3);
-    /* Time in which nothing expired is no part of a window. */
+    /* A window starts with the first expiry. */
     brake_begin(&brake, 0);
     (void)brake_allowance(&brake, 40, 40);
     (void)brake_allowance(&brake, 40, 50);
     brake_count(&brake, 7);
     assert_int_equal(brake_allowance(&brake, 40, 50 + BRAKE_WINDOW_MS - 1), 3);
-    /* Fewer leases than before: nothing below zero. */
+    /* Fewer leases than before: does not go below zero. */
     assert_int_equal(brake_allowance(&brake, 8, 50 + BRAKE_WINDOW_MS - 1), 0);
     assert_int_equal(brake_allowance(&brake, 8, 50 + BRAKE_WINDOW_MS), 3);
 }

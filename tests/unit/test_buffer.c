@@ -1,4 +1,4 @@
-/* A buffer never passes its ceiling, never cuts anything, and says that it overflowed. */
+/* A buffer never exceeds its ceiling, never truncates, and reports overflow. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

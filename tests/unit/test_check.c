@@ -1,4 +1,4 @@
-/* What may be registered, whichever door it comes through: each bound just kept and just passed. */
+/* What may be registered, through any door: each bound just met and just exceeded. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -205,7 +205,7 @@ static void tags_and_metadata_are_limited(void **state)
     r.metadata[0].value = (struct slice){xs, METADATA_VALUE_BYTES_MAX + 1};
     assert_refused("metadata.k");
     r.metadata[0].value = S("a\xe2\x80\x8d"
-                            "b"); /* shown only: joiners are part of scripts */
+                            "b"); /* display text only: joiners belong to scripts */
     assert_true(is_good());
     r.metadata[0].value = S("a\xe2\x80\xae"
                             "b");

@@ -1,4 +1,4 @@
-/* What callers of libmuster pass in: structs of other versions, and the name of what is wrong. */
+/* What callers of libmuster pass: structs of other versions, and which argument is wrong. */
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -40,10 +40,10 @@ static void programs_of_the_first_version_go_on_working(void **state)
     (void)state;
     struct {
         struct options_0_1 options;
-        char behind[64]; /* what stands there is not the library's to read */
+        char behind[64]; /* not the library's to read */
     } memory;
     memset(&memory, 0xff, sizeof memory);
-    /* Member by member: the padding stays as it is. */
+    /* Member by member: leaves the padding alone. */
     memory.options.size = sizeof memory.options;
     memory.options.servers = NOBODY;
     memory.options.fallback = "http://10.0.0.1:80";

@@ -7,7 +7,8 @@
 
 #include "client/cli/check.h"
 
-/* Feeds results ('+' passes, '-' does not) and compares what changes with each: 'P', 'C' or '.'. */
+/* Feeds results ('+': success, '-': failure) and compares the verdict after each: 'P', 'C' or '.'
+ * (no change). */
 static void assert_verdicts(unsigned unhealthy_after, unsigned healthy_after, const char *results,
                             const char *verdicts)
 {

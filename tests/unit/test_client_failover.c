@@ -1,4 +1,4 @@
-/* Which replica is asked next, and what an outcome is called. Time is what the test says. */
+/* Which replica is tried next, and how outcomes are classified. The test sets the time. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -166,7 +166,7 @@ static void a_share_of_the_time_is_for_each_replica(void **state)
     break_off(HTTP_BROKEN, 3000);
     assert_try(1, 3000);
     assert_int_equal(call.limit_ms, 3000);
-    /* One that may not be repeated gets all there is. */
+    /* A request that must not be repeated gets all the time there is. */
     failover_begin(&call, &failover, &write_request, 9000);
     assert_try(0, 0);
     assert_int_equal(call.limit_ms, 9000);

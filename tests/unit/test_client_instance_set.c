@@ -1,4 +1,4 @@
-/* Records out of JSON, and one of a service chosen. */
+/* Parsing instances from JSON, and choosing one of a service. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

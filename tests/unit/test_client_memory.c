@@ -1,5 +1,5 @@
-/* Without memory the library says so, or tries again: it never ends the process, and leaks nothing
- * (which the run under ASan sees). Allocations are counted, and one of them fails. */
+/* Out of memory, the library reports it or retries: it never ends the process, and leaks nothing
+ * (as the run under ASan shows). Allocations are counted, and one of them fails. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -20,7 +20,7 @@ void *__real_calloc(size_t count, size_t size);
 void *__real_realloc(void *memory, size_t size);
 char *__real_strdup(const char *text);
 
-static _Atomic long left; /* allocations that succeed before the one that fails */
+static _Atomic long left; /* allocations before the failing one */
 
 static bool is_refused(void)
 {
@@ -56,7 +56,7 @@ static void on_change(void *ctx, enum muster_change change, const struct muster_
     (void)instance;
 }
 
-/* Everything once, with nobody to talk to. True when it got to the end. */
+/* Everything once, without a server. True if it reached the end. */
 static bool run_all(bool use_dispatch)
 {
     const struct muster_options options = {.size = sizeof options,

@@ -1,4 +1,4 @@
-/* Server-sent events: what WHATWG HTML says of each line, in any pieces. */
+/* Server-sent events: each kind of line in WHATWG HTML, in pieces of any size. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,7 +10,7 @@
 
 #include "client/lib/sse.h"
 
-/* Everything that came, as "name=data@last_id;" */
+/* Everything received, as "name=data@last_id;" */
 struct seen {
     struct sse sse;
     char text[1024];
@@ -27,7 +27,7 @@ static void on_event(void *ctx, const struct sse_event *event)
 
 static void assert_events(const char *stream, size_t len, const char *expected)
 {
-    /* In one piece, byte by byte, and cut in two at every place. */
+    /* In one piece, byte by byte, and split at every position. */
     for (size_t cut = 0; cut <= len + 1; cut++) {
         struct seen seen = {.text = ""};
         sse_init(&seen.sse, on_event, &seen);
@@ -81,7 +81,7 @@ static void an_id_alone_is_a_bookmark_and_no_event(void **state)
     sse_init(&seen.sse, on_event, &seen);
     assert_true(sse_feed(&seen.sse, stream, strlen(stream)));
     assert_string_equal(seen.text, "message=a@1.0;");
-    /* That of the block which is not complete does not count. */
+    /* The id of an incomplete block does not count. */
     assert_string_equal(seen.sse.last_id, "9.65535");
     sse_done(&seen.sse);
 }

@@ -1,4 +1,4 @@
-/* Options of musterd: precedence, bounds, contradictions, and what every refusal says. */
+/* Options of musterd: precedence, bounds, contradictions, and the message of every refusal. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -76,7 +76,7 @@ static void assert_refused(const char *arguments, const char *expected)
     }
 }
 
-/* Loads with a configuration file of this content. `expected` NULL: it must be accepted. */
+/* Loads a configuration file with this content. `expected` NULL: it must be accepted. */
 static void load_with_file(const char *content, const char *arguments, const char *expected)
 {
     char path[] = "/tmp/test_config.XXXXXX", line[256];
@@ -327,7 +327,7 @@ static void file_mistakes_name_the_line(void **state UNUSED)
     load_with_file("--id = 1\n", "", ":1: unknown key");
     load_with_file("config = other\n", "", ":1: a configuration file cannot name another");
     load_with_file("join = nonsense://a:9000\n", "", ":1: join: ");
-    /* Wrong even where a flag would have won. */
+    /* Refused even if a flag would take precedence. */
     load_with_file("id = x\n", "--id 1", ":1: id: ");
 }
 

@@ -1,5 +1,5 @@
-/* The list of first members as users write it, and Raft's configuration: written and read back, and
- * nothing of what others send is believed before it was looked at. */
+/* The list of first members as users write it, and Raft's configuration: encoding, decoding, and
+ * full validation of what others send. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -111,7 +111,7 @@ static void the_hash_of_a_list_tells_it_from_others(void **state)
     assert_true(hash == configuration_members_hash("1=a:9100,2=b:9100"));
     assert_true(hash != configuration_members_hash("1=a:9100,2=b:9101"));
     assert_true(hash != configuration_members_hash("2=b:9100,1=a:9100"));
-    /* FNV-1a of published test vectors: members of different versions compare it. */
+    /* Published test vectors of FNV-1a: members of different versions compare it. */
     assert_true(configuration_members_hash("") == 0xcbf29ce484222325u);
     assert_true(configuration_members_hash("foobar") == 0x85944171f73967e8u);
 }
@@ -198,7 +198,7 @@ static void encode(struct buffer *out, size_t count, bool long_addresses)
     raft_configuration_close(&conf);
 }
 
-/* From memory of just that size. What is refused leaves nothing to close. */
+/* From memory of exact size. A refused one needs no closing. */
 static bool decodes(const uint8_t *data, size_t len)
 {
     struct raft_configuration conf;
@@ -233,7 +233,7 @@ static void a_configuration_comes_back(void **state)
     }
 }
 
-/* Or an entry of libraft's own would be refused, and one of ours by libraft. */
+/* Otherwise libraft would refuse ours, or we libraft's. */
 static void it_is_written_as_libraft_writes_it(void **state)
 {
     struct raft_configuration conf;
@@ -300,7 +300,7 @@ static void more_members_than_there_may_be_are_refused(void **state)
     buffer_done(&b);
 }
 
-/* As they stand in the bytes, for two servers. */
+/* Encoded bytes, for two servers. */
 static bool decodes_two(uint64_t life, const char *address, uint8_t role)
 {
     struct buffer b;
@@ -329,7 +329,7 @@ static void a_life_or_an_address_twice_is_refused(void **state)
     assert_false(decodes_two(101, "1@a:1", RAFT_VOTER));
 }
 
-/* The later takes the place of the earlier. */
+/* The later one replaces the earlier. */
 static void two_lives_of_a_member_are_taken_and_a_third_is_refused(void **state)
 {
     struct raft_configuration conf;
@@ -369,7 +369,7 @@ static void a_server_that_is_no_member_of_ours_is_refused(void **state)
     assert_false(decodes_two(101, "2@b:1", 255));
 }
 
-/* They go into JSON and log lines as they are. */
+/* They go into JSON and log lines unescaped. */
 static void an_address_that_cannot_be_shown_is_refused(void **state)
 {
     (void)state;

@@ -10,7 +10,8 @@
 
 #include "server/base/compiler.h"
 
-/* As source, so that the portable way is tested also where the CPU has an instruction for it. */
+/* Included as source, so that the portable version is tested even if the CPU has an instruction for
+ * it. */
 #include "server/base/crc32c.c"
 
 static uint32_t bit_by_bit(const uint8_t *p, size_t len)

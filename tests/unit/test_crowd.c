@@ -1,4 +1,4 @@
-/* Connections are counted: all of them, and those of each address. */
+/* Connections are counted: in total, and per address. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -44,7 +44,7 @@ static void one_address_has_no_more_than_its_share(void **state)
     assert_int_equal(crowd_enter(crowd, address("10.0.0.1")), CROWD_TOO_MANY_OF_ONE);
     assert_int_equal(crowd_enter(crowd, address("::ffff:10.0.0.1")), CROWD_TOO_MANY_OF_ONE);
     assert_int_equal(crowd_enter(crowd, address("10.0.0.2")), CROWD_FINE);
-    assert_int_equal(crowd->count, 3); /* what is refused takes nothing from others */
+    assert_int_equal(crowd->count, 3); /* a refused one takes nothing from others */
     crowd_leave(crowd, address("10.0.0.1"), CROWD_TOO_MANY_OF_ONE);
     crowd_leave(crowd, address("10.0.0.1"), CROWD_TOO_MANY_OF_ONE);
     crowd_leave(crowd, address("10.0.0.1"), CROWD_FINE);

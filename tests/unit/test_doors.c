@@ -1,5 +1,5 @@
-/* The seam of the doors: several kinds are opened before any is started, and closed whatever
- * happens. A tiny door that speaks a protocol of its own stands beside that of HTTP. */
+/* Doors: all are opened before any is started, and closed whatever happens. A tiny door with a
+ * protocol of its own beside the HTTP door. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -18,7 +18,7 @@
 #include "server/base/compiler.h"
 #include "server/base/mem.h"
 
-/* --- a door that writes down what it is told --- */
+/* --- a door that records its calls --- */
 
 static struct {
     char calls[128];
@@ -159,7 +159,7 @@ static void a_door_that_the_options_leave_closed_is_never_called(void **state)
     assert_string_equal(t.calls, "b open, b start, b stop, ");
 }
 
-/* The product's own. */
+/* The product's doors. */
 static void a_port_in_use_is_said_with_the_option_to_change(void **state)
 {
     (void)state;

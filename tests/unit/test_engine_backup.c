@@ -1,5 +1,5 @@
-/* Backups: the state at an index, complete and verified, for as many as there is room for; whoever
- * reads slowly, or the disk, harms nobody else. */
+/* Backups: the state at one index, complete and verified, up to the limit; a slow reader or a bad
+ * disk affects nothing else. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -58,7 +58,7 @@ static unsigned backup_files(const struct host *h)
     return count;
 }
 
-/* Reads all of it into the scan. */
+/* Reads all of it into the scanner. */
 static void read_all(struct host *h, struct reader *r, struct snapshot_scan *scan)
 {
     uint64_t bytes = 0;
@@ -133,7 +133,7 @@ static void a_backup_that_is_never_read_holds_no_log_and_no_snapshot(void **stat
     assert_int_equal(scan.info.items, 0);
 }
 
-/* The file would else be there for good. */
+/* Otherwise the file would stay forever. */
 static void what_a_process_left_of_a_backup_is_removed_by_the_next(void **state)
 {
     struct world *w = *state;
@@ -202,7 +202,7 @@ static void a_backup_leaves_space_to_the_log(void **state)
     assert_int_equal(host_write(h, "1more"), ST_OK);
 }
 
-/* It is the backup's error: the log decides whether the disk is sound. */
+/* It concerns the backup only: whether the disk is sound is for the log to decide. */
 static void an_error_at_any_call_of_a_backup_ends_that_alone(void **state)
 {
     struct world *w = *state;

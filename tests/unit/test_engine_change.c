@@ -1,4 +1,4 @@
-/* Changes of the members that somebody asks for, at whichever member, whoever dies meanwhile. */
+/* Membership changes requested at any member, whichever crashes meanwhile. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,7 +8,7 @@
 
 #include "tests/unit/engine_fixture.h"
 
-/* --- what it does to the majority --- */
+/* --- effect on the majority --- */
 
 static struct consensus_member_info member(uint64_t id, const char *role, bool reachable)
 {
@@ -65,7 +65,7 @@ static void a_plan_says_whether_a_majority_can_be_reached_afterwards(void **stat
     }
 }
 
-/* --- asking --- */
+/* --- requests --- */
 
 static bool is_in(const struct host *h, uint64_t id)
 {
@@ -78,7 +78,7 @@ static void a_member_is_taken_out_whoever_is_asked_and_whoever_leads(void **stat
         for (uint64_t at = 1; at <= 3; at++) {
             struct world w;
             if (at == id) {
-                continue; /* it cannot tell that it is gone */
+                continue; /* it cannot know that it is gone */
             }
             world_init(&w, 3);
             world_form(&w);
@@ -89,7 +89,7 @@ static void a_member_is_taken_out_whoever_is_asked_and_whoever_leads(void **stat
             world_run(&w, 3000);
             assert_int_equal(host_has(world_host(&w, id), "1after"), 0);
             assert_false(world_host(&w, id)->engine->is_leader);
-            /* Once more is the same. */
+            /* Repeating it changes nothing. */
             assert_int_equal(host_change(world_host(&w, at), CONSENSUS_REMOVE, id, false), ST_OK);
             world_done(&w);
         }
@@ -138,7 +138,7 @@ static void what_leaves_no_majority_is_refused_unless_forced(void **state)
              &(const struct consensus_change){
                  .kind = CONSENSUS_REMOVE, .member = one->id, .force = true});
     world_run(w, 1000);
-    assert_false(forced.is_done); /* it needs the one that is away, */
+    assert_false(forced.is_done); /* it needs the unreachable member, */
     assert_true(host_start(away));
     assert_int_equal(world_answer(w, &forced), ST_OK); /* and waits for it */
     assert_int_equal(host_write(away, "1after"), ST_OK);
@@ -167,7 +167,7 @@ static void two_that_are_asked_at_once_are_done_one_after_the_other(void **state
     world_done(&w);
 }
 
-/* Whoever asked gets its answer, though the leader that was asked is gone. */
+/* The requester gets its answer even if the leader that was asked is gone. */
 static void a_change_survives_the_leader_that_began_it(void **state UNUSED)
 {
     for (uint64_t ms = 0; ms <= 60; ms += ENGINE_TICK_MS) {
@@ -208,8 +208,8 @@ static void another_member_leads_when_it_is_asked_for(void **state)
     assert_int_equal(host_change(world_host(w, 1), CONSENSUS_TRANSFER, 9, false), ST_NOT_FOUND);
 }
 
-/* What it sent before it was on its own disk, and lost, is of an earlier term than what it sends
- * then. */
+/* What it sent before it was on its own disk, and then lost, has an earlier term than what it sends
+ * afterwards. */
 static void the_only_voter_leads_no_term_twice(void **state UNUSED)
 {
     struct world w;

@@ -1,4 +1,5 @@
-/* A cluster at work: elections, restarts, handing over, reads, standbys, and states that differ. */
+/* A working cluster: elections, restarts, leadership transfer, reads, standbys, and diverged
+ * states. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -33,7 +34,7 @@ static void a_write_is_applied_once_on_all_wherever_it_was_taken(void **state)
         char text[32];
         (void)snprintf(text, sizeof text, "1at %d", (int)id);
         assert_int_equal(host_write(world_host(w, id), text), ST_OK);
-        assert_int_equal(host_has(world_host(w, id), text), 1); /* when it is answered */
+        assert_int_equal(host_has(world_host(w, id), text), 1); /* when it completes */
     }
     world_run(w, 500);
     assert_int_equal(world_host(w, 1)->state.count, 3);
@@ -41,7 +42,7 @@ static void a_write_is_applied_once_on_all_wherever_it_was_taken(void **state)
     assert_true(host_equals(world_host(w, 1), world_host(w, 3)));
 }
 
-/* Into one entry, and each answered by its own result. */
+/* They share one entry, and each gets its own result. */
 static void operations_that_come_together_share_an_entry(void **state)
 {
     struct world *w = *state;
@@ -66,7 +67,7 @@ static bool answers_do_not_pass(struct world *w, const struct flying *frame)
     return frame->type != FRAME_RAFT || frame->to != w->watched;
 }
 
-/* The leader has it in its log and dies: the next one has it or gets it again, and once. */
+/* The leader has it in its log and crashes: the next one has it, or gets it again, exactly once. */
 static void a_write_whose_leader_dies_is_applied_once(void **state)
 {
     struct world *w = *state;
@@ -89,7 +90,7 @@ static void a_write_whose_leader_dies_is_applied_once(void **state)
     }
 }
 
-/* A frame that comes twice, as when a link broke behind it. */
+/* A duplicate frame, as after a broken link. */
 static void a_batch_that_is_sent_twice_is_applied_once(void **state)
 {
     struct world *w = *state;
@@ -121,7 +122,7 @@ static void a_batch_that_is_sent_twice_is_applied_once(void **state)
     buffer_done(&batch);
 }
 
-/* Its origin is the life at the other end of the link, whatever it says. */
+/* The origin must be the life at the other end of the link, whatever the batch says. */
 static void a_batch_in_the_name_of_another_is_not_taken(void **state)
 {
     struct world *w = *state;
@@ -163,7 +164,7 @@ static void what_was_committed_is_applied_before_a_leader_is_heard(void **state)
     for (int i = 0; i < 20; i++) {
         assert_int_equal(host_write(h, "1op"), ST_OK);
     }
-    world_run(w, 500); /* the commit index is noted on disk */
+    world_run(w, 500); /* the commit index is written to disk */
     uint64_t applied = h->engine->fsm.applied_index;
     host_lose_power(h);
     world_isolate(w, h->id, true);
@@ -216,7 +217,7 @@ static void each_start_numbers_its_batches_behind_the_one_before(void **state)
 static void a_leader_whose_process_is_gone_is_replaced_without_a_timeout(void **state)
 {
     struct world *w = *state;
-    host_kill(world_leader(w)); /* its kernel refuses connections from now on */
+    host_kill(world_leader(w)); /* its kernel now refuses connections */
     world_run(w, WORLD_ELECTION_MS / 2);
     assert_non_null(world_leader(w));
 }
@@ -295,7 +296,7 @@ static bool raft_does_not_pass(struct world *w, const struct flying *frame)
     return frame->type != FRAME_RAFT || (frame->from != w->watched && frame->to != w->watched);
 }
 
-/* It hears nothing of the new term, but its questions are heard by those who know of it. */
+/* It hears nothing of the new term, but its requests reach members that know it. */
 static void those_who_know_of_a_newer_term_confirm_no_older_leader(void **state)
 {
     struct world *w = *state;
@@ -338,7 +339,7 @@ static bool no_confirmation_passes(struct world *w UNUSED, const struct flying *
     return m == NULL || m->type != RAFT_APPEND_ENTRIES_RESULT;
 }
 
-/* What was acknowledged is in its log, but it does not know that it is committed. */
+/* An acknowledged entry is in its log, but it does not know that it is committed. */
 static void a_new_leader_proves_nothing_before_it_has_committed(void **state)
 {
     struct world *w = *state;
@@ -361,7 +362,7 @@ static void a_new_leader_proves_nothing_before_it_has_committed(void **state)
     assert_int_equal(host_has(leader, "1W"), 1);
 }
 
-/* --- standbys: 3 voters, 2 that follow and count for nothing --- */
+/* --- standbys: 3 voters, and 2 that follow without a vote --- */
 
 static int set_up_standbys(void **state)
 {
@@ -382,7 +383,7 @@ static void a_standby_follows_forwards_and_reads(void **state)
     assert_int_equal(host_has(world_host(w, 4), "1from a standby"), 1);
 }
 
-/* The leader with both standbys is three of five, and one of three voters. */
+/* The leader with both standbys is three of five, but one of three voters. */
 static void standbys_count_for_nothing(void **state)
 {
     struct world *w = *state;
@@ -429,7 +430,7 @@ static void a_standby_never_stands(void **state)
     assert_int_equal(world_host(w, 4)->leaderships + world_host(w, 5)->leaderships, 0);
 }
 
-/* --- states that differ --- */
+/* --- diverged states --- */
 
 static void the_one_whose_state_differs_ends_itself(void **state)
 {
@@ -453,7 +454,7 @@ static void the_one_whose_state_differs_ends_itself(void **state)
     }
 }
 
-/* Nobody knows which is right: none goes on with the other, and nothing more is committed. */
+/* Nobody knows which is right: neither goes on with the other, and nothing more is committed. */
 static void of_two_that_differ_one_ends_itself(void **state UNUSED)
 {
     struct world w;

@@ -1,5 +1,5 @@
-/* What a member tells the others is on its disk before; what it acknowledged is there after any
- * death, error or lack of space. */
+/* What a member reveals is durable first; what it acknowledged survives any crash, error or lack of
+ * space. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,7 +10,7 @@
 
 #include "tests/unit/engine_fixture.h"
 
-/* --- what is told is durable --- */
+/* --- durable before revealed --- */
 
 static void check_vote(const struct host *h, const struct on_disk *disk, uint64_t term,
                        uint64_t vote)
@@ -20,7 +20,7 @@ static void check_vote(const struct host *h, const struct on_disk *disk, uint64_
     assert_int_equal(disk->state.vote, vote);
 }
 
-/* The log on disk is the one in memory, up to what is confirmed. */
+/* The log on disk equals the one in memory, up to the confirmed index. */
 static void check_confirmed(const struct host *h, const struct on_disk *disk, uint64_t index)
 {
     uint64_t term;
@@ -29,7 +29,7 @@ static void check_confirmed(const struct host *h, const struct on_disk *disk, ui
     uint32_t disk_checksum;
     if (index < log_first_index(&h->engine->driver.log) - 1 ||
         index < log_first_index(&disk->log) - 1) {
-        return; /* a snapshot has it */
+        return; /* a snapshot contains it */
     }
     assert_true(log_position(&h->engine->driver.log, index, &term, &checksum));
     assert_true(log_position(&disk->log, index, &disk_term, &disk_checksum));
@@ -56,7 +56,7 @@ static uint64_t term_of(const struct raft_message *m)
     return 0;
 }
 
-/* At the moment in which a message leaves, power is lost: what does the next start know? */
+/* The power fails as a message is sent: what would the next start know? */
 static void check_that_it_is_durable(struct world *w, const struct flying *frame)
 {
     static struct message m;
@@ -139,7 +139,7 @@ static void mend(struct world *w)
     world_run(w, 3000);
 }
 
-/* Each acknowledged operation is in each state, once; nothing is there twice. */
+/* Each acknowledged operation is in each state exactly once; nothing is there twice. */
 static void assert_kept(struct world *w)
 {
     for (const struct op *op = w->ops; op != NULL; op = op->next) {
@@ -178,7 +178,7 @@ static void whatever_is_told_is_durable(void **state UNUSED)
     assert_true(watched > 1000);
 }
 
-/* --- one call after the other --- */
+/* --- one call at a time --- */
 
 static unsigned answers_of(const struct world *w, uint64_t id, uint16_t type)
 {
@@ -246,8 +246,8 @@ static void an_entry_is_confirmed_when_it_is_on_disk(void **state)
     forger_done(&f);
 }
 
-/* Three entries that a follower has, and three of a newer term that take their place. `written`:
- * the old ones are on disk before; else they are on their way to it. */
+/* Three entries of a follower, replaced by three of a newer term. `written`: the old ones are on
+ * disk before; otherwise they are being written. */
 static void replace_entries(struct world *w, bool written)
 {
     struct host *h = world_follower(w);
@@ -270,7 +270,7 @@ static void replace_entries(struct world *w, bool written)
     for (int i = 0; i < 4; i++) {
         forger_command(&f, term + 1, 1, "1new");
     }
-    /* A frame with the term is on its way when the entries come. */
+    /* A frame with the term is being written when the entries arrive. */
     assert_true(forger_send(&f, h, next->id, term + 1, last, 0, last));
     assert_true(forger_send(&f, h, next->id, term + 1, last, 4, last));
     unsigned before = answers_of(w, h->id, RAFT_APPEND_ENTRIES_RESULT);
@@ -294,7 +294,7 @@ static void what_replaces_entries_on_their_way_is_confirmed_when_it_is_on_disk(v
     replace_entries(*state, false);
 }
 
-/* A leader counts itself when its own disk has the entry; two followers do without it. */
+/* A leader counts itself once the entry is on its own disk; two followers suffice without it. */
 static void a_leader_counts_itself_when_its_disk_has_the_entry(void **state)
 {
     struct world *w = *state;
@@ -366,7 +366,7 @@ static void what_a_full_disk_refuses_is_surely_not_done(void **state UNUSED)
     world_done(&w);
 }
 
-/* The leader hands over to one that has room, and followers without room are waited for. */
+/* The leader transfers leadership to a member with space, and waits for followers without. */
 static void a_leader_without_room_hands_over(void **state)
 {
     struct world *w = *state;
@@ -382,7 +382,7 @@ static void a_leader_without_room_hands_over(void **state)
 
 /* --- at every call --- */
 
-/* Writes while the plan is at work on one member; whether it came to that. */
+/* Writes while the plan is active on one member; returns whether it was reached. */
 static bool write_under(struct world *w, struct host *h, const struct files_plan *plan)
 {
     struct files_plan left;
@@ -401,7 +401,7 @@ static bool write_under(struct world *w, struct host *h, const struct files_plan
     return hit;
 }
 
-/* A snapshot of its own, a further segment and a compaction are among the calls. */
+/* The calls include a snapshot of its own, another segment and a compaction. */
 static void try_at_every_call(bool leader, enum files_fate fate, int error, bool power)
 {
     uint64_t n = 0;

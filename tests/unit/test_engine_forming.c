@@ -1,5 +1,5 @@
-/* A cluster is formed once, by all of its first members, and a member that comes back empty has no
- * part in it. */
+/* A cluster is formed once, by all of its first members; a member that comes back empty has no part
+ * in it. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -32,7 +32,7 @@ static struct cluster_id cluster_of(struct world *w, uint64_t id)
     return world_host(w, id)->engine->identity.cluster;
 }
 
-/* All of one cluster, and at work. */
+/* All in one cluster, and working. */
 static void assert_formed(struct world *w)
 {
     assert_true(world_run_until(w, world_is_led, 10000));
@@ -93,7 +93,7 @@ static void two_of_three_do_not_form(void **state)
     assert_int_equal(host_has(world_host(w, 1), "1early"), 0);
 }
 
-/* Those who are not linked with one another are not all there. */
+/* Members without links to each other are not all there. */
 static void three_that_do_not_all_meet_do_not_form(void **state)
 {
     struct world *w = *state;
@@ -122,7 +122,7 @@ static void a_member_that_is_emptied_while_they_meet_is_a_new_one(void **state)
     assert_null(member_info_of_life(world_host(w, 1)->engine, before));
 }
 
-/* --- the one that forms dies --- */
+/* --- the founder crashes --- */
 
 static void one_that_dies_before_it_told_anybody_tells_when_it_is_back(void **state)
 {
@@ -192,9 +192,9 @@ static void one_that_was_emptied_when_it_had_told_one_is_let_in(void **state)
     assert_true(cluster_id_equal(&other, &cluster));
 }
 
-/* --- death at every call --- */
+/* --- a crash at every call --- */
 
-/* Member `id` dies at its call number `n` of the formation; false: there are not so many. */
+/* Member `id` crashes at its call number `n` during forming; false: there are fewer calls. */
 static bool form_with_death(uint64_t id, uint64_t n, enum files_fate fate, bool power)
 {
     struct world w;
@@ -202,8 +202,8 @@ static bool form_with_death(uint64_t id, uint64_t n, enum files_fate fate, bool 
     world_init(&w, 3);
     w.chance = n;
     struct host *h = world_host(&w, id);
-    /* The plan is forgotten at each boot, so it is made behind that: the identity is written then,
-     * which is one start's own matter and tried in test_identity.c. */
+    /* Each boot forgets the plan, so it is made after that: the identity is written then, which
+     * concerns one start only and is tested in test_identity.c. */
     assert_true(world_start_all(&w));
     files_plan(h->disk, &(const struct files_plan){.calls = n, .fate = fate});
     world_run(&w, 1500);
@@ -249,7 +249,7 @@ static void one_that_dies_at_any_call_while_it_is_told_is_in_the_cluster(void **
     death_at_every_call_of_the_formation(3);
 }
 
-/* --- what others say --- */
+/* --- messages from others --- */
 
 static void assert_not_formed_by(struct world *w, const void *data, size_t len)
 {
@@ -285,7 +285,7 @@ static void a_cluster_without_this_life_is_not_taken(void **state)
     make_form(w, &b, life + 1, 3);
     assert_not_formed_by(w, b.data, b.len);
     buffer_done(&b);
-    make_form(w, &b, life, 2); /* of two members, where three were agreed on */
+    make_form(w, &b, life, 2); /* two members, where the list has three */
     assert_not_formed_by(w, b.data, b.len);
     buffer_done(&b);
     make_form(w, &b, life, 3);
@@ -311,10 +311,10 @@ static void a_member_of_a_cluster_takes_no_other(void **state)
     buffer_done(&b);
 }
 
-/* --- one that comes back empty --- */
+/* --- a member comes back empty --- */
 
 /* W is on the disks of A and B and acknowledged. B's disk is lost, A hangs for a while, and C,
- * which never saw W, comes back: C and an empty B must not make a cluster of their own. */
+ * which never saw W, comes back: C and an empty B must not form a cluster of their own. */
 static void an_acknowledged_write_survives_the_loss_of_one_disk(void **state)
 {
     struct world *w = *state;
@@ -340,7 +340,7 @@ static void an_acknowledged_write_survives_the_loss_of_one_disk(void **state)
     assert_int_equal(c->engine->known_leader, 0);
     assert_false(c->engine->is_leader);
     assert_true(!read->is_done || read->status == ST_NO_LEADER);
-    world_isolate(w, a->id, false); /* it goes on */
+    world_isolate(w, a->id, false); /* it continues */
     world_run(w, 3000);
     assert_true(host_is_alive(a) && host_is_alive(c));
     assert_int_equal(host_has(c, "1W"), 1);
@@ -353,7 +353,7 @@ static void an_acknowledged_write_survives_the_loss_of_one_disk(void **state)
     assert_int_equal(host_has(b, "1W"), 1);
 }
 
-/* The same, but the one that hangs is gone: the cluster waits, and says so. */
+/* The same, but the hanging member is gone: the cluster waits, and says so. */
 static void without_a_majority_of_old_lives_the_cluster_waits(void **state)
 {
     struct world *w = *state;
@@ -372,7 +372,7 @@ static void without_a_majority_of_old_lives_the_cluster_waits(void **state)
     assert_int_equal(host_has(world_host(w, 3), "1after"), 1);
 }
 
-/* The empty one gives no vote to anybody, whatever it is asked. */
+/* The empty member grants no vote, whatever it is asked. */
 static void an_empty_member_answers_nothing_of_raft(void **state)
 {
     struct world *w = *state;

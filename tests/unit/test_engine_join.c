@@ -1,4 +1,4 @@
-/* A cluster grows, is replaced piece by piece and shrinks, and is the same cluster. */
+/* A cluster grows, is replaced piece by piece and shrinks, and stays the same cluster. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,7 +10,7 @@
 
 #define FIRST 3
 
-/* Members 1 to 3, formed; 4 and 5 are machines that nobody knows yet. */
+/* Members 1 to 3 have formed; 4 and 5 are unknown machines. */
 static void begin(struct world *w)
 {
     world_init(w, WORLD_MEMBERS);
@@ -65,7 +65,7 @@ static bool is_member(const struct host *h)
     return host_is_alive(h) && h->engine->running;
 }
 
-/* All members that run take a write, and have the same state. */
+/* All running members take a write, and have equal states. */
 static void assert_same(struct world *w)
 {
     struct host *leader = world_leader(w);
@@ -78,7 +78,7 @@ static void assert_same(struct world *w)
     }
 }
 
-/* --- in --- */
+/* --- joining --- */
 
 static void a_machine_that_was_added_joins_as_a_standby(void **state)
 {
@@ -140,7 +140,7 @@ static void machines_that_join_never_form_a_cluster(void **state)
     world_run(w, 5000);
     assert_false(world_host(w, 4)->engine->running || world_host(w, 5)->engine->running);
     host_kill(world_host(w, 4));
-    world_host(w, 4)->joins = false; /* its directory knows */
+    world_host(w, 4)->joins = false; /* its directory remembers */
     assert_true(host_start(world_host(w, 4)));
     world_run(w, 5000);
     assert_false(world_host(w, 4)->engine->running || world_host(w, 5)->engine->running);
@@ -151,10 +151,10 @@ static void an_id_is_found_for_one_that_has_none(void **state)
     struct world *w = *state;
     assert_int_equal(host_add(world_host(w, 2), 0, "host-4:9100"), ST_OK);
     assert_true(has_role(world_leader(w), 4, "spare"));
-    /* Asked again, as when the answer was lost: it is the same one. */
+    /* Repeated, as when the answer was lost: the same member. */
     assert_int_equal(host_add(world_host(w, 1), 0, "host-4:9100"), ST_OK);
     assert_int_equal(world_leader(w)->engine->members.count, 4);
-    /* The ids of the first members are not given away. */
+    /* Ids of first members are not assigned. */
     assert_int_equal(host_change(world_host(w, 1), CONSENSUS_REMOVE, 2, false), ST_OK);
     assert_int_equal(host_add(world_host(w, 1), 0, "host-5:9100"), ST_OK);
     assert_true(has_role(world_leader(w), 5, "spare"));
@@ -172,7 +172,7 @@ static void nobody_is_added_in_the_way_of_another(void **state)
     char address[32];
     for (uint64_t id = FIRST + 1; id <= CLUSTER_MEMBERS_MAX; id++) {
         (void)snprintf(address, sizeof address, "more-%" PRIu64 ":9100", id);
-        /* The fixture has no host of that name to link with. */
+        /* The fixture has no host of that name. */
         if (id <= WORLD_MEMBERS) {
             assert_int_equal(host_add(at, id, address), ST_OK);
         }
@@ -190,10 +190,10 @@ static void there_are_at_most_so_many_members(void **state UNUSED)
     }
     assert_true(consensus_plan(members, CLUSTER_MEMBERS_MAX - 1, &change).safe);
     assert_false(consensus_plan(members, CLUSTER_MEMBERS_MAX, &change).safe);
-    /* Two lives of one are one. */
+    /* Two lives of one member count once. */
     members[CLUSTER_MEMBERS_MAX - 1].id = 1;
     assert_true(consensus_plan(members, CLUSTER_MEMBERS_MAX, &change).safe);
-    /* One of them that is away comes back on another machine. */
+    /* An unreachable one comes back on another machine. */
     members[CLUSTER_MEMBERS_MAX - 1].id = CLUSTER_MEMBERS_MAX;
     change.member = 2;
     assert_true(consensus_plan(members, CLUSTER_MEMBERS_MAX, &change).safe);
@@ -213,7 +213,7 @@ static void a_member_that_joined_and_lost_its_directory_is_let_in_again(void **s
     assert_same(w);
 }
 
-/* Member 4 comes back on another machine, with nothing of the old one. */
+/* Member 4 comes back on another machine, with an empty directory. */
 static void a_machine_takes_the_place_of_one_that_is_gone(void **state)
 {
     struct world *w = *state;
@@ -229,7 +229,7 @@ static void a_machine_takes_the_place_of_one_that_is_gone(void **state)
     assert_same(w);
 }
 
-/* Who leads is none of the list that it has. */
+/* The leader is not in its list. */
 static void one_of_the_first_that_lost_its_directory_is_let_in_by_one_that_joined(void **state)
 {
     struct world *w = *state;
@@ -246,9 +246,9 @@ static void one_of_the_first_that_lost_its_directory_is_let_in_by_one_that_joine
     assert_same(w);
 }
 
-/* --- one that missed it --- */
+/* --- a member that missed the changes --- */
 
-/* Member 1 knows nobody of those who lead and vote when it comes back but 2, who is away. */
+/* Of the present leaders and voters, member 1 knows only 2 when it comes back, which is away. */
 static void a_member_that_was_away_while_all_changed_finds_them(void **state)
 {
     struct world *w = *state;
@@ -275,7 +275,7 @@ static void a_member_that_was_away_while_all_changed_finds_them(void **state)
     assert_true(world_leader(w)->id >= 4);
 }
 
-/* --- out --- */
+/* --- removal --- */
 
 static void a_member_that_joined_is_taken_out_and_told(void **state)
 {
@@ -293,13 +293,13 @@ static void a_member_that_joined_is_taken_out_and_told(void **state)
         }
     }
     assert_false(host_is_alive(world_host(w, 4)));
-    /* Nobody looks for it any more. */
+    /* Nobody dials it any more. */
     world_run(w, 6000);
     for (uint64_t id = 1; id <= FIRST; id++) {
         assert_string_equal(world_host(w, id)->dials[4], "");
     }
     assert_non_null(strstr(world_host(w, 4)->last_words, "was taken out"));
-    /* With an empty directory it may come again, when it is added again. */
+    /* With an empty directory it may come back once it is added again. */
     host_empty(world_host(w, 4));
     join(w, 4);
     assert_same(w);
@@ -330,7 +330,7 @@ static void a_voter_that_is_away_for_too_long_is_replaced_by_a_standby(void **st
     assert_true(has_role(world_leader(w), 4, "voter"));
     assert_true(has_role(world_leader(w), away->id, "standby"));
     assert_int_equal(member_info_voters(world_leader(w)->engine), 3);
-    /* It comes back, follows, and counts for nothing. */
+    /* It comes back, follows, and has no vote. */
     assert_true(host_start(away));
     assert_true(world_run_until(w, world_is_led, 10000));
     world_run(w, 2000);
@@ -351,7 +351,7 @@ static void the_leader_that_is_gone_is_replaced_too(void **state)
     assert_same(w);
 }
 
-/* It came back and was elected before its vote was taken. */
+/* It came back and was elected before its vote was removed. */
 static void a_leader_that_was_replaced_hands_over_and_loses_its_vote(void **state)
 {
     struct world *w = *state;

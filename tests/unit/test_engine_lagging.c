@@ -1,5 +1,5 @@
-/* A member that is behind gets a snapshot, and then what comes behind it, whatever the leader does
- * with its own snapshots meanwhile. */
+/* A lagging member gets a snapshot, and then the entries after it, whatever the leader does with
+ * its own snapshots meanwhile. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,7 +9,7 @@
 
 #include "tests/unit/lagging_fixture.h"
 
-/* What a listing says while one snapshot takes the place of another: neither is in it. */
+/* A listing made while one snapshot replaces another: it has neither. */
 static struct {
     struct files files;
     const struct files *real;
@@ -57,7 +57,7 @@ static bool entries_to_it_are_lost(struct world *w, const struct flying *frame)
            m.raft.type != RAFT_APPEND_ENTRIES || m.raft.append_entries.n_entries == 0;
 }
 
-/* Else a member that is slow would be sent one snapshot after the other, and never catch up. */
+/* Otherwise a slow member would be sent one snapshot after another, and never catch up. */
 static void what_comes_behind_a_snapshot_stays_for_the_member_that_got_it(void **state)
 {
     struct fixture *f = *state;
@@ -77,7 +77,7 @@ static void what_comes_behind_a_snapshot_stays_for_the_member_that_got_it(void *
     assert_int_equal(f->behind->installs, 1);
 }
 
-/* It is bounded: what would be more than a snapshot goes. */
+/* It is bounded: more than a snapshot's size is dropped. */
 static void what_is_more_than_a_snapshot_does_not_stay_for_a_member_that_lags(void **state)
 {
     struct fixture *f = *state;

@@ -1,4 +1,4 @@
-/* Levels of the replicated format: raised when all speak it, never offered below it, and read by
+/* Levels of the replicated format: raised once all members support it, not used before, and read by
  * nobody who does not. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,7 +15,7 @@ static void restart_with(struct world *w, struct host *h, uint16_t level_max)
     h->level_max = level_max;
     assert_true(host_start(h));
     assert_true(world_run_until(w, world_is_led, 10000));
-    world_run(w, 1000); /* all have told what they speak */
+    world_run(w, 1000); /* all have reported their levels */
 }
 
 static void the_level_rises_when_the_last_member_speaks_it(void **state)
@@ -30,7 +30,7 @@ static void the_level_rises_when_the_last_member_speaks_it(void **state)
     world_run(w, 300);
     for (uint64_t id = 1; id <= 3; id++) {
         assert_int_equal(world_host(w, id)->engine->fsm.level, 2);
-        assert_int_equal(world_host(w, id)->level, 2); /* the application knows, too */
+        assert_int_equal(world_host(w, id)->level, 2); /* the application learns it, too */
     }
 }
 
@@ -45,7 +45,7 @@ static void an_idle_cluster_comes_to_the_level_that_all_speak(void **state)
     for (uint64_t id = 1; id <= 3; id++) {
         assert_int_equal(world_host(w, id)->engine->fsm.level, 2);
     }
-    world_run(w, 1000); /* with one entry, and not one after the other */
+    world_run(w, 1000); /* by one entry, not step by step */
     assert_int_equal(log_last_index(&world_leader(w)->engine->driver.log), last);
 }
 
@@ -62,7 +62,7 @@ static void an_operation_above_the_level_is_refused(void **state)
     assert_int_equal(host_write(world_host(w, 1), "3newer"), ST_LEVEL);
 }
 
-/* Also one that a member forwards that has not heard of the level yet, or does not know better. */
+/* Also a batch from a member that does not know the level yet, or ignores it. */
 static void a_leader_refuses_a_batch_above_the_level(void **state)
 {
     struct world *w = *state;
@@ -114,7 +114,7 @@ static void an_entry_that_cannot_be_read_is_not_taken(void **state)
     forger_done(&f);
 }
 
-/* It has written an entry of a level that the others spoke, and do not any more. */
+/* It has written an entry of a level that the others supported, and do not any more. */
 static void a_leader_whose_entries_nobody_can_read_ends_itself(void **state)
 {
     struct world *w = *state;
@@ -125,11 +125,11 @@ static void a_leader_whose_entries_nobody_can_read_ends_itself(void **state)
         }
     }
     host_kill(first);
-    world_run(w, 1000); /* the others elect one that knows it by its old level */
+    world_run(w, 1000); /* the others elect one that they know by its old level */
     struct host *leader = world_leader(w);
     world_isolate(w, leader->id, true);
     assert_true(host_start(first));
-    /* As if it had heard from the last of them just before. */
+    /* As if the last of them had reported just before. */
     for (size_t i = 0; i < leader->engine->members.count; i++) {
         leader->engine->members.list[i].info.level_max = 2;
     }
@@ -150,7 +150,7 @@ static void a_leader_whose_entries_nobody_can_read_ends_itself(void **state)
     world_run(w, 1000);
     assert_false(host_is_alive(leader));
     assert_non_null(strstr(leader->last_words, "cannot read"));
-    /* Nothing of that was committed: the others go on, and it follows them. */
+    /* None of it was committed: the others go on, and it follows them. */
     assert_true(world_run_until(w, world_is_led, 10000));
     assert_int_equal(host_write(world_leader(w), "1on"), ST_OK);
     assert_true(host_start(leader));

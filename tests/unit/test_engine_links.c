@@ -1,5 +1,5 @@
-/* Members are found where they are: at the address that they tell, at the one that the list says
- * newly, at the configured one; and the configuration follows. */
+/* Members are found at the address that they announce, at a new one in the list, or at the
+ * configured one; and the configuration follows. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,7 +15,7 @@ static const struct consensus_member elsewhere[3] = {
     {.id = 3, .address = "new3:9200"},
 };
 
-/* Whether all that run have it in their configuration. */
+/* Whether all running members have this address in their configuration. */
 static bool is_configured_at(struct world *w, uint64_t id, const char *address)
 {
     for (uint64_t at = 1; at <= w->count; at++) {
@@ -48,7 +48,7 @@ static void assert_works(struct world *w)
     }
 }
 
-/* The others knew only the address of before. It may be the leader. */
+/* The others knew only its earlier address. It may be the leader. */
 static void assert_moves(struct world *w, struct host *h)
 {
     host_kill(h);
@@ -58,7 +58,7 @@ static void assert_moves(struct world *w, struct host *h)
     assert_works(w);
     world_run(w, 1000);
     assert_true(is_configured_at(w, h->id, h->address));
-    /* They know it after a start, too, though their lists say otherwise. */
+    /* They know it after a restart, too, though their lists differ. */
     for (uint64_t id = 1; id <= w->count; id++) {
         host_kill(world_host(w, id));
     }
@@ -100,7 +100,7 @@ static void a_leader_that_learns_that_it_is_elsewhere_says_so(void **state)
     assert_works(w);
 }
 
-/* Nobody is where anybody knows. */
+/* Nobody is where the others expect it. */
 static void a_network_that_moved_works_with_the_new_list(void **state)
 {
     struct world *w = *state;
@@ -120,11 +120,11 @@ static void a_network_that_moved_works_with_the_new_list(void **state)
     assert_true(world_start_all(w));
     assert_works(w);
     assert_true(world_run_until(w, all_moved, 5000));
-    /* From now on the configuration counts: a later address stands before what the list said. */
+    /* From now on the configuration counts: a later address wins over the list. */
     for (uint64_t id = 1; id <= 3; id++) {
         assert_int_equal(world_host(w, id)->engine->links.moved_count, 0);
     }
-    /* The list of the directory is the new one: another start with it is no news. */
+    /* The directory has the new list: another start with it changes nothing. */
     host_kill(world_host(w, 2));
     assert_true(host_start(world_host(w, 2)));
     assert_int_equal(world_host(w, 2)->engine->links.moved_count, 0);
@@ -147,7 +147,7 @@ static void a_list_with_a_member_that_the_cluster_does_not_have_is_refused(void 
     assert_works(w);
 }
 
-/* Nothing was promised to anybody by the first one. */
+/* The first list promised nothing to anybody. */
 static void a_wrong_list_can_be_corrected_until_the_cluster_is_formed(void **state)
 {
     static const struct consensus_member wrong[] = {{.id = 1, .address = "host1:9100"},

@@ -1,5 +1,5 @@
-/* A member that comes back empty is let in as a new life by the others, and loses nothing for it:
- * whoever dies meanwhile, wherever, and whoever is emptied next. */
+/* A member that comes back empty is admitted as a new life, and nothing is lost: whoever crashes
+ * meanwhile, at any point, and whoever is emptied next. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,7 +11,7 @@
 #include "tests/unit/engine_fixture.h"
 
 #define OP_BYTES (20u * 1024)
-#define OPS      20 /* some snapshots */
+#define OPS      20 /* several snapshots */
 
 static bool all_vote(struct world *w)
 {
@@ -26,7 +26,7 @@ static bool all_vote(struct world *w)
     return world_is_led(w);
 }
 
-/* All are members with a vote, each by the life that it has now, and at work. */
+/* All are voters under their present lives, and working. */
 static void assert_whole(struct world *w)
 {
     assert_true(world_run_until(w, all_vote, 30000));
@@ -47,7 +47,7 @@ static void lose_directory(struct host *h)
     host_empty(h);
 }
 
-/* --- one --- */
+/* --- one member --- */
 
 static void a_follower_that_was_emptied_votes_again(void **state)
 {
@@ -135,9 +135,9 @@ static void two_of_five_are_let_in_one_after_the_other(void **state UNUSED)
     world_done(&w);
 }
 
-/* --- with others away --- */
+/* --- with other members away --- */
 
-/* Its earlier life counts as one that is away, and no more is needed than before. */
+/* Its earlier life counts as one unreachable voter; no more votes are needed than before. */
 static void with_another_one_away_it_waits_until_a_majority_is_there(void **state)
 {
     struct world *w = *state;
@@ -156,7 +156,7 @@ static void with_another_one_away_it_waits_until_a_majority_is_there(void **stat
     assert_int_equal(host_has(lost, "1without"), 0);
 }
 
-/* One whose log does not know of the new life yet is led by it, and votes for it. */
+/* A member whose log lacks the new life follows it, and votes for it. */
 static void one_that_was_away_meanwhile_hears_the_new_life_and_votes_for_it(void **state)
 {
     struct world *w = *state;
@@ -165,7 +165,7 @@ static void one_that_was_away_meanwhile_hears_the_new_life_and_votes_for_it(void
     struct host *away = world_host(w, 6 - lost->id - leader->id);
     lose_directory(lost);
     assert_true(host_start(lost));
-    /* Until the new life has a vote the others are needed both; then one of them leaves before it
+    /* Until the new life has a vote, both others are needed; then one of them leaves before it
      * hears of that. */
     while (member_info_voters(leader->engine) != 3 || lost->engine->identity.joining ||
            lost->engine->members.count != 3) {
@@ -184,7 +184,7 @@ static void one_that_was_away_meanwhile_hears_the_new_life_and_votes_for_it(void
     assert_whole(w);
 }
 
-/* `watched` is a standby. What tells it that it has a vote is lost. */
+/* `watched` is a standby. What would tell it of its vote is lost. */
 static bool nothing_tells_it_of_its_vote(struct world *w, const struct flying *frame)
 {
     struct host *sender = world_host(w, frame->from);
@@ -192,7 +192,7 @@ static bool nothing_tells_it_of_its_vote(struct world *w, const struct flying *f
            member_info_voters(sender->engine) < 3;
 }
 
-/* The others have committed that it votes, and it has not received that. */
+/* The others have committed its vote, and it has not received that. */
 static void one_that_does_not_know_yet_that_it_votes_votes_when_it_is_needed(void **state)
 {
     struct world *w = *state;
@@ -247,7 +247,7 @@ static void the_earlier_directory_that_is_put_back_is_refused(void **state)
     assert_int_equal(member_info_voters(leader->engine), 3);
 }
 
-/* --- death --- */
+/* --- crashes --- */
 
 static unsigned changes_in_log(const struct host *h)
 {
@@ -259,8 +259,8 @@ static unsigned changes_in_log(const struct host *h)
     return changes;
 }
 
-/* The leader dies when it has proposed more than `n` changes, the last of which is sent or not;
- * false: there were not so many. */
+/* The leader crashes after proposing `n` changes and one more, which is sent or not; false: there
+ * were fewer. */
 static bool replace_with_death_of_the_leader(unsigned n, bool is_sent)
 {
     struct world w;
@@ -301,7 +301,7 @@ static void another_leader_goes_on_with_a_replacement_wherever_it_stands(void **
     }
 }
 
-/* The new life dies at its call number `n`; false: there are not so many before it has a vote. */
+/* The new life crashes at its call number `n`; false: it has its vote before that. */
 static bool join_with_death(uint64_t n, enum files_fate fate, bool power, bool compacted)
 {
     struct world w;

@@ -1,6 +1,6 @@
-/* What a member takes from a leader: what continues its log, and what Raft lets take the place of
- * entries that are not committed. What contradicts the committed log, or comes from another
- * history, ends the process before anything is touched. */
+/* What a member accepts from a leader: entries that continue its log, or replace uncommitted ones.
+ * A conflict with the committed log, or another history, ends the process before anything is
+ * touched. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,13 +10,13 @@
 
 #include "tests/unit/engine_fixture.h"
 
-/* A follower of three that hears nothing any more but what the test says in a leader's name. */
+/* A follower of three, isolated except for messages that the test sends in a leader's name. */
 struct fixture {
     struct world world;
     struct host *host;
-    uint64_t leader; /* who speaks */
-    uint64_t term;   /* newer than all before */
-    uint64_t commit; /* and last index */
+    uint64_t leader; /* the sender */
+    uint64_t term;   /* higher than all before */
+    uint64_t commit; /* also the last index */
     struct forger forger;
 };
 
@@ -52,7 +52,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* The entries behind `prev`, and what follows on the disk. False: the process ended. */
+/* Sends the entries after `prev`, and lets the disk work follow. False: the process ended. */
 static bool say(struct fixture *f, uint64_t prev, unsigned n, uint64_t commit)
 {
     bool alive = forger_send(&f->forger, f->host, f->leader, f->term, prev, n, commit);
@@ -65,7 +65,7 @@ static uint64_t last_index(const struct fixture *f)
     return log_last_index(&f->host->engine->driver.log);
 }
 
-/* Of all files, whatever their order. */
+/* Of all files, in any order. */
 static uint64_t sum_of(const struct files_disk *disk)
 {
     uint64_t sum = 0;
@@ -77,7 +77,7 @@ static uint64_t sum_of(const struct files_disk *disk)
     return sum;
 }
 
-/* The process ends with this, leaves the disk as it was, and starts again with all that it had. */
+/* The process ends with this message, the disk is unchanged, and it starts with all it had. */
 static void assert_ends_itself(struct fixture *f, bool alive, const char *because, uint64_t before)
 {
     assert_false(alive);
@@ -91,15 +91,15 @@ static void assert_ends_itself(struct fixture *f, bool alive, const char *becaus
     assert_int_equal(host_has(f->host, "1second"), 1);
 }
 
-/* In the term that the member is in: so that taking it up changes nothing on the disk. */
+/* In the member's present term, so that accepting it changes nothing on disk. */
 static uint64_t begin_quiet(struct fixture *f)
 {
     assert_true(say(f, f->commit, 0, f->commit));
-    world_run(&f->world, 300); /* the commit index is noted */
+    world_run(&f->world, 300); /* the commit index is written */
     return sum_of(f->host->disk);
 }
 
-/* --- what is taken --- */
+/* --- accepted --- */
 
 static void entries_that_follow_are_taken_and_applied_when_committed(void **state)
 {
@@ -135,13 +135,13 @@ static void entries_that_are_there_already_change_nothing(void **state)
     assert_int_equal(raft_commit_index(&f->host->engine->driver.raft), f->commit);
 }
 
-/* libraft would take its own commit index back to the end of such a message. */
+/* libraft would lower its own commit index to the end of such a message. */
 static void an_old_message_takes_the_commit_index_nowhere(void **state)
 {
     struct fixture *f = *state;
     forger_command(&f->forger, f->term, 1, "1new");
     assert_true(say(f, f->commit, 1, f->commit + 1));
-    assert_true(say(f, f->commit - 1, 1, f->commit + 2)); /* sent again, with what is new */
+    assert_true(say(f, f->commit - 1, 1, f->commit + 2)); /* resent, with a new entry */
     assert_int_equal(raft_commit_index(&f->host->engine->driver.raft), f->commit + 1);
 }
 
@@ -158,7 +158,7 @@ static void uncommitted_entries_of_an_older_term_are_replaced(void **state)
     assert_true(say(f, f->commit, 1, f->commit + 1));
     assert_int_equal(last_index(f), f->commit + 1);
     assert_int_equal(host_has(f->host, "1kept"), 1);
-    /* Also on disk, through the next start. */
+    /* Also on disk, at the next start. */
     host_lose_power(f->host);
     assert_true(host_start(f->host));
     assert_int_equal(last_index(f), f->commit + 1);
@@ -166,7 +166,7 @@ static void uncommitted_entries_of_an_older_term_are_replaced(void **state)
                      log_last_checksum(&f->forger.log));
 }
 
-/* libraft notes a change under the index of the first entry of its message. */
+/* libraft records a change under the index of the first entry in its message. */
 static void a_change_of_the_configuration_is_noted_under_its_own_index(void **state)
 {
     struct fixture *f = *state;
@@ -212,7 +212,7 @@ static void a_change_that_is_taken_back_is_forgotten(void **state)
     log_truncate(&f->forger.log, f->commit + 1);
     f->term++;
     forger_command(&f->forger, f->term, 1, "1kept");
-    /* The leader is none of the members that we know of: it is heard as a guest. */
+    /* The leader is none of the known members: it is heard as a guest. */
     struct buffer b;
     buffer_init(&b, 1024 * 1024);
     forger_encode(&f->forger, f->term, f->commit, 1, f->commit + 1, &b);
@@ -223,7 +223,7 @@ static void a_change_that_is_taken_back_is_forgotten(void **state)
     assert_int_equal(host_has(f->host, "1kept"), 1);
 }
 
-/* --- what belongs to a leader of the past --- */
+/* --- from a deposed leader --- */
 
 static void a_deposed_leader_is_not_believed_whatever_it_says(void **state)
 {
@@ -237,7 +237,7 @@ static void a_deposed_leader_is_not_believed_whatever_it_says(void **state)
     assert_int_equal(last_index(f), f->commit);
 }
 
-/* --- what ends the process --- */
+/* --- fatal --- */
 
 static void a_conflict_at_the_commit_index_ends_the_process(void **state)
 {
@@ -261,7 +261,7 @@ static void a_conflict_below_the_commit_index_ends_the_process(void **state)
                        before);
 }
 
-/* Also when nothing follows it, and libraft would only say no. */
+/* Even if nothing follows it, and libraft would only reject it. */
 static void another_entry_in_front_of_a_message_ends_the_process(void **state)
 {
     struct fixture *f = *state;
@@ -271,7 +271,7 @@ static void another_entry_in_front_of_a_message_ends_the_process(void **state)
     assert_ends_itself(f, say(f, f->commit, 0, 0), "is committed here in term", before);
 }
 
-/* Same index, same term, another content: Raft alone cannot tell. */
+/* Same index, same term, other content: Raft alone cannot tell. */
 static void a_fork_that_is_not_committed_ends_the_process(void **state)
 {
     struct fixture *f = *state;
@@ -357,7 +357,7 @@ static void a_second_leader_in_a_term_ends_the_process(void **state)
     assert_ends_itself(f, say(f, f->commit, 0, f->commit), "two leaders in term", before);
 }
 
-/* --- what no member says, and must do no harm --- */
+/* --- invalid, and harmless --- */
 
 static void terms_that_fall_within_a_message_are_refused(void **state)
 {
@@ -370,9 +370,9 @@ static void terms_that_fall_within_a_message_are_refused(void **state)
     for (unsigned i = 0; i < 2; i++) {
         uint8_t *term = b.data + 42 + 17 * i;
         assert_true(load_u64(term) == f->term);
-        store_u64(term, 1); /* below that of the entry before */
+        store_u64(term, 1); /* lower than that of the entry before */
         assert_true(host_receive(f->host, f->leader, FRAME_RAFT, b.data, b.len));
-        store_u64(term, f->term + 1); /* of a term that its leader is not in */
+        store_u64(term, f->term + 1); /* of a term later than the leader's */
         assert_true(host_receive(f->host, f->leader, FRAME_RAFT, b.data, b.len));
         store_u64(term, f->term);
     }
@@ -380,7 +380,7 @@ static void terms_that_fall_within_a_message_are_refused(void **state)
     buffer_done(&b);
 }
 
-/* One more would be zero. */
+/* The next term would be zero. */
 static void a_term_without_a_next_one_is_refused(void **state)
 {
     struct fixture *f = *state;

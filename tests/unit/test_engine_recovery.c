@@ -1,5 +1,5 @@
-/* A new cluster of one, of a backup or of what a survivor holds: all that was there, or nothing was
- * changed, whenever the process or the machine dies. */
+/* A new one-member cluster from a backup or a survivor: everything is there, or nothing was
+ * changed, whenever the process or the machine crashes. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -67,7 +67,7 @@ static int read_source(void *ctx, void *data, size_t len, size_t *ret_len)
     return 0;
 }
 
-/* --- a member alone, of which only the disk is used at first --- */
+/* --- a single member, of which only the disk is used at first --- */
 
 struct alone {
     struct world w;
@@ -100,7 +100,7 @@ static struct consensus_fsm app_of(struct alone *a)
     return app;
 }
 
-/* A process of its own; `plan` NULL: nothing happens to it. */
+/* In a process of its own; `plan` NULL: no fault. */
 static bool restore(struct alone *a, const uint8_t *data, size_t len, const struct files_plan *plan)
 {
     struct source s = {.data = data, .len = len};
@@ -125,7 +125,7 @@ static bool recover(struct alone *a, bool confirmed, const struct files_plan *pl
                             sizeof a->error);
 }
 
-/* It starts as a cluster of one, has `count` operations and takes more. */
+/* It starts as a one-member cluster, has `count` operations and takes more. */
 static void assert_leads(struct alone *a, uint64_t count)
 {
     bool started = host_start(a->h);
@@ -247,7 +247,7 @@ static void a_backup_that_is_damaged_anywhere_is_refused_and_nothing_is_written(
     world_done(&a->w);
 }
 
-/* Every checksum right, as whoever erred while writing it would make them. */
+/* All checksums valid, as a faulty writer would make them. */
 static void seal(uint8_t *block, struct snapshot_chain *chain)
 {
     size_t len = load_u32(block + 8);
@@ -283,7 +283,7 @@ static void a_state_that_does_not_have_its_hash_or_level_is_refused(void **state
     assert_false(restore(a, f->backup.data, f->backup.len, NULL));
     assert_non_null(strstr(a->error, "level 9"));
     level[0] = 1;
-    /* The state itself: the length of the sessions, then the number of operations. */
+    /* The state: the length of the sessions, then the number of operations. */
     uint8_t *chunk = hash + SNAPSHOT_INFO_BYTES + SNAPSHOT_BLOCK_HEADER;
     chunk[3] = 0x7f;
     reseal(&f->backup);
@@ -298,7 +298,7 @@ static void a_state_that_does_not_have_its_hash_or_level_is_refused(void **state
     world_done(&a->w);
 }
 
-/* True while the plan still hits. */
+/* True while the plan is reached. */
 static bool restore_with(struct fixture *f, const struct files_plan *plan, bool power)
 {
     struct alone *a = &f->alone;
@@ -322,7 +322,8 @@ static bool restore_with(struct fixture *f, const struct files_plan *plan, bool 
     return hit;
 }
 
-/* `once` tries it with the plan, and says whether the plan was met; at least `calls_least` are. */
+/* `once` runs it with the plan, and returns whether it was reached; there must be at least
+ * `calls_least` calls. */
 static void at_every_call(struct fixture *f,
                           bool (*once)(struct fixture *f, const struct files_plan *plan,
                                        bool power),
@@ -358,7 +359,7 @@ static void an_error_at_any_call_of_a_restore_is_told_and_it_can_be_repeated(voi
 
 /* --- recovery --- */
 
-/* The disk of member 1 after the others are gone; it has one entry more, which only it holds. */
+/* The disk of member 1 after the others are gone; it has one more entry than they had. */
 static void lose_majority(struct fixture *f)
 {
     struct world *w = &f->world;
@@ -432,7 +433,7 @@ static void a_recovered_survivor_has_all_of_its_log_in_a_new_cluster(void **stat
     assert_leads(a, OPS + 2);
     assert_int_equal(host_has(a->h, "1acknowledged"), 1);
     assert_int_equal(host_has(a->h, "1proposed"), 1);
-    /* One of the old cluster is none of it. */
+    /* A member of the old cluster is refused. */
     struct hello_facts ours = engine_facts(a->h->engine);
     assert_true(host_start(world_host(&f->world, 2)));
     struct hello_facts theirs = engine_facts(world_host(&f->world, 2)->engine);
@@ -503,7 +504,7 @@ static void one_that_was_taken_out_or_has_nothing_yet_is_not_recovered(void **st
     for (uint64_t id = 1; id <= 3; id++) {
         host_kill(world_host(&w, id));
     }
-    /* Its identity says another life than the configuration. */
+    /* Its identity has another life than the configuration. */
     be_alone(&a, world_host(&w, 1)->disk, 1);
     const struct files *files = files_boot(a.h->disk);
     assert_int_equal(identity_read(files, &identity, error, sizeof error), IDENTITY_FINE);
@@ -512,7 +513,7 @@ static void one_that_was_taken_out_or_has_nothing_yet_is_not_recovered(void **st
     assert_false(recover(&a, true, NULL));
     assert_non_null(strstr(a.error, "was taken out"));
     world_done(&a.w);
-    /* Let in, with an empty log. */
+    /* Admitted, with an empty log. */
     be_alone(&a, NULL, 1);
     files = files_boot(a.h->disk);
     const struct wal_state empty = {.term = 1};

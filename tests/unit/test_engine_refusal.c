@@ -1,5 +1,5 @@
-/* Heartbeats that are refused at one member stop time for all, as long as that member is heard, and
- * believed; and that is said. */
+/* Heartbeats refused at one member stop time for all, as long as it is heard and believed; and that
+ * is logged. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -73,7 +73,7 @@ static void it_is_said_only_when_it_lasts(void **state)
     assert_int_equal(r->distance_ms, REFUSAL_DISTANCE_MS);
     world_run(w, REFUSAL_DISTANCE_MS);
     assert_int_equal(r->distance_ms, 2 * REFUSAL_DISTANCE_MS);
-    assert_int_equal(refusals_of(follower)->distance_ms, 0); /* by the leader alone */
+    assert_int_equal(refusals_of(follower)->distance_ms, 0); /* logged by the leader only */
     refusal_set_here(follower->engine, false);
     world_run(w, A_SECOND);
     assert_int_equal(r->since_ms, 0);
@@ -90,7 +90,7 @@ static void what_the_leader_refuses_itself_is_said_too(void **state)
     assert_int_equal(refusals_of(leader)->distance_ms, REFUSAL_DISTANCE_MS);
 }
 
-/* However long, and also when it pauses now and then; the others are believed meanwhile. */
+/* However long, and even with pauses; the others are believed meanwhile. */
 static void one_that_always_refuses_does_not_stop_time_for_good(void **state)
 {
     struct world *w = *state;

@@ -1,4 +1,4 @@
-/* Snapshots: taken, sent in pieces, installed whole or not at all; damage stays where it is. */
+/* Snapshots: taken, sent in pieces, installed atomically; damage does not spread. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -25,7 +25,7 @@ static bool find_snapshot(const struct host *h, char name[FILES_NAME_SIZE])
     return newest > 0;
 }
 
-/* --- a member alone --- */
+/* --- a single member --- */
 
 static void a_snapshot_takes_the_place_of_the_log(void **state UNUSED)
 {
@@ -53,7 +53,7 @@ static void a_snapshot_takes_the_place_of_the_log(void **state UNUSED)
     world_done(&w);
 }
 
-/* What a batch was numbered with is part of it. */
+/* The numbers of applied batches are part of it. */
 static void what_was_applied_before_a_snapshot_is_not_applied_again(void **state UNUSED)
 {
     struct world w;
@@ -73,7 +73,8 @@ static void what_was_applied_before_a_snapshot_is_not_applied_again(void **state
     world_done(&w);
 }
 
-/* Others may have written what our own disk has not: it would be a hole at the next start. */
+/* Others may have written entries that our own disk lacks: that would leave a hole at the next
+ * start. */
 static void a_snapshot_is_in_place_when_the_log_on_disk_got_as_far(void **state UNUSED)
 {
     struct world w;
@@ -82,7 +83,7 @@ static void a_snapshot_is_in_place_when_the_log_on_disk_got_as_far(void **state 
     world_form(&w);
     struct host *leader = world_leader(&w);
     struct host *slow = world_follower(&w);
-    slow->hold_work = true; /* its disk stands still, and the others go on */
+    slow->hold_work = true; /* its disk stalls, and the others go on */
     host_fill(leader, "1op", 5, OP_BYTES);
     world_run(&w, 200);
     assert_true(find_snapshot(leader, name));
@@ -101,7 +102,7 @@ static void a_snapshot_is_in_place_when_the_log_on_disk_got_as_far(void **state 
     world_done(&w);
 }
 
-/* --- one that lags --- */
+/* --- a lagging member --- */
 
 static void a_member_that_lags_gets_the_snapshot_in_pieces(void **state)
 {
@@ -116,7 +117,7 @@ static void a_member_that_lags_gets_the_snapshot_in_pieces(void **state)
     assert_true(host_equals(f->behind, f->good));
 }
 
-/* Writes go on while it is sent. */
+/* Writes continue while it is sent. */
 static void what_is_written_meanwhile_follows(void **state)
 {
     struct fixture *f = *state;
@@ -150,7 +151,7 @@ static void a_leader_with_a_damaged_snapshot_sends_none_and_ends_itself(void **s
     assert_false(host_is_alive(f->leader));
     assert_non_null(strstr(f->leader->last_words, "cannot be sent"));
     assert_int_equal(f->behind->installs, 0);
-    /* It does not start with that either; another leads, and sends its own. */
+    /* It cannot start with that either; another member leads, and sends its own. */
     assert_false(host_start(f->leader));
     assert_non_null(strstr(f->leader->last_words, name));
     assert_true(world_run_until(&f->world, world_is_led, 10000));
@@ -159,12 +160,12 @@ static void a_leader_with_a_damaged_snapshot_sends_none_and_ends_itself(void **s
     assert_true(host_equals(f->behind, f->good));
 }
 
-/* One bit of one piece, wherever it is. */
+/* Flips a bit of one piece, anywhere. */
 static bool flip_in_a_piece(struct world *w, const struct flying *frame)
 {
     if (frame->type == FRAME_SNAPSHOT && frame->len > 100) {
         uint64_t n = w->watched++;
-        if (n % 7 == 2) { /* the transfer after it goes well */
+        if (n % 7 == 2) { /* the following transfer succeeds */
             size_t at = 32 + (size_t)(world_draw(&w->chance) % (frame->len - 32));
             ((struct flying *)(uintptr_t)frame)->data[at] ^= 4;
         }
@@ -194,7 +195,7 @@ static void a_received_file_that_the_disk_changed_is_never_installed(void **stat
     for (unsigned i = 0; i < 500 && f->behind->engine->snapshot_receive.phase != RECEIVE_VERIFYING;
          i++) {
         world_run(w, ENGINE_TICK_MS);
-        /* All but the last step: what it was given to verify is not read yet. */
+        /* All but the last step: what it must verify has not been read yet. */
         while (f->behind->engine->snapshot_receive.phase != RECEIVE_VERIFYING &&
                host_work(f->behind)) {
         }
@@ -228,7 +229,7 @@ static void a_leader_that_dies_in_the_middle_is_followed_by_another(void **state
     assert_caught_up(f);
 }
 
-/* One more would be none: no leader has such a term. */
+/* No leader can have such a term: there is no next one. */
 static void a_snapshot_of_the_last_term_is_not_taken(void **state)
 {
     struct fixture *f = *state;
@@ -278,8 +279,8 @@ static bool answers_to_pieces_are_lost(struct world *w UNUSED, const struct flyi
     return frame->type != FRAME_SNAPSHOT_RESULT;
 }
 
-/* Both of what tells the leader so: our answer to the last piece, and libraft's. `watched` is the
- * member. */
+/* Loses both messages that would tell the leader: our result for the last piece, and libraft's
+ * reply. `watched` is the member. */
 static bool word_that_it_is_in_place_is_lost(struct world *w, const struct flying *frame)
 {
     struct message m;
@@ -293,8 +294,8 @@ static bool word_that_it_is_in_place_is_lost(struct world *w, const struct flyin
            m.raft.type != RAFT_APPEND_ENTRIES_RESULT || m.raft.append_entries_result.rejected != 0;
 }
 
-/* The leader may not wait until it gives up the transfer: it has a newer snapshot by then, and the
- * member takes none of its heartbeats. */
+/* The leader must not wait until it abandons the transfer: it has a newer snapshot by then, and the
+ * member rejects all its heartbeats. */
 static void a_leader_that_missed_that_its_snapshot_is_in_place_asks_for_it(void **state)
 {
     struct fixture *f = *state;
@@ -338,7 +339,7 @@ static bool no_pieces_pass(struct world *w UNUSED, const struct flying *frame)
     return frame->type != FRAME_SNAPSHOT;
 }
 
-/* libraft ignores it, so that it still waits for the snapshot to be there. */
+/* libraft ignores it, so it must still wait for the snapshot. */
 static void an_answer_of_an_earlier_term_does_not_end_the_wait_for_a_snapshot(void **state)
 {
     struct fixture *f = *state;
@@ -352,7 +353,7 @@ static void an_answer_of_an_earlier_term_does_not_end_the_wait_for_a_snapshot(vo
     }
     world_isolate(w, f->behind->id, true);
     world_run(w, ENGINE_TICK_MS);
-    snapshot_send_end_to(e, f->behind->id); /* as with a new link */
+    snapshot_send_end_to(e, f->behind->id); /* as on a new link */
     const struct raft_message late = {
         .type = RAFT_APPEND_ENTRIES_RESULT,
         .append_entries_result = {.version = 0,
@@ -382,9 +383,9 @@ static void a_member_without_room_says_so_and_takes_it_later(void **state)
     assert_caught_up(f);
 }
 
-/* --- death at every call --- */
+/* --- a crash at every call --- */
 
-/* Reads of what was received, while it is verified, fail as if it was damaged. */
+/* Reads of the received file, while it is verified, fail as if it were damaged. */
 static unsigned reads_survived;
 
 static bool install_with(struct fixture *from, uint64_t n, const struct files_plan *plan,

@@ -1,4 +1,4 @@
-/* Log entries and the batches in them: what is sealed is read back, what is damaged is refused. */
+/* Log entries and their batches: what is sealed can be read back, what is damaged is refused. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -49,7 +49,7 @@ static void make_entry(struct buffer *out, uint16_t batches)
     assert_false(out->overflowed);
 }
 
-/* From memory of just that length. */
+/* From memory of exact size. */
 static enum status check_entry(const uint8_t *data, size_t len)
 {
     struct entry_header found;
@@ -70,7 +70,7 @@ static enum status check_batch(const uint8_t *data, size_t len)
     return status;
 }
 
-/* Makes the checksum right again, so that what is behind it is looked at. */
+/* Recomputes the checksum, so that what follows it is checked. */
 static void checksum(struct buffer *b)
 {
     store_u32(b->data + 4, crc32c(0, b->data + 8, b->len - 8));
@@ -154,7 +154,7 @@ static void every_flipped_bit_of_an_entry_is_found(void **state)
     buffer_done(&b);
 }
 
-/* Someone who can compute a checksum cannot make it read elsewhere either. */
+/* Even with a valid checksum, it cannot make the reader go out of bounds. */
 static void no_changed_byte_behind_a_right_checksum_crashes(void **state)
 {
     struct buffer b;
@@ -229,7 +229,7 @@ static void a_stamp_up_to_the_limit_comes_back(void **state)
     buffer_done(&b);
 }
 
-/* Nine batches hold more operations than an entry has positions for. */
+/* Nine batches have more operations than an entry has positions. */
 static void an_entry_of_too_many_operations_is_refused(void **state)
 {
     struct buffer b;
@@ -345,7 +345,7 @@ static void a_batch_is_so_long_and_no_longer(void **state)
     }
 }
 
-/* A batch that was skipped goes out again under another number. */
+/* A skipped batch is resent under another number. */
 static void a_batch_gets_another_number_and_keeps_the_rest(void **state)
 {
     struct batch_header found;

@@ -1,5 +1,5 @@
-/* The cursor over events: each matching event once and in order, from any position; or all
- * instances first; and never a silent gap. */
+/* The cursor over events: each matching event once and in order, after any id; or all present
+ * instances first; and never an undetected gap. */
 #include "tests/unit/registry_fixture.h"
 
 #include "server/base/limits.h"
@@ -195,10 +195,10 @@ static void what_changes_between_two_parts_is_told_once(void **state)
     fixture_register(f, "d", "web");
     event_cursor_begin(&cursor, &filter, true, fixture_view(f));
     assert_present(f, &cursor, "b");
-    fixture_register(f, "a", "web"); /* behind the cursor: an event */
-    fixture_deregister(f, "b");      /* presented: an event */
-    fixture_register(f, "c", "web"); /* not yet there: presented */
-    fixture_deregister(f, "d");      /* never told of */
+    fixture_register(f, "a", "web"); /* before last_id: an event */
+    fixture_deregister(f, "b");      /* already given: an event */
+    fixture_register(f, "c", "web"); /* not given yet: given as present */
+    fixture_deregister(f, "d");      /* never mentioned */
     assert_next(f, &cursor, EVENT_REGISTERED, "a");
     assert_next(f, &cursor, EVENT_DEREGISTERED, "b");
     assert_present(f, &cursor, "c");
@@ -230,7 +230,8 @@ static void an_empty_service_is_presented_as_such(void **state)
     struct event_id position;
     event_cursor_begin(&cursor, &filter, true, fixture_view(f));
     assert_kind(f, &cursor, ITEM_PRESENTED);
-    assert_true(event_cursor_id(&cursor, fixture_view(f), &position)); /* nothing ever happened */
+    assert_true(
+        event_cursor_id(&cursor, fixture_view(f), &position)); /* nothing has happened yet */
     assert_int_equal(position.index, 0);
     event_cursor_done(&cursor);
     fixture_register(f, "web-1", "web");
@@ -250,7 +251,7 @@ static void events_passed_over_are_not_looked_at_again(void **state)
     fixture_register(f, "db-1", "db");
     fixture_register(f, "db-2", "db");
     event_cursor_pass(&cursor, 2);
-    event_cursor_pass(&cursor, 1); /* goes nowhere back */
+    event_cursor_pass(&cursor, 1); /* does not go back */
     assert_true(event_cursor_id(&cursor, fixture_view(f), &position));
     assert_int_equal(position.index, view_event(fixture_view(f), 2)->index);
     fixture_register(f, "web-1", "web");

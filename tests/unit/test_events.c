@@ -1,11 +1,11 @@
-/* The events that are kept: in order, whole, as things stood, and never more than the bounds. */
+/* The events that are kept: in order, complete, as things were, and within the bounds. */
 #include "tests/unit/registry_fixture.h"
 
 #include "server/base/limits.h"
 
 #define BYTES_MAX (EVENTS_KEPT_DEFAULT * EVENT_BYTES_MEAN)
 
-/* In one entry, web-1 turns from passing to warning or back, `count` times. */
+/* Within one entry, toggles web-1 between passing and warning, `count` times. */
 static void change_health(struct fixture *f, uint32_t count)
 {
     const struct slice id = slice_of("web-1");
@@ -39,7 +39,7 @@ static void an_event_says_when_and_where_in_the_log(void **state)
     }
     assert_null(view_event(view, 0));
     assert_null(view_event(view, 5));
-    assert_null(view_event(view, 2 + EVENTS_KEPT_DEFAULT)); /* has the place of the second */
+    assert_null(view_event(view, 2 + EVENTS_KEPT_DEFAULT)); /* its slot now holds the second */
 }
 
 static void an_event_keeps_the_record_as_it_stood(void **state)

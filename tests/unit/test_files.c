@@ -1,4 +1,4 @@
-/* The kernel's files keep the contract of files.h; the directory is used by one process. */
+/* The kernel's files keep the contract of files.h; the directory is locked by one process. */
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -154,7 +154,7 @@ static void what_is_written_is_read(void **state)
     }
 }
 
-/* Through the page cache and past it, in turns, aligned and not: one content. */
+/* Alternately through the page cache and bypassing it, aligned and not: same content. */
 static void sectors_written_past_the_cache_are_read(void **state)
 {
     const struct fixture *f = *state;
@@ -330,7 +330,7 @@ static struct wal *open_log(struct fixture *f, uint64_t snapshot_index, struct w
     return wal;
 }
 
-/* Writes entries for ever, and tells the index of each that is durable. */
+/* Writes entries forever, and reports the index of each durable one. */
 static void write_until_killed(struct fixture *f, int told)
 {
     struct wal_loaded loaded;

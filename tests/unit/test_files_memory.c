@@ -1,4 +1,4 @@
-/* The disk in memory of tests/sim: what is durable stays, and what is not is lost in every way. */
+/* The in-memory disk of tests/sim: durable data stays, other data is lost in every possible way. */
 #include <errno.h>
 
 #include "tests/unit/disk_fixture.h"
@@ -88,7 +88,7 @@ static void what_is_durable_survives_a_loss_of_power(void **state)
     }
 }
 
-/* Every combination of four sectors comes up, and no sector is torn. */
+/* Every combination of four sectors occurs, and no sector is torn. */
 static void what_is_not_durable_is_lost_kept_or_torn_by_sectors(void **state)
 {
     struct here *h = *state;
@@ -126,7 +126,7 @@ static void everything_survives_the_death_of_the_process(void **state)
     assert_int_equal(files_content(h->disk, "b")[99], 1);
 }
 
-/* A file emptied is the old one or an empty one, never a mixture. */
+/* A truncated file is the old one or an empty one, never a mixture. */
 static void emptied_file_is_old_or_new(void **state)
 {
     struct here *h = *state;
@@ -150,7 +150,7 @@ static void emptied_file_is_old_or_new(void **state)
     assert_true(seen[0] && seen[1] && seen[2]);
 }
 
-/* Each change of the directory for itself: all eight combinations of three come up. */
+/* Directory changes are independent: all eight combinations of three occur. */
 static void names_are_lost_or_kept_each_for_itself(void **state)
 {
     struct here *h = *state;
@@ -290,7 +290,7 @@ static void copy_of_a_directory_can_be_put_back(void **state)
     assert_int_equal(files_size(h->disk, "a"), 150);
     files_put_back(h->disk, image);
     files_image_destroy(image);
-    /* Whoever has it open writes to the file that is gone. */
+    /* A process that has it open writes to the deleted file. */
     put(h, file, 0, 9, 300, true);
     for (int i = 0; i < 2; i++) {
         assert_int_equal(files_name_count(h->disk), 1);
@@ -303,7 +303,7 @@ static void copy_of_a_directory_can_be_put_back(void **state)
     assert_int_equal(files_name_count(h->disk), 0);
 }
 
-/* Same chance, same losses. */
+/* Same random source, same losses. */
 static void clone_loses_what_its_original_loses(void **state)
 {
     struct here *h = *state;

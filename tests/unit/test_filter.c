@@ -78,7 +78,7 @@ static void health_is_any_or_a_list(void **state)
     }
 }
 
-/* Leaves the text as it is, without the NUL that is put behind it. */
+/* Leaves the text unchanged, without the NUL added to it. */
 static void assert_parses(struct buffer *target, bool parses)
 {
     buffer_append_byte(target, 0);

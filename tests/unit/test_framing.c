@@ -1,4 +1,4 @@
-/* Bodies of requests on the wire: by length and in chunks, in pieces of any size. */
+/* Request bodies on the wire: by length and chunked, in pieces of any size. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,7 +13,7 @@
 static char body[256];
 static size_t body_len;
 
-/* How many bytes of `wire` are read, when `step` bytes come at a time. */
+/* The number of bytes of `wire` read, given `step` bytes at a time. */
 static size_t read_all(struct framing *f, const char *wire, size_t len, size_t step)
 {
     size_t at = 0;

@@ -1,4 +1,4 @@
-/* Who gets gzip, and how much is compressed at most. */
+/* Who gets gzip, and the limit on compression work. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -90,7 +90,7 @@ static void an_entity_tag_is_found_among_those_that_a_client_has(void **state)
     }
 }
 
-/* Text that can be compressed, but not to nothing. */
+/* Compressible text, but not down to nothing. */
 static char *text_of(size_t len)
 {
     uint32_t seed = 1;
@@ -157,7 +157,7 @@ static void an_output_that_has_no_room_is_given_up(void **state)
     buffer_init(&out, 5000);
     assert_false(gzip_compress(&gzip, text, 100000, NOW_MS, &out));
     buffer_done(&out);
-    /* And the next one is not disturbed by it. */
+    /* It does not affect the next one. */
     buffer_init(&out, 100000);
     assert_true(gzip_compress(&gzip, text, 10000, NOW_MS, &out));
     assert_unpacks_to(&out, text, 10000);

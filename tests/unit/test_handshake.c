@@ -1,7 +1,7 @@
-/* What the handshake promises: only two that know the same secret get through, both learn the truth
- * of each other, nothing that was heard in one exchange is of use in another, and a stranger hears
- * nothing that was made from the secret. The kernel's random bytes are replaced (--wrap=getrandom),
- * so that exchanges can be compared byte by byte. */
+/* What the handshake guarantees: only two that know the same secret succeed, both learn the other's
+ * true facts, nothing recorded from one handshake helps in another, and a stranger receives nothing
+ * derived from the secret. The kernel's random bytes are replaced (--wrap=getrandom), so that
+ * handshakes can be compared byte by byte. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -27,7 +27,7 @@ static struct hello_facts facts_of(uint64_t member)
                                 .list_hash = 5};
 }
 
-/* Every message of an exchange, in order. */
+/* Every message of a handshake, in order. */
 enum { HELLO, CHALLENGE, PROOF, FACTS, VERDICT, MESSAGES };
 struct exchange {
     struct handshake connector, acceptor;
@@ -35,7 +35,7 @@ struct exchange {
     size_t sent;
 };
 
-/* Changes message number `at` on its way. */
+/* Changes message number `at` in transit. */
 struct damage {
     size_t at;
     void (*change)(struct handshake_reply *message, unsigned how);
@@ -129,7 +129,7 @@ static void another_secret_ends_at_the_acceptor(void **state)
         assert_int_equal(x.acceptor.verdict, HELLO_WRONG_SECRET);
         assert_false(x.acceptor.proven);
         assert_int_equal(x.connector.phase, HANDSHAKE_FACTS);
-        assert_int_equal(x.sent, 3); /* it said no more than a challenge */
+        assert_int_equal(x.sent, 3); /* it has sent no more than a challenge */
     }
 }
 
@@ -154,7 +154,7 @@ static void refusal_of_the_acceptor_reaches_the_connector(void **state)
     assert_non_null(strstr(ours, "07000000000000000000000000000000"));
 }
 
-/* Up to the acceptor's facts, which accept whoever it is: in `reply`, taken by the connector. */
+/* Up to the acceptor's facts, which accept anybody: in `reply`, taken by the connector. */
 static void run_to_connectors_judgement(struct handshake *connector, struct handshake *acceptor,
                                         uint64_t acceptor_id, struct handshake_reply *reply)
 {
@@ -246,7 +246,7 @@ static void no_altered_bit_gets_through(void **state)
                 random_state = 1;
                 run_members(&x, &damage);
                 assert_int_not_equal(x.acceptor.phase, HANDSHAKE_OPEN);
-                /* The connector is open only when nothing but its own last word was altered. */
+                /* The connector is open only if nothing but its own last message was altered. */
                 assert_true(at == VERDICT || x.connector.phase != HANDSHAKE_OPEN);
             }
         }
@@ -269,7 +269,7 @@ static void half_a_message_is_waited_for(void **state)
     }
 }
 
-/* Any message of one exchange in any place of another one that is like it but for the nonces. */
+/* Any message of one handshake at any step of another that differs only in the nonces. */
 static void nothing_recorded_is_of_use(void **state)
 {
     (void)state;
@@ -295,7 +295,7 @@ static void nothing_recorded_is_of_use(void **state)
             bool taken = handshake_take(taker, message->bytes, len, &reply);
             assert_true(taken);
             bool no_proof = from == place && (from == HELLO || from == CHALLENGE);
-            if (no_proof) { /* these prove nothing; what follows fits only their true sender */
+            if (no_proof) { /* these prove nothing; what follows must be from their true sender */
                 assert_int_not_equal(taker->phase, HANDSHAKE_ENDED);
                 assert_false(taker->proven);
             } else {
@@ -306,7 +306,7 @@ static void nothing_recorded_is_of_use(void **state)
     }
 }
 
-/* A whole recorded exchange, played to a new acceptor and to a new connector. */
+/* A complete recorded handshake, replayed to a new acceptor and to a new connector. */
 static void recorded_exchange_opens_nothing(void **state)
 {
     (void)state;
@@ -335,7 +335,7 @@ static void recorded_exchange_opens_nothing(void **state)
     assert_false(connector.proven);
 }
 
-/* The stranger stands between two sides of one member and passes on what each says. */
+/* The stranger relays between both sides of one member. */
 static void own_voice_is_recognized(void **state)
 {
     (void)state;
@@ -348,7 +348,7 @@ static void own_voice_is_recognized(void **state)
     assert_int_equal(acceptor.phase, HANDSHAKE_ENDED);
     assert_int_equal(acceptor.verdict, HELLO_OURSELVES);
     assert_int_equal(reply.len, 0);
-    /* Another life with our id is one for the verdict. */
+    /* Another life with our id is for the verdict to judge. */
     struct exchange x;
     struct hello_facts facts[2] = {one, one};
     facts[1].life++;
@@ -357,7 +357,7 @@ static void own_voice_is_recognized(void **state)
     assert_int_equal(x.connector.verdict, HELLO_WRONG_MEMBER);
 }
 
-/* Proofs of the acceptor sent back to it in the place of the connector's, and the other way. */
+/* The acceptor's proofs sent back to it in place of the connector's, and vice versa. */
 static void proof_of_one_role_is_none_of_the_other(void **state)
 {
     (void)state;
@@ -394,7 +394,7 @@ static void proof_of_one_role_is_none_of_the_other(void **state)
 
 #define SHAPES 8
 
-/* What a stranger in some shape hears from an acceptor: all of it, appended. */
+/* All bytes that a stranger of this kind receives from an acceptor, appended. */
 static size_t listen_as_stranger(unsigned shape, const struct hello_facts *ours, const char *secret,
                                  uint8_t out[512])
 {
@@ -420,13 +420,13 @@ static size_t listen_as_stranger(unsigned shape, const struct hello_facts *ours,
     }
     uint8_t next[HELLO_BYTES_MAX];
     memcpy(next, said.bytes, sizeof next); /* a second hello */
-    if (shape >= 5) {                      /* proves with what it guesses */
+    if (shape >= 5) {                      /* proves with a guessed secret */
         (void)handshake_take(&stranger, heard.bytes, heard.len, &said);
         memcpy(next, said.bytes, sizeof next);
     }
     if (shape == 6) { /* proves nothing */
         (void)hello_encode(&(struct hello_message){.kind = HELLO_KIND_PROOF}, next);
-    } else if (shape == 7) { /* ends the exchange, before it began */
+    } else if (shape == 7) { /* a verdict before anything else */
         (void)hello_encode(&(struct hello_message){.kind = HELLO_KIND_VERDICT}, next);
     }
     assert_true(handshake_take(&acceptor, next, handshake_wants(&acceptor), &heard));
@@ -437,7 +437,7 @@ static size_t listen_as_stranger(unsigned shape, const struct hello_facts *ours,
     return len;
 }
 
-/* The same bytes whatever the secret, the cluster, the life and the level are. */
+/* The same bytes, whatever the secret, cluster, life and level. */
 static void stranger_hears_nothing_that_depends_on_the_secret(void **state)
 {
     (void)state;

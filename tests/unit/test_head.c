@@ -1,5 +1,5 @@
-/* Heads of HTTP requests: what is taken, and what two readers could read differently and is
- * refused. The whole table on the wire: tests/integration/test_raw_http.py. */
+/* Heads of HTTP requests: what is accepted, and what is refused because two parsers could read it
+ * differently. The whole table on the wire: tests/integration/test_raw_http.py. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,7 +17,7 @@ static struct head head;
 static struct head_refusal refusal;
 static char text[HTTP_HEAD_BYTES_MAX];
 
-/* 200 when it is taken, 0 when it is not complete. */
+/* 200 if accepted, 0 if incomplete. */
 static int status_of(const char *bytes, size_t len)
 {
     size_t at = 0;

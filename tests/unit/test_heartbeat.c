@@ -1,7 +1,7 @@
-/* What heartbeats do, by id and by lease, and whom they do not reach. */
+/* The effect of heartbeats, by id and by lease, and which instances they do not reach. */
 #include "tests/unit/registry_fixture.h"
 
-/* web-1 of web, and its incarnation. */
+/* Registers web-1 of web; returns its incarnation. */
 static uint64_t with_web_1(struct fixture *f)
 {
     return fixture_register(f, "web-1", "web")->incarnation;
@@ -95,7 +95,7 @@ static void heartbeat_with_a_status_moves_health_at_will(void **state)
         assert_int_equal(fixture_view(f)->counts[healths[i]], 1);
         assert_event(f, 2 + i, EVENT_HEALTH, "web-1");
         assert_int_equal(view_service_index(fixture_view(f), "web"), f->index);
-        /* Said twice, it is a heartbeat. */
+        /* Repeated, it is a heartbeat. */
         fixture_apply(f, &command);
         assert_int_equal(fixture_events(f), 2 + i);
     }

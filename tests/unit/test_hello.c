@@ -1,5 +1,5 @@
-/* The messages of the handshake keep what is put into them and are refused when damaged; who is let
- * in is judged by what two members say of themselves. */
+/* The messages of the handshake keep their content, and are refused if damaged; admission is judged
+ * by the facts of both members. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -60,7 +60,7 @@ static void assert_same_message(const struct hello_message *a, const struct hell
     assert_memory_equal(a->proof, b->proof, sizeof a->proof);
 }
 
-/* --- bytes --- */
+/* --- encoding --- */
 
 static void each_message_keeps_all_of_its_fields(void **state)
 {
@@ -169,7 +169,7 @@ static void verdict_of_a_later_version_is_a_refusal(void **state)
         reseal(HELLO_KIND_VERDICT, bytes);
         enum hello_verdict got = hello_decode(HELLO_KIND_VERDICT, bytes, &out);
         if (verdict > HELLO_ACCEPTED && verdict < HELLO_REFUSED) {
-            assert_int_equal(got, HELLO_GARBAGE); /* these are never told */
+            assert_int_equal(got, HELLO_GARBAGE); /* never sent */
         } else {
             assert_int_equal(got, HELLO_ACCEPTED);
             assert_int_equal(out.verdict, verdict < HELLO_VERDICTS ? verdict : HELLO_REFUSED);
@@ -187,7 +187,7 @@ static void nonces_differ(void **state)
     assert_memory_not_equal(a, b, sizeof a);
 }
 
-/* --- who is let in --- */
+/* --- admission --- */
 
 static struct hello_facts member(uint64_t id, uint8_t cluster, uint64_t list)
 {
@@ -235,7 +235,7 @@ static void member_ids_must_differ(void **state)
     twin.life = 99;
     assert_judged(&one, &twin, HELLO_WRONG_MEMBER);
     assert_judged(&one, &fresh, HELLO_WRONG_MEMBER);
-    assert_judged(&one, &stray, HELLO_WRONG_CLUSTER); /* says more */
+    assert_judged(&one, &stray, HELLO_WRONG_CLUSTER); /* more specific */
 }
 
 static void levels_must_overlap(void **state)
@@ -289,7 +289,7 @@ static void sentences_name_both_and_fit(void **state)
     assert_non_null(strstr(sentence, id));
     cluster_id_text(&two.cluster, id);
     assert_non_null(strstr(sentence, id));
-    assert_non_null(strstr(sentence, "empty directory and --join")); /* not cut */
+    assert_non_null(strstr(sentence, "empty directory and --join")); /* not truncated */
     hello_explain(HELLO_EARLIER_LIFE, &one, &two, sentence);
     assert_non_null(strstr(sentence, "a directory of an earlier life of member"));
 }

@@ -1,4 +1,4 @@
-/* The identity is there whole, as it was or as it is, or the start is refused. */
+/* The identity is complete, old or new, or the start is refused. */
 #include <errno.h>
 #include <inttypes.h>
 
@@ -178,7 +178,7 @@ static void impossible_identity_is_refused(void **state)
     }
 }
 
-/* Death at each call and an error of each call, with every ending: the old one or the new one. */
+/* A crash and an error at each call, with every outcome: the old one or the new one. */
 static void replacing_leaves_the_old_one_or_the_new_one(void **state)
 {
     struct here *h = *state;
@@ -217,7 +217,7 @@ static void what_was_read_lasts(void **state)
         struct identity found;
         files_empty(h->disk);
         h->files = files_boot(h->disk);
-        /* The process dies when the name is there, but not durable. */
+        /* The process dies after the rename, before it is durable. */
         files_plan(h->disk, &(struct files_plan){.calls = 2, .fate = FILES_DIE_AFTER});
         assert_int_not_equal(identity_write(h->files, &us), 0);
         h->files = files_boot(h->disk);

@@ -1,4 +1,4 @@
-/* The names of clusters and lives: written and read back, never none, never twice. */
+/* Ids of clusters and lives: encoding and decoding, never zero, never repeated. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

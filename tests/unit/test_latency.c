@@ -1,4 +1,4 @@
-/* The histogram of latencies: how close its percentiles are, at the ends and in the middle. */
+/* The latency histogram: accuracy of its percentiles, at the ends and in the middle. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

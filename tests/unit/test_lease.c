@@ -3,7 +3,7 @@
 
 #include "server/base/limits.h"
 
-/* Once around the wheel of leases.c: 8192 buckets of 64 ms. */
+/* One turn of the wheel of leases.c: 8192 buckets of 64 ms. */
 #define WHEEL_TURN_MS (8192u * 64)
 
 static void register_with(struct fixture *f, const char *id, uint32_t ttl_ms,
@@ -62,7 +62,7 @@ static void heartbeat_before_the_expiry_in_the_log_wins(void **state)
     register_with(f, "web-2", TTL_MS, REAP_AFTER_MS);
     const struct slice id = slice_of("web-1");
     const struct command heartbeat = command_heartbeat(&id);
-    /* Both are due when the entry is made, and in it the renewal stands first. */
+    /* Both are due when the entry is made, but the renewal comes first in it. */
     f->now_ms = 1000 + 3 * TTL_MS;
     const struct command expire = command_expire(f->now_ms, EVERY);
     fixture_begin(f);
@@ -83,7 +83,7 @@ static void heartbeat_after_the_expiry_recovers(void **state)
     const struct lease_ref ref = fixture_ref(f, "web-2");
     assert_int_equal(expired_at(f, 50000), 3);
     f->now_ms += 1000;
-    /* By id, by lease, and by registering the same again. */
+    /* By id, by lease, and by registering again unchanged. */
     assert_int_equal(fixture_heartbeat(f, "web-1")->renewed, 1);
     assert_int_equal(fixture_renew(f, &ref, 1)->renewed, 1);
     fixture_register(f, "web-3", "web");
@@ -161,7 +161,7 @@ static void without_a_reap_time_an_expired_instance_stays_for_good(void **state)
         assert_int_equal(expired_at(f, ms), 0);
     }
     assert_int_equal(fixture_health(f, "web-1"), HEALTH_CRITICAL);
-    /* And can still come back, and expire again. */
+    /* And can recover and expire again. */
     fixture_heartbeat(f, "web-1");
     assert_int_equal(fixture_health(f, "web-1"), HEALTH_PASSING);
     assert_int_equal(expired_at(f, f->now_ms + TTL_MS), 1);
@@ -264,7 +264,7 @@ static void the_limit_takes_the_earliest_and_leaves_the_others_due(void **state)
     assert_int_equal(living, 1);
     assert_int_equal(fixture_expire(f, 3)->expired, 1);
     assert_event(f, 8, EVENT_EXPIRED, "d");
-    /* Reaping counts, too. They expired at the same moment, so the oldest goes first. */
+    /* Reaping counts, too. Both expired at the same time, so the oldest goes first. */
     f->now_ms += REAP_AFTER_MS;
     assert_int_equal(registry_due(f->registry, f->now_ms, &living), 4);
     assert_int_equal(living, 0);
@@ -339,7 +339,7 @@ static void looking_ahead_moves_nothing_that_is_replicated(void **state)
     struct fixture *f = *state;
     register_with(f, "web-1", 5000, 0);
     uint64_t hash = registry_hash(f->registry);
-    /* The clock of a leader is ahead of what is in the log. */
+    /* A leader's clock is ahead of the log's time. */
     assert_int_equal(due_at(f, 10ull * WHEEL_TURN_MS), 1);
     assert_int_equal(due_at(f, 2000), 0);
     assert_true(registry_hash(f->registry) == hash);
@@ -353,14 +353,14 @@ static void looking_ahead_moves_nothing_that_is_replicated(void **state)
     assert_int_equal(fixture_health(f, "web-1"), HEALTH_CRITICAL);
 }
 
-/* The wheel against the plain question to every lease. */
+/* The wheel compared with a check of every lease. */
 static void the_wheel_agrees_with_a_list_however_time_moves(void **state)
 {
     enum { LEASES = 60, STEPS = 4000 };
     static const uint32_t ttls[] = {1000, 1001, 5000, 60000, WHEEL_TURN_MS + 7, TTL_MS_MAX};
     static const uint32_t steps[] = {0, 1, 63, 64, 65, 900, 40000, WHEEL_TURN_MS, 5000000};
     struct fixture *f = *state;
-    uint64_t deadlines[LEASES] = {0}; /* 0: not there, or expired for good */
+    uint64_t deadlines[LEASES] = {0}; /* 0: not present, or expired for good */
     unsigned seed = 20261121;
     print_message("seed %u\n", seed);
     for (int step = 0; step < STEPS; step++) {

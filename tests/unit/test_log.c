@@ -1,4 +1,4 @@
-/* A log line is one line, whatever a foreign string holds. */
+/* A log line is a single line, whatever a foreign string contains. */
 #include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,7 +16,7 @@
 #include "server/base/log.h"
 
 struct capture {
-    FILE *file; /* what stands in for stderr */
+    FILE *file; /* replaces stderr */
     int stderr_fd;
     char text[8192];
 };
@@ -41,7 +41,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* Between the two, nothing may fail: cmocka reports on stderr. */
+/* Nothing may fail in between: cmocka reports on stderr. */
 static void begin(struct capture *c)
 {
     (void)dup2(fileno(c->file), STDERR_FILENO);
@@ -57,7 +57,7 @@ static const char *end(struct capture *c)
     return c->text;
 }
 
-/* The line without its time. */
+/* The line without its time stamp. */
 static const char *behind_the_time(const char *line)
 {
     assert_true(strlen(line) > 25);
@@ -152,7 +152,7 @@ static void a_gate_lets_one_through_and_counts_the_others(void **state)
     assert_int_equal(held, 0);
     assert_false(log_gate_open(&gate, &held));
     assert_false(log_gate_open(&gate, &held));
-    gate.next_ms = 0; /* as if the second were over */
+    gate.next_ms = 0; /* as if the second had passed */
     assert_true(log_gate_open(&gate, &held));
     assert_int_equal(held, 2);
     assert_false(log_gate_open(&gate, &held));

@@ -1,4 +1,4 @@
-/* With a thread that writes, a log line never waits for stderr. */
+/* With a writer thread, logging never waits for stderr. */
 #include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -38,8 +38,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* From here to the end of it stderr is the pipe: nothing in between may fail, cmocka reports there.
- */
+/* Until the end, stderr is the pipe: nothing may fail in between, as cmocka reports there. */
 static void begin(void)
 {
     (void)dup2(pipe_fds[1], STDERR_FILENO);
@@ -51,7 +50,7 @@ static void end(void)
     (void)dup2(stderr_fd, STDERR_FILENO);
 }
 
-/* What is in the pipe until somebody has written `last`. */
+/* Reads the pipe until `last` was written. */
 static size_t read_until(char *text, size_t size, const char *last)
 {
     size_t n = 0;
@@ -92,7 +91,7 @@ static void lines_come_out_in_order_and_a_flush_waits_for_them(void **state)
     assert_string_equal(strchr(first, '\n') + 1, "musterd: second\n");
 }
 
-/* What all notices say together. */
+/* The sum of all notices. */
 static int64_t reported(const char *text)
 {
     int64_t sum = 0;
@@ -116,9 +115,9 @@ static void a_reader_that_stands_still_costs_lines_and_no_time(void **state)
     for (int i = 0; i < LINES; i++) {
         log_write(LOG_INFO, "area", "filler", "%s", filler);
     }
-    log_flush(1); /* which comes back, though nobody reads */
+    log_flush(1); /* returns although nobody reads */
     int64_t dropped = metric_get(METRIC_log_lines_dropped_total) - before;
-    /* It flows again. */
+    /* The pipe is read again. */
     while ((int64_t)count(text, "area: filler") + dropped < LINES || reported(text) < dropped) {
         ssize_t got = read(pipe_fds[0], text + n, sizeof text - 1 - n);
         if (got <= 0) {
@@ -132,7 +131,7 @@ static void a_reader_that_stands_still_costs_lines_and_no_time(void **state)
     assert_in_range(dropped, LINES / 4, LINES);
     assert_int_equal(count(text, "area: filler"), LINES - dropped);
     assert_int_equal(reported(text), dropped);
-    /* The notice stands where they are missing: behind what was taken before. */
+    /* The notice is where lines are missing: after those that were accepted before. */
     const char *notice =
         strstr(text, "warn  log: lines dropped: stderr took none for a while count=");
     assert_non_null(notice);

@@ -1,4 +1,4 @@
-/* Looking up names: a name server that hangs holds up its own look-up and nothing else. */
+/* Name lookups: a hanging name server delays its own lookup and nothing else. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,7 +15,7 @@
 #include "consensus/peer/lookup.h"
 #include "server/base/clock.h"
 
-/* --- a name server that hangs for names that begin with "hangs" --- */
+/* --- a name server that hangs for names starting with "hangs" --- */
 
 static struct {
     pthread_mutex_t mutex;
@@ -198,7 +198,7 @@ static void one_that_was_abandoned_tells_nobody(void **state)
     assert_int_equal(gone.count, 0);
 }
 
-/* tear_down() would never return. */
+/* Otherwise tear_down() would never return. */
 static void the_end_does_not_wait_for_a_name_server(void **state)
 {
     struct fixture *f = *state;

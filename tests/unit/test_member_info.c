@@ -1,5 +1,5 @@
-/* The table of members follows the configuration, and what a member tells about itself is taken
- * whole or not at all. */
+/* The member table follows the configuration, and a member's report is accepted completely or not
+ * at all. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -19,7 +19,7 @@
 struct fixture {
     struct engine engine;
     uint64_t now_ms;
-    uint64_t down;      /* a member that has no link */
+    uint64_t down;      /* a member without a link */
     uint64_t told[10];  /* frames to each member */
     uint8_t frame[512]; /* the last one */
     size_t frame_len;
@@ -120,7 +120,7 @@ static void make(struct buffer *out, const char *name, const char *address, cons
     append_text(out, version);
 }
 
-/* Whether it was taken. */
+/* Returns whether it was accepted. */
 static bool tell(struct fixture *f, const char *name, const char *address, const char *version)
 {
     struct buffer out;
@@ -132,12 +132,12 @@ static bool tell(struct fixture *f, const char *name, const char *address, const
     return m->heard_ms != 0;
 }
 
-/* --- what it is told --- */
+/* --- receiving --- */
 
 static void what_a_member_tells_is_kept(void **state)
 {
     const struct consensus_member_info *info = info_of(*state, SENDER);
-    assert_true(info->has_space); /* until it says otherwise */
+    assert_true(info->has_space); /* until it reports otherwise */
     assert_true(tell(*state, "b\xc3\xa9ta", "b.example:9000", "0.1.0"));
     assert_int_equal(info->id, SENDER);
     assert_int_equal(info->applied_index, 40);
@@ -149,7 +149,7 @@ static void what_a_member_tells_is_kept(void **state)
     assert_string_equal(info->version, "0.1.0");
 }
 
-/* They go into JSON as they are. */
+/* They go into JSON unescaped. */
 static void texts_that_cannot_be_shown_are_refused(void **state)
 {
     assert_false(tell(*state, "b\xff", "b.example:9000", "0.1.0"));
@@ -189,7 +189,7 @@ static void a_message_that_is_cut_short_is_refused(void **state)
     buffer_done(&out);
 }
 
-/* --- what it tells --- */
+/* --- sending --- */
 
 static void all_that_can_be_reached_are_told_now_and_then(void **state)
 {
@@ -207,7 +207,7 @@ static void all_that_can_be_reached_are_told_now_and_then(void **state)
     assert_int_equal(f->told[2], 4);
 }
 
-/* What comes from another life of the member is nothing to us, nor is ours to it. */
+/* Reports from and to another life of the member are ignored. */
 static void another_life_of_a_member_is_not_told(void **state)
 {
     struct fixture *f = *state;
@@ -264,7 +264,7 @@ static void what_is_known_of_a_member_survives_a_change(void **state)
     assert_string_equal(info_of(f, SENDER)->name, "");
 }
 
-/* Places move with the table, and the acknowledgements of a round stand by place. */
+/* Indexes move with the table, and the acknowledgements of a round are by index. */
 static void a_change_of_members_ends_the_round_of_the_read_index(void **state)
 {
     struct fixture *f = *state;

@@ -1,5 +1,5 @@
-/* libraft's messages come back as they went, entries with the checksums of the log that they are
- * from, and no damaged one does harm. */
+/* libraft's messages survive encoding, entries with the checksums of their log, and damaged ones do
+ * no harm. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,7 +17,7 @@
 #define WIRE_BYTES_MAX (1024 * 1024)
 #define KINDS          7
 #define PREV           100
-#define ENTRIES_AT     39 /* in an AppendEntries: behind type, version, four numbers and parent */
+#define ENTRIES_AT     39 /* in an AppendEntries: after type, version, four numbers and parent */
 
 struct fixture {
     struct raft_message messages[KINDS];
@@ -106,7 +106,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* What travels, in memory of just that size, so that the sanitizer sees a read behind its end. */
+/* The encoded message in memory of exact size, so that the sanitizer detects overreads. */
 static uint8_t *wire(const struct raft_message *message, const struct log *log, size_t *ret_len)
 {
     struct buffer b;
@@ -187,7 +187,7 @@ static void entries_come_with_the_checksums_of_the_log(void **state)
     free(bytes);
 }
 
-/* Also without entries, so that a heartbeat finds a fork. */
+/* Even without entries, so that a heartbeat detects a fork. */
 static void a_message_without_entries_tells_the_checksum_before_them(void **state)
 {
     struct fixture *f = *state;
@@ -259,7 +259,7 @@ static void noise_does_no_harm(void **state)
     }
 }
 
-/* What a byte or number at a place says, changed. */
+/* Changes a byte or number at an offset. */
 static void assert_corrupt_with(struct fixture *f, size_t kind, size_t at, uint8_t value)
 {
     size_t len;
@@ -270,7 +270,7 @@ static void assert_corrupt_with(struct fixture *f, size_t kind, size_t at, uint8
     free(bytes);
 }
 
-/* Snapshots travel in pieces: such a message is nobody's. */
+/* Snapshots are sent in pieces: no member sends such a message. */
 static void types_that_do_not_travel_are_corrupt(void **state)
 {
     for (unsigned type = 0; type < 256; type++) {
@@ -322,7 +322,7 @@ static void entries_of_no_term_or_type_are_corrupt(void **state)
     assert_corrupt_with(f, 2, entry + 8, RAFT_CHANGE + 1);
 }
 
-/* As they never do in a log, nor does a leader have entries of terms to come. */
+/* Terms never decrease in a log, and a leader has no entries of later terms. */
 static void terms_that_fall_or_are_to_come_are_corrupt(void **state)
 {
     struct fixture *f = *state;
@@ -332,7 +332,7 @@ static void terms_that_fall_or_are_to_come_are_corrupt(void **state)
     assert_corrupt_with(f, 2, entry + 3 * 17 + 6, 1); /* its leader is in term 2^41 */
 }
 
-/* One more would be none. */
+/* There is no next one. */
 static void the_last_terms_and_indices_are_corrupt(void **state)
 {
     for (size_t at = 2; at < 34; at += 8) {
@@ -346,7 +346,7 @@ static void the_last_terms_and_indices_are_corrupt(void **state)
     assert_corrupt_with(*state, 1, 9, 0x80);
 }
 
-/* The beginning of the log has no term, and nothing else has none. */
+/* Only the position before the log has no term. */
 static void a_term_goes_with_an_index(void **state)
 {
     struct fixture *f = *state;
@@ -367,7 +367,7 @@ static enum status decode_change(struct fixture *f, const void *data, size_t len
     return status;
 }
 
-/* libraft reads behind the end of such an entry. */
+/* libraft reads beyond the end of such an entry. */
 static void a_malformed_configuration_in_an_entry_is_corrupt(void **state)
 {
     struct fixture *f = *state;

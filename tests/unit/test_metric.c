@@ -11,7 +11,7 @@
 #include "server/base/metric.h"
 #include "server/base/metric_text.h"
 
-/* All metrics as text that ends with NUL. */
+/* All metrics as NUL-terminated text. */
 static void render(struct buffer *out)
 {
     buffer_init(out, 1024 * 1024);

@@ -1,4 +1,4 @@
-/* Which texts may stand as names, and which hosts others can dial. */
+/* Valid names, and hosts that others can dial. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,4 +1,5 @@
-/* --restore and --recover on the command line: taken out of it, and only when they make sense. */
+/* --restore and --recover on the command line: removed from it, and accepted only where they make
+ * sense. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
-/* The part of MessagePack that is used: every number and text is read as it was written, in
- * whatever length it stands; the first bad value spoils all that follow. */
+/* The subset of MessagePack in use: every number and text is read as written, in any encoding; the
+ * first bad value invalidates all later ones. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,10 +1,10 @@
-/* Links between members: whole messages arrive in order, what waits is settled when a link ends,
- * and the end of a process is noticed at once. */
+/* Links between members: messages arrive complete and in order, queued ones are settled when a link
+ * ends, and the end of a process is noticed at once. */
 #include "tests/unit/peer_fixture.h"
 
 #include <sys/wait.h>
 
-/* --- tests: members among themselves --- */
+/* --- tests: between members --- */
 
 static void small_messages_arrive_in_order_both_ways(void **state)
 {
@@ -119,7 +119,7 @@ static void bulk_has_a_largest_size(void **state)
     free(payload);
 }
 
-/* As a snapshot is sent: each piece when the one before it is gone. */
+/* Like a snapshot: each piece once the previous one was written. */
 static void pieces_sent_one_after_the_other_arrive_in_order(void **state)
 {
     struct fixture *f = *state;
@@ -215,7 +215,7 @@ static void closing_inside_a_callback_is_fine(void **state)
     b->p = NULL;
 }
 
-/* --- tests: coming and going --- */
+/* --- tests: losses and returns --- */
 
 static void death_is_told_as_down_then_refused_and_return_as_up(void **state)
 {
@@ -224,7 +224,7 @@ static void death_is_told_as_down_then_refused_and_return_as_up(void **state)
     struct node *a = start(f, 1);
     struct node *b = start(f, 2);
     link_up(f, a, b);
-    run_for(f, f->retry_ms); /* else the first attempt waits too */
+    run_for(f, f->retry_ms); /* otherwise the first attempt waits, too */
     uint64_t begin_ms = clock_monotonic_ms();
     stop(f, b);
     RUN_UNTIL(f, a->state_count[2] >= 3);
@@ -239,7 +239,7 @@ static void death_is_told_as_down_then_refused_and_return_as_up(void **state)
     RUN_UNTIL(f, b->received_count == 1);
 }
 
-/* Member 2 in a process of its own, until it is killed. */
+/* Runs member 2 in this process until it is killed. */
 NORETURN static void be_member_2(struct fixture *f)
 {
     assert_int_equal(uv_loop_init(&f->loop), 0);
@@ -303,7 +303,7 @@ static void changed_address_moves_the_link(void **state)
     struct fixture *f = *state;
     struct node *a = start(f, 1);
     struct node *b = start(f, 2);
-    struct node *c = start_as(f, 3, &b->self, SECRET); /* member 2 in another place */
+    struct node *c = start_as(f, 3, &b->self, SECRET); /* member 2 at another address */
     know(c, 1, a->address);
     link_up(f, a, b);
     know(a, 2, c->address);
@@ -326,7 +326,7 @@ static void removed_member_is_shut_out(void **state)
     assert_false(peers_is_up(a->p, 2));
     RUN_UNTIL(f, refused(f) >= 2);
     assert_false(peers_is_up(b->p, 1));
-    assert_int_equal(a->state_count[2], 1); /* nothing said after the removal */
+    assert_int_equal(a->state_count[2], 1); /* nothing reported after the removal */
 }
 
 static void ipv6_and_host_names_work(void **state)

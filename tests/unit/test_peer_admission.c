@@ -1,7 +1,7 @@
-/* Who is let in, and what either side learns of the other: facts, verdicts, earlier processes. */
+/* Admission, and what either side learns of the other: facts, verdicts, earlier processes. */
 #include "tests/unit/peer_fixture.h"
 
-/* A member like start()'s, but for what `change` does. */
+/* Like start(), but with the facts that `change` modifies. */
 static struct node *start_changed(struct fixture *f, uint64_t slot,
                                   void (*change)(struct hello_facts *facts))
 {
@@ -110,7 +110,7 @@ static void wrong_member_is_refused(void **state)
     struct fixture *f = *state;
     struct hello_facts facts = facts_of(3);
     struct node *a = start(f, 1);
-    struct node *b = start_as(f, 2, &facts, SECRET); /* where member 2 is expected */
+    struct node *b = start_as(f, 2, &facts, SECRET); /* at member 2's address */
     know(a, 2, b->address);
     know(a, 3, f->nodes[3].address);
     know(b, 1, f->nodes[3].address);
@@ -153,7 +153,7 @@ static void admit_refuses_on_either_side(void **state)
     a->admits[2] = HELLO_EARLIER_LIFE;
     introduce(a, b);
     assert_never_up(f, a, b);
-    /* And lets in when it says so. */
+    /* And admits it once it may. */
     a->admits[2] = HELLO_ACCEPTED;
     RUN_UNTIL(f, peers_is_up(a->p, 2) && peers_is_up(b->p, 1));
 }
@@ -206,7 +206,7 @@ static void both_sides_learn_the_facts_of_the_other(void **state)
 {
     struct fixture *f = *state;
     struct node *a = start_changed(f, 1, as_new);
-    struct node *b = start(f, 2); /* new with formed: who is let in to what is not for us */
+    struct node *b = start(f, 2); /* new with formed: admission is for the layer above */
     link_up(f, a, b);
     RUN_UNTIL(f, a->joined_count[2] == 1 && b->joined_count[1] == 1);
     assert_same_facts(&a->linked[2], &b->self);
@@ -235,7 +235,7 @@ static void links_are_made_again_with_other_facts(void **state)
     assert_same_facts(&b->joined[1], &a->self);
     assert_int_equal(a->states[2][1], PEER_DOWN);
     assert_int_equal(refused(f), 0);
-    /* And when both do so at the same time. */
+    /* And if both connect at the same time. */
     b->self.cluster.bytes[0] = 9;
     peers_set_self(a->p, &a->self);
     peers_set_self(b->p, &b->self);
@@ -244,9 +244,9 @@ static void links_are_made_again_with_other_facts(void **state)
     assert_same_facts(&a->linked[2], &b->self);
 }
 
-/* --- processes that come after one another --- */
+/* --- successive processes --- */
 
-/* A second process as member 2, in slot 3, while the first one goes on. */
+/* A second process as member 2, in slot 3, while the first continues. */
 static struct node *start_after(struct fixture *f, uint64_t life, uint64_t boot)
 {
     struct hello_facts facts = facts_of(2);
@@ -265,10 +265,10 @@ static void later_boot_closes_links_of_the_earlier(void **state)
     link_up(f, a, b);
     RUN_UNTIL(f, a->joined_count[2] == 1);
     struct node *c = start_after(f, b->self.life, 2);
-    /* The earlier one is thrown out, and our link to it remade; that leads to it again. */
+    /* The earlier one is disconnected, and our link re-established, which leads to it again. */
     RUN_UNTIL(f, peers_is_up(c->p, 1) && a->joined[2].boot == 2 && a->state_count[2] >= 2);
     assert_int_equal(a->states[2][1], PEER_DOWN);
-    /* Now neither can it come back nor do we take it for the member. */
+    /* Now it can neither come back nor be taken for the member. */
     RUN_UNTIL(f, refused(f) >= 2);
     run_for(f, 4 * RETRY_MS);
     assert_false(peers_is_up(a->p, 2));

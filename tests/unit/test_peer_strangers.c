@@ -1,4 +1,4 @@
-/* What a client that is no member, or a member gone mad, can do to us: nothing but be closed. */
+/* What a stranger, or a faulty member, can do to us: nothing but get disconnected. */
 #include "tests/unit/peer_fixture.h"
 
 #include <arpa/inet.h>
@@ -8,7 +8,7 @@
 #include "consensus/peer/handshake.h"
 #include "server/base/buffer.h"
 
-/* --- tests: a client that misbehaves --- */
+/* --- tests: a misbehaving client --- */
 
 static int dial(const struct node *n)
 {
@@ -35,7 +35,7 @@ static void put(int fd, const void *data, size_t len)
     assert_int_equal(send(fd, data, len, MSG_NOSIGNAL), (ssize_t)len);
 }
 
-/* Says hello to `n` as member `from`. */
+/* Sends a hello to `n` as member `from`. */
 static void begin_handshake(int fd, const struct node *n, uint64_t from, struct handshake *h)
 {
     struct handshake_reply hello;
@@ -78,7 +78,7 @@ static struct node *start_with_known_member(struct fixture *f)
     return a;
 }
 
-/* `zero` is what should be zero in the header. */
+/* `zero` is put where the header must be zero. */
 static void put_frame(int fd, uint32_t len, uint8_t type, uint8_t zero, const void *content,
                       size_t content_len, uint32_t crc_error)
 {
@@ -111,7 +111,7 @@ static void garbage_instead_of_a_hello_is_rejected(void **state)
     expect_rejection(f, fd, 0);
 }
 
-/* No more than a challenge has come back, and then the end. */
+/* Receives no more than a challenge, and then the end. */
 static void expect_challenge_only(struct fixture *f, int fd, int64_t before)
 {
     uint8_t bytes[1024];
@@ -146,7 +146,7 @@ static void stranger_gets_nothing_but_a_challenge(void **state)
         case 1: /* a second hello */
             begin_handshake(fd, a, 2, &h);
             break;
-        case 2: /* the end of an exchange at once */
+        case 2: /* a verdict at once */
             (void)hello_encode(&(struct hello_message){.kind = HELLO_KIND_VERDICT}, proof);
             put(fd, proof, hello_bytes(HELLO_KIND_VERDICT));
             break;
@@ -171,7 +171,7 @@ static void stranger_gets_nothing_but_a_challenge(void **state)
     free(noise);
 }
 
-/* All that a true member said, once more. */
+/* Replays all messages of a real member. */
 static void recorded_handshake_is_rejected(void **state)
 {
     struct fixture *f = *state;
@@ -197,7 +197,7 @@ static void recorded_handshake_is_rejected(void **state)
     assert_int_equal(a->joined_count[2], 1);
 }
 
-/* The hello and the proof that it makes for others, played back to itself. */
+/* Its own hello, and the proof that it makes for others, replayed to it. */
 static void own_voice_is_rejected(void **state)
 {
     struct fixture *f = *state;
@@ -262,7 +262,7 @@ static void noise_after_a_handshake_is_rejected(void **state)
     for (int seed = 0; seed < 40; seed++) {
         int fd = dial_as_member(f, a);
         uint8_t *noise = make_payload(96, (unsigned)seed);
-        noise[5] |= 0x80; /* whatever the length says: this must be zero */
+        noise[5] |= 0x80; /* whatever the length is: this must be zero */
         put(fd, noise, 96);
         free(noise);
         expect_rejection(f, fd, seed);
@@ -284,7 +284,7 @@ static void malformed_frames_are_rejected(void **state)
     fd = dial_as_member(f, a);
     put_frame(fd, 3, 1, 0, "abc", 3, 1); /* wrong checksum */
     expect_rejection(f, fd, count++);
-    for (size_t at = 5; at < 8; at++) { /* what must be zero */
+    for (size_t at = 5; at < 8; at++) { /* must be zero */
         uint8_t header[12] = {0};
         header[at] = 1;
         store_u32(header + 8, crc32c(0, header + 4, 4));
@@ -337,7 +337,7 @@ static void slow_handshakes_time_out(void **state)
     assert_int_equal(a->joined_count[2], 0);
 }
 
-/* A listener that takes connections and never answers. */
+/* A listener that accepts connections and never replies. */
 static void silent_acceptor_is_given_up(void **state)
 {
     struct fixture *f = *state;

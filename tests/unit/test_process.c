@@ -1,4 +1,4 @@
-/* How descriptors are shared out: whatever the limit, clients cannot take what the log needs. */
+/* The division of descriptors: whatever the limit, clients cannot take what the log needs. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -50,7 +50,7 @@ static void what_is_said_to_be_needed_is_enough_and_the_least(void **state)
     assert_true(process_share(needed, 5, 8, &s, &again));
     assert_int_equal(s.http_threads, 1);
     assert_false(process_share(needed - 1, 5, 8, &s, &again));
-    /* A soft limit of old. */
+    /* A traditional soft limit. */
     assert_true(process_share(64, 0, 2, &s, &needed));
 }
 

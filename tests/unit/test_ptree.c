@@ -1,4 +1,4 @@
-/* What the persistent tree promises: it is a sorted map, and published versions never change. */
+/* The persistent tree is a sorted map, and published versions never change. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -85,7 +85,7 @@ static void random_changes_keep_it_a_sorted_map(void **state)
     unsigned seed = 7;
     for (int step = 0; step < 40000; step++) {
         int i = rand_r(&seed) % KEYS;
-        /* Phases that grow and phases that shrink, so that nodes split and merge. */
+        /* Alternately grows and shrinks, so that nodes split and merge. */
         bool put = rand_r(&seed) % 100 < ((step / 8000) % 2 == 0 ? 80 : 20);
         if (put) {
             void *replaced = ptree_put(&t, &kind, &items[i]);
@@ -177,7 +177,7 @@ static void appended_values_make_a_tree_like_any_other(void **state)
         struct ptree before = t;
         bool was_present[KEYS];
         memcpy(was_present, present, sizeof present);
-        /* From the right, where nodes have the fewest, then anywhere. */
+        /* From the right, where nodes are smallest, then anywhere. */
         for (int i = counts[c] - 1; i >= 0 && i >= counts[c] - 40; i--) {
             assert_ptr_equal(ptree_remove(&t, &kind, items[i].key), &items[i]);
             present[i] = false;

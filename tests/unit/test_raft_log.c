@@ -1,4 +1,4 @@
-/* The log in memory against a plain list, and its chain of checksums. */
+/* The log in memory compared with a plain list, and its checksum chain. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -37,7 +37,7 @@ static void empty_log_ends_at_its_beginning(void **state)
 static void checksum_is_of_all_that_the_entry_is(void **state)
 {
     (void)state;
-    /* Fixed, for it is on disk and between members. */
+    /* Fixed: it is on disk and sent between members. */
     assert_int_equal(log_checksum(0, 1, 1, "", 0), 0xb498f22d);
     assert_int_equal(log_checksum(0x12345678, 0x0102030405060708, 3, "hello", 5), 0xde2121bc);
     uint32_t one = log_checksum(5, 6, 1, "ab", 2);
@@ -135,7 +135,7 @@ static void any_sequence_of_changes_agrees_with_a_list(void **state)
             p.last = index - 1;
         } else if (what < 39) {
             uint64_t index = p.first + (uint64_t)rand_r(&seed) % 200;
-            log_compact(&log, index); /* at times of more than there is */
+            log_compact(&log, index); /* sometimes beyond the end */
             p.first = index >= p.last ? p.last + 1 : index + 1;
         } else {
             p.last += (uint64_t)rand_r(&seed) % 50;

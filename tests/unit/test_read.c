@@ -1,5 +1,4 @@
-/* Staged reads: the stages in their order, what each waits for, and what is said when it does not
- * come. */
+/* Staged reads: the order of the stages, what each waits for, and the result of a timeout. */
 #include "tests/unit/node_fixture.h"
 
 #include "server/node/read.h"
@@ -24,7 +23,7 @@ static enum status ask(struct reader *r)
     return node_read(&n.node, &r->read, &r->passed);
 }
 
-/* It was not over at once, and goes to the loop. */
+/* It does not pass at once, and goes to the loop. */
 static void ask_and_wait(struct reader *r)
 {
     assert_int_equal(ask(r), ST_OK);
@@ -65,7 +64,7 @@ static void assert_changed(const struct reader *r)
     assert_true(r->read.changed);
 }
 
-/* --- at once --- */
+/* --- immediate --- */
 
 static void read_of_what_is_here_passes_at_once(void **state)
 {
@@ -155,7 +154,7 @@ static void change_that_came_while_the_index_was_waited_for_counts(void **state)
     assert_changed(&r);
 }
 
-/* An entry of the cluster itself is in no view. */
+/* An entry without operations is in no view. */
 static void index_of_an_entry_without_operations_is_reached_by_a_tick(void **state)
 {
     (void)state;
@@ -166,7 +165,7 @@ static void index_of_an_entry_without_operations_is_reached_by_a_tick(void **sta
     assert_done(&r, ST_OK);
 }
 
-/* --- what is watched --- */
+/* --- watching --- */
 
 static void service_that_changes_ends_the_wait_and_others_do_not(void **state)
 {
@@ -295,7 +294,7 @@ static void cancelling_what_is_over_changes_nothing(void **state)
     assert_changed(&r);
 }
 
-/* --- in vain --- */
+/* --- timeouts --- */
 
 static void wait_for_a_change_is_over_in_time_and_says_that_there_was_none(void **state)
 {

@@ -1,9 +1,9 @@
-/* A record says what its registration said, and its hash notices every difference. */
+/* A record has all of its registration, and its hash detects every difference. */
 #include "tests/unit/registry_fixture.h"
 
 #include "server/base/limits.h"
 
-/* A registration with something in every field. */
+/* A registration with a value in every field. */
 static struct registration full(void)
 {
     return (struct registration){
@@ -106,7 +106,7 @@ static void the_largest_registration_fits(void **state)
     free(r);
 }
 
-/* Each change is made to a full registration; none may go unnoticed. */
+/* Each change to a full registration must be detected. */
 static void longer(struct slice *text)
 {
     static char longer_by_one[64];

@@ -1,13 +1,13 @@
-/* What registrations, updates and removals do, and what they leave alone. */
+/* The effect of registrations, updates and removals, and what they leave unchanged. */
 #include "tests/unit/registry_fixture.h"
 
-/* The index of a service, there or not. */
+/* The index of a service, present or not. */
 static uint64_t service_index(const struct fixture *f, const char *name)
 {
     return view_service_index(fixture_view(f), name);
 }
 
-/* web-1 of web, and its incarnation. */
+/* Registers web-1 of web; returns its incarnation. */
 static uint64_t with_web_1(struct fixture *f)
 {
     return fixture_register(f, "web-1", "web")->incarnation;
@@ -99,7 +99,7 @@ static void registering_the_same_in_another_health_is_a_health_event(void **stat
     assert_int_equal(fixture_health(f, "web-1"), HEALTH_WARNING);
     assert_event(f, 2, EVENT_HEALTH, "web-1");
     assert_int_equal(service_index(f, "web"), 2);
-    /* Without a health it stays as it was. */
+    /* Without a given health it stays the same. */
     fixture_register(f, "web-1", "web");
     assert_int_equal(fixture_health(f, "web-1"), HEALTH_WARNING);
     assert_int_equal(fixture_events(f), 2);
@@ -191,7 +191,7 @@ static void registering_with_an_older_incarnation_is_a_conflict(void **state)
     uint64_t current = fixture_apply(f, &other)->incarnation;
     uint64_t deadline_ms = fixture_deadline_ms(f, "web-1");
     f->now_ms += 5000;
-    /* Whether it says something new or the very same. */
+    /* Whether it changes something or nothing. */
     for (uint16_t port = 9090; port <= 9091; port++) {
         other.register_.incarnation = old;
         other.register_.registration.port = port;
@@ -218,7 +218,7 @@ static void an_update_may_move_an_instance_to_another_service(void **state)
     assert_int_equal(service_index(f, "web"), 3);
     assert_int_equal(service_index(f, "shop"), 3);
     assert_int_equal(registry_touched(f->registry).count, 2);
-    /* The last one to leave ends the service. */
+    /* The last instance to leave ends the service. */
     command = command_register("web-2", "shop");
     fixture_apply(f, &command);
     assert_null(view_service(fixture_view(f), "web"));
@@ -245,7 +245,7 @@ static void deregistered_is_gone_at_once(void **state)
     f->now_ms += REAP_AFTER_MS + TTL_MS;
     assert_int_equal(fixture_expire(f, EVERY)->expired, 0);
     assert_int_equal(fixture_events(f), 2);
-    /* Its next life has a later incarnation. */
+    /* Its next life has a higher incarnation. */
     assert_true(with_web_1(f) > first);
 }
 
@@ -278,7 +278,7 @@ static void a_service_ends_with_its_last_instance_and_that_is_remembered(void **
     assert_null(view_service(fixture_view(f), "web"));
     assert_int_equal(fixture_view(f)->services_count, 0);
     assert_int_equal(fixture_view(f)->services_index, 4);
-    assert_int_equal(service_index(f, "web"), 4); /* who waited from 3 on wakes up */
+    assert_int_equal(service_index(f, "web"), 4); /* a reader waiting since 3 wakes up */
     fixture_register(f, "db-1", "db");
     assert_int_equal(service_index(f, "web"), 4);
     assert_int_equal(registry_touched(f->registry).count, 1);

@@ -1,4 +1,4 @@
-/* What is said of an instance and an event: nothing that the tables name is left out. */
+/* The representation of instances and events: nothing in the tables is left out. */
 #include "tests/unit/registry_fixture.h"
 
 #include "api/native/render.h"
@@ -12,7 +12,7 @@ static void assert_says(const struct buffer *text, const char *name, const char 
     }
 }
 
-/* With the name of each text field as its value, and another number in each of the others. */
+/* Each text field has its own name as value, and each other field a different number. */
 static struct registration named(void)
 {
     struct registration g = {0};

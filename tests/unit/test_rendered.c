@@ -1,4 +1,4 @@
-/* Text that is shared by many lives as long as one of them, and is counted once. */
+/* Shared text lives as long as any of its users, and is counted once. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -72,7 +72,7 @@ static void a_buffer_takes_from_its_budget_what_it_grows_to(void **state)
     assert_int_equal(used(), out.capacity);
     buffer_done(&out);
     assert_int_equal(used(), 0);
-    /* Over its own limit is another matter. */
+    /* Its own limit is a different matter. */
     assert_false(buffer_reserve(&out, 101 * BIG));
     assert_true(out.overflowed && !out.starved);
     buffer_clear(&out);
@@ -128,7 +128,7 @@ static void a_text_outlives_whoever_made_it_while_it_is_sent(void **state)
     assert_true(rendered_send(text));
     rendered_unref(text);
     assert_int_equal(text->data[BIG - 1], 'x');
-    rendered_sent(text); /* a leak, or a second free, is found by the sanitizer */
+    rendered_sent(text); /* the sanitizer detects a leak or a double free */
     assert_int_equal(used(), 0);
 }
 

@@ -1,5 +1,4 @@
-/* Renewals: what goes by reference and what by id, what is unknown, and what is said when only a
- * part was done. */
+/* Renewals: by reference and by id, unknown ones, and the result if only a part was done. */
 #include "tests/unit/node_fixture.h"
 
 #include "server/node/renew.h"
@@ -45,7 +44,7 @@ static void renew(void)
     assert_int_equal(r.done, 0);
 }
 
-/* The kind of the command that is to be committed next. */
+/* The kind of the next command to commit. */
 static void assert_next(enum command_kind kind)
 {
     assert_true(n.queued > 0);

@@ -1,6 +1,6 @@
-/* A replica whose state is replaced by a leader's snapshot while readers read it, and while a
- * snapshot of its own is written. Without consensus: the test calls what consensus would. Most of
- * what this shows, ASan and TSan see. */
+/* A replica whose state is replaced by a leader's snapshot while readers use it, and while a
+ * snapshot of its own is written. Without consensus: the test makes its calls. ASan and TSan see
+ * most of what this shows. */
 #include "tests/unit/random_command.h"
 
 #include <pthread.h>
@@ -21,11 +21,11 @@
 static struct {
     struct node node;
     struct consensus_fsm app;
-    struct budget budget; /* of listings that are being sent */
+    struct budget budget; /* of listings being sent */
     uint64_t index;
     _Atomic bool ended;
     _Atomic unsigned reads;
-    _Atomic uint64_t preempted_us; /* each reader stands still for so long before it begins */
+    _Atomic uint64_t preempted_us; /* how long each reader pauses before it starts */
     unsigned told;
 } t;
 
@@ -118,7 +118,7 @@ static struct buffer state_bytes(void)
     return out;
 }
 
-/* --- restoring, on a thread that liburcu does not know --- */
+/* --- restoring, on a thread not registered with liburcu --- */
 
 struct work {
     void *restore;
@@ -156,7 +156,7 @@ static enum status restore_from(const struct buffer *bytes)
 
 /* --- readers --- */
 
-/* As a heartbeat, a listing and a detail are read. */
+/* The way a heartbeat, a listing and a detail read. */
 static void look(const struct view *view)
 {
     struct lease_ref ref;
@@ -189,8 +189,8 @@ static void look(const struct view *view)
     }
 }
 
-/* As the listing of a service is answered: the first reader of a version makes the text, all send
- * the same, and it is there for as long as one of them does. */
+/* The way the listing of a service is answered: the first reader of a version renders the text, all
+ * send the same, and it lives as long as one of them uses it. */
 static struct rendered *send_listing(const struct view *view)
 {
     const struct service_view *service = view_service(view, "odd");
@@ -235,7 +235,7 @@ static void *run_reader(void *arg)
         struct rendered *next = send_listing(view);
         view_unlock(&view);
         assert_null(view);
-        end_listing(sending); /* while the version that it is of may be gone */
+        end_listing(sending); /* while its version may be gone */
         sending = next;
     }
     end_listing(sending);
@@ -279,8 +279,8 @@ static void the_state_is_replaced_while_readers_read(void **state)
     swap_while_readers_read(0);
 }
 
-/* A reader that is preempted before or inside of its section, while a snapshot is installed, reads
- * on in the registry that it found. */
+/* A reader that is preempted before or inside its section, while a snapshot is installed, continues
+ * with the registry that it found. */
 static void the_state_is_replaced_while_a_reader_is_preempted(void **state)
 {
     (void)state;
@@ -342,7 +342,7 @@ static void a_snapshot_is_written_while_leases_and_instances_change(void **state
             register_one(i * 7 % INSTANCES, (uint16_t)(k + 2));
             const struct command gone = command_deregister("i011", 0);
             apply_all(&gone, 1);
-            register_one(INSTANCES + i, 1); /* perhaps in the slot that is free now */
+            register_one(INSTANCES + i, 1); /* possibly in the free slot */
         }
         pthread_join(thread, NULL);
         t.app.release(t.app.ctx, e.snapshot);
@@ -354,7 +354,7 @@ static void a_snapshot_is_written_while_leases_and_instances_change(void **state
     assert_verified(t.node.registry);
 }
 
-/* --- what is no state, or no command --- */
+/* --- invalid states and commands --- */
 
 static void bytes_that_are_no_state_change_nothing(void **state)
 {

@@ -1,4 +1,4 @@
-/* Taking a request apart: target, escapes, query, headers, addresses. */
+/* Parsing a request: target, escapes, query, headers, addresses. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

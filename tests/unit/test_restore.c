@@ -1,5 +1,4 @@
-/* What a snapshot's bytes become: the same in any pieces, and refused wherever they contradict
- * themselves. */
+/* Decoding snapshots: the same in any pieces, and refused wherever they contradict themselves. */
 #include "tests/unit/random_command.h"
 #include "tests/unit/snapshot_fixture.h"
 
@@ -136,7 +135,7 @@ static void the_largest_record_fits_an_item(void **state)
     registry_destroy(copy);
 }
 
-/* --- what is damaged --- */
+/* --- damage --- */
 
 static void every_truncation_is_refused(void **state)
 {
@@ -194,7 +193,7 @@ static void after_what_is_malformed_nothing_is_taken(void **state)
 
 /* --- heads --- */
 
-/* What a head says, in its order: magic, version, level, limits, and these. */
+/* The head's fields in order: magic, version, level, limits, and these. */
 struct said {
     const char *magic;
     uint64_t version, level;
@@ -266,7 +265,7 @@ static void heads_that_cannot_be_are_refused(void **state)
         size_t place;
         uint64_t value;
     } bad[] = {
-        {3, 1},          /* changed behind the index; likewise */
+        {3, 1},          /* changed after the index; likewise */
         {4, 1},          /* services */
         {5, 1},          /* extinct */
         {6, UINT64_MAX}, /* the last event */
@@ -309,7 +308,7 @@ static void limits_that_there_is_no_room_for_are_refused(void **state)
     assert_true(is_taken(&said));
 }
 
-/* --- what contradicts itself --- */
+/* --- contradictions --- */
 
 static struct record *record_at(const char *id, uint64_t index, uint32_t slot)
 {
@@ -343,10 +342,10 @@ static void instances_that_contradict_each_other_are_refused(void **state)
         uint32_t slot;
         uint64_t renewed_ms;
     } bad[] = {
-        {"b", 5, 2, 0},          /* the id is there */
-        {"a", 5, 2, 0},          /* before one that is there */
+        {"b", 5, 2, 0},          /* the id exists */
+        {"a", 5, 2, 0},          /* sorts before an existing one */
         {"c", 5, 1, 0},          /* the slot is taken */
-        {"c", 11, 2, 0},         /* from behind the snapshot's index */
+        {"c", 11, 2, 0},         /* from after the snapshot's index */
         {"c", 5, 2, 101},        /* renewed after the snapshot's time */
         {"c", 5, UINT32_MAX, 0}, /* beyond the table */
         {"c", 5, (1u << 24), 0}, /* just beyond it */
@@ -400,7 +399,7 @@ static void events_that_do_not_follow_each_other_are_refused(void **state)
     registry_destroy(r);
 }
 
-/* Else the copy would keep other events than those that the original keeps. */
+/* Otherwise the copy would keep other events than the original. */
 static void more_events_than_may_be_kept_are_refused(void **state)
 {
     struct snapshot_head head = head_of(0, 0, 16);
@@ -418,7 +417,7 @@ static void more_events_than_may_be_kept_are_refused(void **state)
     head.events_last = 16;
     assert_int_equal(registry_restore_head(r, &head), ST_OK);
     struct event event = {.sequence = 1, .index = 1, .record = record_create(g)};
-    assert_int_equal(registry_restore_event(r, &event), ST_OK); /* the newest one always is kept */
+    assert_int_equal(registry_restore_event(r, &event), ST_OK); /* the newest one is always kept */
     event = (struct event){.sequence = 2, .index = 1, .record = record_create(g)};
     assert_int_equal(registry_restore_event(r, &event), ST_CORRUPT);
     free(event.record);

@@ -53,7 +53,7 @@ static void every_row_is_found_by_its_own_pattern(void **state)
     }
 }
 
-/* Parameters of waiting are read by the exchange. */
+/* The exchange reads the parameters of blocking queries. */
 static bool is_of_waiting(const char *name, size_t len)
 {
     static const char *const names[] = {"consistency", "min_index", "index", "wait"};
@@ -80,7 +80,7 @@ static void what_waits_and_has_parameters_checks_them_first(void **state)
     }
 }
 
-/* The body is read before it is known which of them takes it. */
+/* The body is read before it is known which site handles it. */
 static void sites_that_share_a_route_take_bodies_of_the_same_length(void **state)
 {
     (void)state;

@@ -45,7 +45,7 @@ static void threads_together_keep_the_rate(void **state)
     }
 }
 
-/* The number left is what taking them one by one would count. */
+/* The number left equals that of taking them one by one. */
 static void left_counts_exactly_those_due_before_the_end(void **state)
 {
     (void)state;

@@ -1,4 +1,4 @@
-/* A batch is applied at most once, however often and by whichever leader it is sent. */
+/* A batch is applied at most once, however often and by whichever leaders it is sent. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -24,7 +24,7 @@ static void a_batch_is_applied_once(void **state)
     assert_false(sessions_advance(&s, ORIGIN, 1, 1, 13));
 }
 
-/* The one before was given up by its member before it was sent. */
+/* The member gave up the one before without sending it. */
 static void a_gap_is_no_reason_to_refuse(void **state)
 {
     struct sessions s = {0};

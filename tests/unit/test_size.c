@@ -1,5 +1,5 @@
-/* The size of the state is counted to the byte, and its bound is kept: what is over it is refused
- * and changes nothing, and whoever is there can go on and go. */
+/* The size of the state is counted exactly, and its bound is kept: an operation over it is refused
+ * and changes nothing, and present instances can continue and leave. */
 #include "tests/unit/random_command.h"
 #include "tests/unit/snapshot_fixture.h"
 
@@ -139,7 +139,7 @@ static void what_is_over_the_bound_is_refused_and_changes_nothing(void **state)
     assert_int_equal(fixture_register(f, "one-more", "web")->status, ST_FULL);
     assert_int_equal(fixture_view(f)->events_last, events);
     assert_int_equal(registry_state_bytes(f->registry), bytes);
-    /* Who is there goes on, becomes smaller, and goes; then there is room. */
+    /* A present instance renews, shrinks, and leaves; then there is room. */
     assert_int_equal(fixture_heartbeat(f, "i000001")->renewed, 1);
     assert_int_equal(fixture_register(f, "i000001", "web")->status, ST_OK);
     struct command command = command_register("i000001", "web");
@@ -192,7 +192,7 @@ static void history_never_takes_the_room_of_instances(void **state)
     }
     assert_in_range(registry_state_bytes(f->registry), 1, 100000 / 6);
     (void)fill(f);
-    /* Notes and maintenance are taken in a state that is full; history makes room for them. */
+    /* Notes and maintenance are accepted in a full state; old events make room. */
     static char note[401];
     memset(note, 'n', sizeof note - 1);
     for (unsigned i = 1; i < 10; i++) {

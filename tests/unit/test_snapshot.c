@@ -1,4 +1,5 @@
-/* A snapshot holds the whole state as of one index, and what is made from it goes on alike. */
+/* A snapshot holds the whole state at one index, and a registry restored from it behaves
+ * identically. */
 #include "tests/unit/random_command.h"
 
 #include "tests/unit/snapshot_fixture.h"
@@ -91,12 +92,12 @@ static void memory_waits_for_the_last_snapshot(void **state)
     struct registry_snapshot *held = registry_snapshot_take(f->registry);
     const struct record *record = fixture_record(f, "web-1");
     fixture_deregister(f, "web-1");
-    assert_string_equal(record_id(record), "web-1"); /* else the sanitizer speaks */
+    assert_string_equal(record_id(record), "web-1"); /* otherwise the sanitizer reports it */
     registry_snapshot_release(held);
     fixture_heartbeat(f, "web-2");
 }
 
-/* A snapshot may be held for as long as a disk takes. */
+/* A snapshot may be held as long as the disk takes. */
 static void what_a_snapshot_cannot_reach_does_not_wait_for_it(void **state)
 {
     struct fixture *f = *state;
@@ -117,7 +118,7 @@ static void what_a_snapshot_cannot_reach_does_not_wait_for_it(void **state)
         registry_end(f->registry);
         registry_publish(f->registry);
     }
-    assert_in_range(f->registry->kept.count, 1, 1000); /* of the path to it, and of old events */
+    assert_in_range(f->registry->kept.count, 1, 1000); /* the path to it, and old events */
     registry_snapshot_release(held);
     fixture_heartbeat(f, "i100");
     assert_int_equal(f->registry->kept.count, 0);
@@ -146,7 +147,7 @@ static void taking_a_snapshot_copies_no_lease(void **state)
     buffer_done(&after);
 }
 
-/* --- the same commands on two replicas, one of which starts again and again from a snapshot --- */
+/* --- the same commands on two replicas, one of which repeatedly restarts from a snapshot --- */
 
 static void apply_to_both(struct fixture *f, struct registry *other, unsigned *seed)
 {
@@ -195,7 +196,7 @@ static void a_replica_restored_at_any_point_goes_on_alike(void **state)
             assert_true(registry_hash(f->registry) == registry_hash(other));
             assert_verified(other);
             if (random_below(&seed, 5) == 0) {
-                /* The leader looks for what is due; its wheel turns, the other's does not. */
+                /* The leader looks for due leases, which turns its wheel but not the other's. */
                 uint32_t living;
                 (void)registry_due(f->registry, f->now_ms + random_below(&seed, 100000), &living);
             }

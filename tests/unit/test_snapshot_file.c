@@ -1,4 +1,4 @@
-/* A snapshot is read as it was written, or refused; and is in its place whole or not at all. */
+/* A snapshot is read as written, or refused; and is published atomically. */
 #include <errno.h>
 #include <inttypes.h>
 
@@ -192,7 +192,7 @@ static void published_snapshot_takes_the_place_of_older_ones(void **state)
     assert_true(found);
     assert_string_equal(name, name_77);
     assert_reads_back(h, name);
-    assert_int_equal(files_name_count(h->disk), 4); /* what is not ours stays */
+    assert_int_equal(files_name_count(h->disk), 4); /* foreign files stay */
     /* A newer one stays. */
     files_put(h->disk, "snapshot-0000000000000100-0000000000000005", "x", 1);
     assert_int_equal(write_it(h, 100), 0);
@@ -279,7 +279,7 @@ static void any_other_length_is_refused(void **state)
     }
 }
 
-/* Chunks of one file: left out, doubled, in another order, of another file. */
+/* Chunks of a file: left out, duplicated, reordered, or from another file. */
 static void chunks_in_any_other_order_are_refused(void **state)
 {
     struct here *h = *state;
@@ -296,7 +296,7 @@ static void chunks_in_any_other_order_are_refused(void **state)
     size_t head = SNAPSHOT_BLOCK_HEADER + SNAPSHOT_META_BYTES + h->meta.configuration_len;
     size_t foot = len - SNAPSHOT_BLOCK_HEADER - SNAPSHOT_FOOTER_BYTES;
     uint8_t *changed = mem_alloc(5 * (size_t)SNAPSHOT_BLOCK_MAX);
-    /* Three digits of base 6: which chunk; 3: none, 4 and 5: the other file's second and third. */
+    /* Three digits of base 6: which chunk; 3: none; 4 and 5: the other file's second and third. */
     for (unsigned order = 0; order < 216; order++) {
         unsigned digits[] = {order % 6, order / 6 % 6, order / 36};
         size_t to = head;
@@ -322,7 +322,7 @@ static void chunks_in_any_other_order_are_refused(void **state)
     free(file);
 }
 
-/* Its checksums right, its content wrong: as a program that errs would write it. */
+/* Valid checksums, invalid content: as from a faulty writer. */
 static void blocks_of_a_wrong_shape_are_refused(void **state)
 {
     struct here *h = *state;
@@ -500,7 +500,7 @@ static void error_of_any_call_is_told(void **state)
     buffer_done(&b);
 }
 
-/* Death at each call of writing and publishing, with every ending. */
+/* A crash at each call of writing and publishing, with every outcome. */
 static void publishing_leaves_the_old_one_or_the_new_one(void **state)
 {
     struct here *h = *state;

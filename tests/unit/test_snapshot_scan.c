@@ -1,4 +1,4 @@
-/* A backup's bytes are checked whole, however they arrive, and nothing else passes for one. */
+/* A backup's bytes are fully checked, however they arrive, and nothing else passes for one. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-/* Every outcome has one HTTP status, one code and one sentence. */
+/* Every outcome has one HTTP status, one code and one text. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -29,7 +29,7 @@ static void every_outcome_has_its_own_code_and_a_sentence(void **state)
     }
 }
 
-/* A client may send a write again after any other failure than 504 without asking first. */
+/* After any failure but 504 a client may repeat a write without checking first. */
 static void only_504_leaves_the_outcome_of_a_write_open(void **state)
 {
     (void)state;

@@ -1,12 +1,12 @@
-/* The event streams of one worker: who is cut off, reminded and resumed, on a clock that passes
- * while code runs, as a real one does. In place of a node there is the fixture's registry. */
+/* The event streams of one worker: which are cut off, kept alive and resumed, on a clock that
+ * advances while code runs, like a real one. The fixture's registry replaces a node. */
 #include "tests/unit/registry_fixture.h"
 
 #include "api/core/subscriptions.h"
 #include "server/base/clock.h"
 
 #define SUBSCRIPTIONS 3
-#define STEP_NS       1000000 /* with each look at the clock */
+#define STEP_NS       1000000 /* for each reading of the clock */
 #define STANDING_MS   30000   /* subscriptions.c: STUCK_MS */
 #define SILENT_MS     15000   /* subscriptions.c: SILENCE_MS */
 
@@ -60,7 +60,7 @@ static void resume(struct subscription *stream)
 static void cut(struct subscription *stream)
 {
     unsigned times = ++t.cut[stream - t.list];
-    assert_true(times <= 10); /* rather than for ever */
+    assert_true(times <= 10); /* must end */
 }
 
 static void pass_ms(uint64_t ms)

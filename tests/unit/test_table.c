@@ -1,4 +1,4 @@
-/* The table by id grows with the instances, not with the luck of their hashes. */
+/* The table by id grows with the number of instances, not with unlucky hashes. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,8 +14,8 @@
 #include "server/registry/restore.h"
 
 #define INSTANCES 200000
-/* It takes about 270; a table that grew by the longest chain took 1,250 here and gigabytes in a
- * server. Sanitizers keep what was freed. */
+/* It takes about 270; a table that grows by its longest chain took 1,250 here, and gigabytes in a
+ * server. Sanitizers keep freed memory. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define BYTES_EACH_MAX 5000
 #else
@@ -91,7 +91,7 @@ static void restore_event(void *ctx, const struct event *event)
     assert_int_equal(registry_restore_event(ctx, &copy), ST_OK);
 }
 
-/* With long chains a million instances took 40 s to restore. */
+/* With long chains, restoring a million instances took 40 s. */
 static void it_has_a_bucket_for_each_instance_after_a_restore(void **state)
 {
     (void)state;

@@ -1,5 +1,5 @@
-/* The dialect of the older HTTP registry: which bodies are of it, how URLs are joined and taken
- * apart, and what a server becomes in the registry. */
+/* The dialect of the older HTTP registry: recognising its bodies, joining and splitting URLs, and
+ * mapping its servers to instances. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -72,7 +72,7 @@ static void a_url_gets_its_scheme_and_its_port(void **state)
         {"http://node-1/files", 80, "http://node-1/files"},
         {"http://node-1:8123", 80, "http://node-1:8123"},
         {"http://node-1:8123", 8000, "http://node-1:8123:8000"},
-        /* It begins with "http", and that is all that is looked at. */
+        /* It only has to start with "http". */
         {"httpd-1", 8000, "httpd-1:8000"},
         {"ftp://node-1", 21, "http://ftp://node-1:21"},
         {"10.0.0.1", 8000, "http://10.0.0.1:8000"},

@@ -1,4 +1,4 @@
-/* What people write as numbers, durations and addresses is taken exactly, or not at all. */
+/* Numbers, durations and addresses written by people are parsed exactly, or not at all. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -175,7 +175,7 @@ static void printable_text_is_well_formed_utf8_without_controls(void **state)
         {"", true},
         {"web-1 ~", true},
         {"gr\xc3\xbc\xc3\x9f", true},
-        {"\xc2\xa0", true},         /* the first behind C1 */
+        {"\xc2\xa0", true},         /* the first after C1 */
         {"\xef\xbf\xbd", true},     /* U+FFFD */
         {"\xed\x9f\xbf", true},     /* U+D7FF */
         {"\xf4\x8f\xbf\xbf", true}, /* U+10FFFF */
@@ -184,7 +184,7 @@ static void printable_text_is_well_formed_utf8_without_controls(void **state)
         {"\x7f", false},
         {"\xc2\x80", false},         /* C1 */
         {"\xc2\x9f", false},         /* C1 */
-        {"\x80", false},             /* continues nothing */
+        {"\x80", false},             /* a lone continuation byte */
         {"\xc3", false},             /* ends early */
         {"\xe2\x82", false},         /* ends early */
         {"\xc3z", false},            /* not continued */
@@ -204,7 +204,7 @@ static void printable_text_is_well_formed_utf8_without_controls(void **state)
                          cases[i].printable);
     }
     assert_false(text_is_printable("a\0b", 3));
-    /* The length counts, not what stands behind it. */
+    /* Limited by the length, not by what follows. */
     assert_false(text_is_printable("\xc3\xbc", 1));
     assert_true(text_is_printable("a\n", 1));
 }
@@ -228,7 +228,7 @@ static void times_are_rfc_3339_in_utc(void **state)
         text_format_time(cases[i].ms, out);
         assert_string_equal(out, cases[i].text);
     }
-    /* Times that no calendar has still end within the room for them. */
+    /* Times beyond any calendar still fit the buffer. */
     static const int64_t absurd[] = {INT64_MAX, INT64_MIN, INT64_MAX / 1000, INT64_MIN / 1000};
     for (size_t i = 0; i < ARRAY_LENGTH(absurd); i++) {
         text_format_time(absurd[i], out);

@@ -1,5 +1,4 @@
-/* A member that cannot be reached is said to be so: not at once, then at growing distance, with the
- * latest reason. */
+/* An unreachable member is logged, not at once, at growing intervals, with the latest reason. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -41,7 +40,7 @@ static void a_member_that_comes_soon_is_not_worth_a_word(void **state)
     assert_false(trouble_is_due(&t, 1000 + TROUBLE_FIRST_MS - 1));
     assert_false(trouble_end(&t));
     assert_string_equal(t.reason, "");
-    /* The next trouble begins anew. */
+    /* The next problem starts over. */
     trouble_note(&t, "nobody listens there", NULL, 5000);
     assert_false(trouble_is_due(&t, 5000));
     assert_true(trouble_is_due(&t, 5000 + TROUBLE_FIRST_MS));

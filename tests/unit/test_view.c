@@ -1,9 +1,9 @@
-/* What readers see: published views never change, and give pages, counts and kept text. */
+/* What readers see: published views never change, and provide pages, counts and cached text. */
 #include <inttypes.h>
 
 #include "tests/unit/random_command.h"
 
-/* Holds back what is retired, as if readers could still see all of it. */
+/* Holds back retired memory, as if readers could still see all of it. */
 struct heap {
     void **lists[4096];
     size_t counts[4096];
@@ -44,7 +44,7 @@ static void print_tallies(struct buffer *out, const struct ptree *tallies)
     }
 }
 
-/* All that can be read in a view, as text. */
+/* Everything readable in a view, as text. */
 static void print_view(struct buffer *out, const struct view *view)
 {
     struct ptree_iterator it;
@@ -125,7 +125,7 @@ static void tags_and_types_are_counted_by_service(void **state)
     buffer_init(&out, 1000);
     print_tallies(&out, &view_service(fixture_view(f), "web")->tags);
     print_tallies(&out, &view_service(fixture_view(f), "web")->types);
-    /* One tag less and another instead: v1 goes down, blue goes. */
+    /* One tag replaced by another: v1 goes away, blue comes. */
     a.register_.registration.tags_count = 1;
     a.register_.registration.tags[0] = slice_of("green");
     fixture_apply(f, &a);
@@ -223,7 +223,7 @@ static void nobody_is_heard_before_being_registered_or_after_the_view(void **sta
     const struct view view = {.now_ms = 1000, .wall_ms = 6000};
     assert_int_equal(view_heard_ms(&view, &record, 400), 5400);
     assert_int_equal(view_heard_ms(&view, &record, 1500), 6000);
-    /* The clocks have moved apart by a millisecond since. */
+    /* The clocks have diverged by a millisecond since. */
     const struct view apart = {.now_ms = 1000, .wall_ms = 5999};
     assert_int_equal(view_heard_ms(&apart, &record, 0), 5000);
 }

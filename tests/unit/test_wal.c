@@ -1,5 +1,4 @@
-/* What was written to the log is what a start finds, and nothing that could not be read again is
- * written. */
+/* A start finds what was written to the log, and nothing unreadable is ever written. */
 #include <errno.h>
 #include <inttypes.h>
 
@@ -102,7 +101,7 @@ static void truncation_is_found_again(void **state)
         fixture_write_entries(f, 2, 2 + (15 - index), 100);
         fixture_reopen(f);
     }
-    fixture_add_truncate(f, log_last_index(&f->log) + 1); /* of nothing */
+    fixture_add_truncate(f, log_last_index(&f->log) + 1); /* removes nothing */
     fixture_write(f);
     fixture_add_truncate(f, 1);
     fixture_write(f);
@@ -141,7 +140,7 @@ static void reset_is_found_again(void **state)
     assert_int_equal(log_first_index(&f->log), 1001);
     fixture_write_entries(f, 50, 4, 300);
     fixture_reopen(f);
-    /* The segments of before the reset go. */
+    /* Segments from before the reset are removed. */
     assert_int_equal(wal_compact(f->wal, 1000), 0);
     fixture_reopen(f);
 }
@@ -172,7 +171,7 @@ static void frame_larger_than_a_segment_has_one_of_its_own(void **state)
     assert_true(wal_bytes(f->wal) > 20 * FIXTURE_SEGMENT);
 }
 
-/* Larger than a piece in which files are read. */
+/* Larger than the window for reading files. */
 static void frame_of_megabytes_is_found_again(void **state)
 {
     struct fixture *f = *state;
@@ -311,7 +310,7 @@ static void full_disk_takes_terms_and_votes(void **state)
         fixture_write(f);
         fixture_reopen(f);
     }
-    /* And goes on when there is room again. */
+    /* And continues once there is room again. */
     files_set_capacity(f->disk, 0);
     fixture_write_entries(f, 20, 5, 500);
     fixture_reopen(f);
@@ -395,7 +394,7 @@ static void first_error_is_the_last_write(void **state)
     assert_int_equal(files_count(f->disk, FILES_CALLS), calls);
 }
 
-/* A write that says so has written we do not know what. */
+/* After such a write the content is undefined. */
 static void full_disk_in_a_write_is_fatal(void **state)
 {
     struct fixture *f = *state;
@@ -407,7 +406,7 @@ static void full_disk_in_a_write_is_fatal(void **state)
 
 /* --- what a start relies on --- */
 
-/* The process died, and what it left is in the page cache only; once it was read it must last. */
+/* The process died, and its data is in the page cache only; once read, it must last. */
 static void what_was_loaded_lasts(void **state)
 {
     struct fixture *f = *state;
@@ -449,7 +448,7 @@ static void what_was_loaded_lasts(void **state)
     }
 }
 
-/* What was left of an incomplete frame is gone before the next one is written. */
+/* The rest of an incomplete frame is erased before the next one is written. */
 static void mended_tail_never_comes_back(void **state)
 {
     struct fixture *f = *state;

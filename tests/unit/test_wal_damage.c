@@ -1,5 +1,5 @@
-/* Damage to the log is refused, or changes nothing of what it says; and a refused start changes
- * nothing on disk. An incomplete last frame is told from damage. */
+/* Damage to the log is refused, or has no effect; and a refused start changes nothing on disk. An
+ * incomplete last frame is distinguished from damage. */
 #include <errno.h>
 #include <inttypes.h>
 
@@ -36,7 +36,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* One entry of zeros and a single bit, which a flipped one would make a sector that is missing. */
+/* An entry of zeros and a single set bit; flipping it could make the sector look missing. */
 static void write_thin_entry(struct fixture *f, size_t len)
 {
     uint8_t *data = mem_zalloc(1, len);
@@ -48,7 +48,7 @@ static void write_thin_entry(struct fixture *f, size_t len)
     fixture_write(f);
 }
 
-/* Two segments that are closed, one that is not, and a spare one; all kinds of records. */
+/* Two closed segments, an open one, and a spare one; all kinds of records. */
 static void fill(struct damaged *d)
 {
     struct fixture *f = &d->f;
@@ -79,7 +79,7 @@ static void fill(struct damaged *d)
     assert_int_equal(files_size(f->disk, "log-0000000000000005"), UINT64_MAX);
 }
 
-/* Starts on the damaged directory: refused, or as if nothing were. Then puts the sound one back. */
+/* Starts on the damaged directory: refused, or as if undamaged. Then restores the sound one. */
 static void judge(struct damaged *d)
 {
     struct fixture *f = &d->f;
@@ -156,7 +156,7 @@ static void file_cut_short_is_refused_or_changes_nothing(void **state)
             files_cut(disk, name, bytes);
             uint64_t refused = d->refused;
             judge(d);
-            /* What is not begun may be of any length. */
+            /* A spare segment may have any length. */
             assert_int_equal(d->refused - refused, number < 4 ? 1 : 0);
             files_put_back(disk, d->sound);
             cuts++;
@@ -176,7 +176,7 @@ static void missing_segment_is_refused(void **state)
         fixture_assert_refused(&d->f, number == 1 ? "the log begins with entry" : "is missing");
         files_put_back(d->f.disk, d->sound);
     }
-    files_remove(d->f.disk, "log-0000000000000004"); /* only allocated */
+    files_remove(d->f.disk, "log-0000000000000004"); /* only preallocated */
     fixture_reopen(&d->f);
     files_remove(d->f.disk, "log-0000000000000003");
     fixture_assert_refused(&d->f, "log-0000000000000003 is missing");
@@ -190,7 +190,7 @@ static void frames_behind_a_segment_that_is_not_closed_are_refused(void **state)
     while (files_size(f->disk, second) == UINT64_MAX) {
         fixture_write_entries(f, 1, 1, 700);
     }
-    /* Allocated, at any length; or begun. */
+    /* Preallocated, with any length; or with a first frame. */
     struct wal_header h = {.kind = WAL_SEGMENT, .len = 8, .sequence = 99, .cluster = f->cluster};
     uint8_t spare[FIXTURE_SEGMENT] = {0};
     for (size_t len = 0; len < sizeof spare; len += 100) {
@@ -200,7 +200,7 @@ static void frames_behind_a_segment_that_is_not_closed_are_refused(void **state)
     wal_seal(spare, &h);
     files_put(f->disk, second, spare, sizeof spare);
     fixture_reopen(f);
-    /* Anything else is of a segment that was in use. */
+    /* Anything else comes from a segment that was in use. */
     const char *word = "it is in use although the previous segment has no close frame";
     for (size_t at = FILE_SECTOR_BYTES; at < sizeof spare; at += 777) {
         spare[at] = 1;
@@ -227,7 +227,7 @@ static void frames_behind_a_segment_that_is_not_closed_are_refused(void **state)
     fixture_assert_refused(f, word);
 }
 
-/* The close frame was lost, though the segment behind it is in use. */
+/* The close frame was lost, though the next segment is in use. */
 static void segment_that_lost_its_close_frame_is_refused(void **state)
 {
     struct damaged *d = *state;
@@ -247,7 +247,7 @@ static void segment_that_lost_its_close_frame_is_refused(void **state)
     fixture_assert_refused(f, "it is in use although the previous segment has no close frame");
 }
 
-/* As a device that writes to the wrong place, or not at all. */
+/* As from a device that writes to the wrong sector, or not at all. */
 static void sector_in_the_place_of_another_is_refused_or_changes_nothing(void **state)
 {
     struct damaged *d = *state;
@@ -264,7 +264,7 @@ static void sector_in_the_place_of_another_is_refused_or_changes_nothing(void **
             uint8_t changed[FIXTURE_SEGMENT];
             memcpy(changed, sound, sizeof sound);
             memcpy(changed + i / sectors * FILE_SECTOR_BYTES, from, FILE_SECTOR_BYTES);
-            /* A sector of zeros in the last frame is one that was never written. */
+            /* A sector of zeros in the last frame counts as never written. */
             if (number == 3 && wal_is_zero(from, FILE_SECTOR_BYTES)) {
                 continue;
             }
@@ -313,8 +313,8 @@ static void older_copy_of_a_closed_segment_is_refused(void **state)
 
 /* --- an incomplete last frame --- */
 
-/* Every subset of its sectors: the frame is there when all are, and else as if it never was; zeros
- * stand in its place then, and the log goes on. */
+/* Every subset of its sectors: the frame is there if all are; otherwise it is erased, and the log
+ * continues. */
 static void frame_that_lacks_any_sectors_is_mended(void **state)
 {
     struct damaged *d = *state;

@@ -1,7 +1,7 @@
-/* Death at every call, and an error of every call: a life of a directory is lived again and again,
- * and ended at each call of the disk, before it, in its middle and after it, by the process or by
- * the power. The next start must succeed, hold all that was acknowledged and nothing that was never
- * submitted, and go on; and it is itself ended at its calls. */
+/* A crash at every call, and an error of every call: a directory's whole life is run again and
+ * again, and ended at each disk call, before, during and after it, of the process or by power loss.
+ * The next start must succeed, have everything acknowledged and nothing never submitted, and
+ * continue; and it is itself crashed at its calls. */
 #include <errno.h>
 #include <inttypes.h>
 
@@ -9,7 +9,7 @@
 #include "consensus/disk/snapshot_file.h"
 #include "tests/unit/disk_fixture.h"
 
-#define TEARS       3 /* losses of power tried for each death */
+#define TEARS       3 /* power losses tried for each crash */
 #define STATE_BYTES 3000
 
 /* What a start may find. */
@@ -29,7 +29,7 @@ struct run {
     struct wal *wal;
     struct wal_frame frame;
     struct log log;
-    struct known acked;     /* all of this must be there */
+    struct known acked;     /* at least this must be there */
     struct known submitted; /* or this, one step further */
     char error[512];
 };
@@ -52,7 +52,7 @@ static void run_done(struct run *r)
     files_destroy(r->disk);
 }
 
-/* Another run that goes on from the same disk and knowledge. */
+/* Another run that continues from the same disk and expectations. */
 static void run_fork(struct run *to, const struct run *from)
 {
     *to = (struct run){.chance = from->chance, .acked = from->acked, .submitted = from->submitted};
@@ -94,7 +94,7 @@ static void note_log(struct run *r)
     r->submitted.last_checksum = log_last_checksum(&r->log);
 }
 
-/* The frame and what it leads to. A full disk is tried once more. */
+/* Writes the frame and what it causes. Retries once on a full disk. */
 static bool write_frame(struct run *r)
 {
     note_log(r);
@@ -157,7 +157,7 @@ static bool form(struct run *r, struct identity *identity)
     return true;
 }
 
-/* The whole of it, and that it is the one of its index. */
+/* Reads all of it, and checks that it matches its index. */
 static bool read_snapshot(struct run *r, const char *name, struct snapshot_meta *ret_meta)
 {
     struct snapshot_reader *reader =
@@ -241,7 +241,7 @@ static bool step_start(struct run *r)
 
 static bool step_restart(struct run *r)
 {
-    /* As after a signal: nothing is closed. */
+    /* Like a kill: nothing is closed. */
     uint64_t calls = files_count(r->disk, FILES_CALLS);
     struct files_plan plan = {0};
     bool planned = files_take_plan(r->disk, &plan);
@@ -259,7 +259,7 @@ static void add_entry(struct run *r, size_t len)
     for (size_t i = 0; i < len; i++) {
         data[i] = (uint8_t)(log_last_index(&r->log) * 13 + i);
     }
-    /* A tenth of the sectors has next to no bits. */
+    /* A tenth of the entries has almost no set bits. */
     if (log_last_index(&r->log) % 10 == 0 && len > 0) {
         memset(data, 0, len);
         data[len - 1] = 1;
@@ -426,7 +426,7 @@ static bool (*const script[])(struct run *) = {
     step_snapshot,     step_restart,
 };
 
-/* Up to the end, an error or a death. False unless it is the end. */
+/* Up to the end, an error or a crash. False unless it is the end. */
 static bool live(struct run *r)
 {
     for (size_t i = 0; i < ARRAY_LENGTH(script); i++) {
@@ -437,8 +437,8 @@ static bool live(struct run *r)
     return true;
 }
 
-/* Ends the process and starts it, which must work and be able to go on. `tear`: 0: the process
- * ends; else power is lost, each time in another way. */
+/* Ends the process and restarts it, which must succeed and continue. `tear` 0: only the process
+ * ends; otherwise power is lost, each value in another way. */
 static void end_and_start(struct run *r, uint64_t tear)
 {
     files_kill(r->disk);
@@ -471,8 +471,8 @@ static uint64_t count_calls(void)
 
 static const enum files_fate deaths[] = {FILES_DIE_BEFORE, FILES_DIE_AMID, FILES_DIE_AFTER};
 
-/* The start after this death, itself ended at every fourth of its calls, from `first` on: one death
- * and the next make it all of them. */
+/* The start after this crash, itself crashed at every fourth of its calls, from `first` on:
+ * together, successive crashes cover all of them. */
 static uint64_t die_while_starting(const struct run *dead, uint64_t tear, uint64_t first)
 {
     uint64_t points = 0;
@@ -544,7 +544,7 @@ static void error_of_every_call_is_told(void **state)
                        &(struct files_plan){.calls = n, .fate = FILES_ERROR, .error = errors[e]});
             bool whole = live(&r);
             assert_true(files_is_alive(r.disk));
-            /* Only that there is no room may go unnoticed, where it does no harm. */
+            /* Only lack of space may go unnoticed, where it is harmless. */
             assert_true(!whole || errors[e] == ENOSPC);
             ended += whole ? 0 : 1;
             end_and_start(&r, n % (TEARS + 1));

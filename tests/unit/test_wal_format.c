@@ -1,4 +1,4 @@
-/* Frames: what is written is read, and no sector of one looks as if it were missing. */
+/* Frames: what is written can be read, and no sector looks missing. */
 #include "consensus/disk/wal_format.h"
 #include "tests/unit/disk_fixture.h"
 
@@ -29,7 +29,7 @@ static void frame_survives(const uint8_t *payload, size_t len, uint32_t parent)
     for (size_t at = FILE_SECTOR_BYTES; at < extent; at += FILE_SECTOR_BYTES) {
         struct wal_header other;
         assert_int_equal(wal_header_decode(frame + at, &other), WAL_LOOK_DAMAGED);
-        /* A few bits less do not make it zero. */
+        /* A few flipped bits do not make it zero. */
         int bits = 0;
         for (size_t i = 0; i < FILE_SECTOR_BYTES; i++) {
             bits += __builtin_popcount(frame[at + i]);
@@ -60,7 +60,7 @@ static void any_payload_survives(void **state)
     }
 }
 
-/* As one would make it who knew what comes: each sector rules out another mask. */
+/* As an adversary would make it: each sector excludes another mask. */
 static void payload_that_rules_out_masks_survives(void **state)
 {
     (void)state;
@@ -78,7 +78,7 @@ static void payload_that_rules_out_masks_survives(void **state)
     frame_survives(payload, sizeof payload, parent);
 }
 
-/* Entries with whole frames in them, as a log of a log would have. */
+/* Entries that contain whole frames, like a log inside a log. */
 static void frames_in_a_payload_are_not_taken_for_frames(void **state)
 {
     (void)state;
@@ -92,7 +92,7 @@ static void frames_in_a_payload_are_not_taken_for_frames(void **state)
     }
     frame_survives(payload, sizeof payload, 3);
     frame_survives(payload + WAL_HEADER_BYTES, sizeof payload - WAL_HEADER_BYTES, 3);
-    /* Just where the sectors of the frame begin. */
+    /* Aligned to the sectors of the frame. */
     memset(payload, 1, sizeof payload);
     for (size_t at = FILE_SECTOR_BYTES - WAL_HEADER_BYTES; at + FILE_SECTOR_BYTES < sizeof payload;
          at += FILE_SECTOR_BYTES) {

@@ -1,5 +1,5 @@
-/* What a program that is wrong, or of another version, may have written is refused, though all its
- * checksums are right. */
+/* What a faulty program, or another version, may have written is refused, though all its checksums
+ * are valid. */
 #include "server/base/crc32c.h"
 #include "tests/unit/disk_fixture.h"
 
@@ -10,7 +10,7 @@ static int set_up(void **state)
     return rc;
 }
 
-/* Puts a frame behind the last one, its checksums right. */
+/* Appends a frame with valid checksums. */
 static void put_frame(struct fixture *f, enum wal_kind kind, const struct buffer *payload,
                       uint32_t records)
 {
@@ -110,7 +110,7 @@ static void records_that_contradict_the_log_are_refused(void **state)
     assert_record_refused(f, &entry, "an entry's checksum does not follow");
 }
 
-/* Its own checksums are right, but it is not the next. */
+/* It is valid by itself, but not the next one. */
 static void frame_that_does_not_follow_is_refused(void **state)
 {
     struct fixture *f = *state;
@@ -168,7 +168,7 @@ static void frames_of_a_wrong_shape_are_refused(void **state)
         wal_record_encode(&b, &(struct wal_record){.type = WAL_STATE, .state = f->state});
         b.data[i] ^= 0x80;
         put_frame(f, WAL_RECORDS, &b, 1);
-        if (i < 8 || i >= 28) { /* what is between says nothing of a state */
+        if (i < 8 || i >= 28) { /* the bytes in between are not part of the state */
             fixture_assert_refused(f, "a record ");
         }
         files_put_back(f->disk, sound);

@@ -1,4 +1,4 @@
-/* The requests of the load generator, byte for byte where it matters. */
+/* The load generator's requests, byte for byte where it matters. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -34,7 +34,7 @@ static char *write_text(const struct work *work, uint64_t number)
     return (char *)buffer_take(&out, &len);
 }
 
-/* The JSON behind the head, whose Content-Length must be its length. */
+/* The JSON after the head, whose Content-Length must match. */
 static json_t *write_body(const struct work *work, uint64_t number, const char *head)
 {
     char *text = write_text(work, number);
