@@ -1,9 +1,11 @@
 /* The functions of the public header that put numbers into words. */
 #include "client/include/muster.h"
 
+#include <assert.h>
 #include <stddef.h>
 
 #include "server/base/compiler.h"
+#include "server/base/health.h"
 
 const char *muster_error_text(enum muster_error error)
 {
@@ -56,8 +58,12 @@ const char *muster_log_level_name(enum muster_log_level level)
 
 const char *muster_health_name(enum muster_health health)
 {
-    static const char *const names[] = {"passing", "warning", "critical", "maintenance"};
-    return name_of(names, ARRAY_LENGTH(names), (size_t)health);
+    static_assert((int)MUSTER_PASSING == (int)HEALTH_PASSING &&
+                      (int)MUSTER_WARNING == (int)HEALTH_WARNING &&
+                      (int)MUSTER_CRITICAL == (int)HEALTH_CRITICAL &&
+                      (int)MUSTER_MAINTENANCE == (int)HEALTH_MAINTENANCE,
+                  "the numbers of the public header are those of the registry");
+    return (size_t)health < HEALTH_COUNT ? health_name((enum health)health) : "unknown";
 }
 
 const char *muster_state_name(enum muster_state state)

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "server/base/health.h"
 #include "server/base/limits.h"
 
 struct block {
@@ -71,14 +72,12 @@ static void copy_lists(struct writer *writer, const json_t *json, struct block *
 
 static enum muster_health read_health(struct writer *writer, const json_t *json)
 {
-    const char *health = json_string_value(json_object_get(json, "health"));
-    for (enum muster_health i = MUSTER_PASSING; health != NULL && i <= MUSTER_MAINTENANCE; i++) {
-        if (strcmp(health, muster_health_name(i)) == 0) {
-            return i;
-        }
+    const char *name = json_string_value(json_object_get(json, "health"));
+    enum health health = HEALTH_CRITICAL;
+    if (name == NULL || !health_parse(name, &health)) {
+        writer->failed = true;
     }
-    writer->failed = true;
-    return MUSTER_CRITICAL;
+    return (enum muster_health)health;
 }
 
 static uint64_t read_number(struct writer *writer, const json_t *json, const char *name,

@@ -22,24 +22,6 @@ static_assert((SINGLE_TEXTS - 2) * (NAME_BYTES_MAX + 1) + 2 * (NOTE_BYTES_MAX + 
                   UINT16_MAX,
               "16-bit offsets reach all of a record");
 
-static const char *const health_names[] = {"passing", "warning", "critical", "maintenance"};
-
-const char *health_name(enum health health)
-{
-    return health_names[health];
-}
-
-bool health_parse(const char *text, enum health *ret_health)
-{
-    for (unsigned i = 0; i < HEALTH_COUNT; i++) {
-        if (strcmp(text, health_names[i]) == 0) {
-            *ret_health = i;
-            return true;
-        }
-    }
-    return false;
-}
-
 enum health record_health(const struct record *r)
 {
     if (r->expired) {

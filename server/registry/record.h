@@ -10,20 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "server/base/health.h"
 #include "server/base/limits.h"
-
-enum health {
-    HEALTH_PASSING,
-    HEALTH_WARNING,
-    HEALTH_CRITICAL,
-    HEALTH_MAINTENANCE,
-    HEALTH_COUNT,
-};
-
-/* "passing", "warning", "critical", "maintenance". */
-const char *health_name(enum health health);
-/* False for any other text. */
-bool health_parse(const char *text, enum health *ret_health);
 
 /* Borrowed text with its length; data need not end with NUL. */
 struct slice {
