@@ -6,14 +6,8 @@
 
 #include "api/http/exchange.h"
 
-/* handle_write.c */
-enum next tbfs_register(struct exchange *x);
-enum next tbfs_heartbeat(struct exchange *x);
-enum next tbfs_delete(struct exchange *x);
-
-/* handle_read.c */
-enum next tbfs_list(struct exchange *x);
-enum next tbfs_list_active(struct exchange *x);
-enum next tbfs_get(struct exchange *x);
+#define ROUTE(method, pattern, handler, ...) enum next tbfs_##handler(struct exchange *x);
+#include "api/tbfs/routes.def"
+#undef ROUTE
 
 #endif
