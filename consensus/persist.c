@@ -42,11 +42,6 @@ void persist_done(struct persist *p)
     p->wal = NULL;
 }
 
-bool persist_is_idle(const struct persist *p)
-{
-    return !p->busy && p->jobs == NULL && wal_frame_is_empty(&p->building);
-}
-
 bool persist_is_full(const struct persist *p)
 {
     return p->retry_ms != 0;

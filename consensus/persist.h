@@ -80,8 +80,6 @@ void persist_job(struct persist *p, struct disk_job *job);
 /* Starts whatever can be started. */
 void persist_pump(struct persist *p);
 void persist_tick(struct persist *p);
-/* Whether nothing is being written. */
-bool persist_is_idle(const struct persist *p);
 bool persist_is_full(const struct persist *p);
 
 #endif

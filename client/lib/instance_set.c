@@ -30,13 +30,6 @@ static size_t place_of(const struct instance_set *set, const char *id, bool *ret
     return low;
 }
 
-const struct muster_instance *instance_set_find(const struct instance_set *set, const char *id)
-{
-    bool found;
-    size_t place = place_of(set, id, &found);
-    return found ? set->instances[place] : NULL;
-}
-
 bool instance_set_put(struct instance_set *set, const struct muster_instance *instance)
 {
     bool found;

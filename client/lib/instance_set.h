@@ -20,8 +20,6 @@ struct instance_set {
     size_t capacity;
 };
 
-/* NULL when it is not there. Borrowed. */
-const struct muster_instance *instance_set_find(const struct instance_set *set, const char *id);
 /* Takes the reference on success; what had this id goes. False without memory or over the limit. */
 MUST_USE bool instance_set_put(struct instance_set *set, const struct muster_instance *instance);
 void instance_set_remove(struct instance_set *set, const char *id);

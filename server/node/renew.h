@@ -1,6 +1,8 @@
 /* A renewal of leases, as up to two commands: COMMAND_RENEW by lease reference for the ids that
  * this replica knows; then COMMAND_HEARTBEAT by id for those that it does not know (it may lag) and
- * those whose reference was stale. Only the second can say that there is no such id.
+ * those whose reference was stale. Only the second can say that there is no such id. Each
+ * waits up to the write timeout, so the second may outlast the request: whoever answers in place of
+ * the node then (api/http/call.c) says ST_UNKNOWN, which is true while a write is on its way.
  *
  * Thread: any. `done` comes on the loop thread, once, never from inside node_renew.
  * Owns: its own memory, until `done` has returned; the rest is the caller's. */
