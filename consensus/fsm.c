@@ -145,6 +145,19 @@ static void apply(struct engine *e, uint64_t index)
     answer_completed(e); /* only now, when the whole entry is readable here */
 }
 
+/* Hashes that came before we had reached their index. */
+static void compare_waiting(struct engine *e)
+{
+    for (size_t i = 0; i < e->members.count; i++) {
+        struct member *m = &e->members.list[i];
+        if (m->told_index != 0 && m->told_index <= e->fsm.applied_index) {
+            uint64_t index = m->told_index;
+            m->told_index = 0;
+            fsm_compare(e, m, index, m->told_hash);
+        }
+    }
+}
+
 void fsm_pump(struct engine *e)
 {
     struct driver *d = &e->driver;
@@ -155,7 +168,7 @@ void fsm_pump(struct engine *e)
     }
     if (any) {
         metric_set(METRIC_log_bytes, (int64_t)e->fsm.log_bytes);
-        fsm_compare_waiting(e);
+        compare_waiting(e);
     }
 }
 
@@ -228,18 +241,6 @@ void fsm_forget_told(struct engine *e, uint64_t id)
     if (m != NULL) {
         m->told_index = 0;
         m->hash_agrees = m->hash_differs = false;
-    }
-}
-
-void fsm_compare_waiting(struct engine *e)
-{
-    for (size_t i = 0; i < e->members.count; i++) {
-        struct member *m = &e->members.list[i];
-        if (m->told_index != 0 && m->told_index <= e->fsm.applied_index) {
-            uint64_t index = m->told_index;
-            m->told_index = 0;
-            fsm_compare(e, m, index, m->told_hash);
-        }
     }
 }
 

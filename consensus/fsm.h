@@ -55,8 +55,6 @@ struct state_hash fsm_newest_hash(const struct engine *e);
 void fsm_compare(struct engine *e, struct member *m, uint64_t index, uint64_t hash);
 /* The member's process is gone, or a new one has rebuilt its state. */
 void fsm_forget_told(struct engine *e, uint64_t id);
-/* ... for hashes received before we had reached their index. */
-void fsm_compare_waiting(struct engine *e);
 
 /* --- snapshots --- */
 

@@ -219,8 +219,3 @@ void snapshot_take_pump(struct engine *e)
         begin(e);
     }
 }
-
-void snapshot_take_done(struct engine *e)
-{
-    CHECK(e->snapshot_take.phase != TAKE_ENCODING);
-}

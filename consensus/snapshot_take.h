@@ -39,6 +39,5 @@ void snapshot_take_pump(struct engine *e);
 bool snapshot_take_is_busy(const struct snapshot_take *t);
 /* Metadata for a snapshot of the present state. */
 void snapshot_take_meta(struct engine *e, struct snapshot_meta *ret_meta);
-void snapshot_take_done(struct engine *e);
 
 #endif

@@ -89,7 +89,8 @@ void subscriptions_idle(struct subscriptions *all, struct subscription *s)
     cds_list_add(&s->peers, service != NULL ? bucket(all, service) : &all->others);
 }
 
-void subscriptions_wake(struct subscriptions *all, struct subscription *s)
+/* There is something for it: its end, for example. */
+static void wake(struct subscriptions *all, struct subscription *s)
 {
     if (s->state == SUBSCRIPTION_IDLE) {
         cds_list_del(&s->peers);
@@ -109,7 +110,7 @@ static void wake_for(struct subscriptions *all, struct cds_list_head *list,
     {
         if (event_cursor_awaits(&s->cursor, event)) {
             event_cursor_pass(&s->cursor, event->sequence - 1);
-            subscriptions_wake(all, s);
+            wake(all, s);
         }
     }
 }
@@ -120,7 +121,7 @@ static void wake_all(struct subscriptions *all)
     cds_list_for_each_entry_safe(s, next, &all->idle, place)
     {
         event_cursor_pass(&s->cursor, all->seen);
-        subscriptions_wake(all, s);
+        wake(all, s);
     }
 }
 
@@ -156,7 +157,7 @@ static void remind_silent(struct subscriptions *all, uint64_t now_ms)
         }
         event_cursor_pass(&s->cursor, all->seen);
         s->remind = true;
-        subscriptions_wake(all, s);
+        wake(all, s);
     }
 }
 
@@ -216,6 +217,6 @@ void subscriptions_close(struct subscriptions *all)
     cds_list_for_each_entry_safe(s, next, &all->idle, place)
     {
         s->closed = true;
-        subscriptions_wake(all, s);
+        wake(all, s);
     }
 }

@@ -70,8 +70,6 @@ void subscriptions_remove(struct subscriptions *all, struct subscription *s);
 void subscriptions_moved(struct subscriptions *all, struct subscription *s);
 /* The client has all that there is. */
 void subscriptions_idle(struct subscriptions *all, struct subscription *s);
-/* There is something for it: its end, for example. */
-void subscriptions_wake(struct subscriptions *all, struct subscription *s);
 
 /* Once in each turn of the worker. True when more is to be done at once. */
 bool subscriptions_run(struct subscriptions *all);

@@ -80,7 +80,8 @@ void connection_close(struct connection *c)
     crowd_leave(&worker->context->crowd, &c->peer.any, c->verdict);
 }
 
-void connection_reset(struct connection *c)
+/* The same, and throws away what the kernel has for the client. */
+static void reset(struct connection *c)
 {
     const struct linger now = {.l_onoff = 1, .l_linger = 0};
     if (c->state != CONNECTION_CLOSED) {
@@ -402,7 +403,7 @@ static bool run_answer(struct connection *c)
     case ANSWER_BLOCKED:
         break;
     case ANSWER_BROKEN:
-        connection_reset(c);
+        reset(c);
         break;
     }
     return false;
@@ -505,7 +506,7 @@ void connection_due(struct connection *c)
         break;
     case CONNECTION_SENDING:
         if (answer_is_slow(c)) {
-            connection_reset(c);
+            reset(c);
         }
         break;
     case CONNECTION_STREAM:

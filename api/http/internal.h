@@ -91,8 +91,6 @@ void connection_due(struct connection *c);
 void connection_answer(struct connection *c);
 /* Closes it; the memory is the worker's to free at the end of the turn. */
 void connection_close(struct connection *c);
-/* The same, and throws away what the kernel has for the client. */
-void connection_reset(struct connection *c);
 
 /* --- call.c --- */
 

@@ -62,8 +62,9 @@ static bool find(const json_t *object, const char *field, const json_t **ret_val
     return true;
 }
 
-bool json_in_value(const json_t *value, const char *field, size_t max, struct slice *ret,
-                   struct problem *problem)
+/* A text of at most `max` printable bytes. */
+static bool read_text(const json_t *value, const char *field, size_t max, struct slice *ret,
+                      struct problem *problem)
 {
     if (!json_is_string(value)) {
         problem_set_named(problem, field, "must be a string");
@@ -86,7 +87,7 @@ bool json_in_item(const json_t *value, const char *field, size_t max, struct sli
                   struct problem *problem)
 {
     struct slice text;
-    if (!json_in_value(value, field, max, &text, problem)) {
+    if (!read_text(value, field, max, &text, problem)) {
         return false;
     }
     if (text.len == 0) {
@@ -127,7 +128,7 @@ bool json_in_note(const json_t *object, const char *field, size_t max, struct sl
 {
     const json_t *value;
     return find(object, field, &value, ret_present, problem) &&
-           (value == NULL || json_in_value(value, field, max, ret, problem));
+           (value == NULL || read_text(value, field, max, ret, problem));
 }
 
 bool json_in_integer(const json_t *object, const char *field, uint64_t min, uint64_t max,

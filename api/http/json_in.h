@@ -42,9 +42,7 @@ MUST_USE bool json_in_duration(const json_t *object, const char *field, uint32_t
 /* passing, warning or critical. */
 MUST_USE bool json_in_health(const json_t *object, const char *field, enum health *ret,
                              bool *ret_present, struct problem *problem);
-/* A text of at most `max` printable bytes within an array or object; json_in_item: not empty. */
-MUST_USE bool json_in_value(const json_t *value, const char *field, size_t max, struct slice *ret,
-                            struct problem *problem);
+/* A text of 1 to `max` printable bytes within an array or object. */
 MUST_USE bool json_in_item(const json_t *value, const char *field, size_t max, struct slice *ret,
                            struct problem *problem);
 

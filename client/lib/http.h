@@ -55,8 +55,6 @@ MUST_USE bool http_prepare(CURL *curl, const char *server, const char *path,
                            struct http_sockets *sockets);
 /* A header of the answer, NULL when absent. curl's, until the handle goes. */
 const char *http_header(CURL *curl, const char *name);
-/* A header that is a number of seconds, as milliseconds; -1 when absent or not of that form. */
-int64_t http_retry_after_ms(CURL *curl);
 
 struct http_exchange {
     CURL *curl; /* NULL: none is under way */

@@ -47,9 +47,4 @@ void wal_add_segment(struct wal *wal, const struct wal_segment *segment);
 /* Recomputes bytes_on_disk. */
 void wal_count_bytes(struct wal *wal);
 
-/* Seals and durably writes the first frame of a segment. Returns 0 or a negative errno. */
-MUST_USE int wal_write_segment_header(const struct files *files, int file,
-                                      struct wal_header *header,
-                                      const struct wal_segment_info *info);
-
 #endif

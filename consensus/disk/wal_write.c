@@ -145,8 +145,10 @@ static int spare_step(struct wal *wal)
     return rc == -ENOSPC ? 0 : rc;
 }
 
-int wal_write_segment_header(const struct files *files, int file, struct wal_header *header,
-                             const struct wal_segment_info *info)
+/* Seals and durably writes the first frame of a segment. Returns 0 or a negative errno. */
+MUST_USE static int write_segment_header(const struct files *files, int file,
+                                         struct wal_header *header,
+                                         const struct wal_segment_info *info)
 {
     uint8_t frame[FILE_SECTOR_BYTES] = {0};
     header->kind = WAL_SEGMENT;
@@ -185,7 +187,7 @@ static int switch_segment(struct wal *wal, size_t extent)
                                     .bytes = wal->spare_bytes,
                                     .state = wal->tail.state,
                                     .last = wal->tail.last};
-    rc = wal_write_segment_header(files, wal->spare_file, &first, &info);
+    rc = write_segment_header(files, wal->spare_file, &first, &info);
     if (rc == 0) {
         rc = files->write(files->ctx, wal->file, wal->at, frame, sizeof frame, true);
     }
@@ -356,7 +358,7 @@ static int fill_first(const struct files *files, int file, const struct cluster_
         return as_fatal(rc);
     }
     struct wal_header header = {.sequence = 1, .cluster = *cluster};
-    return as_fatal(wal_write_segment_header(files, file, &header, info));
+    return as_fatal(write_segment_header(files, file, &header, info));
 }
 
 int wal_create_sized(const struct files *files, const struct cluster_id *cluster,

@@ -105,9 +105,8 @@
 #define BATCH_BYTES_MAX (4 * 1024 * 1024 + 64 * 1024)
 #define BATCH_OPS_MAX   8192
 /* One log entry: a batch of each member at most, but not more than this unless one alone is. */
-#define ENTRY_BYTES_MAX   (5 * 1024 * 1024)
-#define ENTRY_BATCHES_MAX MEMBERS_MAX
-#define ENTRY_OPS_MAX     65535 /* a position in an entry has 16 bits */
+#define ENTRY_BYTES_MAX (5 * 1024 * 1024)
+#define ENTRY_OPS_MAX   65535 /* a position in an entry has 16 bits */
 /* Entries proposed and not yet applied: deep pipelines slow libraft down. */
 #define ENTRIES_IN_FLIGHT_MAX 4
 /* Entries in one AppendEntries message to a member that catches up. */

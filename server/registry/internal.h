@@ -113,8 +113,6 @@ struct instance *registry_lease_out(struct registry *r, struct record *record, u
 void registry_remove(struct registry *r, struct instance *instance);
 /* Puts another record (whose reference it takes) in place of the instance's. */
 void registry_replace(struct registry *r, struct instance *instance, struct record *record);
-/* Raises r->buckets to one an instance; it never falls. True when by_id has to grow to it. */
-bool registry_raise_buckets(struct registry *r);
 /* The table by id of all instances that have a lease, and none. */
 void registry_make_table(struct registry *r);
 void registry_drop_table(struct registry *r);
@@ -165,7 +163,6 @@ bool tokens_let_register(const struct registry *r, const struct instance *instan
 void services_add(struct registry *r, struct record *record);
 void services_remove(struct registry *r, struct record *record);
 void services_replace(struct registry *r, struct record *old, struct record *new);
-void services_set_index(struct registry *r, struct service_view *service, uint64_t index);
 void services_free_view(struct service_view *view);
 /* For restore.c: a service without instances and index, that is in no tree yet; one more instance
  * in its counts and tallies; its index, and with it its part of the hash. */

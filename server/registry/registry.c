@@ -334,7 +334,8 @@ void registry_grow(void *table, size_t buckets)
     cds_lfht_resize(table, buckets);
 }
 
-bool registry_raise_buckets(struct registry *r)
+/* Raises r->buckets to one an instance; it never falls. True when by_id has to grow to it. */
+static bool raise_buckets(struct registry *r)
 {
     size_t count = ptree_count(&r->work.instances);
     if (count <= r->buckets) {
@@ -351,7 +352,7 @@ void registry_make_table(struct registry *r)
     struct ptree_iterator it;
     CHECK(r->by_id == NULL);
     r->buckets = TABLE_BUCKETS_MIN;
-    (void)registry_raise_buckets(r);
+    (void)raise_buckets(r);
     r->by_id = create_table(r->buckets);
     ptree_iterate(&it, &r->work.instances, 0);
     /* Nobody else sees the table: there is nothing for a critical section to protect. */
@@ -374,7 +375,7 @@ void registry_end(struct registry *r)
 {
     CHECK(r->in_entry);
     r->in_entry = false;
-    if (!registry_raise_buckets(r)) {
+    if (!raise_buckets(r)) {
         return;
     }
     if (r->options.grow != NULL) {

@@ -49,7 +49,7 @@ static void uncount_service(struct registry *r, const struct service_view *servi
     r->services_size -= size_service(service->name, service->index);
 }
 
-void services_set_index(struct registry *r, struct service_view *service, uint64_t index)
+static void set_index(struct registry *r, struct service_view *service, uint64_t index)
 {
     uncount_service(r, service);
     service->index = index;
@@ -76,7 +76,7 @@ static struct service_view *touch(struct registry *r, const char *name)
 {
     struct service_view *old = ptree_find(&r->work.services, &r->services_kind, name);
     if (old != NULL && old->epoch == r->services_kind.epoch) {
-        services_set_index(r, old, r->work.index);
+        set_index(r, old, r->work.index);
         return old;
     }
     struct service_view *copy = services_make_view(r, name);
