@@ -3,6 +3,7 @@ package cluster
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"syscall"
 	"time"
@@ -54,7 +55,8 @@ func (d *Disk) Mount() error {
 	return nil
 }
 
-// Unmount waits for processes that are still dying.
+// Unmount waits for processes that are still dying, and until no other mount namespace has a copy of the
+// mount (ip netns exec makes one): the next Mount would give the same file system, still without power.
 func (d *Disk) Unmount() error {
 	if !d.mounted {
 		return nil
@@ -63,11 +65,22 @@ func (d *Disk) Unmount() error {
 	for try := 0; try < 50; try++ {
 		if err = run("umount", d.mount); err == nil {
 			d.mounted = false
-			return nil
+			return d.awaitDetached()
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
 	return err
+}
+
+func (d *Disk) awaitDetached() error {
+	for try := 0; try < 100; try++ {
+		out, err := exec.Command("losetup", "--associated", d.image).Output()
+		if err == nil && len(out) == 0 {
+			return nil
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	return fmt.Errorf("%s is unmounted, but some other mount namespace still holds it", d.mount)
 }
 
 // CutPower ends all input and output at once: EXT4_IOC_SHUTDOWN without a flush of the log. What was not
