@@ -62,6 +62,7 @@ struct key {
     bool zero;                                   /* is allowed besides */
     bool (*check)(const char *item, size_t len); /* of a list */
     const char *choices[4];
+    const char *bare; /* what the flag without a value means; NULL: it needs one */
 };
 
 /* --- setters: named in config.def --- */
@@ -512,6 +513,8 @@ static enum config_outcome scan_flags(int argc, char *const argv[], const char *
             values[k] = flag + len + 1;
         } else if (i + 1 < argc && strncmp(argv[i + 1], "--", 2) != 0) {
             values[k] = argv[++i];
+        } else if (keys[k].bare != NULL) {
+            values[k] = keys[k].bare;
         } else {
             refuse(why, "%s: needs a value (%s)", flag, keys[k].placeholder);
             return CONFIG_INVALID;

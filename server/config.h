@@ -48,6 +48,10 @@ struct config {
     unsigned http_connections_per_address; /* 0: three quarters of those */
     char allow_host[CONFIG_TEXT_MAX];      /* names between commas, or "*"; empty: none */
     char cors[CONFIG_TEXT_MAX];            /* origins between commas, or "*"; empty: none */
+    char tls_cert[CONFIG_TEXT_MAX];        /* files; empty: none */
+    char tls_key[CONFIG_TEXT_MAX];
+    char tls_client_ca[CONFIG_TEXT_MAX];
+    unsigned tls_client_required; /* 1: yes */
     enum log_level log_level;
     enum log_format log_format;
 };

@@ -96,6 +96,23 @@ void config_set_id(struct config *c, uint64_t id)
     }
 }
 
+static bool check_tls(const struct config *c, char *error, size_t error_size)
+{
+    bool cert = c->tls_cert[0] != '\0', key = c->tls_key[0] != '\0';
+    bool client_ca = c->tls_client_ca[0] != '\0';
+    if (cert != key) {
+        return refuse(error, error_size, "--tls-cert and --tls-key go together: one is missing");
+    }
+    if (client_ca && !cert) {
+        return refuse(error, error_size, "--tls-client-ca needs --tls-cert and --tls-key");
+    }
+    if (c->tls_client_required != 0 && !client_ca) {
+        return refuse(error, error_size,
+                      "--tls-client-required needs --tls-client-ca: whose certificates count");
+    }
+    return true;
+}
+
 bool config_settle(struct config *c, char *error, size_t error_size)
 {
     c->id_given = c->id != 0;
@@ -122,5 +139,5 @@ bool config_settle(struct config *c, char *error, size_t error_size)
                       "--election-timeout (%" PRIu32 "ms)",
                       c->heartbeat_interval_ms, c->election_timeout_ms);
     }
-    return settle_addresses(c, error, error_size);
+    return check_tls(c, error, error_size) && settle_addresses(c, error, error_size);
 }

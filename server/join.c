@@ -139,7 +139,7 @@ static enum outcome judge(struct config *config, const char *url, const struct h
 
 static enum outcome ask(struct config *config, const char *url, char *error, size_t error_size)
 {
-    static struct http_sockets sockets;
+    struct http_shared *shared = http_shared_new();
     char why[HTTP_WHY_SIZE] = "";
     struct bytes path;
     struct http_exchange exchange;
@@ -148,8 +148,10 @@ static enum outcome ask(struct config *config, const char *url, char *error, siz
     make_path(config, &path);
     const struct http_request request = {
         .method = "POST", .path = bytes_text(&path), .repeatable = true};
-    if (request.path == NULL || !http_begin(&exchange, url, &request, NULL, &sockets)) {
+    if (shared == NULL || request.path == NULL ||
+        !http_begin(&exchange, url, &request, NULL, shared)) {
         (void)snprintf(error, error_size, "out of memory");
+        http_shared_free(shared);
         bytes_done(&path);
         return REFUSED;
     }
@@ -163,6 +165,7 @@ static enum outcome ask(struct config *config, const char *url, char *error, siz
     }
     http_answer_done(&answer);
     http_done(&exchange);
+    http_shared_free(shared);
     bytes_done(&path);
     return outcome;
 }

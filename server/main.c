@@ -1,10 +1,12 @@
 /* The process: options -> node -> API -> wait for a signal -> stop in reverse (server/README.md).
  */
+#include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "api/core/door.h"
@@ -12,6 +14,7 @@
 #include "server/base/limits.h"
 #include "server/base/log.h"
 #include "server/base/process.h"
+#include "server/certificates.h"
 #include "server/config.h"
 #include "server/join.h"
 #include "server/node/node.h"
@@ -20,6 +23,7 @@
 
 #define ERROR_SIZE            1024
 #define STOP_PATIENCE_SECONDS 10 /* besides two write timeouts */
+#define REFRESH_SECONDS       5  /* how often files of certificates are looked at */
 
 enum { EXIT_STOPPED = 0, EXIT_NOT_STARTED = 1, EXIT_USAGE = 2 };
 
@@ -35,7 +39,8 @@ static void exit_at_once(int signal_number)
 }
 
 static const int stop_signals[] = {SIGTERM, SIGINT};
-/* What a closed terminal, `systemctl reload` or a rotation of logs sends: no reason to end. */
+/* What a closed terminal, `systemctl reload` or a rotation of logs sends: no reason to end. SIGHUP
+ * has certificates read again. */
 static const int noted_signals[] = {SIGHUP, SIGUSR1, SIGUSR2};
 /* A write that fails says so itself: to a client that left, or over a limit on the size of files.
  */
@@ -72,22 +77,35 @@ static bool is_stop(int signal_number)
     return false;
 }
 
-/* Returns the signal to stop that came; from then on another one ends the process. */
-static int wait_for_signal(void)
+static void take_signal(int signal_number, struct tls *tls)
 {
     static struct log_gate gate;
+    uint64_t held;
+    if (signal_number == SIGHUP && tls != NULL) {
+        certificates_refresh(tls, true);
+    } else if (log_gate_open(&gate, &held)) {
+        log_write(LOG_INFO, "main", "signal ignored: there is nothing to reload",
+                  "signal=%d held_back=%" PRIu64, signal_number, held);
+    }
+}
+
+/* Returns the signal to stop that came; from then on another one ends the process. Until then looks
+ * after the certificates, if there are any. */
+static int wait_for_signal(struct tls *tls)
+{
+    const struct timespec patience = {.tv_sec = REFRESH_SECONDS};
     sigset_t set;
     sigset_t stop;
     int signal_number;
-    uint64_t held;
     sigemptyset(&stop);
     add_signals(&stop, stop_signals, ARRAY_LENGTH(stop_signals));
     set = stop;
     add_signals(&set, noted_signals, ARRAY_LENGTH(noted_signals));
-    while (sigwait(&set, &signal_number) != 0 || !is_stop(signal_number)) {
-        if (log_gate_open(&gate, &held)) {
-            log_write(LOG_INFO, "main", "signal ignored: there is nothing to reload",
-                      "signal=%d held_back=%" PRIu64, signal_number, held);
+    while (!is_stop(signal_number = sigtimedwait(&set, NULL, tls != NULL ? &patience : NULL))) {
+        if (signal_number > 0) {
+            take_signal(signal_number, tls);
+        } else if (tls != NULL && errno == EAGAIN) {
+            certificates_refresh(tls, false);
         }
     }
     struct sigaction second = {.sa_handler = exit_at_once};
@@ -167,18 +185,17 @@ static unsigned connections_of_one(const struct config *config, unsigned connect
                                                     : connections - connections / 4;
 }
 
-static int serve(const struct config *config, char *error, size_t error_size)
+static struct doors *open_doors(const struct config *config, struct tls *tls,
+                                const struct descriptor_shares *shares, char *error,
+                                size_t error_size)
 {
-    struct descriptor_shares shares;
-    if (!share_descriptors(config, &shares, error, error_size)) {
-        return EXIT_NOT_STARTED;
-    }
-    const struct door_options door_options = {
+    const struct door_options options = {
         .http = config->http,
-        .threads = shares.http_threads,
-        .connections = shares.http_connections,
-        .connections_of_one = connections_of_one(config, shares.http_connections),
-        .spare = shares.http_spare,
+        .tls = tls,
+        .threads = shares->http_threads,
+        .connections = shares->http_connections,
+        .connections_of_one = connections_of_one(config, shares->http_connections),
+        .spare = shares->http_spare,
         .ttl_ms = config->ttl_ms,
         .reap_after_ms = config->reap_after_ms,
         .advertise_http = config->advertise_http,
@@ -188,7 +205,16 @@ static int serve(const struct config *config, char *error, size_t error_size)
         .tbfs_reap_after_ms = config->tbfs_reap_after_ms,
         .tbfs_service = config->tbfs_service,
     };
-    struct doors *doors = doors_open(&door_options, error, error_size);
+    return doors_open(&options, error, error_size);
+}
+
+static int serve(const struct config *config, struct tls *tls, char *error, size_t error_size)
+{
+    struct descriptor_shares shares;
+    if (!share_descriptors(config, &shares, error, error_size)) {
+        return EXIT_NOT_STARTED;
+    }
+    struct doors *doors = open_doors(config, tls, &shares, error, error_size);
     if (doors == NULL) {
         return EXIT_NOT_STARTED;
     }
@@ -206,7 +232,7 @@ static int serve(const struct config *config, char *error, size_t error_size)
               config->id, config->name, config->http, config->peer, config->data);
     notify_send("READY=1");
 
-    int signal_number = wait_for_signal();
+    int signal_number = wait_for_signal(tls);
     log_write(LOG_INFO, "main", "stopping", "signal=%d", signal_number);
     notify_send("STOPPING=1");
     /* Loop or disk may stand still. What was acknowledged is on disk. */
@@ -245,7 +271,13 @@ static int run(struct config *config, const struct offline *offline, char *error
     if (joined != JOIN_DONE) {
         return joined == JOIN_STOPPED ? EXIT_STOPPED : EXIT_NOT_STARTED;
     }
-    return serve(config, error, error_size);
+    struct tls *tls;
+    if (!certificates_open(config, &tls, error, error_size)) {
+        return EXIT_NOT_STARTED;
+    }
+    int status = serve(config, tls, error, error_size);
+    tls_free(tls);
+    return status;
 }
 
 /* The last line, and the status. */

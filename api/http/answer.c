@@ -241,8 +241,7 @@ static enum answer_progress flush(struct connection *c)
         struct iovec pieces[] = {
             {(void *)(uintptr_t)c->out, c->out_len},
             {(void *)(uintptr_t)(len > c->body_at ? body + c->body_at : NULL), len - c->body_at}};
-        struct msghdr message = {.msg_iov = pieces, .msg_iovlen = len > c->body_at ? 2 : 1};
-        ssize_t sent = sendmsg(c->fd, &message, MSG_NOSIGNAL);
+        ssize_t sent = channel_send(c, pieces, len > c->body_at ? 2 : 1);
         if (sent < 0 && errno == EINTR) {
             continue;
         }

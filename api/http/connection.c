@@ -46,14 +46,18 @@ void connection_open(struct worker *worker, int fd, const struct sockaddr_storag
     memcpy(&c->peer, peer, sizeof c->peer);
     CDS_INIT_LIST_HEAD(&c->ready);
     CDS_INIT_LIST_HEAD(&c->crowded);
-    become(c, CONNECTION_HEAD, crowded ? HTTP_SPARE_IDLE_MS : HTTP_IDLE_MS);
+    bool opened = channel_open(c);
+    become(c, c->tls != NULL ? CONNECTION_HANDSHAKE : CONNECTION_HEAD,
+           crowded          ? HTTP_SPARE_IDLE_MS
+           : c->tls != NULL ? HTTP_HEAD_MS
+                            : HTTP_IDLE_MS);
     cds_list_add_tail(&c->place, &worker->connections);
     if (crowded) {
         cds_list_add_tail(&c->crowded, &worker->crowded);
     }
     worker->count++;
     metric_add(METRIC_http_connections, 1);
-    if (epoll_ctl(worker->epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0) {
+    if (!opened || epoll_ctl(worker->epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0) {
         connection_close(c);
     }
 }
@@ -69,6 +73,7 @@ void connection_close(struct connection *c)
         call_release(c->call);
         c->call = NULL;
     }
+    channel_close(c);
     (void)close(c->fd);
     free(c->in_own);
     free(c->out_own);
@@ -127,16 +132,13 @@ static bool fill(struct connection *c)
     }
     size_t room;
     char *to = input_room(c, &room);
-    ssize_t got = recv(c->fd, to, room, 0);
+    ssize_t got = channel_recv(c, to, room);
     if (got > 0) {
         c->in_len += (size_t)got;
-        /* Less than there was room for: there is no more, and epoll will say when there is. */
-        c->readable = (size_t)got == room || c->ended;
         return true;
     }
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
-        c->readable = errno == EINTR;
-        return c->readable;
+        return errno == EINTR;
     }
     connection_close(c); /* half a request is none */
     return false;
@@ -245,8 +247,9 @@ static void begin_body(struct connection *c)
     call->begun_ms = c->worker->now_ms;
     call->seen = 0;
     become(c, CONNECTION_BODY, HTTP_RATE_MS);
+    struct iovec piece = {(void *)(uintptr_t)go_on, sizeof go_on - 1};
     if (call->head.expects_continue && c->in_len == 0 &&
-        send(c->fd, go_on, sizeof go_on - 1, MSG_NOSIGNAL) != (ssize_t)sizeof go_on - 1) {
+        channel_send(c, &piece, 1) != (ssize_t)piece.iov_len) {
         connection_close(c); /* its client does not read */
     }
 }
@@ -383,7 +386,7 @@ static void finish(struct connection *c)
     } else if (asked) {
         connection_close(c);
     } else {
-        (void)shutdown(c->fd, SHUT_WR);
+        channel_end(c);
         become(c, CONNECTION_LINGER, HTTP_LINGER_MS);
     }
 }
@@ -409,6 +412,26 @@ static bool run_answer(struct connection *c)
     return false;
 }
 
+/* True when the state is another one now. */
+static bool run_handshake(struct connection *c)
+{
+    switch (channel_handshake(c)) {
+    case HANDSHAKE_DONE:
+        become(c, CONNECTION_HEAD, is_crowded(c) ? HTTP_SPARE_IDLE_MS : HTTP_IDLE_MS);
+        return true;
+    case HANDSHAKE_WAITS:
+        break;
+    case HANDSHAKE_PLAIN:
+        channel_end(c);
+        become(c, CONNECTION_LINGER, HTTP_LINGER_MS);
+        return true;
+    case HANDSHAKE_FAILED:
+        connection_close(c);
+        break;
+    }
+    return false;
+}
+
 void connection_run(struct connection *c)
 {
     unsigned requests = 0;
@@ -418,6 +441,9 @@ void connection_run(struct connection *c)
     }
     while (more) {
         switch (c->state) {
+        case CONNECTION_HANDSHAKE:
+            more = run_handshake(c);
+            break;
         case CONNECTION_HEAD:
             more = requests++ < REQUESTS_A_TURN;
             if (more) {
@@ -515,6 +541,7 @@ void connection_due(struct connection *c)
     case CONNECTION_CLOSED:
         c->due_ms = 0;
         break;
+    case CONNECTION_HANDSHAKE:
     case CONNECTION_LINGER:
         connection_close(c);
         break;

@@ -28,9 +28,12 @@
 
 #define TURNS_SLOTS 1024
 
+struct tls;
+
 /* What all workers share. Immutable after start, but for the atomics. */
 struct api_context {
     struct node *node;
+    struct tls *tls;        /* NULL: plain */
     struct origins origins; /* who may ask */
     uint32_t ttl_ms;
     uint32_t reap_after_ms;

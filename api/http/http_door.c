@@ -59,6 +59,7 @@ static bool http_start(struct door *door, struct node *node, char *error, size_t
     struct http *http = http_of(door);
     const struct door_options *options = &http->options;
     http->context.node = node;
+    http->context.tls = options->tls;
     origins_init(&http->context.origins, options);
     http->context.ttl_ms = options->ttl_ms;
     http->context.reap_after_ms = options->reap_after_ms;
@@ -81,8 +82,8 @@ static bool http_start(struct door *door, struct node *node, char *error, size_t
     /* Each worker has a duplicate. */
     (void)close(http->listen_fd);
     http->listen_fd = -1;
-    log_write(LOG_INFO, "http", "listening", "address=\"%s\" threads=%u", options->http,
-              options->threads);
+    log_write(LOG_INFO, "http", "listening", "address=\"%s\" tls=%s threads=%u", options->http,
+              options->tls != NULL ? "yes" : "no", options->threads);
     return true;
 }
 

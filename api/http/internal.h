@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 
 #include <urcu/list.h>
 #include <urcu/wfcqueue.h>
@@ -18,11 +19,13 @@
 #include "api/http/worker.h"
 
 struct call;
+struct tls_session;
 
 /* --- connection.c --- */
 
 /* One connection of a client: bytes in, requests to exchanges, answers out.
  *
+ *     (HANDSHAKE, of TLS) -> HEAD
  *     HEAD -> BODY -> (NODE: the exchange is stopped) -> SENDING, STREAM or DOWNLOAD -> HEAD
  *                                                     \-> LINGER, when the connection is to end
  *
@@ -32,6 +35,7 @@ struct call;
  * Thread: the worker that has accepted it.
  * Owns: its socket, and its call until the client has the answer or has gone away. */
 enum connection_state {
+    CONNECTION_HANDSHAKE,
     CONNECTION_HEAD,
     CONNECTION_BODY,
     CONNECTION_NODE,
@@ -49,11 +53,12 @@ struct connection {
     struct cds_list_head crowded; /* among those over a limit that have not asked for anything */
     enum connection_state state;
     int fd;
+    struct tls_session *tls;    /* NULL: plain */
     bool readable, writable;    /* since the kernel said so, until it said otherwise */
     bool ended;                 /* the client has closed its half */
     bool is_cut;                /* to be closed at once */
     bool is_last;               /* the connection is to end after the answer */
-    bool begun;                 /* a byte of a head was seen */
+    bool begun;                 /* a byte of a handshake or head was seen */
     enum crowd_verdict verdict; /* not fine: gets one answer */
     uint64_t due_ms;            /* monotonic; 0: never */
     union {
@@ -91,6 +96,27 @@ void connection_due(struct connection *c);
 void connection_answer(struct connection *c);
 /* Closes it; the memory is the worker's to free at the end of the turn. */
 void connection_close(struct connection *c);
+
+/* --- channel.c --- */
+
+/* The bytes of a connection: plain, or of TLS where the door has a certificate.
+ *
+ * Thread: the worker. */
+MUST_USE bool channel_open(struct connection *c);
+void channel_close(struct connection *c);
+/* Says that no more is sent. */
+void channel_end(struct connection *c);
+/* As recv and sendmsg. The first notes whether there may be more. */
+ssize_t channel_recv(struct connection *c, char *to, size_t size);
+ssize_t channel_send(struct connection *c, struct iovec *pieces, size_t count);
+
+enum handshake {
+    HANDSHAKE_DONE,
+    HANDSHAKE_WAITS,  /* for the client, or for the next turn of the worker */
+    HANDSHAKE_PLAIN,  /* it speaks no TLS, and was told so */
+    HANDSHAKE_FAILED, /* likewise, if it could be */
+};
+enum handshake channel_handshake(struct connection *c);
 
 /* --- call.c --- */
 

@@ -33,7 +33,9 @@
 
 #define EVENTS_A_TURN  256
 #define ACCEPTS_A_TURN 16
-#define HEAD_BYTES_MAX 4096 /* of an answer: response.h bounds the fields */
+/* Of TLS: steps of them, each of which may cost as much as a hundred requests. */
+#define HANDSHAKES_A_TURN 8
+#define HEAD_BYTES_MAX    4096 /* of an answer: response.h bounds the fields */
 
 void worker_wake(struct worker *worker)
 {
@@ -192,6 +194,7 @@ static void take_events(struct worker *worker, bool busy)
     int count = epoll_wait(worker->epoll_fd, events, EVENTS_A_TURN, sleep_ms(worker, busy));
     CHECK(count >= 0 || errno == EINTR);
     worker->now_ms = clock_monotonic_ms();
+    worker->handshakes_left = HANDSHAKES_A_TURN;
     for (int i = 0; i < count; i++) {
         if (events[i].data.ptr == &worker->listen_fd) {
             accept_some(worker);

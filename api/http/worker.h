@@ -58,7 +58,8 @@ struct worker {
     uint64_t due_seen_ms;         /* likewise the connections' times */
     struct subscriptions subscriptions;
     struct cds_list_head downloads; /* that are being sent */
-    struct log_gate accept_gate, crowd_gate, slow_gate;
+    unsigned handshakes_left;       /* of TLS, in this turn */
+    struct log_gate accept_gate, crowd_gate, slow_gate, handshake_gate;
     time_t date_s;
     char date[64];
     struct buffer head;             /* of the answer that is being made */

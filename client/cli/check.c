@@ -112,7 +112,7 @@ static void on_transfer_done(struct loop_transfer *transfer, CURLcode code)
 static void begin_request(struct check *check)
 {
     check->curl = curl_easy_init();
-    if (check->curl == NULL || !http_prepare(check->curl, check->url, "", check->loop->sockets)) {
+    if (check->curl == NULL || !http_prepare(check->curl, check->url, "", check->loop->shared)) {
         curl_easy_cleanup(check->curl);
         check->curl = NULL;
         (void)snprintf(check->note, sizeof check->note, "check: no memory");

@@ -100,6 +100,9 @@ static const struct args_option backup_options[] = {
     {.name = NULL},
 };
 
+static const struct args_option tls_options[] = {
+    {.name = "out"}, {.name = "days"}, {.name = "client"}, {.name = NULL}};
+
 static const struct args_option bench_options[] = {
     {.name = "connections"},
     {.name = "threads"},
@@ -287,6 +290,22 @@ static const struct command commands[] = {
      "Examples:\n"
      "  muster backup /backups/muster-$(date +%F)\n"
      "  muster backup --verify /backups/muster-2026-11-29 --output json\n"},
+    {"tls", cmd_tls, tls_options, "init NAME[=HOST,HOST]... [OPTION]...",
+     "make a CA, and certificates of members and clients",
+     "For those who have no authority of their own. Of each NAME it makes NAME.pem and "
+     "NAME-key.pem,\n"
+     "valid for NAME, the HOSTs, localhost, 127.0.0.1 and ::1. The CA of the folder is used "
+     "again.\n"
+     "Nothing is written over: for a new certificate move the old one away.\n"
+     "\n"
+     "  --out DIR      the folder, made when missing (default: tls)\n"
+     "  --client NAME  a certificate of a client besides\n"
+     "  --days N       how long they are valid (default: 365; a new CA: 3650)\n"
+     "\n"
+     "Examples:\n"
+     "  muster tls init a=a.example,10.0.0.1 b=b.example c=c.example --client ops\n"
+     "  musterd --tls-cert tls/a.pem --tls-key tls/a-key.pem\n"
+     "  MUSTER_CACERT=tls/ca.pem muster --server https://a.example:9000 status\n"},
     {"bench", cmd_bench, bench_options, "KIND [OPTION]...",
      "put load of one kind on the replicas and measure", cmd_bench_help},
     {.name = NULL},
@@ -306,7 +325,9 @@ static void print_help(void)
          "Options, before or after the command:\n"
          "  --server URL[,URL]...  the replicas; the next is asked when one fails. A host without "
          "a\n"
-         "                         scheme means port 9000, http://HOST means port 80\n"
+         "                         scheme means port 9000, http://HOST means port 80.\n"
+         "                         https:// trusts the CAs of MUSTER_CACERT, a PEM file (else the\n"
+         "                         system's), and shows MUSTER_CERT with MUSTER_KEY\n"
          "                         [MUSTER_SERVER, REGISTRY_URL; default " DEFAULT_SERVER "]\n"
          "  --output FORMAT        table (default) or json\n"
          "  --timeout D            for the whole request, such as 500ms or 30s [" DEFAULT_TIMEOUT

@@ -14,6 +14,7 @@ _muster_options() {
     list) echo "--service $filters" ;;
     discover) echo "--strategy --near $filters" ;;
     watch) echo "--type --id --event --after --snapshot" ;;
+    tls) echo "init --out --client --days" ;;
     backup) echo "--verify --force --consistency" ;;
     bench)
         echo "--connections --threads --duration --requests --warmup --rate --instances --services" \
@@ -29,7 +30,7 @@ _muster_services() {
 
 _muster() {
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
-    local commands="register heartbeat deregister maintenance services list discover watch run status members member leader backup bench"
+    local commands="register heartbeat deregister maintenance services list discover watch run status members member leader backup tls bench"
     local globals="--server --output --timeout --help --version"
     local command="" words="" i
     for ((i = 1; i < COMP_CWORD; i++)); do

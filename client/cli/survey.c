@@ -69,13 +69,21 @@ const char *survey_cluster_of(const struct survey_replica *replica)
     return id != NULL && strspn(id, "0") != strlen(id) ? id : "";
 }
 
+/* The URL of a member's "host:port". */
+static bool read_address(const struct survey *survey, const char *http, struct servers *ret_address)
+{
+    char url[SERVER_URL_MAX + 1], error[512];
+    int len = snprintf(url, sizeof url, "%s%s", survey->https ? "https://" : "", http);
+    ret_address->count = 0;
+    return *http != '\0' && len > 0 && (size_t)len < sizeof url &&
+           servers_add(ret_address, url, (size_t)len, error, sizeof error);
+}
+
 const struct survey_replica *survey_find(const struct survey *survey, const char *cluster,
                                          const json_t *id, const char *http)
 {
-    struct servers address = {.count = 0};
-    char error[512];
-    bool known = http != NULL && *http != '\0' &&
-                 servers_add(&address, http, strlen(http), error, sizeof error);
+    struct servers address;
+    bool known = http != NULL && read_address(survey, http, &address);
     for (size_t i = 0; i < survey->count; i++) {
         const struct survey_replica *replica = &survey->replicas[i];
         /* A replica that was not let in yet has no cluster. */
@@ -101,12 +109,11 @@ static void add_members(struct survey *survey, size_t first)
         for (size_t k = 0; k < json_array_size(members); k++) {
             const json_t *member = json_array_get(members, k);
             const char *http = json_string_value(json_object_get(member, "http"));
-            struct servers found = {.count = 0};
-            char error[512];
-            if (http != NULL && *http != '\0' &&
+            struct servers found;
+            if (http != NULL &&
                 survey_find(survey, survey_cluster_of(replica), json_object_get(member, "id"),
                             http) == NULL &&
-                servers_add(&found, http, strlen(http), error, sizeof error)) {
+                read_address(survey, http, &found)) {
                 (void)add(survey, found.urls[0]);
             }
         }
@@ -115,8 +122,8 @@ static void add_members(struct survey *survey, size_t first)
 
 void survey_run(struct survey *survey, struct cli *cli)
 {
-    *survey =
-        (struct survey){.replicas = mem_zalloc(SURVEY_REPLICAS_MAX, sizeof *survey->replicas)};
+    *survey = (struct survey){.replicas = mem_zalloc(SURVEY_REPLICAS_MAX, sizeof *survey->replicas),
+                              .https = strncmp(cli->servers.urls[0], "https://", 8) == 0};
     for (size_t i = 0; i < cli->servers.count; i++) {
         (void)add(survey, cli->servers.urls[i]);
     }

@@ -25,6 +25,7 @@ struct survey_replica {
 struct survey {
     struct survey_replica *replicas;
     size_t count;
+    bool https; /* so are the members that replicas name */
 };
 
 /* Asks all at once, and waits for the slowest for three seconds at most; then the members that were

@@ -128,7 +128,9 @@ typedef void (*muster_log_cb)(void *ctx, enum muster_log_level level, const char
 struct muster_options {
     size_t size;
     /* URLs of the replicas, separated by commas, at most 32: "http://a:9000,http://b:9000". NULL:
-     * MUSTER_SERVER of the environment, else http://127.0.0.1:9000. */
+     * MUSTER_SERVER of the environment, else http://127.0.0.1:9000. With https:// the variables
+     * MUSTER_CACERT, MUSTER_CERT and MUSTER_KEY count, too: PEM files of the CAs to trust (else the
+     * system's), and of a certificate to show with its key. */
     const char *servers;
     /* An http URL whose host and port muster_discover() returns if nothing is cached and no replica
      * can be reached. NULL or "": none. */

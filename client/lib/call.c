@@ -52,7 +52,7 @@ static void attempt(struct call *call)
 {
     struct failover_call *failover = &call->failover;
     const char *server = failover->failover->servers->urls[failover->server];
-    if (!http_begin(&call->exchange, server, &call->request, call->body, call->loop->sockets)) {
+    if (!http_begin(&call->exchange, server, &call->request, call->body, call->loop->shared)) {
         note(call, HTTP_NOT_SENT, NULL, "no memory");
         return;
     }

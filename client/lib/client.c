@@ -113,7 +113,7 @@ void muster_close(struct muster *muster, uint32_t timeout_ms)
     struct core *core = &muster->core;
     if (core->pid != getpid()) {
         /* The thread is not in this process and may have held any lock: touch nothing else. */
-        http_close_sockets(core->loop.sockets);
+        http_close_sockets(core->loop.shared);
         if (core->descriptor >= 0) {
             (void)close(core->descriptor);
         }

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -15,12 +16,12 @@
 /* Programs that the process starts must not hold its connections open. */
 static curl_socket_t open_socket(void *ctx, curlsocktype purpose, struct curl_sockaddr *address)
 {
-    struct http_sockets *sockets = ctx;
+    struct http_shared *shared = ctx;
     (void)purpose;
     int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
     for (size_t i = 0; fd >= 0 && i < HTTP_SOCKETS_MAX; i++) {
         int none = 0;
-        if (atomic_compare_exchange_strong(&sockets->fds[i], &none, fd + 1)) {
+        if (atomic_compare_exchange_strong(&shared->fds[i], &none, fd + 1)) {
             return fd;
         }
     }
@@ -32,27 +33,70 @@ static curl_socket_t open_socket(void *ctx, curlsocktype purpose, struct curl_so
 
 static int close_socket(void *ctx, curl_socket_t fd)
 {
-    struct http_sockets *sockets = ctx;
+    struct http_shared *shared = ctx;
     for (size_t i = 0; i < HTTP_SOCKETS_MAX; i++) {
         int held = fd + 1;
-        if (atomic_compare_exchange_strong(&sockets->fds[i], &held, 0)) {
+        if (atomic_compare_exchange_strong(&shared->fds[i], &held, 0)) {
             break;
         }
     }
     return close(fd);
 }
 
-void http_close_sockets(struct http_sockets *sockets)
+void http_close_sockets(struct http_shared *shared)
 {
     for (size_t i = 0; i < HTTP_SOCKETS_MAX; i++) {
-        int held = atomic_exchange(&sockets->fds[i], 0);
+        int held = atomic_exchange(&shared->fds[i], 0);
         if (held != 0) {
             close(held - 1);
         }
     }
 }
 
-bool http_prepare(CURL *curl, const char *server, const char *path, struct http_sockets *sockets)
+/* False without memory. */
+static bool copy_variable(const char *name, char **ret_value)
+{
+    const char *value = getenv(name);
+    bool is_set = value != NULL && *value != '\0';
+    *ret_value = is_set ? strdup(value) : NULL;
+    return !is_set || *ret_value != NULL;
+}
+
+struct http_shared *http_shared_new(void)
+{
+    struct http_shared *shared = calloc(1, sizeof *shared);
+    if (shared != NULL && !(copy_variable("MUSTER_CACERT", &shared->cacert) &&
+                            copy_variable("MUSTER_CERT", &shared->cert) &&
+                            copy_variable("MUSTER_KEY", &shared->key))) {
+        http_shared_free(shared);
+        return NULL;
+    }
+    return shared;
+}
+
+void http_shared_free(struct http_shared *shared)
+{
+    if (shared != NULL) {
+        free(shared->cacert);
+        free(shared->cert);
+        free(shared->key);
+        free(shared);
+    }
+}
+
+/* False without memory. */
+static bool prepare_tls(CURL *curl, const struct http_shared *shared)
+{
+    curl_easy_setopt(curl, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    return (shared->cacert == NULL ||
+            curl_easy_setopt(curl, CURLOPT_CAINFO, shared->cacert) == CURLE_OK) &&
+           (shared->cert == NULL ||
+            (curl_easy_setopt(curl, CURLOPT_SSLCERT, shared->cert) == CURLE_OK &&
+             curl_easy_setopt(curl, CURLOPT_SSLKEY,
+                              shared->key != NULL ? shared->key : shared->cert) == CURLE_OK));
+}
+
+bool http_prepare(CURL *curl, const char *server, const char *path, struct http_shared *shared)
 {
     size_t size = strlen(server) + strlen(path) + 1;
     char *url = malloc(size);
@@ -60,7 +104,7 @@ bool http_prepare(CURL *curl, const char *server, const char *path, struct http_
         return false;
     }
     (void)snprintf(url, size, "%s%s", server, path);
-    bool taken = curl_easy_setopt(curl, CURLOPT_URL, url) == CURLE_OK;
+    bool taken = curl_easy_setopt(curl, CURLOPT_URL, url) == CURLE_OK && prepare_tls(curl, shared);
     free(url);
     curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(curl, CURLOPT_USERAGENT, "muster/" MUSTER_VERSION);
@@ -70,9 +114,9 @@ bool http_prepare(CURL *curl, const char *server, const char *path, struct http_
     /* A proxy between would answer for a replica, and nobody could tell what was done. */
     curl_easy_setopt(curl, CURLOPT_NOPROXY, "*");
     curl_easy_setopt(curl, CURLOPT_OPENSOCKETFUNCTION, open_socket);
-    curl_easy_setopt(curl, CURLOPT_OPENSOCKETDATA, sockets);
+    curl_easy_setopt(curl, CURLOPT_OPENSOCKETDATA, shared);
     curl_easy_setopt(curl, CURLOPT_CLOSESOCKETFUNCTION, close_socket);
-    curl_easy_setopt(curl, CURLOPT_CLOSESOCKETDATA, sockets);
+    curl_easy_setopt(curl, CURLOPT_CLOSESOCKETDATA, shared);
     return taken;
 }
 
@@ -122,14 +166,14 @@ static struct curl_slist *make_headers(void)
 }
 
 bool http_begin(struct http_exchange *exchange, const char *server,
-                const struct http_request *request, const char *body, struct http_sockets *sockets)
+                const struct http_request *request, const char *body, struct http_shared *shared)
 {
     *exchange = (struct http_exchange){
         .curl = curl_easy_init(), .headers = make_headers(), .request = request};
     bytes_init(&exchange->answer, HTTP_ANSWER_BYTES_MAX);
     CURL *curl = exchange->curl;
     if (curl == NULL || exchange->headers == NULL ||
-        !http_prepare(curl, server, request->path, sockets)) {
+        !http_prepare(curl, server, request->path, shared)) {
         http_done(exchange);
         return false;
     }
@@ -153,6 +197,13 @@ void http_limit(struct http_exchange *exchange, uint64_t connect_ms, uint64_t ti
     curl_easy_setopt(exchange->curl, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
 }
 
+static bool is_https(CURL *curl)
+{
+    const char *url = NULL;
+    curl_easy_getinfo(curl, CURLINFO_EFFECTIVE_URL, &url);
+    return url != NULL && strncasecmp(url, "https:", 6) == 0;
+}
+
 /* After a failure: could the request have left? */
 static bool may_be_sent(CURL *curl, CURLcode code)
 {
@@ -161,13 +212,16 @@ static bool may_be_sent(CURL *curl, CURLcode code)
     case CURLE_COULDNT_RESOLVE_HOST:
     case CURLE_COULDNT_CONNECT:
     case CURLE_SSL_CONNECT_ERROR:
+    case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_SSL_CERTPROBLEM:
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_URL_MALFORMAT:
     case CURLE_UNSUPPORTED_PROTOCOL:
         return false;
     case CURLE_OPERATION_TIMEDOUT:
-        /* With TLS the handshake comes between; it is counted as sent to be safe. */
-        curl_easy_getinfo(curl, CURLINFO_CONNECT_TIME_T, &connected_us);
+        curl_easy_getinfo(curl,
+                          is_https(curl) ? CURLINFO_APPCONNECT_TIME_T : CURLINFO_CONNECT_TIME_T,
+                          &connected_us);
         return connected_us > 0;
     default:
         return true;

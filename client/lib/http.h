@@ -41,18 +41,28 @@ enum http_outcome {
     HTTP_BROKEN,   /* it may have; there is no answer that can be understood */
 };
 
-/* Sockets that are open, so that the child of a fork can close its copies of them. */
+/* What all handles of a client have in common. */
 #define HTTP_SOCKETS_MAX 512
-struct http_sockets {
-    _Atomic int fds[HTTP_SOCKETS_MAX]; /* descriptor + 1; 0: free */
+struct http_shared {
+    /* Sockets that are open, so that the child of a fork can close its copies of them: descriptor
+     * + 1; 0: free. */
+    _Atomic int fds[HTTP_SOCKETS_MAX];
+    /* PEM files for https, of the environment. NULL: the CAs of the system; no certificate. */
+    char *cacert; /* MUSTER_CACERT: whose certificates of replicas count */
+    char *cert;   /* MUSTER_CERT: to show to replicas */
+    char *key;    /* MUSTER_KEY: of it; NULL: it is in the same file */
 };
 
+/* NULL without memory. Reads the environment; the files are read when there is a connection. */
+struct http_shared *http_shared_new(void);
+/* No handle is left. NULL is allowed. */
+void http_shared_free(struct http_shared *shared);
 /* In the child of a fork: closes its copies, and tells nobody. */
-void http_close_sockets(struct http_sockets *sockets);
+void http_close_sockets(struct http_shared *shared);
 
 /* What every handle of Muster has in common. False without memory. */
 MUST_USE bool http_prepare(CURL *curl, const char *server, const char *path,
-                           struct http_sockets *sockets);
+                           struct http_shared *shared);
 /* A header of the answer, NULL when absent. curl's, until the handle goes. */
 const char *http_header(CURL *curl, const char *name);
 
@@ -67,7 +77,7 @@ struct http_exchange {
  * text of the request's body, borrowed until the end. */
 MUST_USE bool http_begin(struct http_exchange *exchange, const char *server,
                          const struct http_request *request, const char *body,
-                         struct http_sockets *sockets);
+                         struct http_shared *shared);
 void http_limit(struct http_exchange *exchange, uint64_t connect_ms, uint64_t timeout_ms);
 /* `why` is a few words when there is no answer. */
 enum http_outcome http_end(struct http_exchange *exchange, CURLcode code,

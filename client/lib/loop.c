@@ -7,8 +7,8 @@
 
 bool loop_init(struct loop *loop)
 {
-    *loop = (struct loop){.multi = curl_multi_init(), .sockets = calloc(1, sizeof *loop->sockets)};
-    if (loop->multi == NULL || loop->sockets == NULL) {
+    *loop = (struct loop){.multi = curl_multi_init(), .shared = http_shared_new()};
+    if (loop->multi == NULL || loop->shared == NULL) {
         loop_done(loop);
         return false;
     }
@@ -19,7 +19,7 @@ bool loop_init(struct loop *loop)
 void loop_done(struct loop *loop)
 {
     curl_multi_cleanup(loop->multi);
-    free(loop->sockets);
+    http_shared_free(loop->shared);
     *loop = (struct loop){.multi = NULL};
 }
 

@@ -32,7 +32,7 @@ struct loop_transfer {
 
 struct loop {
     CURLM *multi;
-    struct http_sockets *sockets;
+    struct http_shared *shared;
     struct loop_timer *timers;
     struct loop_timer *next_timer; /* that a walk over them comes to; removal moves it on */
 };

@@ -110,14 +110,16 @@ class Answer:
         return "<%d %s>" % (self.status, self.body[:300])
 
 
-def request(port, method, path, body=None, headers=None, timeout=15, host="127.0.0.1"):
-    """One HTTP request. A dict or list is sent as JSON, bytes as they are."""
+def request(port, method, path, body=None, headers=None, timeout=15, host="127.0.0.1", tls=None):
+    """One HTTP request, over TLS if there is a context for it. A dict or list is sent as JSON, bytes
+    as they are."""
     headers = dict(headers or {})
     if body is not None and not isinstance(body, (bytes, bytearray)):
         body = json.dumps(body).encode("utf-8")
     if body is not None:
         headers.setdefault("Content-Type", "application/json")
-    connection = http.client.HTTPConnection(host, port, timeout=timeout)
+    connection = (http.client.HTTPSConnection(host, port, timeout=timeout, context=tls) if tls else
+                  http.client.HTTPConnection(host, port, timeout=timeout))
     try:
         connection.request(method, path, body=body, headers=headers)
         got = connection.getresponse()
@@ -255,7 +257,7 @@ class Replica:
     # --- HTTP ---
 
     def request(self, method, path, body=None, headers=None, timeout=15):
-        return request(self.http_port, method, path, body, headers, timeout)
+        return request(self.http_port, method, path, body, headers, timeout, tls=self.cluster.tls)
 
     def get(self, path, timeout=15):
         return self.request("GET", path, timeout=timeout)
@@ -265,7 +267,7 @@ class Replica:
 
     @property
     def url(self):
-        return "http://127.0.0.1:%d" % self.http_port
+        return "%s://127.0.0.1:%d" % ("https" if self.cluster.tls else "http", self.http_port)
 
     def health(self):
         return self.get("/health", timeout=5).json
@@ -328,9 +330,10 @@ class Replica:
 class Cluster:
     """Replicas of one cluster, their data in a temporary folder that goes away with them."""
 
-    def __init__(self, size=3, options=(), environment=None, data_root=None):
+    def __init__(self, size=3, options=(), environment=None, data_root=None, tls=None):
         self.options = list(options)
         self.environment = environment
+        self.tls = tls  # an ssl.SSLContext of clients; the options say what replicas have
         self.folder = tempfile.mkdtemp(prefix="muster-test-")
         ports = free_ports(2 * size)
         self.replicas = [Replica(self, n + 1, ports[2 * n], ports[2 * n + 1],

@@ -1,0 +1,124 @@
+/* tls init: certificates for those who have no authority of their own. */
+#include "client/cli/commands.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "client/cli/authority.h"
+#include "server/base/naming.h"
+#include "server/base/text.h"
+
+#define FOLDER_DEFAULT    "tls"
+#define DAYS_DEFAULT      365
+#define AUTHORITY_DAYS    3650
+#define MEMBERS_MAX       32 /* in one call */
+#define SUBJECT_BYTES_MAX 2048
+#define NAME_LENGTH_MAX   64 /* of a common name, RFC 5280 */
+
+/* "a", or "a=a.example,10.0.0.1": a name that may be that of a file, and hosts. `text` is cut up.
+ */
+static bool read_subject(const struct cli *cli, char *text, struct authority_subject *ret_subject)
+{
+    char *hosts = strchr(text, '=');
+    if (hosts != NULL) {
+        *hosts++ = '\0';
+    }
+    if (!naming_is_host(text, strlen(text)) || strlen(text) > NAME_LENGTH_MAX ||
+        strchr(text, ':') != NULL || strcmp(text, "ca") == 0) {
+        cli_usage(cli, "\"%s\" is not a name for a certificate", text);
+        return false;
+    }
+    /* A member is asked by its own machine, too. */
+    *ret_subject = (struct authority_subject){
+        .name = text, .hosts = {text, "localhost", "127.0.0.1", "::1"}, .hosts_count = 4};
+    while (hosts != NULL) {
+        char *host = strsep(&hosts, ",");
+        if (!naming_is_host(host, strlen(host))) {
+            cli_usage(cli, "\"%s\" is not a host name or an address", host);
+            return false;
+        }
+        if (ret_subject->hosts_count == AUTHORITY_HOSTS_MAX) {
+            cli_usage(cli, "%s has more than %d hosts", text, AUTHORITY_HOSTS_MAX - 4);
+            return false;
+        }
+        ret_subject->hosts[ret_subject->hosts_count++] = host;
+    }
+    return true;
+}
+
+static bool sign(const struct authority *authority, const struct authority_subject *subject,
+                 const char *folder, unsigned days)
+{
+    char error[512];
+    if (!authority_sign(authority, subject, days, error, sizeof error)) {
+        cli_complain("%s", error);
+        return false;
+    }
+    printf("%s/%s.pem and %s-key.pem: %s\n", folder, subject->name, subject->name,
+           subject->hosts_count > 0 ? "a member" : "a client");
+    return true;
+}
+
+static enum cli_exit init(struct cli *cli, const char *folder, unsigned days)
+{
+    const struct args *args = &cli->args;
+    const char *client = args_get(args, "client");
+    static char texts[MEMBERS_MAX][SUBJECT_BYTES_MAX];
+    struct authority_subject subjects[MEMBERS_MAX + 1];
+    size_t count = 0;
+    char error[512];
+    bool made;
+    if (args->words_count - 1 > MEMBERS_MAX) {
+        return cli_usage(cli, "tls init makes the certificates of %d members at most in one call",
+                         MEMBERS_MAX);
+    }
+    for (size_t i = 1; i < args->words_count; i++) {
+        if (strlen(args->words[i]) >= SUBJECT_BYTES_MAX) {
+            return cli_usage(cli, "a member's list of hosts is too long");
+        }
+        memcpy(texts[count], args->words[i], strlen(args->words[i]) + 1);
+        if (!read_subject(cli, texts[count], &subjects[count])) {
+            return CLI_USAGE;
+        }
+        count++;
+    }
+    if (client != NULL) {
+        if (!naming_is_host(client, strlen(client)) || strlen(client) > NAME_LENGTH_MAX ||
+            strcmp(client, "ca") == 0) {
+            return cli_usage(cli, "\"%s\" is not a name for a certificate", client);
+        }
+        subjects[count++] = (struct authority_subject){.name = client};
+    }
+    if (count == 0) {
+        return cli_usage(cli, "tls init needs the names of the members, or --client NAME");
+    }
+    struct authority *authority =
+        authority_open(folder, AUTHORITY_DAYS, &made, error, sizeof error);
+    if (authority == NULL) {
+        cli_complain("%s", error);
+        return CLI_REFUSED;
+    }
+    printf("%s/ca.pem: %s; keep %s/ca-key.pem where no member is\n", folder,
+           made ? "a new CA" : "the CA that was there", folder);
+    enum cli_exit status = CLI_DONE;
+    for (size_t i = 0; i < count && status == CLI_DONE; i++) {
+        status = sign(authority, &subjects[i], folder, days) ? CLI_DONE : CLI_REFUSED;
+    }
+    authority_close(authority);
+    return status;
+}
+
+enum cli_exit cmd_tls(struct cli *cli)
+{
+    const struct args *args = &cli->args;
+    const char *folder = args_get(args, "out");
+    const char *days_text = args_get(args, "days");
+    uint64_t days = DAYS_DEFAULT;
+    if (args->words_count < 1 || strcmp(args->words[0], "init") != 0) {
+        return cli_usage(cli, "tls needs: init NAME[=HOST,HOST]...");
+    }
+    if (days_text != NULL && (!text_parse_u64(days_text, AUTHORITY_DAYS_MAX, &days) || days == 0)) {
+        return cli_usage(cli, "--days %s is not between 1 and %d", days_text, AUTHORITY_DAYS_MAX);
+    }
+    return init(cli, folder != NULL ? folder : FOLDER_DEFAULT, (unsigned)days);
+}
