@@ -296,8 +296,8 @@ struct tls_session *tls_begin(struct tls *tls, int fd)
     s->credentials = take_current(tls);
     s->asks = file_of(&tls->options, 2)[0] != '\0';
     /* A ticket would stand for a certificate that nobody looks at again. */
-    unsigned flags = GNUTLS_SERVER | GNUTLS_NONBLOCK | GNUTLS_NO_SIGNAL |
-                     (s->asks ? GNUTLS_NO_TICKETS : 0);
+    unsigned flags =
+        GNUTLS_SERVER | GNUTLS_NONBLOCK | GNUTLS_NO_SIGNAL | (s->asks ? GNUTLS_NO_TICKETS : 0);
     if (gnutls_init(&s->session, flags) != 0) {
         release(s->credentials);
         free(s);

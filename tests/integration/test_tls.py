@@ -79,7 +79,7 @@ def test_three_replicas_serve_reads_writes_streams_and_long_answers_over_tls(mak
                 piece = stream.recv(65536)
                 assert piece, text[-1000:]
                 text += piece
-    wait.join()
+    wait.join(30)
     cluster.leader().kill()
     rest = next(r for r in cluster if r.alive())
     assert rest.register("web", "after")["id"] == "after"
@@ -259,7 +259,7 @@ def test_a_new_certificate_counts_and_no_request_fails_meanwhile(make_cluster, t
     await_true("the new certificate", lambda: serial(replica, folder) != before, within_s=30)
     end.set()
     for thread in threads:
-        thread.join()
+        thread.join(60)
     assert not failed and len(done) > 10, failed[:3]
     assert "certificate read again" in replica.log()
 
