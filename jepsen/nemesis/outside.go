@@ -3,6 +3,7 @@ package nemesis
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -124,7 +126,7 @@ func (n *Nemesis) descriptors(writes bool) (*active, error) {
 	}
 	c.spawn(c.knock)
 	return &active{targets: targets, owned: targets, hold: n.between(time.Second, 8*time.Second), patient: true,
-		detail: fmt.Sprintf("%d connections", most+crowdBeyond), proof: "requests refused for too many connections", felt: c.refused.Load,
+		detail: fmt.Sprintf("%d connections", most+crowdBeyond), proof: "requests and connections refused, as there were too many", felt: c.refused.Load,
 		heal: func() error {
 			close(c.over)
 			c.wg.Wait()
@@ -219,12 +221,16 @@ func (c *crowd) isRefused(answer *http.Response) bool {
 	return err != nil
 }
 
-// knock asks on one connection after the other: is there room?
+// knock asks on one connection after the other: is there room? One that is closed without an answer had
+// none, either: the few places for those who are told so were taken by the crowd.
 func (c *crowd) knock() {
 	client := &http.Client{Timeout: time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 	for c.sleep(100 * time.Millisecond) {
-		if answer, err := client.Get(c.url + "/services"); err == nil {
+		answer, err := client.Get(c.url + "/services")
+		if err == nil {
 			c.isRefused(answer)
+		} else if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
+			c.refused.Add(1)
 		}
 	}
 }
