@@ -1,5 +1,5 @@
-/* In place of the kernel's random bytes (--wrap=getrandom): the same ones in every run, from
- * random_state on. For one file of a program; the generator is Knuth's MMIX. */
+/* Replaces the kernel's random bytes (--wrap=getrandom): the same ones in every run, starting from
+ * random_state. For one file of a program; the generator is Knuth's MMIX. */
 #ifndef TESTS_FAKE_RANDOM_H
 #define TESTS_FAKE_RANDOM_H
 

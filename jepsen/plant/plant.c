@@ -1,8 +1,8 @@
-/* A musterd with planted bugs, for what checks real clusters: those of tests/mutants/, and these,
- * that the simulator has in other places. CHAOS_PLANT in the environment chooses one, CHAOS_MEMBER
- * is this member's id.
+/* A musterd with mutants, to test the checkers of real clusters: those of tests/mutants/, and
+ * these, which the simulator has elsewhere. CHAOS_PLANT in the environment selects one,
+ * CHAOS_MEMBER is this member's id.
  *
- * Thread: as the function that is replaced. */
+ * Thread: that of the replaced function. */
 #include "tests/mutants/mutant.h"
 
 #include <stdio.h>

@@ -1,5 +1,4 @@
-/* Blocks of a snapshot or a backup that are sealed as they should be, of whatever kinds and
- * contents. */
+/* Correctly sealed blocks of a snapshot or a backup, of arbitrary kinds and contents. */
 #ifndef MUSTER_FUZZ_BLOCKS_H
 #define MUSTER_FUZZ_BLOCKS_H
 
@@ -7,7 +6,7 @@
 #include "server/base/snapshot_block.h"
 #include "tests/fuzz/fuzz.h"
 
-/* Made of the input; buffer_done() it. */
+/* Built from the input; free with buffer_done(). */
 static inline void fuzz_blocks(struct buffer *file, const struct cluster_id *cluster,
                                const uint8_t *data, size_t len)
 {

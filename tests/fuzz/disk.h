@@ -1,6 +1,6 @@
-/* A directory in memory for the targets whose input is what stands on disk.
+/* An in-memory directory for targets whose input is a disk's content.
  *
- * Thread: the one there is. */
+ * Thread: the only one. */
 #ifndef MUSTER_TESTS_FUZZ_DISK_H
 #define MUSTER_TESTS_FUZZ_DISK_H
 
@@ -9,7 +9,7 @@
 
 static const struct cluster_id fuzz_cluster = {.bytes = {0xc1, 2, 3}};
 
-/* No fault is planned, so nothing is drawn that matters. */
+/* Without planned faults, the values do not matter. */
 static inline uint64_t fuzz_random(void *data)
 {
     (void)data;

@@ -1,7 +1,7 @@
-/* What every target has: the function that libFuzzer calls with an input, and the input taken apart
+/* Common to all targets: the function that libFuzzer calls with an input, and parsing of the input
  * from front to back. A broken promise is a failed CHECK, which libFuzzer reports as a crash.
  *
- * Thread: the one there is. */
+ * Thread: the only one. */
 #ifndef MUSTER_TESTS_FUZZ_H
 #define MUSTER_TESTS_FUZZ_H
 
@@ -23,7 +23,7 @@ struct input {
     size_t left;
 };
 
-/* The next `len` bytes; what is missing at the end is zero. */
+/* The next `len` bytes; zeros beyond the end. */
 static inline void input_bytes(struct input *in, void *out, size_t len)
 {
     size_t n = len < in->left ? len : in->left;
@@ -56,7 +56,7 @@ static inline uint64_t input_u64(struct input *in)
     return load_u64(bytes);
 }
 
-/* A copy of just that size, so that AddressSanitizer sees a read beyond it. free() it. */
+/* A copy of exact size, so that AddressSanitizer detects reads beyond it. free() it. */
 static inline uint8_t *fuzz_copy(const uint8_t *data, size_t len)
 {
     uint8_t *copy = mem_alloc(len);
@@ -66,7 +66,7 @@ static inline uint8_t *fuzz_copy(const uint8_t *data, size_t len)
     return copy;
 }
 
-/* What is left as a text: up to its first NUL. free() it. */
+/* The rest as text, up to its first NUL. free() it. */
 static inline char *input_text(struct input *in)
 {
     char *text = mem_alloc(in->left + 1);

@@ -1,5 +1,5 @@
-/* What a server sends to the load generator: an HTTP answer with an event stream as its body, whole
- * and torn into pieces, which must come to the same.
+/* A server's response to the load generator: HTTP with an event stream as its body, in one piece
+ * and in several, with the same result.
  *
  * Input: the size of the pieces, then the bytes. */
 #include "client/bench/answer.h"
@@ -40,7 +40,7 @@ static void feed(struct outcome *outcome, const uint8_t *data, size_t len, size_
     while (outcome->verdict == ANSWER_MORE && outcome->used < len) {
         size_t piece = len - outcome->used < step ? len - outcome->used : step;
         size_t used;
-        /* A copy of its own, so that reading behind the piece is seen. */
+        /* A copy, so that reads beyond the piece are detected. */
         char *copy = malloc(piece);
         CHECK(copy != NULL);
         memcpy(copy, data + outcome->used, piece);

@@ -1,7 +1,6 @@
-/* Backups from anywhere: torn into pieces they are judged the same; what is restored starts, and
- * has the state and index that the backup says; of what is refused nothing is left. Every input is
- * tried as it is; and as blocks (kind, two bytes of length, content) of which headers and checksums
- * are put right. */
+/* Backups from anywhere: the verdict does not depend on the pieces; a restored one starts with the
+ * state and index that it declares; a refused one leaves nothing. Every input is tried as it is,
+ * and as blocks (kind, two bytes of length, content) whose headers and checksums are corrected. */
 #include "consensus/recovery.h"
 #include "server/base/snapshot_scan.h"
 #include "tests/fuzz/blocks.h"

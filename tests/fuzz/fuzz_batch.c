@@ -1,5 +1,5 @@
-/* Bundles, which members send each other: what batch_check() lets through can be walked to its
- * end and made again, byte for byte but for the four that mean nothing. */
+/* Batches sent by members: what batch_check() accepts can be walked to its end and rebuilt, byte
+ * for byte except the four reserved ones. */
 #include "consensus/entry.h"
 #include "server/base/limits.h"
 #include "tests/fuzz/fuzz.h"

@@ -1,7 +1,7 @@
-/* The JSON bodies of the calls that write. What is accepted obeys the limits, and is a command that
- * the log takes; what is refused is refused with a sentence that can be shown.
+/* JSON bodies of writes. An accepted body is within the limits and gives a command that the log
+ * accepts; a refused one is refused with a printable message.
  *
- * Input: a byte that says which call, then the body. */
+ * Input: a byte that selects the call, then the body. */
 #include "api/native/body.h"
 #include "api/tbfs/body.h"
 #include "server/base/limits.h"
@@ -25,7 +25,7 @@ static void check_slice(const struct slice *s, size_t min, size_t max)
     CHECK(s->len >= min && s->len <= max && text_is_printable(s->data, s->len));
 }
 
-/* The decoder, which trusts nobody, must let through what the API does. */
+/* The decoder, which trusts nobody, must accept what the API accepts. */
 static void check_logged(const struct command *command)
 {
     struct wire_command decoded;
@@ -114,7 +114,7 @@ static void try_maintenance(const struct buffer *text, struct problem *problem)
     body_maintenance_done(&body);
 }
 
-/* The bodies of the older registry. Those of others have no server_id, or it is not looked for. */
+/* Bodies of the older registry. Others have no server_id, or it is not looked for. */
 static void try_server(const struct buffer *text, struct problem *problem)
 {
     struct tbfs_registration body;

@@ -1,5 +1,5 @@
-/* Commands in a log entry: what can be decoded is encoded in its shortest form, and that form is
- * decoded and encoded to the same bytes. */
+/* Commands in a log entry: what can be decoded is encoded in its shortest form, which decodes and
+ * encodes to the same bytes. */
 #include "server/base/limits.h"
 #include "server/wire/wire_command.h"
 #include "tests/fuzz/fuzz.h"

@@ -1,7 +1,7 @@
-/* The configuration file, and flags. What is accepted is complete and consistent; what is refused
- * is refused in one printable line.
+/* Configuration file and flags. An accepted configuration is complete and consistent; a refusal is
+ * one printable line.
  *
- * Input: the file; behind a first byte of 1, flags, with another such byte between them. */
+ * Input: the file; or, after a first byte of 1, flags separated by that byte. */
 #include "server/config.h"
 
 #include <stdio.h>
@@ -20,7 +20,7 @@ static const char *nothing_set(const char *name UNUSED)
     return NULL;
 }
 
-/* Fills the file that `ret_path` names. */
+/* Writes the file, and returns its path. */
 static void write_file(const uint8_t *data, size_t len, char *ret_path, size_t size)
 {
     static int fd = -1;

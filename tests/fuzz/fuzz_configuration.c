@@ -1,6 +1,6 @@
 /* Raft's configuration in an entry, a snapshot or a first message: what can be decoded is within
- * all limits, has no life twice and no member more than twice, and is encoded to the same bytes but
- * for the padding; libraft reads the same in it. */
+ * all limits, has no life twice and no member more than twice, and encodes to the same bytes except
+ * padding; libraft decodes it to the same. */
 #include "consensus/configuration.h"
 #include "tests/fuzz/fuzz.h"
 

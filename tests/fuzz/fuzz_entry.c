@@ -1,5 +1,5 @@
-/* Log entries: what entry_check() lets through can be walked to its end, and made again from what
- * was found. Every input is tried as it is and with its magic number and checksum put right. */
+/* Log entries: what entry_check() accepts can be walked to its end and rebuilt. Every input is
+ * tried as it is, and with magic number and checksum corrected. */
 #include "consensus/entry.h"
 #include "server/base/crc32c.h"
 #include "server/base/limits.h"
@@ -10,7 +10,7 @@
 #define CRC_FROM     8
 #define REBUILD_SIZE (64u * 1024 * 1024)
 
-/* Returns how many operations there are. */
+/* Returns the number of operations. */
 static uint32_t walk_batch(const uint8_t *data, size_t len)
 {
     struct batch_header header;

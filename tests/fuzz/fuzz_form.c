@@ -1,6 +1,6 @@
-/* The first configuration, told to a new member: it runs if and only if that is well formed and has
- * its life under its id among as many members as it was given; and what it wrote then, the next
- * start reads. The member's id is 2, its life 1002, of three.
+/* The first configuration, sent to a new member: it runs if and only if the configuration is
+ * well-formed and has its life under its id, among as many members as it was given; and the next
+ * start can read what it wrote. The member's id is 2, its life 1002, of three.
  *
  * Input: the content of the frame. */
 #include "server/base/log.h"
@@ -26,7 +26,7 @@ static void make_new(struct host *h)
     CHECK(identity_write(files_boot(h->disk), &identity) == 0);
 }
 
-/* Decided without the code that is tried. */
+/* Decides without the code under test. */
 static bool should_run(const uint8_t *data, size_t len)
 {
     static const struct cluster_id none;

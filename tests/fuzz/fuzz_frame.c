@@ -1,9 +1,9 @@
-/* Frames of every type into the members of a running cluster, in each other's names: nothing that
- * is sent crashes a member, and it ends itself only for what contradicts its log or its state.
+/* Frames of every type into the members of a running cluster, in each other's names: nothing
+ * crashes a member, and it ends itself only if its log or state is contradicted.
  *
- * Input: steps. Each begins with a byte: who receives (3), in whose name (3), and what happens:
- * a frame of the type and bytes that follow, the same with entries that continue the log, time that
- * passes, or an operation. */
+ * Input: steps. Each starts with a byte: receiver (3), sender (3), and action: a frame of the type
+ * and bytes that follow, the same with entries that continue the log, passing time, or an
+ * operation. */
 #include "server/base/log.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/unit/engine_fixture.h"
@@ -11,7 +11,7 @@
 #define STEPS_MAX 24
 #define FRAME_MAX 2048
 
-/* For which a member may end itself when others lie. */
+/* Reasons for which a member may end itself if others lie. */
 static const char *const reasons[] = {
     "is committed here in term",          "differs from the leader's",  "the checksum of entry",
     "is damaged, or not of this cluster", "two leaders in term",        "differs from that of",
@@ -32,8 +32,8 @@ static void check_ends(struct world *w)
     }
 }
 
-/* An AppendEntries that is right but for what the input says: distance of the entry before, number
- * of entries, terms, commit index. */
+/* An AppendEntries that is valid except for what the input sets: distance of the previous entry,
+ * number of entries, terms, commit index. */
 static void say_entries(struct world *w, struct input *in, struct host *to, uint64_t from)
 {
     struct forger f;
@@ -105,7 +105,7 @@ static void step(struct world *w, struct input *in)
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 static struct world base;
 
-/* A cluster that was formed and has written something, once for all inputs. */
+/* A formed cluster with some writes, created once for all inputs. */
 int LLVMFuzzerInitialize(int *argc UNUSED, char ***argv UNUSED)
 {
     log_setup(LOG_ERROR, LOG_TEXT);
@@ -127,7 +127,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     world_init_from(&w, &base);
     world_form(&w);
     for (unsigned i = 0; i < STEPS_MAX && in.left > 0; i++) {
-        bool settles = *in.at < 192; /* or what comes next meets all that is under way */
+        bool settles = *in.at < 192; /* otherwise the next step meets everything in flight */
         step(&w, &in);
         if (settles) {
             world_settle(&w);

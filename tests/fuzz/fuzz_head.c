@@ -1,8 +1,7 @@
-/* The head of an HTTP request and the body behind it: in whatever pieces they arrive, the same
- * comes out; and a head that is taken, written again as it was understood, is understood in the
- * same way.
+/* The head of an HTTP request and the body after it: the result does not depend on the pieces; and
+ * an accepted head, written again as it was understood, is understood in the same way.
  *
- * Input: a byte that says where to cut, and what the client sends. */
+ * Input: a byte that says where to split, and the client's bytes. */
 #include "api/http/framing.h"
 #include "api/http/head.h"
 #include "server/base/crc32c.h"
@@ -60,7 +59,7 @@ static void try_again(const struct head *head)
     buffer_done(&text);
 }
 
-/* Where the body ends, and what it is. */
+/* Returns where the body ends, and its content. */
 static size_t read_body(struct framing *f, const uint8_t *data, size_t len, size_t piece,
                         uint32_t *ret_sum)
 {

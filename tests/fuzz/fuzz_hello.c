@@ -1,9 +1,9 @@
-/* The handshake between members: bytes from a stranger in the place of each message, as they are
- * and put right in all that needs no secret; then an exchange of two members, and the same with one
- * bit of one message turned, after which the acceptor must not be open.
+/* The handshake between members: a stranger's bytes in place of each message, as they are and
+ * corrected in all that needs no secret; then a handshake of two members, and the same with one bit
+ * of one message flipped, after which the acceptor must not be open.
  *
  * Input: two members (facts of 64 bytes each, as in a hello); seed of the random bytes 8; message
- * and bit to turn 3; secret 8; the rest is the stranger's. */
+ * and bit to flip 3; secret 8; the rest is the stranger's. */
 #include "consensus/peer/handshake.h"
 #include "server/base/crc32c.h"
 #include "tests/fake_random.h" /* a target is a function of its input alone */
@@ -53,7 +53,7 @@ static void try_message(enum hello_kind kind, const uint8_t *bytes)
     }
 }
 
-/* --- exchanges --- */
+/* --- handshakes --- */
 
 static bool same_facts(const struct hello_facts *a, const struct hello_facts *b)
 {
@@ -64,7 +64,7 @@ static bool same_facts(const struct hello_facts *a, const struct hello_facts *b)
     return hello_encode(&two, bytes[1]) == len && memcmp(bytes[0], bytes[1], len) == 0;
 }
 
-/* Runs one to message number `until`, of which nothing is taken. `turn`: with the bit turned. */
+/* Runs one up to message number `until`, which is not delivered. `turn`: with the bit flipped. */
 static void run(const struct situation *s, size_t until, bool turn, struct handshake h[2])
 {
     struct handshake_reply message;
@@ -109,7 +109,7 @@ static void meet_member(const struct situation *s)
     CHECK(h[1].phase != HANDSHAKE_OPEN);
 }
 
-/* In the place of each message in turn, to whoever waits for it there. */
+/* Delivers the bytes in place of each message in turn, to whoever expects it. */
 static void meet_stranger(const struct situation *s, const uint8_t *bytes)
 {
     for (size_t at = 0; at < MESSAGES; at++) {

@@ -1,5 +1,5 @@
-/* The identity file: what is accepted can be written again and is the same. Every input is tried as
- * it is, and with its head and checksum put right. */
+/* The identity file: what is accepted can be written again unchanged. Every input is tried as it
+ * is, and with head and checksum corrected. */
 #include <inttypes.h>
 #include <stdio.h>
 

@@ -1,6 +1,6 @@
-/* What members tell about themselves: whatever comes, the table holds texts that end and can be
- * shown, and only the row of the sender changes. A state that differs is the majority's to judge:
- * one member alone ends nobody.
+/* Reports of members about themselves: whatever arrives, the table has terminated, printable texts,
+ * and only the sender's row changes. A differing state is judged by the majority: one member alone
+ * ends nobody.
  *
  * Input: a byte for the sender, then the message. */
 #include "consensus/engine.h"

@@ -1,4 +1,4 @@
-/* An instance in what a replica sends to a client: what is accepted is within all limits, whatever
+/* An instance in a replica's response to a client: what is accepted is within all limits, whatever
  * the JSON.
  *
  * Input: JSON. */

@@ -1,5 +1,5 @@
-/* The list of first members, and the address of a server: what can be parsed is written and parsed
- * to the same. */
+/* The list of first members, and the address of a server: what can be parsed is formatted and
+ * parsed to the same. */
 #include "consensus/configuration.h"
 #include "tests/fuzz/fuzz.h"
 

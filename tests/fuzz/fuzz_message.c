@@ -1,16 +1,16 @@
-/* libraft's messages from another member: what can be decoded is encoded to the same bytes, its
- * entries from a log that holds them. */
+/* libraft's messages from another member: what can be decoded encodes to the same bytes, with
+ * entries from a log that has them. */
 #include "consensus/message.h"
 #include "server/base/limits.h"
 #include "tests/fuzz/fuzz.h"
 
-/* Where an AppendEntries has the checksums of its entries. */
+/* Offset of the entries' checksums in an AppendEntries. */
 #define ENTRIES_AT         42
 #define ENTRY_HEADER_BYTES 17
 #define CHECKSUM_AT        13
 
-/* A log with the entries of the message behind the position that it names. The checksums that it
- * gives are put into the bytes: the sender's are not what is tried here. */
+/* A log with the entries of the message after its previous index. Replaces the checksums in the
+ * message by the log's: the sender's are not under test here. */
 static void fill_log(struct log *log, const struct message *m, uint8_t *bytes)
 {
     const struct raft_append_entries *args = &m->raft.append_entries;

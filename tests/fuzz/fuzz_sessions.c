@@ -1,5 +1,5 @@
-/* The table of sessions in a snapshot: takes just its own bytes, gives the same bytes again, and
- * goes on counting from whatever it was given. The bytes behind it are batches to note. */
+/* The session table in a snapshot: decoding consumes exactly its bytes, encoding gives the same
+ * ones, and counting continues from any content. The bytes after it are batches to apply. */
 #include "consensus/sessions.h"
 #include "tests/fuzz/fuzz.h"
 

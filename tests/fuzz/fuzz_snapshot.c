@@ -1,19 +1,19 @@
-/* Snapshots: a state that is taken in holds all invariants, is the same in any pieces, is written
- * and taken in again without loss, and lives on like its copy while all of its leases run out.
+/* Snapshots: an accepted state satisfies all invariants, does not depend on the pieces, survives
+ * encoding without loss, and behaves like its copy while all of its leases expire.
  *
- * Input: a byte that says how long the pieces are, then the content of the items, with ITEM_END
- * between two. Their lengths are put right here, or the fuzzer would never get past them. */
+ * Input: a byte for the size of the pieces, then the content of the items, separated by ITEM_END.
+ * Their lengths are corrected here, or the fuzzer would never get past them. */
 #include "tests/fuzz/registry.h"
 
 struct leases;
 
 #define ENTRIES   4
-#define ITEM_END  0xc1 /* stands for nothing in MessagePack, nor in UTF-8 */
+#define ITEM_END  0xc1 /* invalid in MessagePack and in UTF-8 */
 #define SLOTS_MAX 65536u
 
-/* A lease may sit in any of 2^24 slots, and all below it then take memory: more than a gigabyte,
- * which is right for a table that was once so large, and too slow here. The linker puts this before
- * the function of leases.c. */
+/* A lease may be in any of 2^24 slots, and all below it then take memory: more than a gigabyte,
+ * which is right for a table that was once that large, and too slow here. The linker wraps the
+ * function of leases.c. */
 bool __wrap_leases_take_this_slot(struct leases *leases, uint32_t slot);
 bool __real_leases_take_this_slot(struct leases *leases, uint32_t slot);
 

@@ -1,6 +1,6 @@
-/* Snapshot files, from disk or from another member: what is accepted is given raw byte for byte,
- * and its state, written again, is accepted and the same. Every input is tried as it is; and as
- * blocks (kind, two bytes of length, content) of which headers and checksums are put right. */
+/* Snapshot files, from disk or from another member: an accepted file is returned raw byte for byte,
+ * and its state, written again, is accepted and the same. Every input is tried as it is, and as
+ * blocks (kind, two bytes of length, content) whose headers and checksums are corrected. */
 #include "consensus/disk/snapshot_file.h"
 #include "server/base/snapshot_block.h"
 #include "tests/fuzz/blocks.h"

@@ -1,10 +1,9 @@
-/* Pieces of a snapshot that a member which lags is sent, and answers to a leader that sends one:
- * whatever comes, states at the same index are the same, and nobody ends itself but for two leaders
- * in a term.
+/* Pieces of a snapshot sent to a lagging member, and replies to a leader that sends one: whatever
+ * arrives, states at the same index are equal, and a member ends itself only if a term has two
+ * leaders.
  *
- * Input: steps. A byte says what comes: the next piece of the true file, as long as the byte behind
- * it says, with a bit that may be turned; a piece with a head of the input's own; an answer; time.
- */
+ * Input: steps. A byte selects the next piece of the real file, of the length in the next byte,
+ * possibly with a flipped bit; a piece with a head from the input; a reply; or time. */
 #include "server/base/log.h"
 #include "server/base/snapshot_block.h"
 #include "tests/fuzz/fuzz.h"
@@ -52,7 +51,7 @@ int LLVMFuzzerInitialize(int *argc UNUSED, char ***argv UNUSED)
     return 0;
 }
 
-/* The true leader has a transfer under way, of which nothing arrives. */
+/* The real leader has a transfer in progress, none of which arrives. */
 static bool no_piece_passes(struct world *w UNUSED, const struct flying *frame)
 {
     return frame->type != FRAME_SNAPSHOT;

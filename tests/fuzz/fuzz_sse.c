@@ -1,7 +1,7 @@
-/* The client's parser of event streams: in whatever pieces the bytes arrive, the same events come
- * out, with texts that end, within their limits.
+/* The client's parser of event streams: the events do not depend on the pieces, and their texts are
+ * terminated and within their limits.
  *
- * Input: a byte that says where to cut, and the stream. */
+ * Input: a byte that says where to split, and the stream. */
 #include "client/lib/sse.h"
 
 #include "server/base/crc32c.h"
@@ -26,7 +26,7 @@ static void on_event(void *ctx, const struct sse_event *event)
     seen->count++;
 }
 
-/* False when the stream was given up. */
+/* False if the stream was abandoned. */
 static bool run(struct seen *seen, const uint8_t *data, size_t len, size_t piece)
 {
     bool good = true;

@@ -1,5 +1,5 @@
-/* The small texts that people write: what can be parsed, written out and parsed again means the
- * same; UTF-8 is checked against another decoder.
+/* Small texts written by people: what can be parsed, formatted and parsed again means the same;
+ * UTF-8 is compared with another decoder.
  *
  * Input: a text, whose first 8 bytes are also a time. */
 #include "server/base/text.h"
@@ -44,7 +44,7 @@ static void try_address(const char *text)
     }
 }
 
-/* By the ranges of the table in RFC 3629, section 4. 0 when ill-formed. */
+/* By the table in RFC 3629, section 4. 0 if ill-formed. */
 static size_t sequence_len(const uint8_t *p, size_t left)
 {
     static const struct {

@@ -1,8 +1,8 @@
-/* Two registries take the same commands. One of them is replaced by what its own snapshot becomes
- * whenever the input says so; nobody may be able to tell them apart. Snapshots that are held while
- * the registry goes on must still say in the end what they said in the beginning.
+/* Two registries take the same commands. One of them is replaced by a copy from its own snapshot
+ * whenever the input says so; nothing may distinguish them. Snapshots held while the registry
+ * continues must not change.
  *
- * Input: steps, each a byte that says what, and what that takes from the bytes behind it. */
+ * Input: steps, each a byte that selects the action, and the bytes that it needs. */
 #include "server/base/limits.h"
 #include "server/wire/wire_command.h"
 #include "tests/fuzz/registry.h"
@@ -10,17 +10,17 @@
 #define IDS           24
 #define BATCH_MAX     8
 #define STEPS_MAX     400
-#define ENTRY_OPS     4 /* commands to an entry at most */
+#define ENTRY_OPS     4 /* upper limit of commands per entry */
 #define TIME_STEP_MAX (1u << 27)
 
 struct twins {
     struct input in;
-    struct registry *plain;    /* lives through */
-    struct registry *restored; /* is replaced by its snapshot now and then */
+    struct registry *plain;    /* never replaced */
+    struct registry *restored; /* replaced by a copy from its snapshot at times */
     struct stamp stamp;
     uint64_t index;
     uint64_t restored_index; /* at the last restore */
-    uint32_t position;       /* in the entry that is open; 0: none is */
+    uint32_t position;       /* in the open entry; 0: none is open */
     struct registry_snapshot *held;
     struct buffer held_bytes;
 };
@@ -51,7 +51,7 @@ static struct slice take_id(struct twins *t, struct made *m, size_t place)
     return (struct slice){.data = name, .len = 3};
 }
 
-/* None, the one that is there, or the one before. */
+/* None, the present one, or the one before. */
 static uint64_t take_incarnation(struct twins *t, const struct slice *id)
 {
     struct lease_ref ref;
@@ -155,7 +155,7 @@ static void make_token(struct twins *t, struct made *m)
     m->command.token_create.turn = input_u8(&t->in) % (TOKEN_TURN_MAX + 1);
 }
 
-/* Now and then on somebody's behalf. */
+/* Sometimes on behalf of a token. */
 static void add_guard(struct twins *t, struct made *m)
 {
     uint8_t which = input_u8(&t->in) % 8;
@@ -266,7 +266,7 @@ static void apply_made(struct twins *t, void (*make)(struct twins *t, struct mad
     apply(t, &m.command);
 }
 
-/* Any bytes that the decoder takes for a command. */
+/* Any bytes that the decoder accepts as a command. */
 static void apply_foreign(struct twins *t)
 {
     struct wire_command command;

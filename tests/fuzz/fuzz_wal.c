@@ -1,14 +1,14 @@
-/* The log on disk. The input says what is in it: records, frames, segments, and what became of
- * them; checksums, sequence and chain are put right unless it says otherwise. What is refused is
- * not touched; what is accepted can be written to, and is the same after the next start, with one
- * entry more. */
+/* The log on disk. The input selects its content, records, frames and segments, and damage to them;
+ * checksums, sequence and chain are correct unless the input says otherwise. A refused log is not
+ * touched; an accepted one can be written to, and is the same after the next start, with one more
+ * entry. */
 #include "consensus/disk/wal_format.h"
 #include "tests/fuzz/disk.h"
 
 #define SEGMENT      WAL_SEGMENT_BYTES_MIN
 #define SEGMENTS_MAX 4
 
-/* The log as it is made. */
+/* The log being made. */
 struct maker {
     struct input in;
     uint8_t segments[SEGMENTS_MAX][SEGMENT];
@@ -17,7 +17,7 @@ struct maker {
     size_t last_at; /* of the last frame */
     uint64_t sequence;
     uint32_t parent;
-    struct wal_tail tail; /* as a right log would have it */
+    struct wal_tail tail; /* as in a correct log */
 };
 
 static void put_frame(struct maker *m, enum wal_kind kind, const uint8_t *payload, size_t len,
@@ -77,7 +77,7 @@ static void make_state(struct maker *m, struct wal_record *r)
     }
 }
 
-/* One record. The tail follows it if it is right. */
+/* One record. The tail follows if it is valid. */
 static void make_record(struct maker *m, struct buffer *b)
 {
     uint8_t data[256];
@@ -105,7 +105,7 @@ static void make_record(struct maker *m, struct buffer *b)
         r.position.checksum = input_u32(&m->in);
         break;
     }
-    if ((what & 8) != 0) { /* not as it should be */
+    if ((what & 8) != 0) { /* invalid */
         r.position.index += input_u8(&m->in);
         r.position.term += input_u8(&m->in);
         r.position.checksum += input_u8(&m->in);
@@ -129,7 +129,7 @@ static void make_frame(struct maker *m)
     buffer_done(&b);
 }
 
-/* What may become of it. */
+/* Possible damage. */
 static void spoil(struct maker *m)
 {
     uint8_t *segment = m->segments[m->count - 1];
@@ -161,7 +161,7 @@ static void same_log(const struct log *a, const struct log *b)
     CHECK(a->bytes == b->bytes);
 }
 
-/* One entry more, and a start. */
+/* Adds an entry, and starts again. */
 static void go_on(struct files_disk *disk, struct wal *wal, struct wal_loaded *loaded,
                   uint64_t snapshot_index)
 {

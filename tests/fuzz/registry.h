@@ -1,6 +1,6 @@
-/* Registries for targets: made, checked, and sent through a snapshot.
+/* Registries for targets: created, checked, and copied through a snapshot.
  *
- * Thread: the one there is. */
+ * Thread: the only one. */
 #ifndef MUSTER_TESTS_FUZZ_REGISTRY_H
 #define MUSTER_TESTS_FUZZ_REGISTRY_H
 
@@ -53,7 +53,7 @@ static inline void fuzz_registry_encode(struct registry *registry, struct buffer
     registry_snapshot_release(snapshot);
 }
 
-/* In pieces of at most `most` bytes, all lengths up to that by turns. NULL when refused. */
+/* In pieces of at most `most` bytes, of all lengths in turn. NULL if refused. */
 static inline struct registry *fuzz_registry_decode(const uint8_t *data, size_t len, size_t most)
 {
     struct registry *registry = fuzz_registry_create();
@@ -82,7 +82,7 @@ static inline struct registry *fuzz_registry_decode(const uint8_t *data, size_t 
     return registry;
 }
 
-/* What the snapshot of `registry` becomes. */
+/* A copy of `registry` through its snapshot. */
 static inline struct registry *fuzz_registry_copy(struct registry *registry)
 {
     struct buffer bytes, again;

@@ -1,16 +1,16 @@
 /* Preloaded into a replica: its n-th call that changes a file of the data directory kills the
- * process, or fails. Calls are counted from the moment at which FAULT_ARMED is there (a file that
- * the test makes), or FAULT_AFTER is named by a call.
+ * process, or fails. Counting starts when FAULT_ARMED (a file made by the test) exists, or when a
+ * call names FAULT_AFTER.
  *
  *   FAULT_DIR     only files below this directory count
- *   FAULT_ARMED   a file; counting begins when it is there
- *   FAULT_AFTER   a part of a name; counting begins when such a file is created
- *   FAULT_ON      names of calls that count, with spaces around each; all of them when empty
- *   FAULT_NAME    a part of the names of files that count
- *   FAULT_AT      which call; 0: none, they are only noted
- *   FAULT_DO      kill (instead of the call), late (kill behind it), slow (300 ms), EIO, ENOSPC
- *   FAULT_TIMES   so many calls fail, or are slow, from there on (1)
- *   FAULT_LOG     a line for each call that counts is appended here */
+ *   FAULT_ARMED   a file; counting starts when it exists
+ *   FAULT_AFTER   part of a name; counting starts when such a file is created
+ *   FAULT_ON      names of calls that count, with spaces around each; empty: all
+ *   FAULT_NAME    part of the names of files that count
+ *   FAULT_AT      which call; 0: none, calls are only logged
+ *   FAULT_DO      kill (instead of the call), late (kill after it), slow (300 ms), EIO, ENOSPC
+ *   FAULT_TIMES   how many calls fail, or are slow, from there on (1)
+ *   FAULT_LOG     each call that counts appends a line to this file */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -77,7 +77,7 @@ static bool counts(const char *call, const char *path)
            strstr(path, setting("FAULT_NAME")) != NULL;
 }
 
-/* Before a call on this file is made. */
+/* Called before each call on a file. */
 static enum what step(const char *call, const char *path)
 {
     long at = strtol(setting("FAULT_AT"), NULL, 10);

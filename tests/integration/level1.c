@@ -1,5 +1,5 @@
-/* An older version of musterd: it speaks level 1 of the replicated format and no other, and knows
- * no operation of a later level. Linked in front of consensus_create (--wrap). */
+/* An older version of musterd: supports level 1 of the replicated format only, and no operation of
+ * a later level. Wraps consensus_create (--wrap). */
 #include "consensus/consensus.h"
 
 static struct consensus_fsm newer;

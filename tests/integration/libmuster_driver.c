@@ -198,7 +198,7 @@ static void run_query(char **words)
     print_found(error, &found);
 }
 
-/* Waits for the descriptor, and dispatches once: callbacks come out before the answer. */
+/* Waits for the descriptor and dispatches once: callbacks print before the answer. */
 static void run_dispatch(char **words)
 {
     struct pollfd descriptor = {.fd = muster_descriptor(muster), .events = POLLIN};
@@ -214,7 +214,7 @@ static void run_list(char **words)
     struct muster_list list;
     enum muster_error error =
         muster_list(muster, words[1], (uint32_t)strtoul(words[2], NULL, 10), &list);
-    flockfile(stdout); /* one line: callbacks print too */
+    flockfile(stdout); /* one line at a time: callbacks print, too */
     printf("%d", (int)error);
     if (error == MUSTER_OK) {
         printf(" %" PRIu64, list.age_ms);
@@ -227,7 +227,7 @@ static void run_list(char **words)
     funlockfile(stdout);
 }
 
-/* The child of a fork may use nothing of the client, and can open one of its own. */
+/* In the child of a fork the client must not be used, but a new one can be opened. */
 static void run_fork(void)
 {
     fflush(stdout);
@@ -243,7 +243,7 @@ static void run_fork(void)
             muster_set_health(registrations[0], MUSTER_CRITICAL, NULL, 0) == MUSTER_FORKED &&
             muster_deregister(registrations[0], 100) == MUSTER_FORKED;
         muster_close(muster, 100);
-#if !defined(__SANITIZE_THREAD__) /* which allows no thread in the child of a fork */
+#if !defined(__SANITIZE_THREAD__) /* it allows no threads in the child of a fork */
         good = good && muster_open(&options, &own, NULL, 0) == MUSTER_OK;
         if (good) {
             muster_close(own, 0);
@@ -281,7 +281,7 @@ static void *hammer(void *arg)
     return (void *)failures;
 }
 
-/* Many threads ask for so long; the answer is how often they got none. */
+/* Many threads query for this time; the answer is how often they got none. */
 static void run_hammer(char **words)
 {
     pthread_t threads[THREADS];
