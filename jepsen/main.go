@@ -81,7 +81,7 @@ func families(list string) []string {
 	return strings.Split(list, ",")
 }
 
-// conclude writes verdict and report, and prints the verdict as the last line.
+// conclude writes verdict and report, and prints the verdict last.
 func conclude(folder string, h *history.History, result *checker.Result) int {
 	v := report.Decide(h, result)
 	if err := report.Write(folder, h, v); err != nil {

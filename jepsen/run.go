@@ -25,7 +25,7 @@ type options struct {
 	seed                              int64
 	replicas                          int
 	on, plant, musterd, image, commit string
-	muster                            string // the command line; none: nothing runs under it
+	muster                            string // the command-line tool; "": no programs
 	folder                            string
 	nemeses                           []string
 }
@@ -33,17 +33,17 @@ type options struct {
 const (
 	warmFor     = 8 * time.Second
 	warmSkip    = 3 * time.Second // connections and first elections
-	calmFor     = 3 * time.Second // load goes on after the last fault
+	calmFor     = 3 * time.Second // load continues after the last fault
 	quietWithin = 40 * time.Second
 	equalWithin = 20 * time.Second
 	sampleEvery = 250 * time.Millisecond
 	lookEvery   = 500 * time.Millisecond
-	// More than this beyond its time and a run hangs: faults that wait, rounds of healing, the end.
+	// A run that exceeds its time by more than this hangs: waiting faults, rounds of healing, the end.
 	overrunMax = 8 * time.Minute
-	endWithin  = 10 * time.Minute // beside twice the time of the clients
+	endWithin  = 10 * time.Minute // in addition to twice the time of the clients
 )
 
-// alarms are words in a log that no run may have.
+// alarms are words that must not occur in any log.
 var alarms = regexp.MustCompile(`ERROR: (?:Address|Leak|Thread)Sanitizer|runtime error:|broken invariant|Assertion .* failed`)
 
 func makeCluster(o options, h *history.History) (cluster.Cluster, error) {
@@ -67,7 +67,7 @@ func makeCluster(o options, h *history.History) (cluster.Cluster, error) {
 	return nil, fmt.Errorf("--on is processes or docker")
 }
 
-// onInterrupt takes everything away when the user has had enough.
+// onInterrupt cleans up when the user interrupts.
 func onInterrupt(c cluster.Cluster) {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
@@ -78,7 +78,7 @@ func onInterrupt(c cluster.Cluster) {
 	}()
 }
 
-// endsWithin takes everything away and fails when the run has not ended by itself: a hang is never void.
+// endsWithin cleans up and fails if the run has not ended by itself: a hang is never void.
 func endsWithin(limit time.Duration, c cluster.Cluster) {
 	time.AfterFunc(limit, func() {
 		closed := make(chan struct{})
@@ -88,20 +88,20 @@ func endsWithin(limit time.Duration, c cluster.Cluster) {
 		}()
 		select {
 		case <-closed:
-		case <-time.After(time.Minute): // jepsen/clean.sh takes away what is left
+		case <-time.After(time.Minute): // jepsen/clean.sh removes the rest
 		}
 		fmt.Printf("violation: the run did not end within %s\n", limit)
 		os.Exit(exitViolation)
 	})
 }
 
-// perform runs it, saves the history, and checks it while the data directories are still there to be
+// perform runs it, saves the history, and checks it while the data directories can still be
 // kept.
 func perform(o options) (*history.History, *checker.Result, error) {
 	if err := os.MkdirAll(o.folder, 0o755); err != nil {
 		return nil, nil, err
 	}
-	// clean.sh leaves the mounts of a run alone while this process lives.
+	// clean.sh does not touch the mounts of a run while this process lives.
 	if err := os.WriteFile(filepath.Join(o.folder, "pid"), []byte(fmt.Sprintln(os.Getpid())), 0o644); err != nil {
 		return nil, nil, err
 	}
@@ -122,7 +122,7 @@ func perform(o options) (*history.History, *checker.Result, error) {
 	if o.plant != "" {
 		h.Run.Command += " --plant " + o.plant
 	}
-	// Made before anything runs: a fault that is impossible here ends the run at once.
+	// Created first: a fault that is impossible here ends the run at once.
 	breaker, err := nemesis.New(c, h, o.seed, o.nemeses, o.time >= 5*time.Minute)
 	if err != nil {
 		return nil, nil, err
@@ -247,7 +247,7 @@ func askState(h *history.History, c cluster.Cluster, n int) (history.State, erro
 		Hash: health.State.Hash, Role: health.Role, Term: health.Term, Life: health.Life}, err
 }
 
-// look sees to whose instances each replica shows, where there is another cluster that they could be of.
+// look records which cluster's instances each replica shows, if another cluster exists.
 func look(until context.Context, h *history.History, c cluster.Cluster) {
 	for until.Err() == nil && h.Run.Other != "" {
 		for n := 1; n <= c.Size(); n++ {
@@ -259,7 +259,7 @@ func look(until context.Context, h *history.History, c cluster.Cluster) {
 	}
 }
 
-// checkVotes: at the end each replica has a vote by the life that it has, whichever were emptied.
+// checkVotes: at the end each replica has a vote under its present life, whichever were emptied.
 func checkVotes(h *history.History, c cluster.Cluster) {
 	cluster.AwaitReady(c, equalWithin)
 	for _, n := range c.Members() {
@@ -270,7 +270,7 @@ func checkVotes(h *history.History, c cluster.Cluster) {
 	}
 }
 
-// checkMembers: where the members change, all of them list at the end those that there should be.
+// checkMembers: if members change, all of them list the right members at the end.
 func checkMembers(h *history.History, c cluster.Cluster) {
 	h.Run.MembersAtEnd = c.Members()
 	if c.Size() == len(h.Run.MembersAtEnd) {
@@ -281,7 +281,7 @@ func checkMembers(h *history.History, c cluster.Cluster) {
 	}
 }
 
-// awaitQuiet waits until all that fell silent is reaped.
+// awaitQuiet waits until all silent instances have been reaped.
 func awaitQuiet(h *history.History, c cluster.Cluster) {
 	deadline := time.Now().Add(quietWithin)
 	for time.Now().Before(deadline) {
@@ -300,7 +300,7 @@ func awaitQuiet(h *history.History, c cluster.Cluster) {
 	}
 }
 
-// finalStates waits until all replicas say the same, and keeps what they say.
+// finalStates waits until all replicas have the same state, and records it.
 func finalStates(h *history.History, c cluster.Cluster) {
 	deadline := time.Now().Add(equalWithin)
 	for {

@@ -1,5 +1,5 @@
 // Package checker decides what a history proves. Every checker is a pure function of the history, so
-// that a run can be checked again when a checker has learned something.
+// old runs can be checked again by improved checkers.
 package checker
 
 import (
@@ -9,22 +9,22 @@ import (
 	"muster/jepsen/history"
 )
 
-// Violation is one promise that was not kept.
+// Violation is one broken promise.
 type Violation struct {
 	Check  string `json:"check"`
 	Detail string `json:"detail"`
 	At     int64  `json:"at"` // where in the run to look
 }
 
-// Result is what all checkers found.
+// Result has the findings of all checkers.
 type Result struct {
 	Violations []Violation        `json:"violations"`
 	Void       []string           `json:"void"` // why the run proves nothing
 	Figures    map[string]float64 `json:"figures"`
-	Gaps       []Gap              `json:"gaps"` // longest time without an acknowledged write, a fault
+	Gaps       []Gap              `json:"gaps"` // longest time without an acknowledged write, per fault
 }
 
-// A broken promise is usually broken often: what is beyond is counted only.
+// A broken promise is usually broken often: those beyond this are only counted.
 const violationsShown = 20
 
 func (r *Result) fail(check string, at int64, format string, values ...interface{}) {
@@ -38,7 +38,7 @@ func newResult() *Result {
 	return &Result{Figures: map[string]float64{}, Violations: []Violation{}, Void: []string{}}
 }
 
-// warmOpsMin a second before the first fault; a run with less proves too little.
+// warmOpsMin per second before the first fault; a run with fewer proves too little.
 const warmOpsMin = 500
 
 // Check runs them all.
@@ -69,7 +69,7 @@ func checkFindings(h *history.History, r *Result) {
 	}
 }
 
-// checkVoid: a fault that was not felt, or a cluster with nothing to do, proves nothing.
+// checkVoid: a fault without effect, or an idle cluster, proves nothing.
 func checkVoid(h *history.History, r *Result) {
 	if h.Run.WarmOps < warmOpsMin {
 		r.Void = append(r.Void, fmt.Sprintf("%.0f operations a second before the first fault, not %d", h.Run.WarmOps, warmOpsMin))
@@ -136,7 +136,7 @@ func checkStates(h *history.History, r *Result) {
 	}
 }
 
-// sorted returns the operations that `keep` takes, by time of invocation.
+// sorted returns the operations that `keep` accepts, by time of invocation.
 func sorted(h *history.History, keep func(*history.Op) bool) []history.Op {
 	found := []history.Op{}
 	for i := range h.Ops {

@@ -9,7 +9,7 @@ import (
 
 const second = int64(1e9)
 
-// sound is a small history in which every promise was kept; tests plant one violation each.
+// sound is a small history without violations; each test adds one.
 func sound() *history.History {
 	h := history.New()
 	h.Run = history.Run{Replicas: 2, WarmOps: 1000, EndNs: 60 * second}
@@ -59,7 +59,7 @@ func sound() *history.History {
 	h.Sights = []history.Sight{{Replica: 1, At: 21 * second, Cluster: "this", Ready: true, Ours: 3},
 		{Replica: 2, At: 21 * second, Cluster: "other", Theirs: 1}, {Replica: 2, At: 22 * second, Cluster: "other", Theirs: 3},
 		{Replica: 2, At: 23 * second, Cluster: "other", Theirs: 3}}
-	// Member 1, life "a", led term 2 and was taken out then; member 2 leads term 3. All is told twice.
+	// Member 1, life "a", led term 2 and was removed then; member 2 leads term 3. Everything is reported twice.
 	for turn := int64(0); turn < 2; turn++ {
 		h.States = append(h.States, history.State{Replica: 1, Role: "leader", Term: 2, Life: "a", Index: 15, Hash: "w", At: 40*second + turn},
 			history.State{Replica: 2, Role: "leader", Term: 3, Life: "b", Index: 16, Hash: "v", Asked: 49 * second, At: 50*second + turn})
@@ -101,7 +101,7 @@ func TestASoundHistoryIsClean(t *testing.T) {
 	}
 }
 
-// find returns the operation that `match` takes.
+// find returns the operation that `match` accepts.
 func find(t *testing.T, h *history.History, match func(*history.Op) bool) *history.Op {
 	for i := range h.Ops {
 		if match(&h.Ops[i]) {

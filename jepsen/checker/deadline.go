@@ -10,16 +10,16 @@ import (
 )
 
 const (
-	// The replicas' own limit (--write-timeout); long-polls ask for their time.
+	// The replicas' own limit (--write-timeout); blocking queries specify theirs.
 	answeredWithin = 2 * time.Second
 	pollsFor       = 2 * time.Second
-	// For the way, and a machine that is busy. Less than what clients wait beyond these limits.
+	// For the network and a busy machine. Less than clients wait beyond these limits.
 	deadlineSlack = 1500 * time.Millisecond
-	// A disk that stands still for less may be asked nothing.
+	// A shorter stall may meet no request.
 	askedWithin = time.Second
 )
 
-// withinDeadline are faults in which a replica goes on answering: nobody stops its process, or the way to it.
+// withinDeadline are faults during which a replica still answers: its process and network are not stopped.
 func withinDeadline(kind string) bool {
 	return strings.HasPrefix(kind, "disk-stuck") || strings.HasPrefix(kind, "stuck-log")
 }
@@ -31,10 +31,10 @@ func deadlineOf(op *history.Op) time.Duration {
 	return answeredWithin
 }
 
-// checkDeadlines: a request to a replica whose disk, or whose log's reader, stands still is answered by its
-// deadline, and never left hanging.
+// checkDeadlines: a request to a replica whose disk, or log reader, is stuck is answered by its
+// deadline, and never hangs.
 func checkDeadlines(h *history.History, r *Result) {
-	asked := map[int][]*history.Op{} // of each replica, by time
+	asked := map[int][]*history.Op{} // by replica and time
 	for i := range h.Ops {
 		op := &h.Ops[i]
 		asked[op.Replica] = append(asked[op.Replica], op)
@@ -56,7 +56,7 @@ func checkDeadlines(h *history.History, r *Result) {
 	}
 }
 
-// checkDeadlinesOf looks at what was asked of a replica in a fault; returns how much that was.
+// checkDeadlinesOf checks the requests to a replica during a fault, and returns their number.
 func checkDeadlinesOf(f history.Fault, replica int, ops []*history.Op, r *Result) int {
 	count := 0
 	for at := sort.Search(len(ops), func(i int) bool { return ops[i].Call >= f.From }); at < len(ops) && ops[at].Call <= f.To; at++ {

@@ -9,7 +9,7 @@ import (
 
 const millisecond = second / 1000
 
-// asked is a request to a replica that was answered after a time, or never.
+// asked is a request to a replica that was answered after some time, or never.
 func asked(kind string, replica int, call, took int64, status int) history.Op {
 	outcome := history.Unknown
 	if status == 503 {
@@ -19,14 +19,14 @@ func asked(kind string, replica int, call, took int64, status int) history.Op {
 		Outcome: outcome}
 }
 
-// stuck is a sound history in which the disk of replica 1 stands still from 50 s to 56 s.
+// stuck is a sound history in which the disk of replica 1 stalls from 50 s to 56 s.
 func stuck() *history.History {
 	h := sound()
 	h.Faults = append(h.Faults, history.Fault{Kind: "disk-stuck-leader", Targets: []int{1}, From: 50 * second, To: 56 * second, Bit: 1})
 	h.Ops = append(h.Ops,
 		asked(history.Register, 1, 51*second, 2050*millisecond, 504), asked(history.Heartbeat, 1, 52*second, 5*millisecond, 503),
 		asked(history.Poll, 1, 53*second, 4100*millisecond, 504),
-		// It is not for these: another replica, and before and after the fault.
+		// Not affected: another replica, and requests before and after the fault.
 		asked(history.Register, 2, 51*second, 9*second, 0), asked(history.Register, 1, 49*second, 9*second, 0),
 		asked(history.Register, 1, 57*second, 9*second, 0))
 	return h

@@ -14,14 +14,14 @@ func (p position) before(q position) bool {
 
 func positionOf(s *history.Seen) position { return position{s.Index, s.Position} }
 
-// eventTruth is every event that any reader met, each once, in the order of the log.
+// eventTruth has every event that any reader received, each once, in the order of the log.
 type eventTruth struct {
 	all      []history.Seen // At is when it was first seen
 	at       map[position]int
 	complete bool // from the first index on, without a reset
 }
 
-// truth merges what all readers met. An event has one content, whoever tells it.
+// truth merges the events of all readers. An event has the same content from every replica.
 func truth(h *history.History, r *Result) *eventTruth {
 	found := map[position]history.Seen{}
 	complete := map[string]bool{}
@@ -69,8 +69,8 @@ func truth(h *history.History, r *Result) *eventTruth {
 	return t
 }
 
-// checkStreams: each chain of connections has every event that matches, once, in order; a reset says
-// from where to where something is missing.
+// checkStreams: each chain of connections has every matching event, once, in order; a reset gives
+// the range in which events are missing.
 func checkStreams(h *history.History, events *eventTruth, r *Result) {
 	chains := map[string][]*history.Seen{}
 	for i := range h.Seen {
@@ -88,8 +88,8 @@ func checkStreams(h *history.History, events *eventTruth, r *Result) {
 
 func checkChain(name string, chain []*history.Seen, events *eventTruth, r *Result) {
 	var last position
-	known := false      // there is a position to go on from
-	presenting := false // a snapshot is on its way: events may come for what was presented already
+	known := false      // there is an id to resume after
+	presenting := false // during a snapshot: events may come for instances already presented
 	for _, s := range chain {
 		here := positionOf(s)
 		switch s.What {
@@ -123,10 +123,10 @@ func checkChain(name string, chain []*history.Seen, events *eventTruth, r *Resul
 	}
 }
 
-// isCopy tells the readers that begin with a snapshot.
+// isCopy reports whether a reader starts with a snapshot.
 func isCopy(reader string) bool { return len(reader) > 5 && reader[:5] == "copy-" }
 
-// checkNoGap: nothing that matches lies between two positions that a reader met one after the other.
+// checkNoGap: no matching event lies between two consecutive ids of a reader.
 func checkNoGap(name string, s *history.Seen, from, to position, events *eventTruth, r *Result) {
 	i := sort.Search(len(events.all), func(i int) bool { return from.before(positionOf(&events.all[i])) })
 	for ; i < len(events.all) && positionOf(&events.all[i]).before(to); i++ {
@@ -143,8 +143,8 @@ func checkNoGap(name string, s *history.Seen, from, to position, events *eventTr
 	}
 }
 
-// checkWritesHaveEvents: an acknowledged registration or deregistration is an event at the index that
-// its client was told.
+// checkWritesHaveEvents: an acknowledged registration or deregistration has an event at the index returned to
+// its client.
 func checkWritesHaveEvents(h *history.History, events *eventTruth, r *Result) {
 	if !events.complete || len(events.all) == 0 {
 		return
@@ -172,8 +172,8 @@ func checkWritesHaveEvents(h *history.History, events *eventTruth, r *Result) {
 	}
 }
 
-// checkOnce: no write is applied twice. Every write of the register set has a value of its own, so the
-// same one at two positions in the log is the same write.
+// checkOnce: no write is applied twice. Every write of the register set has a unique value, so one
+// value at two positions in the log is one write applied twice.
 func checkOnce(events *eventTruth, r *Result) {
 	type write struct {
 		id    string

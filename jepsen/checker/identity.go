@@ -6,7 +6,7 @@ import (
 	"muster/jepsen/history"
 )
 
-// awayAs says whether any of this time is one in which the replica's address stood for something else.
+// awayAs reports whether the replica's address belonged to something else at any time in this period.
 func awayAs(h *history.History, why string, replica int, from, to int64) bool {
 	for _, a := range h.Aways {
 		if a.Why == why && a.Touches(replica, from, to) {
@@ -16,8 +16,8 @@ func awayAs(h *history.History, why string, replica int, from, to int64) bool {
 	return false
 }
 
-// withoutForeign leaves out what a replica with the other cluster's directory told of its own state:
-// reads that ask for no leader. Writes and linearizable reads stay: whoever answers these speaks for us.
+// withoutForeign drops what a replica with the other cluster's directory reported of its own state:
+// reads without a leader. Writes and linearizable reads stay: whoever answers these is our cluster.
 func withoutForeign(h *history.History) *history.History {
 	if len(h.Aways) == 0 {
 		return h
@@ -45,7 +45,7 @@ func withoutForeign(h *history.History) *history.History {
 	return ours
 }
 
-// checkMixing: nothing of another cluster is ever believed, here or there.
+// checkMixing: neither cluster ever accepts anything of the other.
 func checkMixing(h *history.History, r *Result) {
 	const name = "clusters_never_mix"
 	for _, op := range h.Ops {
@@ -79,10 +79,10 @@ func checkMixing(h *history.History, r *Result) {
 	checkTheirs(h, r, name)
 }
 
-// sightsMin of a time away are enough to judge what the replica has: it listens before it has applied all.
+// sightsMin in a period suffice to judge the replica's contents: it listens before it has applied everything.
 const sightsMin = 3
 
-// checkTheirs: a replica of the other cluster has what that one acknowledged, as soon as its log is applied.
+// checkTheirs: a replica of the other cluster has what that one acknowledged, once its log is applied.
 func checkTheirs(h *history.History, r *Result, name string) {
 	for _, a := range h.Aways {
 		seen, most := 0, 0

@@ -6,15 +6,15 @@ import (
 	"muster/jepsen/history"
 )
 
-// Cluster time is whole milliseconds, and a leader's clock may be read a little after the request came.
+// Cluster time is in whole milliseconds, and a leader's clock may be read a little after the request arrived.
 const leaseGrainNs = int64(5e6)
 
 // checkLeases: no lease expires before its time. Renewals and expiries are both entries of the log, so the
-// index tells which renewal an expiry came after. That renewal was asked for at a moment that we know,
-// and the expiry was there when somebody first saw it, or when a later renewal was acknowledged.
+// index tells which renewal preceded an expiry. The time of its request is known,
+// and the expiry had happened when somebody first saw it, or when a later renewal was acknowledged.
 func checkLeases(h *history.History, events *eventTruth, r *Result) {
 	renewals := map[string][]history.Op{}
-	last := map[string]int64{} // when anything was last asked for, whatever came of it
+	last := map[string]int64{} // time of the last request of any kind, whatever its outcome
 	for _, op := range h.Ops {
 		if !isHeartbeatSet(op.Set) || op.Kind == history.Get {
 			continue
@@ -62,7 +62,7 @@ func checkLeases(h *history.History, events *eventTruth, r *Result) {
 	checkSilent(h, r)
 }
 
-// checkSilent: at the end whoever fell silent long ago is reaped, at every replica.
+// checkSilent: at the end, instances silent for long have been reaped at every replica.
 func checkSilent(h *history.History, r *Result) {
 	for _, item := range h.Items {
 		if serviceOfKey(item.ID) == "silent" {

@@ -16,11 +16,11 @@ import (
 type register struct {
 	present     bool
 	value       int
-	incarnation uint64 // 0: not known, because the write that made it told nothing
-	highest     uint64 // of all before: incarnations of an id always rise
+	incarnation uint64 // 0: unknown, because the write that set it reported nothing
+	highest     uint64 // of all earlier ones: incarnations of an id always rise
 }
 
-// step gives every state in which the register can be after the operation, or none when the answer is
+// step returns every possible state of the register after the operation, or none if its answer is
 // impossible.
 func step(state register, op history.Op) []register {
 	if op.Outcome == history.Unknown {
@@ -146,8 +146,8 @@ func Model() porcupine.Model {
 	return model.ToModel()
 }
 
-// Registers are the operations on each id of the register set, as porcupine wants them. What had no
-// effect and told nothing is left out.
+// Registers are the operations on each id of the register set, in porcupine's form, without those that had no
+// effect and returned nothing.
 func Registers(h *history.History) map[string][]porcupine.Operation {
 	clients := map[string]int{}
 	found := map[string][]porcupine.Operation{}
@@ -171,8 +171,8 @@ func Registers(h *history.History) map[string][]porcupine.Operation {
 
 const linearWithin = 20 * time.Second
 
-// checkLinear: what clients saw of each id can be put into one order. A search that does not come to an
-// end has not passed.
+// checkLinear: the history of each id is linearizable. A search that does not finish has not
+// passed.
 func checkLinear(h *history.History, r *Result) {
 	registers := Registers(h)
 	keys := []string{}

@@ -10,7 +10,7 @@ import (
 type Gap struct {
 	Kind    string  `json:"kind"`
 	Seconds float64 `json:"seconds"`
-	FaultS  float64 `json:"fault_s"` // how long the fault lasted
+	FaultS  float64 `json:"fault_s"` // duration of the fault
 }
 
 const afterFaultNs = int64(3e9)

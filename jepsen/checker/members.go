@@ -6,14 +6,14 @@ import (
 	"muster/jepsen/history"
 )
 
-// told is that a replica leads a term, as it said itself.
+// told is a replica's own report that it leads a term.
 type told struct {
 	replica int
 	at      int64
 }
 
-// onlyLeader reports terms that two say they lead. Role and term are not read at one moment, so each
-// must have been told twice.
+// onlyLeader reports terms that two replicas claim to lead. Role and term are not read atomically, so each
+// must have claimed it twice.
 func onlyLeader(r *Result, terms map[uint64]map[string][]told) {
 	for term, leaders := range terms {
 		first := ""
@@ -32,8 +32,8 @@ func onlyLeader(r *Result, terms map[uint64]map[string][]told) {
 	}
 }
 
-// checkLeaders: a term has one leader, and a life that was taken out leads no term from that one on in which
-// this was known.
+// checkLeaders: a term has one leader, and a removed life leads no term after the one in which its removal
+// was known.
 func checkLeaders(h *history.History, r *Result) {
 	lives, members := map[uint64]map[string][]told{}, map[uint64]map[string][]told{}
 	claim := func(terms map[uint64]map[string][]told, term uint64, who string, by told) {
@@ -60,7 +60,7 @@ func checkLeaders(h *history.History, r *Result) {
 	}
 	for _, one := range h.Rosters {
 		if one.Leader != one.Member {
-			continue // hearsay: in an election it is of an earlier term
+			continue // second-hand: during an election it is of an earlier term
 		}
 		claim(members, one.Term, fmt.Sprintf("member %d", one.Leader), told{one.Replica, one.At})
 	}
@@ -68,8 +68,8 @@ func checkLeaders(h *history.History, r *Result) {
 	onlyLeader(r, members)
 }
 
-// checkPrograms: what runs under `muster run` is there at the end, at every replica. Expiries are counted: such a
-// program asks one replica after the other, and may be too late.
+// checkPrograms: programs under `muster run` are registered at the end, at every replica. Expiries are only counted:
+// such a program tries one replica after the other, and may be too late.
 func checkPrograms(h *history.History, events *eventTruth, r *Result) {
 	passing := map[int]map[string]bool{}
 	for _, item := range h.Items {

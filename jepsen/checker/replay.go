@@ -6,7 +6,7 @@ import (
 	"muster/jepsen/history"
 )
 
-// service is what the events so far say that a service holds.
+// service is the content of a service according to the events so far.
 type service struct {
 	items  map[string]uint64 // digest by id
 	digest uint64
@@ -23,8 +23,8 @@ func (s *service) apply(e *history.Seen) {
 	s.index = e.Index
 }
 
-// checkListings: a listing at an index is what the events up to that index say, whichever replica gave
-// it and however stale it was.
+// checkListings: a listing at an index equals the replay of the events up to that index, whichever replica
+// gave it and however stale it was.
 func checkListings(h *history.History, events *eventTruth, r *Result) {
 	if !events.complete || len(events.all) == 0 {
 		return
@@ -60,7 +60,7 @@ func checkListings(h *history.History, events *eventTruth, r *Result) {
 	}
 }
 
-// checkCopies: a reader that began with a snapshot holds at each `synced` what the events say.
+// checkCopies: at each `synced`, the copy of a reader that started with a snapshot equals the replay.
 func checkCopies(h *history.History, events *eventTruth, r *Result) {
 	if !events.complete {
 		return

@@ -74,7 +74,7 @@ func checkSessions(h *history.History, r *Result) {
 	}
 }
 
-// checkFresh: a linearizable listing shows at least what anybody had been told before it was asked for.
+// checkFresh: a linearizable listing shows at least what was reported to anybody before its request.
 func checkFresh(h *history.History, r *Result) {
 	type known struct {
 		at    int64
@@ -114,7 +114,7 @@ func checkFresh(h *history.History, r *Result) {
 	}
 }
 
-// checkPolls: a long-poll is answered by a change or by the end of its wait.
+// checkPolls: a blocking query is answered on a change or at the end of its wait.
 func checkPolls(h *history.History, r *Result) {
 	for _, op := range h.Ops {
 		if op.Kind != history.Poll || op.Outcome != history.OK {
@@ -128,7 +128,7 @@ func checkPolls(h *history.History, r *Result) {
 	}
 }
 
-// isHeartbeatSet tells the sets whose leases matter.
+// isHeartbeatSet reports whether the leases of a set matter.
 func isHeartbeatSet(set string) bool { return set == "live" || set == "silent" || set == "flap" }
 
 func serviceOfKey(key string) string {

@@ -23,68 +23,68 @@ type Options struct {
 	Plant    string // a planted bug, or nothing
 	Image    string // of containers
 	History  *history.History
-	Clocks   bool // wall clocks are to jump: costs a library in between
+	Clocks   bool // wall clocks will jump: needs a preloaded library
 	Other    bool // another cluster is formed first, whose directories are kept for SwapIn
-	Spares   int  // machines that are no members yet
-	// Descriptors that a replica may have; 0: as many as it gets. Few are soon taken.
+	Spares   int  // machines that are not members yet
+	// Descriptors of a replica; 0: the default. Few are soon exhausted.
 	Descriptors int
 }
 
-// Cluster is what faults are done to. Replicas, one a machine, are numbered from 1.
+// Cluster is the target of faults. Replicas, one per machine, are numbered from 1.
 type Cluster interface {
 	// Start brings all replicas up and waits until they are ready.
 	Start() error
-	// Close ends everything and takes away what was made; keep leaves the data with the run.
+	// Close ends everything and cleans up; keep leaves the data in the run's folder.
 	Close(keep bool)
 	// Size is the number of machines; Members are those that are members now, or about to be.
 	Size() int
 	Members() []int
-	ID(n int) int // of the member that a machine is
+	ID(n int) int // of a machine's member
 	Peer(n int) string
-	// Join starts a machine with nothing as a member: id 0 is found by the cluster, and told to Learn.
+	// Join starts an empty machine as a member; for id 0 the cluster chooses one, which is passed to Learn.
 	Join(n, id int) error
 	Learn(n, id int)
-	Leave(n int) error // no member any more, and nothing left
-	Move(n int) string // another address from its next start on
+	Leave(n int) error // stops being a member; its data is removed
+	Move(n int) string // to another address, from its next start on
 	MoveAll()
-	// Ended waits for a process that ends by itself, UpInVain starts one.
+	// Ended waits for a process that exits by itself; UpInVain starts one.
 	Ended(n int, within time.Duration) (string, bool)
 	UpInVain(n int) error
 	// URL of a replica's HTTP API.
 	URL(n int) string
-	// Means says which mechanisms are in use.
+	// Means lists the mechanisms in use.
 	Means() []string
-	// Can says whether a family of faults is possible here, and why not.
+	// Can reports whether a family of faults is possible here, and why not.
 	Can(family string) (bool, string)
 
 	Up(n int) error   // starts one that is not running
 	Kill(n int) error // kill -9
-	Stop(n int) error // SIGTERM, and the exit status must be 0
+	Stop(n int) error // SIGTERM; the exit status must be 0
 	Pause(n int) error
 	Resume(n int) error
 	Alive(n int) bool
-	// Refuses starts one whose data was damaged: true when it ends by itself with status 1.
+	// Refuses starts one with damaged data: true if it exits by itself with status 1.
 	Refuses(n int) (bool, string)
-	// Wipe empties the data directory of one that is not running: it comes back as another life.
+	// Wipe empties the data directory of one that is not running: it comes back as a new life.
 	Wipe(n int) error
 	// SwapIn gives one that is not running the directory of the other cluster; SwapOut its own again.
 	SwapIn(n int) error
 	SwapOut(n int) error
 	HasOther(n int) bool
 	DataDir(n int) string
-	// Sync makes durable what was changed there by others than the replica.
+	// Sync makes changes there by others than the replica durable.
 	Sync(n int) error
-	// Expect says that this replica may end by itself until Settle.
+	// Expect allows this replica to exit by itself until Settle.
 	Expect(n int, expected bool)
 
-	// Troubles sets what is wrong on the ways from one replica to another; those not named are sound.
+	// Troubles sets the troubles of links between replicas; other links have none.
 	Troubles(all map[[2]int]Trouble)
-	// Touched counts what trouble has done so far.
+	// Touched counts the effects of troubles so far.
 	Touched() Counts
-	// Pid of a replica's process; 0 when there is none.
+	// Pid of a replica's process; 0: none.
 	Pid(n int) int
 
-	// StickLog makes the reader of a replica's stderr stand still, or go on; Hangup is worth a line to it.
+	// StickLog stops the reader of a replica's stderr, or lets it continue; Hangup produces a log line.
 	StickLog(n int, stuck bool) error
 	WaitsForLog(n int) bool
 	Hangup(n int) error
@@ -95,7 +95,7 @@ type Cluster interface {
 	Logs() map[int]string
 }
 
-// Health is what the nemesis and the sampler want to know.
+// Health has what the nemesis and the sampler need.
 type Health struct {
 	ID    int    `json:"id"`
 	Role  string `json:"role"`
@@ -123,7 +123,7 @@ func AskHealth(c Cluster, n int) (Health, error) {
 	return health, err
 }
 
-// AskCluster gives the cluster id that a replica believes in.
+// AskCluster returns the cluster id that a replica reports.
 func AskCluster(c Cluster, n int) (string, error) {
 	var told struct {
 		Cluster string `json:"cluster"`
@@ -132,7 +132,7 @@ func AskCluster(c Cluster, n int) (string, error) {
 	return told.Cluster, err
 }
 
-// AskVote says whether a replica is ready, and has a vote by the life that it has now: it lists itself so.
+// AskVote reports whether a replica is ready, and has a vote under its present life, by its own list.
 func AskVote(c Cluster, n int) (Health, bool) {
 	health, err := AskHealth(c, n)
 	if err != nil || !health.Ready {
@@ -142,7 +142,7 @@ func AskVote(c Cluster, n int) (Health, bool) {
 	return health, err == nil && hasVote(told.Members, health.ID, health.Life)
 }
 
-// hasVote: a member is listed twice for a moment, by its earlier and by its later life.
+// hasVote: for a moment a member is listed twice, under its earlier and its later life.
 func hasVote(members []Member, id int, life string) bool {
 	for _, m := range members {
 		if m.ID == id && m.Life == life && m.Role == "voter" {
@@ -165,7 +165,7 @@ func ask(c Cluster, n int, path string, into interface{}) (http.Header, error) {
 	return answer.Header, json.Unmarshal(body, into)
 }
 
-// Leader is the replica that says so with the highest term; 0 when none does.
+// Leader is the replica that claims the highest term; 0: none does.
 func Leader(c Cluster) int {
 	leader, term := 0, uint64(0)
 	for _, n := range c.Members() {
@@ -188,8 +188,8 @@ func AwaitLeader(c Cluster, within time.Duration) int {
 	}
 }
 
-// AwaitReady waits until all say that they can serve, and have a vote by the lives that they have now;
-// else the number of one that does not.
+// AwaitReady waits until all report that they are ready, and have votes under their present lives;
+// otherwise returns the number of one that does not.
 func AwaitReady(c Cluster, within time.Duration) int {
 	deadline := time.Now().Add(within)
 	for _, n := range c.Members() {

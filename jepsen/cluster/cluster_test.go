@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// single is a cluster of one replica, of which only what it says is asked.
+// single is a cluster of one replica that only answers requests.
 type single struct {
 	Cluster
 	url string

@@ -43,7 +43,7 @@ func newDisk(folder string, n int) (*Disk, error) {
 	return d, d.Mount()
 }
 
-// Mount makes it usable, after a loss of power by replaying its journal.
+// Mount mounts it; after a power loss this replays its journal.
 func (d *Disk) Mount() error {
 	if d.mounted {
 		return nil
@@ -83,8 +83,8 @@ func (d *Disk) awaitDetached() error {
 	return fmt.Errorf("%s is unmounted, but some other mount namespace still holds it", d.mount)
 }
 
-// CutPower ends all input and output at once: EXT4_IOC_SHUTDOWN without a flush of the log. What was not
-// synced is lost; every later access is an I/O error until it is mounted again.
+// CutPower stops all I/O at once: EXT4_IOC_SHUTDOWN without a flush of the log. Unsynced data
+// is lost; every later access is an I/O error until it is mounted again.
 func (d *Disk) CutPower() error {
 	const ext4IocShutdown, noLogFlush = 0x8004587d, 2
 	folder, err := os.Open(d.mount)
@@ -102,7 +102,7 @@ func (d *Disk) CutPower() error {
 
 func (d *Disk) hog() string { return filepath.Join(d.mount, "hog") }
 
-// Fill takes all the room there is.
+// Fill uses up all space.
 func (d *Disk) Fill() error {
 	file, err := os.OpenFile(d.hog(), os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -118,7 +118,7 @@ func (d *Disk) Fill() error {
 	return nil
 }
 
-// Clear gives the room back, also if power is lost just after.
+// Clear frees the space, durably.
 func (d *Disk) Clear() error {
 	if err := os.Remove(d.hog()); err != nil && !os.IsNotExist(err) {
 		return err
@@ -126,7 +126,7 @@ func (d *Disk) Clear() error {
 	return run("sync", "-f", d.mount)
 }
 
-// Freeze holds up every write until Thaw, as a disk that is stuck does. A process that waits for it
+// Freeze blocks every write until Thaw, like a stuck disk. A process that waits for it
 // cannot even be killed.
 func (d *Disk) Freeze() error { return run("fsfreeze", "-f", d.mount) }
 

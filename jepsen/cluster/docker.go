@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// Containers is the cluster of docker/compose.yml, under a name, ports and volumes of the run's own. The
-// trouble of its network is made by iptables in the containers' namespaces.
+// Containers is the cluster of docker/compose.yml, with the run's own project name, ports and volumes.
+// iptables in the containers' namespaces causes the troubles of its network.
 type Containers struct {
 	options Options
 	project string
@@ -62,7 +62,7 @@ func (d *Containers) compose(arguments ...string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	command := exec.CommandContext(ctx, base[0], all...)
-	for _, entry := range os.Environ() { // where the engine is, but no setting of the cluster
+	for _, entry := range os.Environ() { // where the engine is, but no settings of the cluster
 		if !strings.HasPrefix(entry, "MUSTER_") && !strings.HasPrefix(entry, "COMPOSE_") {
 			command.Env = append(command.Env, entry)
 		}
@@ -78,7 +78,7 @@ func (d *Containers) compose(arguments ...string) error {
 	return nil
 }
 
-// container is found by what Compose writes on it: its name differs between versions.
+// container is found by Compose's labels: its name differs between versions.
 func (d *Containers) findContainer(n int) string {
 	out, err := output("docker", "ps", "-aq", "--filter", "label=com.docker.compose.project="+d.project,
 		"--filter", fmt.Sprintf("label=com.docker.compose.service=muster-%d", n))
@@ -113,7 +113,7 @@ func (d *Containers) Start() error {
 	return nil
 }
 
-// watch notices restarts that only the engine's policy can have made.
+// watch notices restarts by the engine's policy.
 func (d *Containers) watch() {
 	last := map[int]string{}
 	for {
@@ -138,7 +138,7 @@ func (d *Containers) expects(n int) bool {
 	return d.expected[n]
 }
 
-// Close takes containers and volumes away.
+// Close removes containers and volumes.
 func (d *Containers) Close(bool) {
 	close(d.stopped)
 	_ = d.compose("down", "-v", "--timeout", "5")
@@ -147,10 +147,10 @@ func (d *Containers) Close(bool) {
 // Size is the number of replicas.
 func (d *Containers) Size() int { return d.options.Replicas }
 
-// Members are all there are: they do not change.
+// Members are all replicas: they do not change.
 func (d *Containers) Members() []int { return []int{1, 2, 3} }
 
-// ID of the member that a container is.
+// ID of a container's member.
 func (d *Containers) ID(n int) int { return n }
 
 // Peer is the address that compose.yml gives it.
@@ -185,12 +185,12 @@ var errOnlyProcesses = fmt.Errorf("only with --on processes")
 // URL of a replica's published port.
 func (d *Containers) URL(n int) string { return fmt.Sprintf("http://127.0.0.1:%d", d.ports[n]) }
 
-// Means says which mechanisms are in use.
+// Means lists the mechanisms in use.
 func (d *Containers) Means() []string {
 	return []string{"containers of docker/compose.yml", "links: iptables in their namespaces", "signals"}
 }
 
-// Can says what is possible with containers.
+// Can reports what is possible with containers.
 func (d *Containers) Can(family string) (bool, string) {
 	switch family {
 	case "kill", "pause", "partition", "loss", "rolling":
@@ -199,7 +199,7 @@ func (d *Containers) Can(family string) (bool, string) {
 	return false, errOnlyProcesses.Error()
 }
 
-// Up starts a container that does not run. Its namespace is new, and so are addresses.
+// Up starts a stopped container. Its namespace and addresses are new.
 func (d *Containers) Up(n int) error {
 	if err := run("docker", "start", d.container(n)); err != nil {
 		return err
@@ -208,7 +208,7 @@ func (d *Containers) Up(n int) error {
 	return nil
 }
 
-// Kill is kill -9, after which the engine lets it lie.
+// Kill is kill -9, after which the engine does not restart it.
 func (d *Containers) Kill(n int) error { return run("docker", "kill", d.container(n)) }
 
 // Stop is SIGTERM; the exit status must be 0.
@@ -240,7 +240,7 @@ func (d *Containers) Pid(n int) int {
 	return pid
 }
 
-// Alive says whether the container runs.
+// Alive reports whether the container runs.
 func (d *Containers) Alive(n int) bool { return d.Pid(n) != 0 }
 
 // Refuses is not possible with containers.
@@ -261,7 +261,7 @@ func (d *Containers) SwapOut(int) error { return errOnlyProcesses }
 // DataDir is inside of a volume.
 func (d *Containers) DataDir(int) string { return "" }
 
-// Expect says that this replica may end by itself.
+// Expect allows this replica to exit by itself.
 func (d *Containers) Expect(n int, expected bool) {
 	d.mu.Lock()
 	d.expected[n] = expected
@@ -294,7 +294,7 @@ func (d *Containers) Logs() map[int]string {
 	return logs
 }
 
-// Troubles are put in place together: each change takes many programs.
+// Troubles are applied together: each change runs many programs.
 func (d *Containers) Troubles(all map[[2]int]Trouble) {
 	d.mu.Lock()
 	d.trouble = all
@@ -306,7 +306,7 @@ func (d *Containers) iptables(n int, arguments ...string) (string, error) {
 	return output(append([]string{"nsenter", "-t", strconv.Itoa(d.Pid(n)), "-n", "iptables", "-w"}, arguments...)...)
 }
 
-// apply writes the rules of all that run: what comes from whom is dropped where it arrives.
+// apply writes the rules of all running containers: frames are dropped where they arrive.
 func (d *Containers) apply() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -362,7 +362,7 @@ func (d *Containers) gather() {
 	}
 }
 
-// Touched counts what trouble has done so far.
+// Touched counts the effects of troubles so far.
 func (d *Containers) Touched() Counts {
 	d.mu.Lock()
 	defer d.mu.Unlock()

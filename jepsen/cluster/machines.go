@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Machines are there before they are members: one that is none has nothing and does not run. Which member
-// a machine is, and at which address, may change; its number and its HTTP address do not.
+// Machines exist before they are members: one that is not is empty and stopped. A machine's member and
+// peer address may change; its number and its HTTP address do not.
 
 // secondAddress is added to a machine's number to make its other address.
 const secondAddress = 100
@@ -15,7 +15,7 @@ const secondAddress = 100
 // Size is the number of machines, members or not.
 func (p *Processes) Size() int { return p.options.Replicas + p.options.Spares }
 
-// Members are the machines that are members, or are about to become one.
+// Members are the machines that are members, or about to become members.
 func (p *Processes) Members() []int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -28,7 +28,7 @@ func (p *Processes) Members() []int {
 	return found
 }
 
-// ID of the member that a machine is; 0: none, or the cluster has yet to find one.
+// ID of a machine's member; 0: none, or the cluster has not chosen it yet.
 func (p *Processes) ID(n int) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -51,7 +51,7 @@ func (p *Processes) peer(n int) string {
 	return fmt.Sprintf("%s:%d", p.inside(host), 9100+moves/2)
 }
 
-// list is --cluster as the members are now. The lock is held.
+// list is --cluster for the present members. The lock is held.
 func (p *Processes) list() string {
 	members := []string{}
 	for n := 1; n <= p.Size(); n++ {
@@ -75,7 +75,7 @@ func (p *Processes) arguments(n int) []string {
 		all = append(all, "--id", fmt.Sprint(r.id))
 	}
 	switch {
-	case r.foreign: // formed of the first list
+	case r.foreign: // formed with the first list
 		all = append(all, "--cluster", p.first)
 	case r.joins:
 		all = append(all, "--join", p.others(n))
@@ -86,14 +86,14 @@ func (p *Processes) arguments(n int) []string {
 		all = append(all, "--advertise-peer", p.peer(n))
 	}
 	if p.options.Spares > 0 {
-		// Whoever joins gets a vote, until the cluster is as large as it ever is.
+		// Joining members get votes, up to the largest size of the cluster.
 		all = append(all, "--voters", fmt.Sprint(p.options.Replicas+Growth))
 	}
 	return all
 }
 
-// others are the URLs of all other members, on the wire between the replicas: a machine that joins feels cut
-// links, and no firewall of this machine is in its way. The lock is held.
+// others are the URLs of all other members, on the wire between the replicas: cut links affect a joining
+// machine, too, and this machine's firewall does not. The lock is held.
 func (p *Processes) others(n int) string {
 	urls := []string{}
 	for m := 1; m <= p.Size(); m++ {
@@ -104,7 +104,7 @@ func (p *Processes) others(n int) string {
 	return strings.Join(urls, ",")
 }
 
-// Join starts a machine that has nothing as the member `id`, or as one that the cluster finds an id for.
+// Join starts an empty machine as member `id`, or lets the cluster choose an id.
 func (p *Processes) Join(n, id int) error {
 	p.mu.Lock()
 	r := p.all[n]
@@ -113,14 +113,14 @@ func (p *Processes) Join(n, id int) error {
 	return p.up(n, true)
 }
 
-// Learn notes the id that the cluster has found.
+// Learn records the id that the cluster has chosen.
 func (p *Processes) Learn(n, id int) {
 	p.mu.Lock()
 	p.all[n].id = id
 	p.mu.Unlock()
 }
 
-// Leave makes a machine that does not run one that has nothing and is no member.
+// Leave empties a stopped machine, which is no longer a member.
 func (p *Processes) Leave(n int) error {
 	p.mu.Lock()
 	p.all[n].member, p.all[n].id = false, 0
@@ -136,7 +136,7 @@ func (p *Processes) Move(n int) string {
 	return p.peer(n)
 }
 
-// MoveAll gives all members other addresses, and each the list of these.
+// MoveAll gives all members other addresses, and the new list.
 func (p *Processes) MoveAll() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -152,7 +152,7 @@ func (p *Processes) MoveAll() {
 	}
 }
 
-// Ended waits for a process to end by itself: how it did.
+// Ended waits for a process to exit by itself, and returns how.
 func (p *Processes) Ended(n int, within time.Duration) (string, bool) {
 	p.mu.Lock()
 	ended := p.all[n].ended
@@ -168,5 +168,5 @@ func (p *Processes) Ended(n int, within time.Duration) (string, bool) {
 	}
 }
 
-// UpInVain starts a machine that is expected to end by itself.
+// UpInVain starts a machine whose process must exit by itself.
 func (p *Processes) UpInVain(n int) error { return p.up(n, true) }

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// machinesOf are three members and as many spares, without network or disks.
+// machinesOf returns three members and as many spares, without network or disks.
 func machinesOf(t *testing.T) *Processes {
 	p := &Processes{options: Options{Folder: t.TempDir(), Musterd: "musterd", Replicas: 3, Spares: Spares}, subnet: 9, all: map[int]*replica{}}
 	for n := 1; n <= p.Size(); n++ {
@@ -56,7 +56,7 @@ func TestAMemberIsStartedAsWhatItIs(t *testing.T) {
 	p := machinesOf(t)
 	const first = "--cluster 1=10.9.2.1:9100,2=10.9.2.2:9100,3=10.9.2.3:9100 "
 	want(t, p.text(1), first, "--id 1 ", "--peer 10.9.2.1:9100 ", "--voters 5 ", "!--join", "!--advertise-peer")
-	// One joins: of the others the directory knows no list, and no --id until it is found.
+	// One joins: without a list of the others, and without --id until it is chosen.
 	p.all[5].member, p.all[5].joins = true, true
 	want(t, p.text(5), "--join http://10.9.2.1:9000,http://10.9.2.2:9000,http://10.9.2.3:9000 ", "--advertise-peer 10.9.2.5:9100 ", "!--id",
 		"!--cluster ")
@@ -66,10 +66,10 @@ func TestAMemberIsStartedAsWhatItIs(t *testing.T) {
 	if fmt.Sprint(p.Members()) != "[1 2 3 5]" || p.ID(5) != 4 || p.ID(6) != 0 {
 		t.Error(p.Members())
 	}
-	// One that moved keeps the list that it was always started with.
+	// One that moved keeps its original list.
 	p.Move(2)
 	want(t, p.text(2), first, "--peer 10.9.2.102:9100 ", "--advertise-peer 10.9.2.102:9100 ")
-	// With another cluster's directory it is what it was when that one was formed.
+	// With another cluster's directory it has its arguments from when that one was formed.
 	p.all[2].foreign = true
 	p.MoveAll()
 	const all = "--cluster 1=10.9.2.101:9100,2=10.9.2.102:9101,3=10.9.2.103:9100,4=10.9.2.105:9100 "
@@ -92,7 +92,7 @@ func TestAnEmptiedMemberFindsTheOthersByWhatIsStillTrue(t *testing.T) {
 	}
 }
 
-// listing is a cluster of which one replica says who the members are.
+// listing is a cluster with one replica, which lists the members.
 type listing struct {
 	Cluster
 	url string

@@ -10,13 +10,13 @@ import (
 )
 
 const (
-	// Growth is how many members more than at the beginning there may be.
+	// Growth is the maximum number of additional members.
 	Growth = 2
-	// Spares are the machines without a member at the beginning: for those, and one that takes a place.
+	// Spares are the machines without a member at the beginning: for these, and one replacement.
 	Spares = Growth + 1
 )
 
-// Member is one of those that a replica lists.
+// Member is one of a replica's list.
 type Member struct {
 	ID   int    `json:"id"`
 	Life string `json:"life"`
@@ -24,7 +24,7 @@ type Member struct {
 	Peer string `json:"peer"`
 }
 
-// Roster is what a replica says of the members.
+// Roster is a replica's list of members.
 type Roster struct {
 	ID      int      `json:"id"`
 	Leader  int      `json:"leader"`
@@ -50,13 +50,13 @@ func AskRoster(c Cluster, n int) (Roster, error) {
 	return told, err
 }
 
-// Voters are the machines that have a vote, as the one says that knows the latest leader; all members
-// when nobody answers.
+// Voters are the machines with a vote, according to the replica that knows the latest leader; all members
+// if nobody answers.
 func Voters(c Cluster) []int {
 	best, members := Roster{}, c.Members()
 	for _, n := range members {
 		told, err := AskRoster(c, n)
-		// Of those that know the same leader, he himself is first to know.
+		// Of those that know the same leader, the leader itself is most current.
 		if err == nil && told.Leader != 0 && (told.Term > best.Term || (told.Term == best.Term && told.Leader == told.ID)) {
 			best = told
 		}
@@ -76,12 +76,12 @@ func Voters(c Cluster) []int {
 	return voters
 }
 
-// changeWithin is more than any change may take to be answered.
+// changeWithin is more than the answer to any change may take.
 const changeWithin = 20 * time.Second
 
 var changing = &http.Client{Timeout: changeWithin, Transport: &http.Transport{DisableKeepAlives: true}}
 
-// Change asks a replica for a change of the members.
+// Change requests a membership change from a replica.
 func Change(c Cluster, n int, method, path string) (int, string, error) {
 	request, err := http.NewRequestWithContext(context.Background(), method, c.URL(n)+"/cluster/"+path, nil)
 	if err != nil {
@@ -96,8 +96,8 @@ func Change(c Cluster, n int, method, path string) (int, string, error) {
 	return answer.StatusCode, string(body), err
 }
 
-// RosterFault says in what the members that a replica lists differ from those that there should be: each
-// with a vote, at its address. "" when in nothing.
+// RosterFault describes how a replica's list differs from the right members, each with a vote at its
+// address. "": it does not.
 func RosterFault(c Cluster, n int) string {
 	told, err := AskRoster(c, n)
 	if err != nil {
@@ -118,7 +118,7 @@ func RosterFault(c Cluster, n int) string {
 	return ""
 }
 
-// AwaitRoster waits until all members list the same, and the right ones; else says who does not, and what.
+// AwaitRoster waits until all members list the right members; otherwise returns which does not, and how.
 func AwaitRoster(c Cluster, within time.Duration) string {
 	for deadline := time.Now().Add(within); ; time.Sleep(100 * time.Millisecond) {
 		wrong := ""

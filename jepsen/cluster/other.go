@@ -13,15 +13,15 @@ import (
 	"muster/jepsen/history"
 )
 
-// Another cluster is formed of the same list before this one, writes what nobody else writes, and is
-// stopped. Its directories wait beside those in use.
+// Another cluster is formed of the same list before this one, makes writes of its own, and is
+// stopped. Its directories are kept beside those in use.
 const (
 	otherWrites  = 1500
 	otherClients = 12
 	equalWithin  = 10 * time.Second
 )
 
-// otherServices are those of this cluster's clients, so that a mixture shows in their listings.
+// otherServices are those of this cluster's clients, so that a mix-up shows in their listings.
 var otherServices = []string{"fork", "reg", "live", "flap", "silent", "ledger-0", "ledger-1"}
 
 func (p *Processes) formOther() error {
@@ -34,7 +34,7 @@ func (p *Processes) formOther() error {
 	if err := p.awaitEqual(); err != nil {
 		return err
 	}
-	// With the next write each notes that those before it are committed, and shows them after a restart.
+	// With the next write each records that the earlier ones are committed, and shows them after a restart.
 	if err := p.registerOther(otherWrites, "last"); err != nil {
 		return err
 	}
@@ -58,7 +58,7 @@ func (p *Processes) formOther() error {
 	return nil
 }
 
-// writeOther goes on with each write until it is acknowledged.
+// writeOther repeats each write until it is acknowledged.
 func (p *Processes) writeOther() error {
 	var all sync.WaitGroup
 	failed := make(chan error, otherClients)
@@ -125,17 +125,17 @@ func (p *Processes) awaitEqual() error {
 	}
 }
 
-// SwapIn gives a replica that does not run the other cluster's directory.
+// SwapIn gives a stopped replica the other cluster's directory.
 func (p *Processes) SwapIn(n int) error {
 	return p.exchange(n, "own", "other", true)
 }
 
-// SwapOut gives it its own again, as it was.
+// SwapOut restores its own, unchanged.
 func (p *Processes) SwapOut(n int) error {
 	return p.exchange(n, "other", "own", false)
 }
 
-// HasOther says whether the directory of the other cluster is of the member that this machine is.
+// HasOther reports whether the other cluster's directory belongs to this machine's member.
 func (p *Processes) HasOther(n int) bool {
 	_, err := os.Stat(p.dir(n, "other"))
 	return err == nil && p.ID(n) == n
@@ -154,8 +154,8 @@ func (p *Processes) exchange(n int, keepAs, use string, foreign bool) error {
 	return p.Sync(n)
 }
 
-// Sees counts whose instances a replica shows. False when it could not be asked, or became another one
-// meanwhile.
+// Sees counts the instances of each cluster that a replica shows. False if it did not answer, or changed
+// clusters meanwhile.
 func Sees(c Cluster, n int, h *history.History) (history.Sight, bool) {
 	sight := history.Sight{Replica: n}
 	var err error

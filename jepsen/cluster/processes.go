@@ -23,17 +23,17 @@ const (
 type replica struct {
 	n        int
 	command  *exec.Cmd
-	ended    chan struct{} // closed when the process is gone
+	ended    chan struct{} // closed once the process is gone
 	status   string
-	expected bool // may end by itself
+	expected bool // may exit by itself
 	stderr   *stderr
 	disk     *Disk
-	folder   string // where its directories are when there is no disk of its own
+	folder   string // of its directories, if it has no disk of its own
 	member   bool
 	id       int    // of the member
-	joins    bool   // it became one by --join
-	list     string // its --cluster, where it did not
-	moves    int    // how often its address has changed
+	joins    bool   // it joined by --join
+	list     string // its --cluster, otherwise
+	moves    int    // number of address changes
 	foreign  bool   // it has the other cluster's directory
 }
 
@@ -47,12 +47,12 @@ type Processes struct {
 	wire    *wire
 	mu      sync.Mutex
 	all     map[int]*replica
-	first   string // the --cluster that all began with
+	first   string // the original --cluster
 	noDisk  string // why replicas have no disks of their own
 	noClock string
 }
 
-// NewProcesses makes the network and the disks; nothing runs yet.
+// NewProcesses creates the network and the disks; nothing runs yet.
 func NewProcesses(options Options) (*Processes, error) {
 	subnet, claim, err := claimSubnet()
 	if err != nil {
@@ -94,8 +94,8 @@ func NewProcesses(options Options) (*Processes, error) {
 	return p, nil
 }
 
-// claimSubnet gives the second byte of addresses that no other run on this machine has. The claim is a
-// socket without a file, which goes with the process at the latest.
+// claimSubnet returns the second byte of addresses that no other run on this machine uses. The claim is an
+// abstract socket, which ends with the process at the latest.
 func claimSubnet() (int, net.Listener, error) {
 	for try := 0; try < subnets; try++ {
 		subnet := 64 + (os.Getpid()+try)%subnets
@@ -167,10 +167,10 @@ func (p *Processes) dir(n int, name string) string {
 	return filepath.Join(p.all[n].folder, name)
 }
 
-// Disk of a replica; nil where it has none of its own.
+// Disk of a replica; nil: none of its own.
 func (p *Processes) Disk(n int) *Disk { return p.all[n].disk }
 
-// Means says which mechanisms are in use.
+// Means lists the mechanisms in use.
 func (p *Processes) Means() []string {
 	means := []string{"network namespaces", "links: TAP devices and a switch in this process", "signals"}
 	if p.noDisk == "" {
@@ -182,7 +182,7 @@ func (p *Processes) Means() []string {
 	return means
 }
 
-// Can says whether a family of faults is possible here.
+// Can reports whether a family of faults is possible here.
 func (p *Processes) Can(family string) (bool, string) {
 	switch family {
 	case "disk-full", "io-error", "power", "disk-stuck":
@@ -202,7 +202,7 @@ func (p *Processes) SetClock(n int, offset time.Duration) error {
 	return os.WriteFile(p.clockFile(n), []byte(fmt.Sprintf("%+d\n", int64(offset/time.Second))), 0o644)
 }
 
-// environment of a replica: nothing of the outside but where programs and libraries are.
+// environment of a replica: only the paths of programs and libraries.
 func (p *Processes) environment(n int) []string {
 	kept := []string{}
 	for _, name := range []string{"PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH"} {
@@ -222,10 +222,10 @@ func (p *Processes) environment(n int) []string {
 	return kept
 }
 
-// Up starts a replica that does not run.
+// Up starts a stopped replica.
 func (p *Processes) Up(n int) error { return p.up(n, false) }
 
-// up starts one that may end by itself, or not.
+// up starts one that may exit by itself, or not.
 func (p *Processes) up(n int, expected bool) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -268,7 +268,7 @@ func (p *Processes) up(n int, expected bool) error {
 	return nil
 }
 
-// watch records the end of a process; one that nobody asked for is a violation.
+// watch records the end of a process; an unexpected one is a violation.
 func (p *Processes) watch(r *replica, command *exec.Cmd, ended chan struct{}, piped *stderr) {
 	_ = command.Wait()
 	piped.settled()
@@ -292,14 +292,14 @@ func (r *replica) alive() bool {
 	}
 }
 
-// Alive says whether the process is there.
+// Alive reports whether the process exists.
 func (p *Processes) Alive(n int) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.all[n].alive()
 }
 
-// Expect says that this replica may end by itself.
+// Expect allows this replica to exit by itself.
 func (p *Processes) Expect(n int, expected bool) {
 	p.mu.Lock()
 	p.all[n].expected = expected
@@ -321,7 +321,7 @@ func (p *Processes) signal(n int, what syscall.Signal, expected bool) (chan stru
 func (p *Processes) Kill(n int) error {
 	ended, err := p.signal(n, syscall.SIGKILL, true)
 	if errors.Is(err, os.ErrProcessDone) {
-		return nil // it was faster: its disk has failed
+		return nil // it has exited already: its disk has failed
 	}
 	if err != nil || ended == nil {
 		return err
@@ -364,7 +364,7 @@ func (p *Processes) Resume(n int) error {
 	return err
 }
 
-// Refuses starts a damaged replica: it must end by itself with status 1.
+// Refuses starts a damaged replica: it must exit by itself with status 1.
 func (p *Processes) Refuses(n int) (bool, string) {
 	if err := p.up(n, true); err != nil {
 		return false, err.Error()
@@ -373,29 +373,29 @@ func (p *Processes) Refuses(n int) (bool, string) {
 	return status == "exit status 1", status
 }
 
-// Wipe empties the data directory. Without the members as it knew them, it finds them by --join.
+// Wipe empties the data directory. If its list is out of date, it finds the members by --join.
 func (p *Processes) Wipe(n int) error {
 	if err := os.RemoveAll(p.DataDir(n)); err != nil {
 		return err
 	}
 	p.mu.Lock()
 	if p.all[n].list != p.list() {
-		p.all[n].joins = true // its list does not find the others any more
+		p.all[n].joins = true // its list is out of date
 	}
 	p.mu.Unlock()
 	return p.Sync(n)
 }
 
-// Sync makes durable what we changed in a replica's directories: no loss of power may undo it.
+// Sync makes our changes in a replica's directories durable: a power loss must not undo them.
 func (p *Processes) Sync(n int) error { return run("sync", "-f", filepath.Dir(p.DataDir(n))) }
 
-// Troubles sets what is wrong on the ways from one replica to another.
+// Troubles sets the troubles of links between replicas.
 func (p *Processes) Troubles(all map[[2]int]Trouble) { p.wire.set(all) }
 
-// Touched counts what trouble has done so far.
+// Touched counts the effects of troubles so far.
 func (p *Processes) Touched() Counts { return p.wire.count() }
 
-// Pid of a replica's process; 0 when there is none.
+// Pid of a replica's process; 0: none.
 func (p *Processes) Pid(n int) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -449,7 +449,7 @@ func (p *Processes) Logs() map[int]string {
 	return logs
 }
 
-// Close ends the processes by their handles and takes the network and the disks away.
+// Close ends the processes by their handles and removes the network and the disks.
 func (p *Processes) Close(keep bool) {
 	for n, r := range p.all {
 		if r.stderr != nil {

@@ -11,20 +11,20 @@ import (
 	"time"
 )
 
-// pipeBytes is the room of a pipe: a page, so that it is soon full.
+// pipeBytes is the capacity of a pipe: a page, so that it is soon full.
 const pipeBytes = 4096
 
-// stderr is where a process writes its log: a pipe, and a reader that copies it into a file, or stands still.
+// stderr receives a process's log: a pipe, and a reader that copies it into a file, or is stuck.
 type stderr struct {
 	reader, log *os.File
 	mu          sync.Mutex
 	moved       *sync.Cond
 	stuck       bool
-	stands      bool          // the reader does, or has ended
-	done        chan struct{} // closed when all is copied
+	stands      bool          // the reader is stuck, or has ended
+	done        chan struct{} // closed once everything is copied
 }
 
-// newStderr gives the end that the process gets; close it when it has it.
+// newStderr returns the end for the process; close it once the process has it.
 func newStderr(log *os.File) (*stderr, *os.File, error) {
 	reader, writer, err := os.Pipe()
 	if err != nil {
@@ -71,7 +71,7 @@ func (s *stderr) copy() {
 	}
 }
 
-// stick makes the reader stand still, or go on. It stands still when this returns: a read that was under way
+// stick stops the reader, or lets it continue. When this returns it has stopped: a read in progress
 // has ended.
 func (s *stderr) stick(stuck bool) {
 	s.mu.Lock()
@@ -79,7 +79,7 @@ func (s *stderr) stick(stuck bool) {
 	s.stuck = stuck
 	deadline := time.Time{}
 	if stuck {
-		deadline = time.Unix(1, 0) // out of the read that waits
+		deadline = time.Unix(1, 0) // interrupts a waiting read
 	}
 	_ = s.reader.SetReadDeadline(deadline)
 	s.moved.Broadcast()
@@ -88,8 +88,8 @@ func (s *stderr) stick(stuck bool) {
 	}
 }
 
-// settled waits until all that a process that has ended wrote is in the file; not for a reader that
-// stands still.
+// settled waits until all output of an ended process is in the file; not for a stuck
+// reader.
 func (s *stderr) settled() {
 	s.mu.Lock()
 	stuck := s.stuck
@@ -122,7 +122,7 @@ func fillPipe(pid int) error {
 	return nil
 }
 
-// StickLog makes the reader of a replica's stderr stand still, with the pipe to it full, or go on.
+// StickLog stops the reader of a replica's stderr, with its pipe full, or lets it continue.
 func (p *Processes) StickLog(n int, stuck bool) error {
 	p.mu.Lock()
 	s := p.all[n].stderr
@@ -137,7 +137,7 @@ func (p *Processes) StickLog(n int, stuck bool) error {
 	return nil
 }
 
-// WaitsForLog says whether a thread of the replica waits for its stderr to take something.
+// WaitsForLog reports whether a thread of the replica is blocked in a write to stderr.
 func (p *Processes) WaitsForLog(n int) bool {
 	writing := fmt.Sprintf("%d 0x2 ", syscall.SYS_WRITE)
 	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/syscall", p.Pid(n)))
@@ -149,7 +149,7 @@ func (p *Processes) WaitsForLog(n int) bool {
 	return false
 }
 
-// Hangup is SIGHUP, which is worth a line of the log and nothing else.
+// Hangup sends SIGHUP, which only produces a log line.
 func (p *Processes) Hangup(n int) error {
 	_, err := p.signal(n, syscall.SIGHUP, false)
 	if errors.Is(err, os.ErrProcessDone) {

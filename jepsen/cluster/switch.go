@@ -13,17 +13,17 @@ import (
 
 // The wire between the replicas: an Ethernet switch in this process. Each replica's peer interface is
 // a TAP device whose other end we hold, so that every frame from one replica to another passes through
-// here and can be dropped, delayed or throttled, each direction by itself, on any kernel with TUN.
+// here and can be dropped, delayed or throttled, each direction separately, on any kernel with TUN.
 
 const (
 	frameMax = 2048
-	// Frames on their way on one link; what is beyond is lost, as in any switch.
+	// Limit on frames in flight on one link; others are dropped, as in any switch.
 	linkQueueMax = 4096
-	// What a throttled link holds back at most before it drops.
+	// Limit on what a throttled link queues before it drops.
 	throttleQueueMax = 400 * time.Millisecond
 )
 
-// Trouble is what is wrong with one direction of one link.
+// Trouble is the impairment of one direction of one link.
 type Trouble struct {
 	Cut    bool
 	Loss   float64       // share of frames
@@ -32,7 +32,7 @@ type Trouble struct {
 	Rate   int           // bytes a second; 0: no limit
 }
 
-// Counts of frames that trouble has touched, by its kind.
+// Counts of affected frames, by kind of trouble.
 type Counts struct{ Cut, Lost, Delayed, Throttled int64 }
 
 type frame struct {
@@ -44,7 +44,7 @@ type link struct {
 	trouble atomic.Value // Trouble
 	queue   chan frame
 	mu      sync.Mutex
-	free    time.Time // when a throttled link has sent what it holds
+	free    time.Time // when a throttled link has sent its queue
 	last    time.Time // delivery of the last frame, so that order is kept
 }
 
@@ -120,7 +120,7 @@ func (w *wire) receive(from int, port *os.File) {
 				return
 			default:
 			}
-			// The interface is down while its namespace is being made.
+			// The interface is down while its namespace is created.
 			time.Sleep(10 * time.Millisecond)
 			continue
 		}
@@ -139,7 +139,7 @@ func (w *wire) receive(from int, port *os.File) {
 	}
 }
 
-// pass takes the frame over the link, or not.
+// pass carries the frame over the link, or drops it.
 func (w *wire) pass(from, to int, data []byte) {
 	l := w.links[[2]int{from, to}]
 	trouble := l.trouble.Load().(Trouble)

@@ -5,8 +5,8 @@ import (
 	"strconv"
 )
 
-// ItemDigest is a number for one listed instance. The digest of a listing is the sum of its items', so
-// that a replay of events can keep it up to date without listing anything.
+// ItemDigest identifies one listed instance. The digest of a listing is the sum of its items', so
+// a replay of events can maintain it without listing anything.
 func ItemDigest(id string, value int, incarnation uint64, health string, changed uint64) uint64 {
 	h := fnv.New64a()
 	text := id + "|" + strconv.Itoa(value) + "|" + strconv.FormatUint(incarnation, 10) + "|" + health + "|" +

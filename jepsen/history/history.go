@@ -1,5 +1,5 @@
-// Package history holds what a run has seen: operations, events of streams, faults, states, ends of
-// processes. It is written as JSON lines and can be checked again at any time.
+// Package history records a run: operations, stream events, faults, states, ends of processes. It is
+// saved as JSON lines and can be checked again at any time.
 //
 // All times are nanoseconds of this process's monotonic clock since the run began.
 package history
@@ -15,11 +15,11 @@ import (
 	"time"
 )
 
-// Outcome is what a client may believe of an operation.
+// Outcome is what a client knows of an operation.
 type Outcome string
 
 const (
-	OK      Outcome = "ok"      // done, or answered with a definite no (404, 409)
+	OK      Outcome = "ok"      // done, or definitely refused (404, 409)
 	Refused Outcome = "refused" // surely not done
 	Unknown Outcome = "unknown" // may or may not have happened: 504, broken connections, silence
 )
@@ -35,19 +35,19 @@ const (
 	Poll       = "poll"
 )
 
-// Op is one request and what came of it.
+// Op is one request and its outcome.
 type Op struct {
 	Client      string  `json:"client"`
 	Replica     int     `json:"replica"`
 	Kind        string  `json:"kind"`
 	Mode        string  `json:"mode,omitempty"` // consistency of a read: stale, linearizable, min_index
-	Set         string  `json:"set,omitempty"`  // what the instance is for: reg, ledger, live, silent, flap
+	Set         string  `json:"set,omitempty"`  // the set of the instance: reg, ledger, live, silent, flap
 	Key         string  `json:"key"`            // id of an instance, or name of a service
 	Call        int64   `json:"call"`
 	Return      int64   `json:"return"`
 	Outcome     Outcome `json:"outcome"`
 	Status      int     `json:"status"`
-	Value       int     `json:"value,omitempty"`       // port: written, or seen
+	Value       int     `json:"value,omitempty"`       // port: written or read
 	Said        uint64  `json:"said,omitempty"`        // incarnation in the request
 	Incarnation uint64  `json:"incarnation,omitempty"` // incarnation in the answer
 	Index       uint64  `json:"index,omitempty"`       // index in the answer's body
@@ -55,13 +55,13 @@ type Op struct {
 	MinIndex    uint64  `json:"min_index,omitempty"`
 	Health      string  `json:"health,omitempty"`
 	TTLMs       int64   `json:"ttl_ms,omitempty"`
-	Count       int     `json:"count,omitempty"` // of instances listed
+	Count       int     `json:"count,omitempty"` // instances listed
 	Digest      uint64  `json:"digest,omitempty"`
-	Waited      bool    `json:"waited,omitempty"` // a long-poll whose time ran out
-	Foreign     bool    `json:"-"`                // the replica had another cluster's directory: no session goes on from it
+	Waited      bool    `json:"waited,omitempty"` // a blocking query that timed out
+	Foreign     bool    `json:"-"`                // the replica had another cluster's directory: sessions ignore it
 }
 
-// Seen is one thing that a reader of events met.
+// Seen is one item received by a reader of events.
 type Seen struct {
 	Reader      string `json:"reader"`
 	Filter      string `json:"filter,omitempty"` // service, or empty for all
@@ -79,7 +79,7 @@ type Seen struct {
 	Changed     uint64 `json:"changed,omitempty"` // the instance's own index
 }
 
-// State is what GET /health of a replica said.
+// State is a replica's GET /health.
 type State struct {
 	Replica int    `json:"replica"`
 	Asked   int64  `json:"asked"`
@@ -90,10 +90,10 @@ type State struct {
 	Role    string `json:"role"`
 	Term    uint64 `json:"term"`
 	Life    string `json:"life,omitempty"`
-	Final   bool   `json:"final,omitempty"` // after all was healed
+	Final   bool   `json:"final,omitempty"` // after healing
 }
 
-// Roster is who leads, as a replica told with the list of the members.
+// Roster is a replica's view of the leader, from its list of members.
 type Roster struct {
 	Replica int    `json:"replica"`
 	Member  int    `json:"member"` // its id
@@ -104,7 +104,7 @@ type Roster struct {
 	Voters  []int  `json:"voters"`
 }
 
-// Removal is a life of a member that was taken out, acknowledged, and the term in which that was known.
+// Removal is a removed life of a member, acknowledged, and the term in which that was known.
 type Removal struct {
 	Replica int    `json:"replica"`
 	Member  int    `json:"member"`
@@ -113,50 +113,50 @@ type Removal struct {
 	At      int64  `json:"at"`
 }
 
-// Fault is something that was done to the cluster.
+// Fault is one fault of the run.
 type Fault struct {
 	Kind    string `json:"kind"`
 	Targets []int  `json:"targets"`
 	Detail  string `json:"detail"`
 	From    int64  `json:"from"`
 	To      int64  `json:"to"`
-	Bit     int64  `json:"bit"`   // how often it was felt; 0 makes the run void
+	Bit     int64  `json:"bit"`   // how often it had an effect; 0 makes the run void
 	Proof   string `json:"proof"` // what was counted
 	Error   string `json:"error,omitempty"`
 }
 
-// Foreign is why a replica is away: it has the directory of another cluster.
+// Foreign is a reason for Away: the replica has another cluster's directory.
 const Foreign = "foreign"
 
-// Away is a time in which a replica's address does not stand for a member of this cluster.
+// Away is a period in which a replica's address is not a member of this cluster.
 type Away struct {
 	Replica int    `json:"replica"`
 	Why     string `json:"why"`
 	From    int64  `json:"from"` // the member's own process is gone
-	To      int64  `json:"to"`   // and so is the other one; 0: it lasts until the end
+	To      int64  `json:"to"`   // and so is the other one; 0: until the end
 }
 
-// Covers says whether all of this time is in it.
+// Covers reports whether it includes all of this period.
 func (a Away) Covers(replica int, from, to int64) bool {
 	return a.Replica == replica && a.From <= from && (a.To == 0 || to <= a.To)
 }
 
-// Touches says whether any of this time is in it.
+// Touches reports whether it overlaps this period.
 func (a Away) Touches(replica int, from, to int64) bool {
 	return a.Replica == replica && a.From <= to && (a.To == 0 || from <= a.To)
 }
 
-// ForeignPrefix begins the ids that only the other cluster has.
+// ForeignPrefix starts the ids of the other cluster only.
 const ForeignPrefix = "fork-"
 
-// Sight is whose instances a replica showed, while it said that it belongs to this cluster id.
+// Sight is which cluster's instances a replica showed while it reported this cluster id.
 type Sight struct {
 	Replica int    `json:"replica"`
 	At      int64  `json:"at"`
 	Cluster string `json:"cluster"`
 	Ready   bool   `json:"ready"`
-	Ours    int    `json:"ours"`   // ids of this cluster in the services that were looked at
-	Theirs  int    `json:"theirs"` // ids of the other one; these are all that it has
+	Ours    int    `json:"ours"`   // ids of this cluster in the listed services
+	Theirs  int    `json:"theirs"` // ids of the other one, which has no others
 	OurID   string `json:"our_id,omitempty"`
 	TheirID string `json:"their_id,omitempty"` // one of them
 }
@@ -178,14 +178,14 @@ type End struct {
 	Expected bool   `json:"expected"` // it was killed, or had a cause to end
 }
 
-// Finding is a violation that was seen while the run went on and not by a checker of the history.
+// Finding is a violation found during the run, not by a checker of the history.
 type Finding struct {
 	Name   string `json:"name"`
 	Detail string `json:"detail"`
 	At     int64  `json:"at"`
 }
 
-// Item is one instance of the listing taken at the end.
+// Item is one instance of the final listing.
 type Item struct {
 	Replica     int    `json:"replica"`
 	ID          string `json:"id"`
@@ -194,7 +194,7 @@ type Item struct {
 	Health      string `json:"health"`
 }
 
-// Run says how to repeat it.
+// Run describes the run and how to repeat it.
 type Run struct {
 	Seed      int64    `json:"seed"`
 	Commit    string   `json:"commit"`
@@ -204,18 +204,18 @@ type Run struct {
 	Nemeses   []string `json:"nemeses"`
 	Plant     string   `json:"plant,omitempty"`
 	Kernel    string   `json:"kernel"`
-	Means     []string `json:"means"` // which mechanism stood for which fault
+	Means     []string `json:"means"` // mechanisms used for the faults
 	Started   string   `json:"started"`
-	WarmNs    int64    `json:"warm_ns"`   // faults begin here
-	HealedNs  int64    `json:"healed_ns"` // and are all over here
+	WarmNs    int64    `json:"warm_ns"`   // faults start here
+	HealedNs  int64    `json:"healed_ns"` // and have all ended here
 	EndNs     int64    `json:"end_ns"`
 	WarmOps   float64  `json:"warm_ops_per_second"`
 	Elections int      `json:"elections"`
-	Cluster   string   `json:"cluster,omitempty"` // its id, where another one was formed too
+	Cluster   string   `json:"cluster,omitempty"` // its id, if another one was formed, too
 	Other     string   `json:"other,omitempty"`   // the id of that one
-	// OtherWrites were acknowledged by the other cluster, and are in each of its directories.
+	// OtherWrites is the number acknowledged by the other cluster; each of its directories has them.
 	OtherWrites int `json:"other_writes,omitempty"`
-	// MembersAtEnd are the replicas that were members at the end, where these may change.
+	// MembersAtEnd are the replicas that were members at the end, if members may change.
 	MembersAtEnd []int `json:"members_at_end,omitempty"`
 	// Programs ran under `muster run`, as these ids.
 	Programs []string `json:"programs,omitempty"`
@@ -239,41 +239,41 @@ type History struct {
 	Removals []Removal
 }
 
-// New begins the clock.
+// New starts the clock.
 func New() *History { return &History{began: time.Now()} }
 
 // Now is the time since the run began.
 func (h *History) Now() int64 { return int64(time.Since(h.began)) }
 
-// Add keeps an operation.
+// Add records an operation.
 func (h *History) Add(op Op) {
 	h.mu.Lock()
 	h.Ops = append(h.Ops, op)
 	h.mu.Unlock()
 }
 
-// AddSeen keeps what a reader of events met.
+// AddSeen records an item of a reader of events.
 func (h *History) AddSeen(seen Seen) {
 	h.mu.Lock()
 	h.Seen = append(h.Seen, seen)
 	h.mu.Unlock()
 }
 
-// AddState keeps a replica's state.
+// AddState records a replica's state.
 func (h *History) AddState(state State) {
 	h.mu.Lock()
 	h.States = append(h.States, state)
 	h.mu.Unlock()
 }
 
-// AddFault keeps a fault once it is over.
+// AddFault records a fault that has ended.
 func (h *History) AddFault(fault Fault) {
 	h.mu.Lock()
 	h.Faults = append(h.Faults, fault)
 	h.mu.Unlock()
 }
 
-// AddAway keeps a time that begins now. Its end is told by EndAway.
+// AddAway records a period that starts now; EndAway ends it.
 func (h *History) AddAway(replica int, why string) {
 	h.mu.Lock()
 	h.Aways = append(h.Aways, Away{Replica: replica, Why: why, From: h.Now()})
@@ -292,7 +292,7 @@ func (h *History) EndAway(replica int) {
 	h.mu.Unlock()
 }
 
-// ForeignTurns counts how often the replica's directory was exchanged: odd while it is another cluster's.
+// ForeignTurns counts the exchanges of the replica's directory: odd while it is another cluster's.
 func (h *History) ForeignTurns(replica int) int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -308,49 +308,49 @@ func (h *History) ForeignTurns(replica int) int {
 	return turns
 }
 
-// AddSight keeps whose instances a replica showed.
+// AddSight records which cluster's instances a replica showed.
 func (h *History) AddSight(sight Sight) {
 	h.mu.Lock()
 	h.Sights = append(h.Sights, sight)
 	h.mu.Unlock()
 }
 
-// AddRoster keeps what a replica told of the members.
+// AddRoster records a replica's view of the members.
 func (h *History) AddRoster(roster Roster) {
 	h.mu.Lock()
 	h.Rosters = append(h.Rosters, roster)
 	h.mu.Unlock()
 }
 
-// AddRemoval keeps a life that was taken out.
+// AddRemoval records a removed life.
 func (h *History) AddRemoval(removal Removal) {
 	h.mu.Lock()
 	h.Removals = append(h.Removals, removal)
 	h.mu.Unlock()
 }
 
-// AddEnd keeps the end of a process.
+// AddEnd records the end of a process.
 func (h *History) AddEnd(end End) {
 	h.mu.Lock()
 	h.Ends = append(h.Ends, end)
 	h.mu.Unlock()
 }
 
-// AddFinding keeps a violation.
+// AddFinding records a violation.
 func (h *History) AddFinding(name, format string, values ...interface{}) {
 	h.mu.Lock()
 	h.Findings = append(h.Findings, Finding{Name: name, Detail: fmt.Sprintf(format, values...), At: h.Now()})
 	h.mu.Unlock()
 }
 
-// AddItems keeps a final listing.
+// AddItems records a final listing.
 func (h *History) AddItems(items []Item) {
 	h.mu.Lock()
 	h.Items = append(h.Items, items...)
 	h.mu.Unlock()
 }
 
-// Count is the number of operations that had a definite outcome so far.
+// Count is the number of operations with a definite outcome so far.
 func (h *History) Count() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()

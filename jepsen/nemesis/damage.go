@@ -13,7 +13,7 @@ import (
 )
 
 // damage changes a file of a stopped replica, which must then refuse to start and touch nothing. After
-// that the file is as it was, or the directory is emptied, as the manual says: then the member is let in
+// that the file is restored, or the directory is emptied, as the manual says: then the member is admitted
 // as a new life.
 func (n *Nemesis) damage() (*active, error) {
 	leader := cluster.AwaitLeader(n.cluster, 2*time.Second)
@@ -23,7 +23,7 @@ func (n *Nemesis) damage() (*active, error) {
 	}
 	target := free[0]
 	dir := n.cluster.DataDir(target)
-	// After kill -9 the last frame may be incomplete: that is no damage, and it is mended.
+	// After kill -9 the last frame may be incomplete: that is not damage, and is repaired.
 	if err := n.cluster.Stop(target); err != nil {
 		n.history.AddFinding("stops_in_time", "%v", err)
 	}
@@ -60,15 +60,15 @@ func (n *Nemesis) damage() (*active, error) {
 		felt: func() int64 { return 1 }, heal: func() error { return n.cluster.Up(target) }}, err
 }
 
-// sectorBytes is the least that a frame of the log takes.
+// sectorBytes is the minimum size of a frame of the log.
 const sectorBytes = 512
 
-// used is the length of a file without the zeros that are allocated ahead.
+// used is the length of a file without preallocated zeros.
 func used(content []byte) int { return len(bytes.TrimRight(content, "\x00")) }
 
-// needed are the files of a stopped member that it must not go on without, by name, with the length of what
-// is in them: the identity, the newest snapshot, and each segment of the log that has more than its first
-// frame. One that has not may have been allocated ahead, and is begun anew.
+// needed are the files of a stopped member that it must not start without, by name, with the length of their
+// content: the identity, the newest snapshot, and each log segment with more than its first frame.
+// Others may be preallocated, and are recreated.
 func needed(dir string) (map[string]int, error) {
 	all, err := contents(dir)
 	found, snapshot := map[string]int{}, ""
@@ -89,7 +89,7 @@ func needed(dir string) (map[string]int, error) {
 	return found, err
 }
 
-// contents of the files of a directory, but for the lock, which says who runs there.
+// contents of the files of a directory, except the lock, which names the running process.
 func contents(dir string) (map[string][]byte, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -107,7 +107,7 @@ func contents(dir string) (map[string][]byte, error) {
 	return all, nil
 }
 
-// differs gives the name of a file that is not the same in both; "" when all are.
+// differs returns the name of a file that is not the same in both; "" if all are.
 func differs(a, b map[string][]byte) string {
 	for name, content := range a {
 		if other, there := b[name]; !there || !bytes.Equal(content, other) {
@@ -122,7 +122,7 @@ func differs(a, b map[string][]byte) string {
 	return ""
 }
 
-// spoil flips a bit in a file that is needed, cuts it short or takes it away. It says what it did, and how
+// spoil flips a bit in a needed file, truncates it or removes it. It returns what it did, and how
 // to undo it.
 func (n *Nemesis) spoil(dir string) (string, func() error, error) {
 	files, err := needed(dir)
@@ -134,7 +134,7 @@ func (n *Nemesis) spoil(dir string) (string, func() error, error) {
 		names = append(names, name)
 	}
 	sort.Strings(names)
-	// Identity, log and snapshot are damaged equally often, however many segments there are.
+	// Identity, log and snapshot are damaged equally often, regardless of the number of segments.
 	prefix := []string{"identity", "log-", "log-", "snapshot-"}[n.r.Intn(4)]
 	candidates := []string{}
 	for _, name := range names {
@@ -159,8 +159,8 @@ func (n *Nemesis) spoil(dir string) (string, func() error, error) {
 	return what, undo, err
 }
 
-// mayGo says whether a file may be taken away and is missed: not a snapshot, nor the oldest of several
-// segments, as the log may begin later and what it held may still be there.
+// mayGo reports whether the removal of a file is detected: not of a snapshot, nor of the oldest of several
+// segments, as the log may start later and its content may still exist.
 func mayGo(name string, all []string) bool {
 	if !strings.HasPrefix(name, "log-") {
 		return name == "identity"

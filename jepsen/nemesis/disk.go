@@ -25,7 +25,7 @@ func diskKinds() []kind {
 	}
 }
 
-// full counts those that say they have no room.
+// full counts replicas that report a full disk.
 func (n *Nemesis) full(targets []int) int64 {
 	count := int64(0)
 	for _, target := range targets {
@@ -38,13 +38,13 @@ func (n *Nemesis) full(targets []int) int64 {
 
 const (
 	fullWithin = 20 * time.Second
-	bulkTags   = 60 // of 500 bytes: near the largest registration that is taken
-	// At once, and one after the other.
+	bulkTags   = 60 // of 500 bytes: near the largest allowed registration
+	// Concurrently, and one after the other.
 	bulkWriters = 8
 	bulkTurns   = 12
 )
 
-// diskFull takes all the room. The log has some megabytes in hand, so large writes use these up first.
+// diskFull fills the disk. The log has preallocated some megabytes, so large writes use these up first.
 func (n *Nemesis) diskFull(who string) (*active, error) {
 	targets, err := n.pick(who)
 	if err != nil {
@@ -59,12 +59,12 @@ func (n *Nemesis) diskFull(who string) (*active, error) {
 	felt := int64(0)
 	for deadline, round := time.Now().Add(fullWithin), 0; felt == 0 && time.Now().Before(deadline); round++ {
 		n.writeBulk(round)
-		// What a snapshot made superfluous gives room back.
+		// A snapshot frees the space of what it replaces.
 		if err := each(targets, func(target int) error { return n.cluster.Disk(target).Fill() }); err != nil {
 			return &active{heal: heal}, err
 		}
 		felt = n.full(targets)
-		// Nothing is written without a leader, so nothing gets full: another time.
+		// Without a leader nothing is written or fills up: another time.
 		if felt == 0 && cluster.AwaitLeader(n.cluster, time.Second) == 0 {
 			_ = heal()
 			return nil, errNoTarget
@@ -103,7 +103,7 @@ func (n *Nemesis) writeBulk(round int) {
 
 var bulkClient = &http.Client{Timeout: time.Second, Transport: &http.Transport{}} // no proxy
 
-// ioError: from one moment on every access fails. The process must end itself with status 70.
+// ioError: from some moment on every access fails. The process must exit with status 70.
 func (n *Nemesis) ioError() (*active, error) {
 	targets, err := n.pick("any")
 	if err != nil {
@@ -112,7 +112,7 @@ func (n *Nemesis) ioError() (*active, error) {
 	target := targets[0]
 	n.cluster.Expect(target, true)
 	err = n.cluster.Disk(target).CutPower()
-	// Without a majority there is nothing to write: others end first.
+	// Without a majority there is nothing to write: other faults end first.
 	return &active{targets: targets, owned: targets, hold: n.between(2*time.Second, 5*time.Second), patient: true,
 		proof: "processes that ended themselves", felt: func() int64 {
 			for try := 0; try < 30; try++ {
@@ -141,7 +141,7 @@ func (n *Nemesis) powerUp(targets []int) error {
 	return each(targets, n.cluster.Up)
 }
 
-// powerLoss takes the power from disks and processes at the same moment: what was not synced is gone.
+// powerLoss cuts power from disks and processes at the same moment: unsynced data is lost.
 func (n *Nemesis) powerLoss(who string) (*active, error) {
 	targets, err := n.pick(who)
 	if err != nil {
@@ -166,10 +166,10 @@ func (n *Nemesis) powerLoss(who string) (*active, error) {
 		heal: func() error { return n.powerUp(targets) }}, err
 }
 
-// A stuck disk that nobody has felt stays stuck for so much longer, at most.
+// Limit on how much longer a stuck disk stays stuck if it has had no effect.
 const stuckPatience = 20 * time.Second
 
-// stuck: the disk takes nothing for a while, and then until somebody has waited for it.
+// stuck: the disk blocks for a while, and then until somebody has waited for it.
 func (n *Nemesis) stuck(who string) (*active, error) {
 	targets, err := n.pick(who)
 	if err != nil {
@@ -187,7 +187,7 @@ func (n *Nemesis) stuck(who string) (*active, error) {
 			return true
 		default:
 		}
-		// A member without a majority writes nothing and waits for nothing: others end first.
+		// A member without a majority writes nothing and waits for nothing: other faults end first.
 		now := time.Now()
 		return now.After(until) && (waited.Load() > 0 || now.After(until.Add(stuckPatience)))
 	}

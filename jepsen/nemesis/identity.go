@@ -32,7 +32,7 @@ func without(all, some []int) []int {
 }
 
 // empty empties directories of a minority while one replica after the other is killed or stopped and
-// started again, under load. It is felt when each of them comes back as another life, and that has a vote.
+// restarted, under load. Felt: each comes back as a new life, with a vote.
 func (n *Nemesis) empty() (*active, error) {
 	free := n.free()
 	if len(free) < len(n.cluster.Members()) || cluster.AwaitLeader(n.cluster, 2*time.Second) == 0 {
@@ -71,8 +71,8 @@ func (n *Nemesis) empty() (*active, error) {
 }
 
 // forget is the order in which a lost directory can lose a write: `behind` of the others are dead while a
-// bare majority, the targets among it, acknowledges; then these lose their directories, and are met by
-// those that never had the write. These are a minority, and nobody may be ready before the rest is back.
+// bare majority, including the targets, acknowledges; then the targets lose their directories, and meet
+// those that never had the write. These are a minority, and none may be ready before the rest is back.
 func (n *Nemesis) forget(targets, others []int, behind int) error {
 	late, rest := others[:behind], others[behind:]
 	if err := each(late, n.cluster.Kill); err != nil {
@@ -109,7 +109,7 @@ func (n *Nemesis) awaitAll(when string) {
 	}
 }
 
-// rollEmptying restarts one after the other, each by SIGTERM or kill -9; a target with an empty directory.
+// rollEmptying restarts one after the other, each by SIGTERM or kill -9; targets with empty directories.
 func (n *Nemesis) rollEmptying(targets []int) error {
 	for _, m := range n.shuffled() {
 		if n.r.Intn(2) == 0 {
@@ -132,8 +132,8 @@ func (n *Nemesis) rollEmptying(targets []int) error {
 	return nil
 }
 
-// fork gives a minority the directories of another cluster, formed of the same list, and in the end their
-// own again, as these were. It is felt when each says that it belongs to the other one, and links between
+// fork gives a minority the directories of another cluster, formed of the same list, and finally their
+// own again, unchanged. Felt: each reports that it belongs to the other cluster, and links between
 // the two clusters were refused.
 func (n *Nemesis) fork() (*active, error) {
 	free := n.free()
@@ -146,7 +146,7 @@ func (n *Nemesis) fork() (*active, error) {
 	if len(free) < len(n.cluster.Members()) {
 		return nil, errNoTarget
 	}
-	// A majority of those that formed the other cluster would be one, however many we are by now.
+	// A majority of the other cluster's founders would be a working cluster, however many members we have by now.
 	if most := (n.base - 1) / 2; len(able) > most {
 		able = able[:most]
 	}
@@ -195,7 +195,7 @@ func (n *Nemesis) areForeign(targets []int) bool {
 	return true
 }
 
-// refusals counts what consensus/peer/hello.c says of a member of another cluster.
+// refusals counts the messages of consensus/peer/hello.c about a member of another cluster.
 func (n *Nemesis) refusals() int64 {
 	count := 0
 	for _, log := range n.cluster.Logs() {

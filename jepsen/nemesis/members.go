@@ -11,8 +11,8 @@ import (
 	"muster/jepsen/history"
 )
 
-// Changes of the members. Each goes on beside the other faults of its round and is asked for again until
-// it is done: a refusal for the sake of the majority is an answer, silence is none. When all else is
+// Membership changes. Each runs beside the other faults of its round and is repeated until
+// it is done: a refusal to protect the majority is an answer, silence is not. Once everything else is
 // healed it must be done within changeWithin.
 
 func memberKinds() []kind {
@@ -30,23 +30,23 @@ func memberKinds() []kind {
 const (
 	changeWithin = 45 * time.Second
 	askAgain     = 200 * time.Millisecond
-	// The server gives up after 2 s; whoever is stopped says nothing.
+	// The server gives up after 2 s; a stopped one does not answer.
 	answerWithin = 15 * time.Second
 )
 
-// change is one under way. Its steps run aside, with a source of chance of their own.
+// change is one in progress. Its steps run in a goroutine, with their own random source.
 type change struct {
 	n        *Nemesis
 	r        *rand.Rand
 	done     chan struct{}
 	err      error
-	within   time.Duration // that all other faults are over
-	healedAt atomic.Int64  // when all other faults were over, on the clock of the history; 0: not yet
+	within   time.Duration // limit after the end of all other faults
+	healedAt atomic.Int64  // end of all other faults, on the history's clock; 0: not yet
 	said     []string
-	answers  map[string]int // other than that it is done
+	answers  map[string]int // other than done
 }
 
-// beside begins a change. Only one is under way at a time; `owned` are in no other fault's hands.
+// beside starts a change. Only one runs at a time; no other fault holds `owned`.
 func (n *Nemesis) beside(targets, owned []int, steps func(*change) error) *active {
 	c := &change{n: n, r: rand.New(rand.NewSource(n.r.Int63())), done: make(chan struct{}), within: changeWithin,
 		answers: map[string]int{}}
@@ -63,7 +63,7 @@ func (c *change) say(format string, values ...interface{}) {
 	c.said = append(c.said, fmt.Sprintf(format, values...))
 }
 
-// detail is asked for when it is over.
+// detail is called when it is over.
 func (c *change) detail() string {
 	text := strings.Join(c.said, ", ")
 	for _, answer := range []string{"409", "503", "504", "404", "no answer"} {
@@ -90,7 +90,7 @@ func (c *change) isLate() bool {
 	return healed != 0 && c.n.history.Now()-healed > int64(c.within)
 }
 
-// until waits for something, or until it is late.
+// until waits for a condition, or the limit.
 func (c *change) until(what string, isSo func() bool) error {
 	for !isSo() {
 		if c.isLate() {
@@ -101,7 +101,7 @@ func (c *change) until(what string, isSo func() bool) error {
 	return nil
 }
 
-// ask asks any other member for a change until one says that it is done, and gives the number of that one.
+// ask requests a change from any other member until one reports it done, and returns that one's number.
 func (c *change) ask(but int, method, path string) (int, error) {
 	done := 0
 	err := c.until(method+" "+path, func() bool {
@@ -128,7 +128,7 @@ func (c *change) ask(but int, method, path string) (int, error) {
 	return done, err
 }
 
-// spares are the machines that are no members, in random order.
+// spares are the machines that are not members, in random order.
 func (n *Nemesis) spares() []int {
 	all := []int{}
 	for m := 1; m <= n.cluster.Size(); m++ {
@@ -141,7 +141,7 @@ func (n *Nemesis) spares() []int {
 
 // --- joining ---
 
-// grow makes members of as many machines as the cluster may have more.
+// grow adds machines as members, up to the limit.
 func (n *Nemesis) grow() (*active, error) {
 	more, spares := n.base+cluster.Growth-len(n.cluster.Members()), n.spares()
 	if n.changing || more <= 0 || len(spares) < more {
@@ -153,7 +153,7 @@ func (n *Nemesis) grow() (*active, error) {
 	}), nil
 }
 
-// join starts a machine with nothing as a member, until it has a vote. Half of them are promoted by hand.
+// join starts an empty machine as a member, and waits until it has a vote. Half of them are promoted by hand.
 func (c *change) join(machine, id int) error {
 	all := c.n.cluster
 	if err := all.Join(machine, id); err != nil {
@@ -193,7 +193,7 @@ func (c *change) join(machine, id int) error {
 	})
 }
 
-// joinAgain: the one whose place a machine takes may still be thought to be at work.
+// joinAgain retries, as the replaced member may still be believed to be running.
 func (c *change) joinAgain(machine, id int, status string) error {
 	if id == 0 || status != "exit status 1" || !strings.Contains(c.n.cluster.Logs()[machine], "and at work") {
 		return fmt.Errorf("replica %d, joining as %d, ended: %s", machine, id, status)
@@ -203,7 +203,7 @@ func (c *change) joinAgain(machine, id int, status string) error {
 	return c.n.cluster.UpInVain(machine)
 }
 
-// replace kills a member and empties its directory for good; a machine with nothing takes its place.
+// replace kills a member and empties its directory for good; an empty machine takes its place.
 func (n *Nemesis) replace() (*active, error) {
 	free, spares := n.free(), n.spares()
 	if n.changing || len(free) == 0 || len(spares) == 0 {
@@ -224,8 +224,8 @@ func (n *Nemesis) replace() (*active, error) {
 
 // --- leaving ---
 
-// shrink takes any members out, until there are as many as at the beginning. Each must end with status 3, and
-// again when it is started with what it has; then it has nothing.
+// shrink removes any members, until there are as many as at the beginning. Each must exit with status 3, and
+// again when it is restarted with its directory, which is then emptied.
 func (n *Nemesis) shrink() (*active, error) {
 	free, less := n.free(), len(n.cluster.Members())-n.base
 	if n.changing || less <= 0 || len(free) < less {
@@ -269,7 +269,7 @@ func (c *change) remove(machine int) error {
 	return all.Leave(machine)
 }
 
-// endsRemoved waits until a member that was taken out knows it.
+// endsRemoved waits until a removed member knows it.
 func (c *change) endsRemoved(machine int) error {
 	status := ""
 	err := c.until(fmt.Sprintf("replica %d ends, as it was taken out", machine), func() bool {
@@ -304,7 +304,7 @@ func (n *Nemesis) move() (*active, error) {
 	}), nil
 }
 
-// moveAll starts all members at other addresses, with the list of these.
+// moveAll starts all members at other addresses, with the new list.
 func (n *Nemesis) moveAll() (*active, error) {
 	free, halt := n.free(), n.halt()
 	if n.changing || len(free) < len(n.cluster.Members()) {
@@ -335,7 +335,7 @@ func (n *Nemesis) halt() func(int) error {
 	}
 }
 
-// agree waits until all list the members as they are.
+// agree waits until all list the right members.
 func (c *change) agree() error {
 	wrong := ""
 	err := c.until("all list the members as they are", func() bool {
@@ -354,7 +354,7 @@ func (c *change) agree() error {
 
 // --- votes and leaders ---
 
-// demote takes a member's vote for a while.
+// demote removes a member's vote for a while.
 func (n *Nemesis) demote() (*active, error) {
 	free := n.free()
 	if n.changing || len(free) == 0 {
@@ -373,7 +373,7 @@ func (n *Nemesis) demote() (*active, error) {
 	}), nil
 }
 
-// transfer lets another member lead.
+// transfer transfers leadership.
 func (n *Nemesis) transfer() (*active, error) {
 	free := n.free()
 	if n.changing || len(free) == 0 {

@@ -14,7 +14,7 @@ import (
 	"muster/jepsen/history"
 )
 
-// answering is a cluster whose replicas give one answer after the other to what they are asked.
+// answering is a cluster whose replicas give a list of answers, one after the other.
 type answering struct {
 	links
 	url string
@@ -115,7 +115,7 @@ func TestMembersAreChangedOneAtATimeAndWithinBounds(t *testing.T) {
 	}
 	n.changing = false
 	for _, k := range memberKinds() {
-		// There is no other machine, and no member too many.
+		// There is no spare machine, and no surplus member.
 		if k.name == "members-grow" || k.name == "members-shrink" || k.name == "members-replace" {
 			if _, err := k.begin(n); err != errNoTarget {
 				t.Errorf("%s: %v", k.name, err)

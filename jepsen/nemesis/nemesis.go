@@ -1,5 +1,5 @@
 // Package nemesis breaks the cluster: one to three faults at a time, drawn from a seed, each with a proof
-// that it was felt.
+// that it had an effect.
 package nemesis
 
 import (
@@ -14,29 +14,29 @@ import (
 	"muster/jepsen/history"
 )
 
-// kind of fault. begin does it; what it returns is under way until heal is called.
+// kind of fault. begin starts it; the result is active until heal is called.
 type kind struct {
 	name, family string
 	alone        bool // not together with others
-	first        bool // others may join it, but it takes a sound cluster to begin
+	first        bool // others may join it, but it must start on a healthy cluster
 	begin        func(n *Nemesis) (*active, error)
 }
 
-// active is a fault under way.
+// active is a fault in progress.
 type active struct {
 	targets []int
 	detail  string
 	hold    time.Duration
-	proof   string       // what felt counts
-	felt    func() int64 // asked just before heal
+	proof   string       // what `felt` counts
+	felt    func() int64 // called just before heal
 	heal    func() error
 	owned   []int         // replicas that no other fault may touch meanwhile
-	patient bool          // waits until it is felt
+	patient bool          // waits until it has had an effect
 	last    bool          // ends after all others of its round
-	say     func() string // detail that is known at the end only
+	say     func() string // detail known only at the end
 }
 
-// Nemesis draws and does.
+// Nemesis draws and runs faults.
 type Nemesis struct {
 	cluster  cluster.Cluster
 	history  *history.History
@@ -47,7 +47,7 @@ type Nemesis struct {
 	net      *network
 	long     bool // there is time for long pauses
 	base     int  // members at the beginning
-	changing bool // of the members, under way
+	changing bool // a membership change is in progress
 }
 
 func allKinds() []kind {
@@ -58,7 +58,7 @@ func allKinds() []kind {
 	return kinds
 }
 
-// Families of faults that there are.
+// Families of faults.
 func Families() []string {
 	found := map[string]bool{}
 	for _, k := range allKinds() {
@@ -72,8 +72,8 @@ func Families() []string {
 	return names
 }
 
-// New takes families ("partition") and kinds ("partition-ring"). Those that are impossible here are an
-// error: a run must not pass without what was asked for.
+// New accepts families ("partition") and kinds ("partition-ring"). Impossible ones are an
+// error: a run must not pass without the requested faults.
 func New(c cluster.Cluster, h *history.History, seed int64, names []string, long bool) (*Nemesis, error) {
 	n := &Nemesis{cluster: c, history: h, r: rand.New(rand.NewSource(seed)), busy: map[int]bool{}, net: newNetwork(c), long: long,
 		base: len(c.Members())}
@@ -96,7 +96,7 @@ func New(c cluster.Cluster, h *history.History, seed int64, names []string, long
 	return n, nil
 }
 
-// draw takes the next kind from a shuffled deck, so that a short run meets as many as it can.
+// draw takes the next kind from a shuffled deck, so that a short run has as many kinds as possible.
 func (n *Nemesis) draw() kind {
 	if len(n.deck) == 0 {
 		n.deck = append([]kind(nil), n.kinds...)
@@ -116,11 +116,11 @@ func (n *Nemesis) between(least, most time.Duration) time.Duration {
 const (
 	serveWithin   = 30 * time.Second
 	betweenRounds = 2 * time.Second
-	// A fault may find no target among those that others have; then another is drawn.
+	// A fault may find no target, as others hold the replicas; then another is drawn.
 	triesMax = 4
 )
 
-// Run goes on until the context ends, heals, and waits for the cluster after each round.
+// Run runs rounds until the context ends; it heals and waits for the cluster after each one.
 func (n *Nemesis) Run(until context.Context) {
 	for until.Err() == nil && len(n.kinds) > 0 {
 		n.round(until)
@@ -168,7 +168,7 @@ func (n *Nemesis) round(until context.Context) {
 	n.endAll(until, faults, true)
 }
 
-// endAll ends those of a round that end last, or the others.
+// endAll ends the faults of a round that end last, or the others.
 func (n *Nemesis) endAll(until context.Context, all []*ongoing, last bool) {
 	faults := []*ongoing{}
 	for _, one := range all {
@@ -181,12 +181,12 @@ func (n *Nemesis) endAll(until context.Context, all []*ongoing, last bool) {
 		if wait := time.Until(one.until); wait > 0 {
 			select {
 			case <-until.Done():
-				// The end of the run cuts a fault short, but not to nothing.
+				// The end of the run shortens a fault, but not to nothing.
 				time.Sleep(minDuration(wait, 500*time.Millisecond))
 			case <-time.After(wait):
 			}
 		}
-		// While everybody is dead no link is felt to be cut: others end first.
+		// While all are dead, a cut link has no effect: other faults end first.
 		if one.patient && one.felt() == 0 && !one.postponed && at < len(faults)-1 {
 			one.postponed = true
 			faults = append(faults, one)
@@ -244,7 +244,7 @@ func (n *Nemesis) end(one *ongoing) {
 
 var errNoTarget = fmt.Errorf("every replica is in other hands")
 
-// free are the replicas that no other fault has, in random order.
+// free are the replicas not held by another fault, in random order.
 func (n *Nemesis) free() []int {
 	found := []int{}
 	for _, m := range n.cluster.Members() {
@@ -256,10 +256,10 @@ func (n *Nemesis) free() []int {
 	return found
 }
 
-// minority is how many may be without their directories while all that was acknowledged is safe.
+// minority is how many may lose their directories while everything acknowledged is safe.
 func (n *Nemesis) minority() int { return (len(cluster.Voters(n.cluster)) - 1) / 2 }
 
-// some are one of them, or as many as a minority is.
+// some are one of them, or a minority.
 func (n *Nemesis) some(free []int) []int {
 	most := n.minority()
 	if most > len(free) {
@@ -271,7 +271,7 @@ func (n *Nemesis) some(free []int) []int {
 	return free[:1+n.r.Intn(most)]
 }
 
-// pick gives replicas: the leader, any one, a majority, all.
+// pick returns replicas: the leader, any one, a majority, all.
 func (n *Nemesis) pick(who string) ([]int, error) {
 	free := n.free()
 	switch who {

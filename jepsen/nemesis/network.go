@@ -8,10 +8,10 @@ import (
 	"muster/jepsen/cluster"
 )
 
-// network puts the troubles of several faults on the same links together.
+// network combines the troubles of several faults on the same links.
 type network struct {
 	cluster cluster.Cluster
-	mu      sync.Mutex // flapping changes layers from aside
+	mu      sync.Mutex // flapping changes layers from another goroutine
 	next    int
 	layers  map[int]map[[2]int]cluster.Trouble
 }
@@ -116,7 +116,7 @@ func cutHalves(n *Nemesis) (map[[2]int]bool, error) {
 	return cutBetween(all[:len(all)/2], all[len(all)/2:]), nil
 }
 
-// cutRing lets each see its neighbours in a circle only; of three, one link is cut.
+// cutRing connects each only to its neighbours in a ring; with three, one link is cut.
 func cutRing(n *Nemesis) (map[[2]int]bool, error) {
 	all, cuts := n.shuffled(), map[[2]int]bool{}
 	if len(all) == 3 {
@@ -132,7 +132,7 @@ func cutRing(n *Nemesis) (map[[2]int]bool, error) {
 	return cuts, nil
 }
 
-// cutBridge leaves two halves that only one replica can see.
+// cutBridge leaves two halves connected only through one replica.
 func cutBridge(n *Nemesis) (map[[2]int]bool, error) {
 	all := n.shuffled()
 	rest := all[1:]
@@ -174,7 +174,7 @@ func (n *Nemesis) partition(choose func(*Nemesis) (map[[2]int]bool, error), flap
 	return doing, nil
 }
 
-// flap puts the cut on and off at random, while it lasts.
+// flap toggles the cut at random while it lasts.
 func (n *Nemesis) flap(layer map[[2]int]cluster.Trouble, doing *active) {
 	stop, stopped, seed := make(chan struct{}), make(chan struct{}), n.r.Int63()
 	id := n.net.next
@@ -224,7 +224,7 @@ func (n *Nemesis) onNetwork(layer map[[2]int]cluster.Trouble, hold time.Duration
 		heal: func() error { n.net.remove(id); return nil }}
 }
 
-// everywhere puts the same trouble on all links.
+// everywhere applies the same trouble to all links.
 func (n *Nemesis) everywhere(trouble cluster.Trouble) map[[2]int]cluster.Trouble {
 	layer := map[[2]int]cluster.Trouble{}
 	for from := 1; from <= n.cluster.Size(); from++ {

@@ -8,7 +8,7 @@ import (
 	"muster/jepsen/cluster"
 )
 
-// links is a cluster of which only the size and the links are asked.
+// links is a cluster with only a size and links.
 type links struct {
 	cluster.Cluster
 	size int

@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-// What clients and log readers do that must not hurt a replica.
+// Behaviour of clients and log readers that must not harm a replica.
 func outsideKinds() []kind {
 	return []kind{
 		{name: "stuck-log-any", family: "stuck-log", begin: func(n *Nemesis) (*active, error) { return n.stuckLog("any") }},
@@ -27,7 +27,7 @@ func outsideKinds() []kind {
 	}
 }
 
-// stuckLog: the readers of stderr stand still. Now and then one of the replicas is told to stop meanwhile.
+// stuckLog: the readers of stderr are stuck. Sometimes one of the replicas is told to stop meanwhile.
 func (n *Nemesis) stuckLog(who string) (*active, error) {
 	targets, err := n.pick(who)
 	if err != nil {
@@ -87,25 +87,25 @@ func least(counts []atomic.Int64) int64 {
 }
 
 const (
-	// DescriptorsOfReplica leave room for the clients of a run, and are soon taken.
+	// DescriptorsOfReplica has room for the clients of a run, and is soon exhausted.
 	DescriptorsOfReplica = 512
-	// More than a replica gives, so that some are refused.
+	// More than a replica allows, so that some are refused.
 	crowdBeyond = 50
 	crowdMax    = 2000
 	crowdDials  = 500 * time.Millisecond
 )
 
-// crowd holds connections to one replica, and makes those again that are closed.
+// crowd holds connections to one replica, and reopens closed ones.
 type crowd struct {
 	url, address string
 	writes       bool
 	over         chan struct{}
 	wg           sync.WaitGroup
-	refused      atomic.Int64 // requests of ours that were told that there are too many connections
+	refused      atomic.Int64 // our requests refused for too many connections
 }
 
-// descriptors: clients take all connections that a replica gives, and hold on to them: those who say nothing,
-// or those who write.
+// descriptors: clients take all connections that a replica allows, and hold on to them: silent ones,
+// or ones that write.
 func (n *Nemesis) descriptors(writes bool) (*active, error) {
 	targets, err := n.pick("any")
 	if err != nil {
@@ -114,7 +114,7 @@ func (n *Nemesis) descriptors(writes bool) (*active, error) {
 	url := n.cluster.URL(targets[0])
 	most, err := connectionsMax(url)
 	if err != nil {
-		return nil, errNoTarget // it has no room for the question, or does not answer now
+		return nil, errNoTarget // it has no free connection, or does not answer now
 	}
 	if most > crowdMax {
 		return nil, fmt.Errorf("replica %d gives %d connections; that is too many to take", targets[0], most)
@@ -134,7 +134,7 @@ func (n *Nemesis) descriptors(writes bool) (*active, error) {
 		}}, nil
 }
 
-// connectionsMax is how many connections clients may have to a replica.
+// connectionsMax is a replica's limit on client connections.
 func connectionsMax(url string) (int, error) {
 	answer, err := bulkClient.Get(url + "/metrics")
 	if err != nil {
@@ -178,7 +178,7 @@ func (c *crowd) hold(r *rand.Rand) {
 			continue
 		}
 		gone := make(chan struct{})
-		go func() { // whatever it waits for, it ends with the crowd
+		go func() { // ends with the crowd
 			select {
 			case <-c.over:
 			case <-gone:
@@ -210,7 +210,7 @@ func (c *crowd) write(connection net.Conn, r *rand.Rand) {
 	}
 }
 
-// isRefused reads an answer to its end, and counts it when it says that there are too many connections.
+// isRefused reads an answer to its end, and counts it if it reports too many connections.
 func (c *crowd) isRefused(answer *http.Response) bool {
 	defer answer.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(answer.Body, 1<<16))
@@ -221,8 +221,8 @@ func (c *crowd) isRefused(answer *http.Response) bool {
 	return err != nil
 }
 
-// knock asks on one connection after the other: is there room? One that is closed without an answer had
-// none, either: the few places for those who are told so were taken by the crowd.
+// knock tries one connection after the other for a free one. A close without an answer counts as refused,
+// too: the crowd has taken the few places that are kept for refusals.
 func (c *crowd) knock() {
 	client := &http.Client{Timeout: time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 	for c.sleep(100 * time.Millisecond) {

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// crowded is a server that gives `most` connections, counts those that it has, and refuses the requests of others.
+// crowded is a server that allows `most` connections, counts them, and refuses requests on others.
 func crowded(t *testing.T, most int64) (*answering, *atomic.Int64) {
 	var open, begun atomic.Int64
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -25,7 +25,7 @@ func processKinds() []kind {
 		kind{name: "rolling-restart", family: "rolling", alone: true, begin: (*Nemesis).rolling})
 }
 
-// kill -9, and the same process again after a while.
+// kill -9, and a restart after a while.
 func (n *Nemesis) kill(who string) (*active, error) {
 	targets, err := n.pick(who)
 	if err != nil {
@@ -46,7 +46,7 @@ func (n *Nemesis) kill(who string) (*active, error) {
 		heal: func() error { return each(targets, n.cluster.Up) }}, err
 }
 
-// stopped says whether the kernel holds the process.
+// stopped reports whether the process is stopped.
 func stopped(pid int) bool { return threadState(fmt.Sprintf("/proc/%d/stat", pid)) == "T" }
 
 func threadState(path string) string {
@@ -54,7 +54,7 @@ func threadState(path string) string {
 	if err != nil {
 		return ""
 	}
-	// The name, in brackets, may hold anything.
+	// The name, in parentheses, may contain anything.
 	fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
 	if len(fields) == 0 {
 		return ""
@@ -95,7 +95,7 @@ func (n *Nemesis) pause(who string) (*active, error) {
 		heal: func() error { return each(targets, n.cluster.Resume) }}, err
 }
 
-// clockJump moves the wall clocks of some replicas, each by another time, and back.
+// clockJump moves the wall clocks of some replicas, each by a different amount, and back.
 func (n *Nemesis) clockJump() (*active, error) {
 	targets := n.free()
 	if len(targets) == 0 {
@@ -113,7 +113,7 @@ func (n *Nemesis) clockJump() (*active, error) {
 			return nil, err
 		}
 	}
-	// Those who are paused or dead at the moment tell no date.
+	// Paused or dead replicas report no date.
 	return &active{targets: targets, detail: fmt.Sprint(offsets), hold: n.between(3*time.Second, 6*time.Second), patient: true,
 		proof: "replicas whose answers bear the other date", felt: func() int64 {
 			moved := int64(0)
@@ -131,7 +131,7 @@ func (n *Nemesis) clockJump() (*active, error) {
 		}}, nil
 }
 
-// rolling stops one replica after the other with SIGTERM and starts it again, as an upgrade does.
+// rolling stops one replica after the other with SIGTERM and restarts it, like an upgrade.
 func (n *Nemesis) rolling() (*active, error) {
 	targets, err := n.pick("all")
 	if err != nil {

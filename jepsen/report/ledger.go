@@ -19,8 +19,8 @@ type line struct {
 	operations, gap                                float64
 }
 
-// WriteLedger replaces the ledger in the file by what the runs recorded so far say. Runs with planted
-// bugs are listed apart.
+// WriteLedger regenerates the ledger in the file from the recorded runs. Runs with mutants are
+// listed separately.
 func WriteLedger(runs, readme string) error {
 	verdicts, err := filepath.Glob(filepath.Join(runs, "*", "verdict.json"))
 	if err != nil {

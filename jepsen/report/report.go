@@ -1,4 +1,4 @@
-// Package report writes what a run was and what it proved: verdict.json for programs, report.html for
+// Package report writes the results of a run: verdict.json for programs, report.html for
 // people, porcupine's picture of an id's history.
 package report
 
@@ -26,7 +26,7 @@ type Verdict struct {
 	Faults []history.Fault `json:"faults"`
 }
 
-// Decide says which of the three it is. A violation counts in a void run, too.
+// Decide returns the verdict. A violation counts in a void run, too.
 func Decide(h *history.History, result *checker.Result) *Verdict {
 	v := &Verdict{Verdict: "clean", Result: result, Run: h.Run, Faults: h.Faults}
 	switch {
@@ -64,7 +64,7 @@ func (v *Verdict) Line() string {
 	return line
 }
 
-// Write puts the verdict and the report below folder.
+// Write saves the verdict and the report in the folder.
 func Write(folder string, h *history.History, v *Verdict) error {
 	text, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {
@@ -79,7 +79,7 @@ func Write(folder string, h *history.History, v *Verdict) error {
 	return os.WriteFile(filepath.Join(folder, "report.html"), []byte(page(h, v)), 0o644)
 }
 
-// drawRegisters draws the history of an id that is broken, or else of the busiest.
+// drawRegisters draws the history of a violated id, otherwise of the busiest.
 func drawRegisters(folder string, h *history.History, v *Verdict) error {
 	registers, chosen := checker.Registers(h), ""
 	for key, operations := range registers {

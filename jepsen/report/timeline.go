@@ -10,7 +10,7 @@ import (
 
 const (
 	width, height = 1240.0, 320.0
-	// Points drawn at most; a long run is thinned out, but for what was slow or went wrong.
+	// Limit on points; a long run is thinned out, except slow and failed operations.
 	pointsMax = 12000
 	slowNs    = int64(5e8)
 )

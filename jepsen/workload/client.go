@@ -1,4 +1,4 @@
-// Package workload is what clients do to the cluster while it is broken: every request and its outcome
+// Package workload has the clients that use the cluster during the faults: every request and its outcome
 // goes into the history.
 package workload
 
@@ -28,7 +28,7 @@ const (
 	idlePerServer = 64
 )
 
-// World is what all clients share.
+// World is shared by all clients.
 type World struct {
 	URLs    []string     // by replica, from 1; [0] is not used
 	Members func() []int // the replicas that are members now; nil: all
@@ -61,7 +61,7 @@ func newHTTP() *http.Client {
 		IdleConnTimeout: 20 * time.Second}}
 }
 
-// request sends one. An error while dialling means that nothing was sent.
+// request sends a request. An error while dialling means that nothing was sent.
 func (w *World) request(replica int, method, path string, body interface{}, within time.Duration) (answer, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()
@@ -93,13 +93,13 @@ func (w *World) request(replica int, method, path string, body interface{}, with
 	return answer{status: got.StatusCode, applied: applied, body: text}, nil
 }
 
-// isForeign says whether the replica has, or has had since there were `turns`, the directory of another
-// cluster. Clients that follow GET /health/ready do not meet one.
+// isForeign reports whether the replica has, or has had since `turns`, the directory of another
+// cluster. Clients that follow GET /health/ready never use such a replica.
 func (w *World) isForeign(replica, turns int) bool {
 	return turns%2 == 1 || w.History.ForeignTurns(replica) != turns
 }
 
-// outcomeOf tells what a client may believe.
+// outcomeOf classifies the result for the client.
 func outcomeOf(got answer, err error) history.Outcome {
 	var dial *net.OpError
 	switch {
@@ -114,7 +114,7 @@ func outcomeOf(got answer, err error) history.Outcome {
 	}
 }
 
-// do sends a request, fills in what every answer has, and leaves the rest to the caller.
+// do sends a request and fills in the common fields of the answer; the rest is up to the caller.
 func (w *World) do(op *history.Op, method, path string, body interface{}, within time.Duration) answer {
 	turns := w.History.ForeignTurns(op.Replica)
 	op.Call = w.History.Now()
@@ -140,7 +140,7 @@ type registered struct {
 	Index       uint64 `json:"index"`
 }
 
-// register writes one registration; said is the incarnation it carries, or 0.
+// register sends one registration; said is its incarnation, or 0.
 func (w *World) register(client string, replica int, set string, r registration) history.Op {
 	op := history.Op{Client: client, Replica: replica, Kind: history.Register, Set: set, Key: r.ID, Value: r.Port,
 		Said: r.Incarnation, TTLMs: int64(r.TTL * 1000)}
@@ -234,7 +234,7 @@ func (w *World) list(client string, replica int, service, kind, mode string, min
 	return op
 }
 
-// random is a source of chance of one goroutine, from the seed of the run.
+// random is the random source of one goroutine, derived from the seed of the run.
 func random(seed int64, name string) *rand.Rand {
 	for _, c := range name {
 		seed = seed*1000003 + int64(c)
@@ -242,10 +242,10 @@ func random(seed int64, name string) *rand.Rand {
 	return rand.New(rand.NewSource(seed))
 }
 
-// strayShare of the requests goes to a machine that may be no member, as from a client with an old list.
+// strayShare of the requests goes to a machine that may not be a member, as from a client with an old list.
 const strayShare = 32
 
-// anyReplica is a member at random, now and then any machine.
+// anyReplica is a random member, sometimes any machine.
 func (w *World) anyReplica(r *rand.Rand) int {
 	if r.Intn(strayShare) == 0 {
 		return 1 + r.Intn(len(w.URLs)-1)
@@ -262,7 +262,7 @@ func (w *World) turn(k int) int {
 	return members[k%len(members)]
 }
 
-// sleep returns false when the run is over.
+// sleep returns false once the run is over.
 func (w *World) sleep(d time.Duration) bool {
 	select {
 	case <-w.stop.Done():

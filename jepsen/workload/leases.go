@@ -19,7 +19,7 @@ const (
 	reapAfter   = 4.0
 )
 
-// keepAlive: the living are heard at every replica all the time, whatever the others do. Such an
+// keepAlive renews the live instances at every replica all the time, whatever the others do. Such an
 // instance must never expire.
 func (w *World) keepAlive() {
 	ids := make([]string, liveCount)
@@ -59,7 +59,7 @@ func (w *World) untilAcknowledged(client, set string, r registration) {
 	}
 }
 
-// beatAll renews all of the living in one request, and records it as one operation for each.
+// beatAll renews all live instances in one request, and records one operation for each.
 func (w *World) beatAll(client string, replica int, ids []string) {
 	op := history.Op{Client: client, Replica: replica, Kind: history.Heartbeat, Set: "live",
 		TTLMs: int64(liveTTL / time.Millisecond)}
@@ -88,7 +88,7 @@ func (w *World) beatAll(client string, replica int, ids []string) {
 	}
 }
 
-// fallSilent registers one after the other, renews each a few times and then leaves it alone.
+// fallSilent registers instances one after the other, renews each a few times, then falls silent.
 func (w *World) fallSilent(load Load) {
 	r := random(load.Seed, "silent")
 	for n := 0; w.sleep(silentEvery); n++ {
@@ -105,7 +105,7 @@ func (w *World) fallSilent(load Load) {
 	}
 }
 
-// flap renews at random moments, some of them too late, and registers again when it is gone.
+// flap renews at random moments, sometimes too late, and registers again if it is gone.
 func (w *World) flap(load Load, i int) {
 	client, id := fmt.Sprintf("flap-%d", i), fmt.Sprintf("flap-%d", i)
 	r := random(load.Seed, client)

@@ -13,14 +13,14 @@ import (
 	"muster/jepsen/history"
 )
 
-// Programs run under `muster run`, which keeps them registered whatever happens to the replicas.
+// Programs that `muster run` keeps registered, whatever happens to the replicas.
 const (
 	programCount      = 3
 	programTTL        = "10s"
 	programsEndWithin = 20 * time.Second
 )
 
-// Programs are under way.
+// Programs are running.
 type Programs struct {
 	history  *history.History
 	commands []*exec.Cmd
@@ -29,10 +29,10 @@ type Programs struct {
 	all      sync.WaitGroup
 }
 
-// StartPrograms begins them with every replica in --server; what they say goes to logs in the folder.
+// StartPrograms starts them with every replica in --server; their output goes to logs in the folder.
 func StartPrograms(muster, folder string, urls []string, h *history.History) (*Programs, error) {
 	p := &Programs{history: h}
-	// A program ends when this process is gone.
+	// A program ends with this process.
 	script := fmt.Sprintf("while kill -0 %d 2>/dev/null; do sleep 1; done", os.Getpid())
 	for k := 0; k < programCount; k++ {
 		id := fmt.Sprintf("run-%d", k)
@@ -66,7 +66,7 @@ func (p *Programs) watch(id string, command *exec.Cmd) {
 	}
 }
 
-// Stop ends them; each takes itself off the list.
+// Stop ends them; each deregisters itself.
 func (p *Programs) Stop() {
 	p.mu.Lock()
 	p.stopping = true

@@ -29,8 +29,8 @@ func (w *World) someService(r *rand.Rand) string {
 	}
 }
 
-// startReaders begins lists at each consistency, and long-polls. A reader is a session: with min_index
-// it carries the highest index it has seen to whichever replica it asks next.
+// startReaders starts lists at each consistency, and blocking queries. A reader is a session: with min_index
+// it takes the highest index it has seen to the next replica.
 func (w *World) startReaders(load Load) {
 	for c := 0; c < listClients; c++ {
 		name := fmt.Sprintf("list-%d", c)

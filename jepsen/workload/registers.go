@@ -9,8 +9,8 @@ import (
 	"muster/jepsen/history"
 )
 
-// The register set: a few ids on which several clients write and read at the same time. Each id is
-// used for a while only, so that its history stays short enough to be searched for a linearization.
+// The register set: a few ids that several clients write and read concurrently. Each id is
+// used only for a while, so that its history stays short enough for the linearizability search.
 const (
 	registerSlots   = 4
 	registerClients = 10
@@ -106,7 +106,7 @@ func (w *World) useRegister(name string, r *rand.Rand, slot int, s *registerSlot
 	}
 }
 
-// The ledger: each id is written once and never taken away, so that at the end every acknowledged one
+// The ledger: each id is written once and never removed, so at the end every acknowledged one
 // must be there, and no refused one.
 const (
 	ledgerClients   = 8
@@ -135,7 +135,7 @@ func (w *World) startLedger(load Load) {
 	}
 }
 
-// useLedger writes one and reads it back at another replica, as a session would.
+// useLedger writes one and reads it back at another replica, like a session.
 func (w *World) useLedger(name string, r *rand.Rand, id string, n int) {
 	op := w.register(name, w.anyReplica(r), "ledger", registration{ID: id, Name: ledgerService(n),
 		Port: 1 + n%65535, TTL: forGood})

@@ -14,10 +14,10 @@ import (
 	"muster/jepsen/history"
 )
 
-// Readers of events. Each is one chain: when a connection ends it goes on at another replica from the
-// last id it has seen, and must neither miss an event nor meet one twice.
+// Readers of events. Each is one chain: when a connection ends it resumes at another replica after the
+// last id it has seen, and must neither miss an event nor receive one twice.
 const (
-	// Without anything for this long a reader goes elsewhere; a replica may be stopped.
+	// After this much silence a reader goes elsewhere; the replica may be stopped.
 	quietMax = 4 * time.Second
 	lineMax  = 1 << 20
 )
@@ -107,7 +107,7 @@ func (d *reader) connect() {
 	}
 	quiet := time.AfterFunc(quietMax, cancel)
 	defer quiet.Stop()
-	// Now and then it leaves by itself, to resume elsewhere.
+	// Sometimes it disconnects by itself, to resume elsewhere.
 	leave := time.AfterFunc(time.Duration(2000+d.r.Intn(8000))*time.Millisecond, cancel)
 	defer leave.Stop()
 	got, err := d.w.http.Do(request)
@@ -147,7 +147,7 @@ func (d *reader) connect() {
 	}
 }
 
-// dispatch takes one block, as the standard of server-sent events says.
+// dispatch handles one block, by the standard of server-sent events.
 func (d *reader) dispatch(replica int, block map[string]string) {
 	seen := history.Seen{Replica: replica, Event: block["event"]}
 	id, hasID := block["id"]
@@ -192,7 +192,7 @@ func (d *reader) dispatch(replica int, block map[string]string) {
 	}
 }
 
-// listEvents follows the same events through the listing, with a long-poll: another way to the truth.
+// listEvents follows the same events through the listing, with blocking queries: a second source of truth.
 func (w *World) listEvents(load Load, name string) {
 	d := &reader{w: w, name: name, r: random(load.Seed, name)}
 	d.see("start", history.Seen{})
@@ -218,7 +218,7 @@ func (w *World) listEvents(load Load, name string) {
 			continue
 		}
 		if first, position, ok := parseID(told.First); told.Reset && ok {
-			// What is before the first one kept is gone.
+			// Events before the first one kept are gone.
 			if position > 0 {
 				position--
 			} else {

@@ -18,7 +18,7 @@ const (
 	regService     = "reg"
 )
 
-// Load says how much of what.
+// Load is the amount of each kind of load.
 type Load struct {
 	Seed    int64
 	Length  time.Duration
@@ -53,10 +53,10 @@ func (w *World) finish() {
 	w.http.CloseIdleConnections()
 }
 
-// StopWriting leaves those who keep the living alive, and the readers of events.
+// StopWriting ends all but the renewals of live instances and the readers of events.
 func (c *Clients) StopWriting() { c.others.finish() }
 
-// Stop ends the readers of events, and then the keepers: what expires now nobody sees.
+// Stop ends the readers of events, and then the renewals: nobody sees what expires now.
 func (c *Clients) Stop() {
 	c.events.finish()
 	c.keepers.finish()
@@ -65,7 +65,7 @@ func (c *Clients) Stop() {
 // Service of an instance, by its id.
 func ledgerService(n int) string { return fmt.Sprintf("ledger-%d", n%ledgerServices) }
 
-// Listing reads everything that a replica has, after a leader proof.
+// Listing reads all instances of a replica, linearizably.
 func Listing(url string, replica int, h *history.History) ([]history.Item, error) {
 	w := &World{URLs: make([]string, replica+1), History: h, http: newHTTP(), stop: context.Background()}
 	w.URLs[replica] = url
@@ -93,7 +93,7 @@ func Listing(url string, replica int, h *history.History) ([]history.Item, error
 	}
 }
 
-// Silent counts those of the silent set that a replica still has.
+// Silent counts the silent instances that a replica still has.
 func Silent(url string, replica int, h *history.History) (int, error) {
 	w := &World{URLs: make([]string, replica+1), History: h, http: newHTTP(), stop: context.Background()}
 	w.URLs[replica] = url
