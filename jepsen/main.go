@@ -35,7 +35,7 @@ func main() {
 	flag.Int64Var(&o.seed, "seed", time.Now().UnixNano()%1_000_000, "the run's source of chance")
 	flag.IntVar(&o.replicas, "replicas", 3, "3 or 5")
 	flag.StringVar(&o.on, "on", "processes", "processes or docker")
-	flag.StringVar(&o.plant, "plant", "", "a planted bug of jepsen/plant")
+	flag.StringVar(&o.mutant, "mutant", "", "a mutant of jepsen/mutants")
 	flag.StringVar(&o.musterd, "musterd", "", "the program to test (run.sh builds one)")
 	flag.StringVar(&o.muster, "muster", "", "the command line; programs run under it meanwhile")
 	flag.StringVar(&o.image, "image", "muster", "with --on docker: the image to test")

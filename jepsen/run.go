@@ -21,13 +21,13 @@ import (
 )
 
 type options struct {
-	time                              time.Duration
-	seed                              int64
-	replicas                          int
-	on, plant, musterd, image, commit string
-	muster                            string // the command-line tool; "": no programs
-	folder                            string
-	nemeses                           []string
+	time                               time.Duration
+	seed                               int64
+	replicas                           int
+	on, mutant, musterd, image, commit string
+	muster                             string // the command-line tool; "": no programs
+	folder                             string
+	nemeses                            []string
 }
 
 const (
@@ -47,7 +47,7 @@ const (
 var alarms = regexp.MustCompile(`ERROR: (?:Address|Leak|Thread)Sanitizer|runtime error:|broken invariant|Assertion .* failed`)
 
 func makeCluster(o options, h *history.History) (cluster.Cluster, error) {
-	settings := cluster.Options{Folder: o.folder, Musterd: o.musterd, Replicas: o.replicas, Plant: o.plant, Image: o.image, History: h}
+	settings := cluster.Options{Folder: o.folder, Musterd: o.musterd, Replicas: o.replicas, Mutant: o.mutant, Image: o.image, History: h}
 	for _, name := range o.nemeses {
 		settings.Clocks = settings.Clocks || strings.HasPrefix(name, "clock")
 		settings.Other = settings.Other || strings.HasPrefix(name, "fork")
@@ -115,12 +115,12 @@ func perform(o options) (*history.History, *checker.Result, error) {
 	onInterrupt(c)
 	endsWithin(2*o.time+endWithin, c)
 	kernel, _ := os.ReadFile("/proc/sys/kernel/osrelease")
-	h.Run = history.Run{Seed: o.seed, Commit: o.commit, On: o.on, Replicas: o.replicas, Nemeses: o.nemeses, Plant: o.plant,
+	h.Run = history.Run{Seed: o.seed, Commit: o.commit, On: o.on, Replicas: o.replicas, Nemeses: o.nemeses, Mutant: o.mutant,
 		Kernel: strings.TrimSpace(string(kernel)), Means: c.Means(), Started: time.Now().UTC().Format(time.RFC3339),
 		Command: fmt.Sprintf("jepsen/run.sh --time %s --nemesis %s --seed %d --replicas %d --on %s", o.time,
 			nemesesOf(o), o.seed, o.replicas, o.on)}
-	if o.plant != "" {
-		h.Run.Command += " --plant " + o.plant
+	if o.mutant != "" {
+		h.Run.Command += " --mutant " + o.mutant
 	}
 	// Created first: a fault that is impossible here ends the run at once.
 	breaker, err := nemesis.New(c, h, o.seed, o.nemeses, o.time >= 5*time.Minute)
@@ -149,7 +149,7 @@ func perform(o options) (*history.History, *checker.Result, error) {
 		return nil, nil, err
 	}
 	result := checker.Check(h)
-	keep = len(result.Violations) > 0 && o.plant == ""
+	keep = len(result.Violations) > 0 && o.mutant == ""
 	return h, result, nil
 }
 

@@ -2,9 +2,9 @@
 # Jepsen-style tests: a real cluster, clients, faults, a recorded history, and checkers.
 #
 #   jepsen/run.sh [--time 90s] [--nemesis kill,partition,...|all|none] [--seed N] [--replicas 3|5]
-#                 [--on processes|docker] [--sanitize] [--plant NAME]
+#                 [--on processes|docker] [--sanitize] [--mutant NAME]
 #   jepsen/run.sh --slice            some of everything, in less than six minutes (for CI)
-#   jepsen/run.sh --plants           every planted bug under the faults that show it; all must be caught
+#   jepsen/run.sh --mutants          every mutant under the faults that show it; all must be caught
 #   jepsen/run.sh --recheck DIR      checks a recorded run again
 #   jepsen/run.sh --ledger           writes the ledger in jepsen/README.md from the recorded runs
 #   jepsen/run.sh --test             the unit tests of the checkers
@@ -17,11 +17,11 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 mode=one
 preset=release
-plant=
+mutant=
 arguments=()
 while (($# > 0)); do
     case "$1" in
-    --slice | --plants | --ledger | --test | --options) mode=${1#--} ;;
+    --slice | --mutants | --ledger | --test | --options) mode=${1#--} ;;
     --recheck)
         mode=recheck
         arguments=(--recheck "${2:?--recheck needs the directory of a run}")
@@ -33,8 +33,8 @@ while (($# > 0)); do
         arguments+=(--on "$2")
         shift
         ;;
-    --plant)
-        plant=${2:?--plant needs a name}
+    --mutant)
+        mutant=${2:?--mutant needs a name}
         shift
         ;;
     -h | --help)
@@ -76,9 +76,9 @@ build_product() {
     quietly cmake --build --preset "$preset" --target musterd muster
 }
 
-build_plants() {
-    quietly cmake -S . -B build/plants -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DMUSTER_PLANTS=ON -DMUSTER_TESTS=OFF
-    quietly cmake --build build/plants --target musterd_plant
+build_mutant() {
+    quietly cmake -S . -B build/mutants -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DMUSTER_MUTANTS=ON -DMUSTER_TESTS=OFF
+    quietly cmake --build build/mutants --target musterd_mutant
 }
 
 # One run; $1 is the program, the rest its options. The program itself ends a run that hangs; `limit` is
@@ -127,7 +127,7 @@ slice() {
 }
 
 # name, the faults that show it
-planted() {
+mutant_list() {
     cat <<'TEXT'
 sessions_off kill-leader,partition-leader,pause-leader
 handover_forgotten partition,kill-leader
@@ -143,14 +143,14 @@ event_lost none
 TEXT
 }
 
-plants() {
+mutants() {
     local name faults caught=0 all=0 missed=() try status
     while read -r name faults; do
         all=$((all + 1))
         status=0
         for try in 1 2 3; do
             status=0
-            run build/plants/musterd_plant --time 60s --plant "$name" --nemesis "$faults" --seed "$try" </dev/null || status=$?
+            run build/mutants/musterd_mutant --time 60s --mutant "$name" --nemesis "$faults" --seed "$try" </dev/null || status=$?
             ((status != 1)) || break
         done
         if ((status == 1)); then
@@ -158,19 +158,19 @@ plants() {
         else
             missed+=("$name")
         fi
-    done < <(planted)
+    done < <(mutant_list)
     ((caught == all)) || {
         echo "violation: not seen: ${missed[*]}"
         return 1
     }
-    echo "clean: $caught of $all planted bugs were caught"
+    echo "clean: $caught of $all mutants were caught"
 }
 
 case $mode in
 one)
-    if [[ -n $plant ]]; then
-        build_plants
-        run build/plants/musterd_plant --plant "$plant" ${arguments[@]+"${arguments[@]}"}
+    if [[ -n $mutant ]]; then
+        build_mutant
+        run build/mutants/musterd_mutant --mutant "$mutant" ${arguments[@]+"${arguments[@]}"}
     else
         build_product
         run "build/$preset/musterd" --muster "$PWD/build/$preset/muster" ${arguments[@]+"${arguments[@]}"}
@@ -185,9 +185,9 @@ slice)
     build_product
     slice
     ;;
-plants)
-    build_plants
-    plants
+mutants)
+    build_mutant
+    mutants
     ;;
 recheck) build/jepsen/jepsen "${arguments[@]}" ;;
 ledger) build/jepsen/jepsen --ledger ;;

@@ -116,10 +116,10 @@ func kindOf(kind, set string) func(*history.Op) bool {
 	return func(op *history.Op) bool { return op.Kind == kind && op.Set == set }
 }
 
-func TestEveryPlantedViolationIsReported(t *testing.T) {
+func TestEveryViolationIsReported(t *testing.T) {
 	for _, c := range []struct {
 		name, check string
-		plant       func(*testing.T, *history.History)
+		add         func(*testing.T, *history.History)
 	}{
 		{"a write that another cluster acknowledged", "clusters_never_mix", func(t *testing.T, h *history.History) {
 			op := find(t, h, func(op *history.Op) bool { return op.Key == "led-1-0" })
@@ -282,7 +282,7 @@ func TestEveryPlantedViolationIsReported(t *testing.T) {
 		c := c
 		t.Run(strings.ReplaceAll(c.name, " ", "_"), func(t *testing.T) {
 			h := sound()
-			c.plant(t, h)
+			c.add(t, h)
 			r := Check(h)
 			for _, violation := range r.Violations {
 				if violation.Check == c.check {

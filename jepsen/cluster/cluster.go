@@ -20,7 +20,7 @@ type Options struct {
 	Folder   string // of the run
 	Musterd  string // the program
 	Replicas int
-	Plant    string // a planted bug, or nothing
+	Mutant   string // its name; "": none
 	Image    string // of containers
 	History  *history.History
 	Clocks   bool // wall clocks will jump: needs a preloaded library

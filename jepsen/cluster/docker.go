@@ -33,8 +33,8 @@ func NewDocker(options Options) (Cluster, error) {
 	if options.Replicas != 3 {
 		return nil, fmt.Errorf("docker/compose.yml has 3 replicas")
 	}
-	if options.Plant != "" {
-		return nil, fmt.Errorf("the image has no planted bugs")
+	if options.Mutant != "" {
+		return nil, fmt.Errorf("the image has no mutants")
 	}
 	d := &Containers{options: options, project: fmt.Sprintf("chaos%d", os.Getpid()), ports: []int{0},
 		ids: map[int]string{}, expected: map[int]bool{}, trouble: map[[2]int]Trouble{}, stopped: make(chan struct{})}

@@ -216,8 +216,8 @@ func (p *Processes) environment(n int) []string {
 		kept = append(kept, "LD_PRELOAD="+fakeTime, "FAKETIME_TIMESTAMP_FILE="+p.clockFile(n),
 			"FAKETIME_DONT_FAKE_MONOTONIC=1", "DONT_FAKE_MONOTONIC=1", "FAKETIME_CACHE_DURATION=1")
 	}
-	if p.options.Plant != "" {
-		kept = append(kept, "CHAOS_PLANT="+p.options.Plant, fmt.Sprintf("CHAOS_MEMBER=%d", n))
+	if p.options.Mutant != "" {
+		kept = append(kept, "CHAOS_MUTANT="+p.options.Mutant, fmt.Sprintf("CHAOS_MEMBER=%d", n))
 	}
 	return kept
 }

@@ -202,7 +202,7 @@ type Run struct {
 	On        string   `json:"on"`
 	Replicas  int      `json:"replicas"`
 	Nemeses   []string `json:"nemeses"`
-	Plant     string   `json:"plant,omitempty"`
+	Mutant    string   `json:"plant,omitempty"` // the name in recorded runs
 	Kernel    string   `json:"kernel"`
 	Means     []string `json:"means"` // mechanisms used for the faults
 	Started   string   `json:"started"`

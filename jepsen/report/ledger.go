@@ -27,7 +27,7 @@ func WriteLedger(runs, readme string) error {
 		return err
 	}
 	sort.Strings(verdicts)
-	kinds, plants := map[string]*line{}, map[string]*line{}
+	kinds, mutants := map[string]*line{}, map[string]*line{}
 	bugs := []string{}
 	all := &line{}
 	for _, path := range verdicts {
@@ -39,8 +39,8 @@ func WriteLedger(runs, readme string) error {
 		if err := json.Unmarshal(text, v); err != nil {
 			return fmt.Errorf("%s: %w", path, err)
 		}
-		if v.Run.Plant != "" {
-			count(plants, v.Run.Plant, v)
+		if v.Run.Mutant != "" {
+			count(mutants, v.Run.Mutant, v)
 			continue
 		}
 		all.add(v)
@@ -62,7 +62,7 @@ func WriteLedger(runs, readme string) error {
 			bugs = append(bugs, fmt.Sprintf("`%s` at %s: %s", v.Run.Command, v.Run.Commit, v.Line()))
 		}
 	}
-	return replace(readme, render(len(verdicts), all, kinds, plants, bugs))
+	return replace(readme, render(len(verdicts), all, kinds, mutants, bugs))
 }
 
 func lineOf(all map[string]*line, name string) *line {
@@ -96,9 +96,9 @@ func names(all map[string]*line) []string {
 	return found
 }
 
-func render(runs int, all *line, kinds, plants map[string]*line, bugs []string) string {
+func render(runs int, all *line, kinds, mutants map[string]*line, bugs []string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d runs without planted bugs, %.0f operations checked, %d elections, %d runs void.\n", all.runs, all.operations,
+	fmt.Fprintf(&b, "%d runs without mutants, %.0f operations checked, %d elections, %d runs void.\n", all.runs, all.operations,
 		all.elections, all.void)
 	b.WriteString("A write gap is that of all faults at the time, from the beginning of one to 3 s after its end.\n\n")
 	b.WriteString("| fault | runs | bit | operations in these runs | elections | longest write gap | violations |\n")
@@ -107,12 +107,12 @@ func render(runs int, all *line, kinds, plants map[string]*line, bugs []string) 
 		l := kinds[name]
 		fmt.Fprintf(&b, "| %s | %d | %d | %.0f | %d | %.2f s | %d |\n", name, l.runs, l.bit, l.operations, l.elections, l.gap, l.violations)
 	}
-	if len(plants) > 0 {
+	if len(mutants) > 0 {
 		list := []string{}
-		for _, name := range names(plants) {
-			list = append(list, fmt.Sprintf("`%s` %d of %d", name, plants[name].broken, plants[name].runs))
+		for _, name := range names(mutants) {
+			list = append(list, fmt.Sprintf("`%s` %d of %d", name, mutants[name].broken, mutants[name].runs))
 		}
-		fmt.Fprintf(&b, "\nPlanted bugs, and the runs that caught them: %s.\n", strings.Join(list, ", "))
+		fmt.Fprintf(&b, "\nMutants, and the runs that caught them: %s.\n", strings.Join(list, ", "))
 	}
 	for _, bug := range bugs {
 		fmt.Fprintf(&b, "\n- %s", bug)

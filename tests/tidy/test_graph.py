@@ -1,4 +1,4 @@
-"""Plants a circle of each kind, and sees that it is found, and nothing where there is none."""
+"""Makes a cycle of each kind, and checks that it is found, and nothing where there is none."""
 import pytest
 
 import graph

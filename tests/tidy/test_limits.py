@@ -1,4 +1,4 @@
-"""Plants each thing that could wait for ever in a small tree and sees that it is found."""
+"""Puts each thing that could wait forever in a small tree, and checks that it is found."""
 import os
 
 import pytest

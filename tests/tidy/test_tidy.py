@@ -1,4 +1,4 @@
-"""Plants each violation in a small tree and sees that tidy finds it, and nothing in a clean one."""
+"""Puts each violation in a small tree, and checks that tidy finds it, and nothing in a clean one."""
 import os
 
 import pytest

@@ -1,5 +1,5 @@
 /* A musterd with mutants, to test the checkers of real clusters: those of tests/mutants/, and
- * these, which the simulator has elsewhere. CHAOS_PLANT in the environment selects one,
+ * these, which the simulator has elsewhere. CHAOS_MUTANT in the environment selects one,
  * CHAOS_MEMBER is this member's id.
  *
  * Thread: that of the replaced function. */
@@ -20,11 +20,11 @@ uint64_t mutant_member(void)
 
 __attribute__((constructor)) static void choose(void)
 {
-    const char *name = getenv("CHAOS_PLANT");
+    const char *name = getenv("CHAOS_MUTANT");
     const char *number = getenv("CHAOS_MEMBER");
     member = number != NULL ? strtoul(number, NULL, 10) : 0;
     if (name != NULL && !mutant_choose(name)) {
-        fprintf(stderr, "no bug is called '%s'\n", name);
+        fprintf(stderr, "no mutant is called '%s'\n", name);
         exit(2);
     }
 }
