@@ -8,22 +8,12 @@
 #include "server/base/limits.h"
 #include "server/base/mem.h"
 
-/* How many finished calls go on in one turn: ten thousand long-polls may be answered at once, and
- * others want their turn, too. */
-#define WRITES_RESUMED_MAX 4096
-#define READS_RESUMED_MAX  512
-
-/* On the node's loop thread: only the first of several calls wakes the worker. */
+/* On the node's loop thread. */
 static void wake(struct exchange *x)
 {
     struct call *call = CONTAINER_OF(x, struct call, exchange);
-    struct worker *worker = call->worker;
-    struct call_queue *queue =
-        x->stage == STAGE_WRITE ? &worker->finished_writes : &worker->finished_reads;
-    TSAN_RELEASE(call);
-    if (!cds_wfcq_enqueue(&queue->head, &queue->tail, &call->finished)) {
-        worker_wake(worker);
-    }
+    lane_give(&call->worker->lane, &call->finished,
+              x->stage == STAGE_WRITE ? LANE_WRITE : LANE_READ);
 }
 
 struct call *call_new(struct connection *c, size_t head_len)
@@ -31,7 +21,7 @@ struct call *call_new(struct connection *c, size_t head_len)
     struct call *call = mem_alloc(sizeof *call + head_len);
     call->worker = c->worker;
     call->connection = c;
-    cds_wfcq_node_init(&call->finished);
+    lane_item_init(&call->finished);
     CDS_INIT_LIST_HEAD(&call->place);
     call->held = call->late = call->subscribed = call->idle = call->streamed = false;
     call->received = call->downloaded = 0;
@@ -84,10 +74,9 @@ static void answer(struct call *call)
     connection_run(c);
 }
 
-static void go_on(struct call *call)
+static void go_on(struct lane_item *finished)
 {
-    TSAN_ACQUIRE(call);
-    cds_wfcq_node_init(&call->finished);
+    struct call *call = CONTAINER_OF(finished, struct call, finished);
     CHECK(call->held);
     call->held = false;
     cds_list_del_init(&call->place);
@@ -110,23 +99,9 @@ static void go_on(struct call *call)
     }
 }
 
-/* `most` of them. True when there are more. */
-static bool resume_some(struct call_queue *queue, unsigned most)
-{
-    for (unsigned i = 0; i < most; i++) {
-        struct cds_wfcq_node *node = __cds_wfcq_dequeue_blocking(&queue->head, &queue->tail);
-        if (node == NULL) {
-            return false;
-        }
-        go_on(CONTAINER_OF(node, struct call, finished));
-    }
-    return !cds_wfcq_empty(&queue->head, &queue->tail);
-}
-
 bool call_resume_finished(struct worker *worker)
 {
-    bool writes = resume_some(&worker->finished_writes, WRITES_RESUMED_MAX);
-    return resume_some(&worker->finished_reads, READS_RESUMED_MAX) || writes;
+    return lane_run(&worker->lane, go_on);
 }
 
 void call_answer_late(struct worker *worker)

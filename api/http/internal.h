@@ -11,7 +11,6 @@
 #include <sys/uio.h>
 
 #include <urcu/list.h>
-#include <urcu/wfcqueue.h>
 
 #include "api/http/exchange.h"
 #include "api/http/framing.h"
@@ -121,15 +120,15 @@ enum handshake channel_handshake(struct connection *c);
 /* --- call.c --- */
 
 /* One request of a connection with its exchange, and its ways to the node and back: the node's loop
- * puts it into the worker's queue when it is done with it. The client may have gone away by then;
- * the call is freed when both are done.
+ * gives it back on the worker's lane when it is done with it. The client may have gone away by
+ * then; the call is freed when both are done.
  *
  * Thread: the worker, but for the exchange's `wake`. */
 struct call {
     struct exchange exchange;
     struct worker *worker;
     struct connection *connection; /* NULL: the client has gone away, or has its answer */
-    struct cds_wfcq_node finished; /* in worker's queue */
+    struct lane_item finished;     /* on the worker's lane */
     struct cds_list_head place;    /* while the node has it and is not late: among the worker's */
     bool held;                     /* by the node */
     bool late;                     /* answered without the node */

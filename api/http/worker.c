@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/random.h>
 #include <unistd.h>
 
@@ -39,10 +38,7 @@
 
 void worker_wake(struct worker *worker)
 {
-    uint64_t one = 1;
-    /* Fails only when the counter is full, and then the worker is awake anyway. */
-    ssize_t written = write(worker->wake_fd, &one, sizeof one);
-    (void)written;
+    lane_wake(&worker->lane);
 }
 
 /* --- new connections --- */
@@ -198,11 +194,8 @@ static void take_events(struct worker *worker, bool busy)
     for (int i = 0; i < count; i++) {
         if (events[i].data.ptr == &worker->listen_fd) {
             accept_some(worker);
-        } else if (events[i].data.ptr == &worker->wake_fd) {
-            uint64_t value;
-            /* Before the queue is emptied: what comes later wakes again. */
-            ssize_t got = read(worker->wake_fd, &value, sizeof value);
-            (void)got;
+        } else if (events[i].data.ptr == &worker->lane) {
+            lane_clear(&worker->lane);
         } else {
             connection_event(events[i].data.ptr, events[i].events);
         }
@@ -315,25 +308,24 @@ static bool start_thread(struct worker *worker)
 
 static void release(struct worker *worker)
 {
-    const int fds[] = {worker->wake_fd, worker->epoll_fd, worker->listen_fd};
+    const int fds[] = {worker->epoll_fd, worker->listen_fd};
     for (size_t i = 0; i < ARRAY_LENGTH(fds); i++) {
         if (fds[i] >= 0) {
             (void)close(fds[i]);
         }
     }
     buffer_done(&worker->head);
-    cds_wfcq_destroy(&worker->finished_writes.head, &worker->finished_writes.tail);
-    cds_wfcq_destroy(&worker->finished_reads.head, &worker->finished_reads.tail);
+    lane_close(&worker->lane);
 }
 
 static bool open_descriptors(struct worker *worker, int listen_fd)
 {
-    struct epoll_event event = {.events = EPOLLIN, .data.ptr = &worker->wake_fd};
-    worker->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = &worker->lane};
+    bool is_open = lane_open(&worker->lane);
     worker->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     worker->listen_fd = fcntl(listen_fd, F_DUPFD_CLOEXEC, 0);
-    if (worker->wake_fd < 0 || worker->epoll_fd < 0 || worker->listen_fd < 0 ||
-        epoll_ctl(worker->epoll_fd, EPOLL_CTL_ADD, worker->wake_fd, &event) != 0) {
+    if (!is_open || worker->epoll_fd < 0 || worker->listen_fd < 0 ||
+        epoll_ctl(worker->epoll_fd, EPOLL_CTL_ADD, worker->lane.fd, &event) != 0) {
         return false;
     }
     listen_on(worker);
@@ -351,8 +343,6 @@ bool worker_start(struct worker *worker, unsigned number, int listen_fd, unsigne
     worker->accepting = true;
     uint64_t *seed = &worker->scratch.random;
     CHECK(getrandom(seed, sizeof *seed, 0) == (ssize_t)sizeof *seed);
-    cds_wfcq_init(&worker->finished_writes.head, &worker->finished_writes.tail);
-    cds_wfcq_init(&worker->finished_reads.head, &worker->finished_reads.tail);
     struct cds_list_head *const lists[] = {&worker->connections, &worker->crowded,
                                            &worker->ready,       &worker->closed,
                                            &worker->held,        &worker->downloads};

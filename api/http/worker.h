@@ -1,5 +1,5 @@
-/* One HTTP thread: its loop, its connections, and the queue through which stopped requests come
- * back from the node. All workers accept from the same listening socket.
+/* One HTTP thread: its loop, its connections, and the lane on which stopped requests come back from
+ * the node. All workers accept from the same listening socket.
  *
  * Thread: start, stop and join: the main thread. worker_wake: any.
  * Owns: its thread, descriptors and connections. */
@@ -13,8 +13,8 @@
 #include <time.h>
 
 #include <urcu/list.h>
-#include <urcu/wfcqueue.h>
 
+#include "api/core/lane.h"
 #include "api/core/subscriptions.h"
 #include "api/http/exchange.h"
 #include "server/base/log.h"
@@ -22,26 +22,18 @@
 #define WORKER_INPUT_BYTES (64 * 1024)
 #define WORKER_PIECE_BYTES (16 * 1024)
 
-struct call_queue {
-    struct cds_wfcq_head head;
-    struct cds_wfcq_tail tail;
-};
-
 struct worker {
     /* immutable after start */
     struct api_context *context;
     int listen_fd; /* its own duplicate; closed once it has stopped accepting */
     int epoll_fd;
-    int wake_fd; /* eventfd */
     pthread_t thread;
     unsigned number;
     unsigned connections_max; /* what it takes */
     unsigned spare;           /* of them, those over a limit */
     /* atomic */
     _Atomic uint64_t stop_ms; /* monotonic: when to stop at the latest; 0: not to */
-    /* calls that the node is done with; any thread -> this one. Writes pass the reads, of which
-     * ten thousand may have waited for one of them. */
-    struct call_queue finished_writes, finished_reads;
+    struct lane lane;         /* calls that the node is done with; any thread -> this one */
     /* worker only */
     struct worker_scratch scratch;
     uint64_t now_ms;          /* monotonic, of this turn */
