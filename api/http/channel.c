@@ -36,9 +36,9 @@ ssize_t channel_recv(struct connection *c, char *to, size_t size)
 {
     ssize_t got = c->tls != NULL ? tls_recv(c->tls, to, size) : recv(c->fd, to, size, 0);
     if (got > 0) {
-        /* Less than there was room for: there is no more, and epoll will say when there is. TLS
-         * gives a record at a time, and may have another. */
-        c->readable = c->tls != NULL || (size_t)got == size || c->ended;
+        /* Less than there was room for: there is no more, and epoll will say when there is. */
+        bool more = c->tls != NULL ? tls_has_more(c->tls) : (size_t)got == size;
+        c->readable = more || c->ended;
     } else if (got < 0 && errno == EAGAIN) {
         c->readable = false;
     }

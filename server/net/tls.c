@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include <gnutls/gnutls.h>
@@ -43,9 +44,23 @@ struct tls {
     struct credentials *current;
 };
 
+/* GnuTLS asks for a record's head, then for its body: what one recv() has brought is kept for it.
+ * Between calls of ours almost always nothing is left, so sessions share one buffer a thread. */
+struct ahead {
+    char *at;
+    size_t len;
+    bool drained; /* the kernel had no more */
+    char bytes[RECORD_BYTES + 512];
+};
+static _Thread_local struct ahead ahead;
+
 struct tls_session {
     gnutls_session_t session;
+    int fd;
+    char *rest; /* read ahead and left by the last call; NULL: nothing */
+    size_t rest_len;
     struct credentials *credentials;
+    bool has_more;  /* as of the last tls_recv */
     bool asks;      /* for a certificate of the client */
     size_t pending; /* bytes of a record that the kernel has not taken whole */
 };
@@ -259,6 +274,53 @@ void tls_free(struct tls *tls)
     }
 }
 
+/* --- bytes --- */
+
+/* Before each call of GnuTLS that may read. */
+static void ahead_take(struct tls_session *s)
+{
+    ahead.at = ahead.bytes;
+    ahead.len = s->rest_len;
+    ahead.drained = false;
+    if (s->rest != NULL) {
+        memcpy(ahead.bytes, s->rest, s->rest_len);
+        free(s->rest);
+        s->rest = NULL;
+        s->rest_len = 0;
+    }
+}
+
+/* And after it. */
+static void ahead_keep(struct tls_session *s)
+{
+    if (ahead.len > 0) {
+        s->rest = mem_alloc(ahead.len);
+        s->rest_len = ahead.len;
+        memcpy(s->rest, ahead.at, ahead.len);
+    }
+}
+
+static ssize_t pull(gnutls_transport_ptr_t ctx, void *to, size_t size)
+{
+    struct tls_session *s = ctx;
+    if (ahead.len == 0) {
+        ssize_t got = recv(s->fd, ahead.bytes, sizeof ahead.bytes, 0);
+        if (got <= 0) {
+            ahead.drained = true;
+            gnutls_transport_set_errno(s->session, errno);
+            return got;
+        }
+        ahead.at = ahead.bytes;
+        ahead.len = (size_t)got;
+        ahead.drained = (size_t)got < sizeof ahead.bytes;
+    }
+    size_t part = size < ahead.len ? size : ahead.len;
+    memcpy(to, ahead.at, part);
+    ahead.at += part;
+    ahead.len -= part;
+    return (ssize_t)part;
+}
+
 /* --- sessions --- */
 
 static bool set_up(struct tls *tls, struct tls_session *s, int fd)
@@ -286,13 +348,15 @@ static bool set_up(struct tls *tls, struct tls_session *s, int fd)
     gnutls_handshake_set_max_packet_length(session, HANDSHAKE_BYTES_MAX);
     /* The caller has a time for it. */
     gnutls_handshake_set_timeout(session, GNUTLS_INDEFINITE_TIMEOUT);
-    gnutls_transport_set_int(session, fd);
+    gnutls_transport_set_ptr2(session, s, (gnutls_transport_ptr_t)(intptr_t)fd);
+    gnutls_transport_set_pull_function(session, pull);
     return true;
 }
 
 struct tls_session *tls_begin(struct tls *tls, int fd)
 {
     struct tls_session *s = mem_zalloc(1, sizeof *s);
+    s->fd = fd;
     s->credentials = take_current(tls);
     s->asks = file_of(&tls->options, 2)[0] != '\0';
     /* A ticket would stand for a certificate that nobody looks at again. */
@@ -314,6 +378,7 @@ void tls_end(struct tls_session *s)
 {
     if (s != NULL) {
         gnutls_deinit(s->session);
+        free(s->rest);
         release(s->credentials);
         free(s);
     }
@@ -369,7 +434,9 @@ static int verify_client(struct tls_session *s, char reason[TLS_REASON_SIZE])
 
 int tls_handshake(struct tls_session *s, char reason[TLS_REASON_SIZE])
 {
+    ahead_take(s);
     int result = gnutls_handshake(s->session);
+    ahead_keep(s);
     if (result == 0) {
         return verify_client(s, reason);
     }
@@ -385,8 +452,16 @@ int tls_handshake(struct tls_session *s, char reason[TLS_REASON_SIZE])
 
 ssize_t tls_recv(struct tls_session *s, void *to, size_t size)
 {
+    ahead_take(s);
     ssize_t got = gnutls_record_recv(s->session, to, size);
+    ahead_keep(s);
+    s->has_more = !ahead.drained || s->rest != NULL || gnutls_record_check_pending(s->session) > 0;
     return got >= 0 ? got : failed_with((int)got);
+}
+
+bool tls_has_more(const struct tls_session *s)
+{
+    return s->has_more;
 }
 
 /* The pieces, as far as one record holds them, in one. */

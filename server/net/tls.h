@@ -64,6 +64,9 @@ void tls_end(struct tls_session *session);
 int tls_handshake(struct tls_session *session, char reason[TLS_REASON_SIZE]);
 /* 0: the client has said that it sends no more. */
 ssize_t tls_recv(struct tls_session *session, void *to, size_t size);
+/* Whether there may be more to receive, as of the last tls_recv: false only when the kernel had no
+ * more, and nothing that it gave is left. */
+bool tls_has_more(const struct tls_session *session);
 /* How much of the pieces, in one record (16 KiB), has gone to the kernel. After EAGAIN the same
  * bytes, at least, must be given again. */
 ssize_t tls_send(struct tls_session *session, const struct iovec *pieces, size_t count);
