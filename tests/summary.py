@@ -9,13 +9,13 @@ import re
 import sys
 import xml.etree.ElementTree as ElementTree
 
-# What cmocka prints of a case. It lists the failed and skipped ones again at the end.
+# cmocka's output for a case. It lists failed and skipped ones again at the end.
 CMOCKA = re.compile(r"^\[ +(OK|FAILED|SKIPPED) +\] (?!.*test\(s\))(.+)$", re.MULTILINE)
 KINDS = {"OK": "passed", "FAILED": "failed", "SKIPPED": "skipped"}
 
 
 def count_case(case):
-    """How many tests passed, failed and were skipped in one <testcase>."""
+    """The numbers of tests passed, failed and skipped in one <testcase>."""
     counts = {"passed": 0, "failed": 0, "skipped": 0}
     broken = case.find("failure") is not None or case.find("error") is not None
     for word, _ in set(CMOCKA.findall(case.findtext("system-out") or "")):

@@ -1,11 +1,11 @@
-"""What OpenAPI cannot say of a request, and what must not happen to the replica that is asked: that its members
-change, and that a read waits for long."""
+"""Rules that OpenAPI cannot express, and protection of the replica under test: no membership changes, no long
+waits."""
 import json
 
 import schemathesis
 
 WAIT = "10ms"
-UUID_BYTES = 37  # of an id that is made of a name
+UUID_BYTES = 37  # of an id derived from a name
 
 
 @schemathesis.hook
@@ -22,7 +22,7 @@ def fit_query(operation, query):
     if "meta.KEY" in query:
         query["meta.k"] = query.pop("meta.KEY")
     if operation.path.startswith("/cluster/") and operation.method.upper() != "GET":
-        # Tried only, unless the value is to be refused.
+        # Only as a dry run, unless the value must be refused.
         if query.get("dry_run") in (None, False, "false"):
             query["dry_run"] = "true"
     if "index" in query and ("wait" not in query or is_duration(query["wait"])):

@@ -1,4 +1,4 @@
-"""What the tests share: an engine, the image, and one cluster that compose.yml brings up."""
+"""Shared fixtures: an engine, the image, and one cluster started by compose.yml."""
 import os
 import sys
 import uuid
@@ -16,7 +16,7 @@ SERVICES = ("muster-1", "muster-2", "muster-3")
 
 
 def pytest_collection_modifyitems(items):
-    """The first test also makes the images, which takes minutes; the others wait for containers."""
+    """The first test also builds the images, which takes minutes; the others wait for containers."""
     for item in items:
         item.add_marker(pytest.mark.timeout(1800))
 
@@ -69,7 +69,7 @@ class Replica:
             return False
 
     def instances(self):
-        """All instances by id, as this replica has them once it has all that anybody was told."""
+        """All instances by id, once this replica has everything that was acknowledged."""
         found, after = {}, ""
         while True:
             page = self.get("/instances?limit=10000&consistency=linearizable" + after).json
@@ -81,12 +81,12 @@ class Replica:
 
 
 class Compose:
-    """docker/compose.yml under a name, ports and volumes of the test's own."""
+    """docker/compose.yml with the test's own project name, ports and volumes."""
 
     def __init__(self, image):
         ports = free_ports(6)
         self.project = "mustertest" + uuid.uuid4().hex[:8]
-        # Where the engine is, but nothing that Compose or compose.yml would take for a setting.
+        # Where the engine is, but nothing that Compose or compose.yml would read as a setting.
         self.environment = {name: value for name, value in os.environ.items()
                             if not name.startswith(("COMPOSE_", "MUSTER_", "PROMETHEUS_"))}
         self.environment.update(

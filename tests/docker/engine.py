@@ -1,5 +1,5 @@
-"""A Docker engine for the tests: the one that runs, or one of the tests' own; images that stand in
-for those of a registry where none can be reached. Standard library only.
+"""A Docker engine for the tests: a running one, or one of the tests' own; and images in place of a
+registry's if none can be reached. Standard library only.
 
     tests/docker/engine.py COMMAND...      runs it with an engine and the image muster-test:RELEASE
 """
@@ -15,13 +15,13 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 CACHE = os.path.join(ROOT, "build", "docker")
 START_WITHIN_S = 60
 PULL_WITHIN_S = 600
-RUN_WITHIN_S = 24 * 3600  # what is run with an engine is jepsen, which has a limit of its own
-# Must be what docker/compose.yml names.
+RUN_WITHIN_S = 24 * 3600  # the command is jepsen, which has a limit of its own
+# Must match docker/compose.yml.
 PROMETHEUS = "prom/prometheus:v2.53.2"
 
 
 def run(*command, check=True, timeout=1800, **options):
-    """Runs a program; returns its output, or fails with the end of it."""
+    """Runs a program; returns its output, or fails with the last part of it."""
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8",
                           timeout=timeout, **options)
     if check and done.returncode != 0:
@@ -36,7 +36,7 @@ def succeeds(*command):
 
 
 class Engine:
-    """Uses the engine that answers; starts one with folders of its own where none does, and ends it."""
+    """Uses a running engine; if there is none, starts one with folders of its own, and ends it."""
 
     def __init__(self):
         self.process = None
@@ -66,7 +66,7 @@ class Engine:
             self.process.wait(60)
             mounted = os.path.join(CACHE, "engine", "run", "netns", "default")
             if os.path.ismount(mounted):
-                run("umount", mounted)  # it leaves that behind
+                run("umount", mounted)  # it leaves it behind
             os.environ.pop("DOCKER_HOST", None)
 
 
@@ -75,7 +75,7 @@ def has_image(name):
 
 
 def debian_sources():
-    """The machine's own apt files that are about Debian itself: name -> path."""
+    """The machine's own apt files for Debian itself: name -> path."""
     found = {}
     paths = glob.glob("/etc/apt/sources.list.d/*.sources") + ["/etc/apt/sources.list"] + \
         glob.glob("/etc/apt/sources.list.d/*.list")
@@ -100,7 +100,7 @@ def mirror():
 
 
 def make_base_image(release):
-    """debian:RELEASE-slim: from its registry, else made here from the machine's own mirror."""
+    """debian:RELEASE-slim: from its registry, or built from the machine's own mirror."""
     name = "debian:%s-slim" % release
     if has_image(name) or succeeds("docker", "pull", "-q", name):
         return
@@ -108,7 +108,7 @@ def make_base_image(release):
     shutil.rmtree(folder, ignore_errors=True)
     os.makedirs(CACHE, exist_ok=True)
     run("debootstrap", "--variant=minbase", release, folder, mirror())
-    # The same suites as the machine's, under this release's name, as the image of the registry has.
+    # The same suites as the machine's, under this release's name, like the registry's image.
     own = re.search(r"^VERSION_CODENAME=(\S+)", open("/etc/os-release", encoding="utf-8").read(), re.MULTILINE)
     os.remove(folder + "/etc/apt/sources.list")
     for file, text in debian_sources().items():
@@ -123,7 +123,7 @@ def make_base_image(release):
 
 
 def make_prometheus_image(release):
-    """Prometheus from its registry, else Debian's own under that name."""
+    """Prometheus from its registry, or Debian's own under that name."""
     if has_image(PROMETHEUS) or succeeds("docker", "pull", "-q", PROMETHEUS):
         return
     recipe = ("FROM debian:%s-slim\n"
@@ -134,7 +134,7 @@ def make_prometheus_image(release):
 
 
 def build_image(release):
-    """The image as docker/README.md says; the build may use the machine's own network."""
+    """Builds the image as in docker/README.md; the build may use the machine's network."""
     make_base_image(release)
     name = "muster-test:" + release
     run("docker", "build", "--network", "host", "-t", name, "-f", "docker/Dockerfile",

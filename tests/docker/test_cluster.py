@@ -1,5 +1,5 @@
-"""The three replicas of docker/compose.yml, used as its README says. A minute or two: containers are
-stopped, killed and made anew."""
+"""The three replicas of docker/compose.yml, used as in its README. Takes a minute or two: containers are
+stopped, killed and recreated."""
 import os
 import signal
 
@@ -11,7 +11,7 @@ KEPT = ["kept-%d" % n for n in range(20)]
 
 
 def keep(compose):
-    """Instances with a short lease, and somebody who renews them through all replicas."""
+    """Instances with a short lease, and a client that renews them through all replicas."""
     for id in KEPT:
         got = compose.replicas[0].post("/register", {"id": id, "name": "kept", "host": "10.0.0.9",
                                                      "port": 1, "ttl": 6})
@@ -50,7 +50,7 @@ def test_nothing_is_lost_when_the_leader_is_killed_and_restarted_by_the_engine(c
     with keep(compose) as heartbeater, Writers(compose.replicas, 3, prefix="kill") as writers:
         await_true("writes under way", lambda: writers.count() > 100, 30)
         restarts = int(leader.inspect(".RestartCount"))
-        # From outside of the container: `docker kill` would count as an order to stay down.
+        # From outside the container: after `docker kill` the engine would not restart it.
         os.kill(int(leader.inspect(".State.Pid")), signal.SIGKILL)
         before = writers.count()
         await_true("writes go on", lambda: writers.count() > before + 100, 30)

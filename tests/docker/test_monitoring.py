@@ -6,7 +6,7 @@ import urllib.request
 from cluster import await_true
 from engine import PROMETHEUS, ROOT, run
 
-# Of this machine: no proxy knows it.
+# On this machine: not through a proxy.
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 HERE = os.path.dirname(os.path.abspath(__file__))
 

@@ -29,14 +29,14 @@ FATAL = 70  # exit status of a running replica that cannot go on safely
 REMOVED = 3
 READY_WITHIN_S = 30
 STOP_WITHIN_S = 30
-# Words in a log that no run may have.
+# Words that must not occur in any log.
 ALARMS = re.compile(r"ERROR: (?:Address|Leak|Thread)Sanitizer|runtime error:|broken invariant"
                     r"|Assertion .* failed|double free|free\(\): |malloc\(\): |corrupted "
                     r"|stack smashing|stopping at once")
 
 
 def await_true(what, condition, within_s=10, every_s=0.05):
-    """Polls until `condition()` gives something true and returns it; fails with `what` if not."""
+    """Polls until `condition()` returns something true, and returns it; otherwise fails with `what`."""
     deadline = time.monotonic() + within_s
     while True:
         got = condition()
@@ -48,7 +48,7 @@ def await_true(what, condition, within_s=10, every_s=0.05):
 
 
 def read_line(process, within_s=30):
-    """The next line that a process prints, whole; "" if it ends first. One that says nothing for so
+    """The next complete line that a process prints; "" if it ends first. A process silent for this
     long is killed."""
     timer = threading.Timer(within_s, process.kill)
     timer.start()
@@ -68,21 +68,21 @@ def has_ipv6():
         return False
 
 
-# What a process of the tests is told by the outside: where programs are, and how sanitizers report.
+# What is passed on from the environment: the paths of programs, and sanitizer options.
 KEPT = ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "ASAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS",
         "UBSAN_OPTIONS")
 
 
 def clean_environment(extra=None):
-    """What `extra` says and nothing else from the outside that could change what is tested: no
-    setting of Muster or of a tool, no locale, no time zone, no proxy."""
+    """`extra`, and nothing else from the environment that could affect the test: no settings of
+    Muster or of tools, no locale, no time zone, no proxy."""
     kept = {name: os.environ[name] for name in KEPT if name in os.environ}
     kept.update(extra or {})
     return kept
 
 
 def forget_environment():
-    """The same for this process, and for the children that it starts without saying more."""
+    """The same for this process, and for children started without an environment."""
     own = ("MUSTER_BIN", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE")
     for name in set(os.environ) - set(KEPT) - set(own):
         if not name.startswith("PYTEST_"):
@@ -137,11 +137,11 @@ class Replica:
         self.folder = folder
         self.data = os.path.join(folder, "data-%d" % number)
         self.log_path = os.path.join(folder, "musterd-%d.log" % number)
-        self.environment = {}  # besides the cluster's
+        self.environment = {}  # in addition to the cluster's
         self.process = None
         self.paused = False
         self.joins = []  # URLs of replicas
-        self.expected_ends = []  # lines of its log that would else be alarms
+        self.expected_ends = []  # lines of its log that would otherwise be alarms
 
     # --- life ---
 
@@ -188,15 +188,15 @@ class Replica:
             return False
 
     def wait_exit(self, within_s=STOP_WITHIN_S):
-        """Waits for the process to end by itself and returns its exit status."""
+        """Waits for the process to exit by itself, and returns its status."""
         return self.process.wait(within_s)
 
     def wait_fatal(self, within_s=STOP_WITHIN_S):
-        """Waits for it to end itself because it cannot go on safely; returns the sentence."""
+        """Waits for it to exit because it cannot go on safely; returns the reason."""
         return self.wait_end(FATAL, "stopping at once", within_s)
 
     def wait_removed(self, within_s=STOP_WITHIN_S):
-        """Waits for it to end itself because it is no member any more; returns the sentence."""
+        """Waits for it to exit because it is no longer a member; returns the reason."""
         return self.wait_end(REMOVED, "no longer a member", within_s)
 
     def wait_end(self, expected, words, within_s):
@@ -208,12 +208,12 @@ class Replica:
         return self.expected_ends[-1].partition("reason=")[2]
 
     def alarm(self):
-        """What in its log no run may have, but for the ends that a test has waited for."""
+        """Alarms in its log, except the exits that a test has waited for."""
         lines = [line for line in self.log().splitlines() if line not in self.expected_ends]
         return ALARMS.search("\n".join(lines))
 
     def kill(self):
-        """kill -9: no goodbye, nothing flushed."""
+        """kill -9: nothing is flushed."""
         if self.alive():
             self.process.send_signal(signal.SIGKILL)
             self.process.wait(STOP_WITHIN_S)
@@ -226,7 +226,7 @@ class Replica:
         return self.process.wait(STOP_WITHIN_S)
 
     def pause(self):
-        """Returns when every thread stands still: one that runs does so a little later."""
+        """Returns once every thread has stopped, which may take a moment."""
         self.process.send_signal(signal.SIGSTOP)
         self.paused = True
         await_true("replica %d stands still" % self.id, self._stands_still, every_s=0.001)
@@ -239,7 +239,7 @@ class Replica:
                     if stat.read().rpartition(")")[2].split()[0] not in "Tt":
                         return False
         except (FileNotFoundError, ProcessLookupError):
-            return False  # a thread that ended before its turn came
+            return False  # a thread that ended meanwhile
         return True
 
     def resume(self):
@@ -273,7 +273,7 @@ class Replica:
         return self.get("/health", timeout=5).json
 
     def state(self):
-        """Index and hash of the registry, of one moment."""
+        """Index and hash of the registry, read atomically."""
         state = self.health()["state"]
         return state["index"], state["hash"]
 
@@ -291,7 +291,7 @@ class Replica:
             return False
 
     def register(self, name, id=None, **fields):
-        """Registers and returns the answer's JSON; fails when refused."""
+        """Registers, and returns the answer's JSON; fails if refused."""
         body = {"name": name, "host": "10.0.0.1", "port": 8080, **fields}
         if id is not None:
             body["id"] = id
@@ -311,7 +311,7 @@ class Replica:
             after = "&after=" + page["instances"][-1]["id"]
 
     def events(self):
-        """All events that are kept, whatever their number."""
+        """All kept events, whatever their number."""
         found = []
         while True:
             after = "&after=" + found[-1]["id"] if found else ""
@@ -322,18 +322,18 @@ class Replica:
                 return found
 
     def instance_health(self, id):
-        """Health of an instance; None when it is not there."""
+        """Health of an instance; None if it does not exist."""
         got = self.get("/instances/" + id)
         return got.json["health"] if got.status == 200 else None
 
 
 class Cluster:
-    """Replicas of one cluster, their data in a temporary folder that goes away with them."""
+    """Replicas of one cluster, with their data in a temporary folder."""
 
     def __init__(self, size=3, options=(), environment=None, data_root=None, tls=None):
         self.options = list(options)
         self.environment = environment
-        self.tls = tls  # an ssl.SSLContext of clients; the options say what replicas have
+        self.tls = tls  # an ssl.SSLContext for clients; the options configure the replicas
         self.folder = tempfile.mkdtemp(prefix="muster-test-")
         ports = free_ports(2 * size)
         self.replicas = [Replica(self, n + 1, ports[2 * n], ports[2 * n + 1],
@@ -358,8 +358,8 @@ class Cluster:
         return found
 
     def add(self, number=0):
-        """A replica that joins when it is started; `number` 0: the cluster finds one. It is known
-        here by its place until then."""
+        """A replica that joins when it is started; `number` 0: the cluster chooses one. Until then it is
+        known here by its position."""
         ports = free_ports(2)
         place = len(self.replicas) + 1
         replica = Replica(self, place, ports[0], ports[1], self.folder)
@@ -399,7 +399,7 @@ class Cluster:
         return [r for r in self.running() if r is not leader]
 
     def wait_same_state(self, within_s=20):
-        """Waits until all running replicas are at the same index; their hashes must be equal then.
+        """Waits until all running replicas are at the same index; their hashes must then be equal.
         Returns that index and hash."""
         def same():
             states = [r.state() for r in self.running()]
@@ -411,7 +411,7 @@ class Cluster:
     # --- the end of a test ---
 
     def shut_down(self, show):
-        """Ends all processes. A clean stop must succeed; no log may hold an alarm."""
+        """Stops all processes, which must succeed cleanly; no log may contain an alarm."""
         problems = []
         for replica in self.replicas:
             if replica.alive():
@@ -437,6 +437,6 @@ class Cluster:
         if show or problems:
             for replica in self.replicas:
                 print("--- log of replica %d\n%s" % (replica.id, replica.log()[-8000:]))
-        # A failing test has its own story; these would hide it.
+        # A failed test has its own message, which these would hide.
         if problems and not show:
             raise AssertionError("; ".join(problems))

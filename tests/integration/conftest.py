@@ -1,6 +1,6 @@
-"""What the tests share: one healthy cluster for those that only talk to it, and a maker of clusters
-for those that break theirs. Both check at the end that every process stopped cleanly and that no log
-holds a sanitizer's report or a broken invariant."""
+"""Shared fixtures: one healthy cluster for tests that only talk to it, and a factory of clusters
+for tests that break theirs. Both check at the end that every process stopped cleanly and that no log
+contains a sanitizer's report or a broken invariant."""
 import os
 import signal
 import uuid
@@ -13,7 +13,7 @@ from faults import Faults
 
 def pytest_configure(config):
     forget_environment()
-    # A runner in the background has them ignored, and so would every process of a test.
+    # A runner in the background ignores them, and so would every process of a test.
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
         if signal.getsignal(number) == signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)
@@ -24,7 +24,7 @@ def pytest_configure(config):
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item):
-    """Lets fixtures see whether the test itself failed."""
+    """Lets fixtures find out whether the test itself failed."""
     report = (yield).get_result()
     if report.when == "call":
         item.failed = report.failed
@@ -33,7 +33,7 @@ def pytest_runtest_makereport(item):
 @pytest.fixture(scope="session")
 def shared():
     """Three healthy replicas. Tests must leave them healthy, and use names of their own. Leases are
-    long, so that nothing changes but by a test."""
+    long, so that only tests change anything."""
     cluster = Cluster(3, ["--ttl", "1h"])
     with cluster:
         cluster.start()
@@ -44,7 +44,7 @@ def shared():
 
 
 def clusters_of(request):
-    """Makes clusters, and ends them when the fixture's time is over."""
+    """Creates clusters, and stops them at the end of the fixture."""
     made = []
 
     def make(size=3, *options, **settings):
@@ -71,13 +71,13 @@ def make_cluster(request):
 
 @pytest.fixture(scope="module")
 def module_cluster(request):
-    """The same for all tests of a file, which must leave it as it is."""
+    """The same for all tests of a file, which must leave it unchanged."""
     yield from clusters_of(request)
 
 
 @pytest.fixture(scope="session")
 def faults(tmp_path_factory):
-    """Makes a replica's calls for files kill it, or fail: see faults.py."""
+    """Makes a replica's file calls kill it, or fail: see faults.py."""
     return Faults(tmp_path_factory.mktemp("faults"))
 
 

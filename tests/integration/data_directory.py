@@ -1,5 +1,5 @@
-"""What is in a data directory, and ways to damage it. The bytes are drawn in
-consensus/disk/README.md; only what the tests need to aim with is known here."""
+"""The contents of a data directory, and ways to damage it. consensus/disk/README.md has the format;
+here is only what the tests need for aiming."""
 import glob
 import os
 import struct
@@ -12,7 +12,7 @@ SEGMENT_BYTES = 16 << 20
 
 
 def segments(replica):
-    """Segments of the log that hold anything, oldest first; not one that is only allocated."""
+    """Segments of the log with content, oldest first, without a preallocated one."""
     return [path for path in sorted(glob.glob(os.path.join(replica.data, "log-*")))
             if used_bytes(path) > 0]
 
@@ -22,7 +22,7 @@ def snapshots(replica):
 
 
 def used_bytes(path):
-    """How far a file holds anything; segments are preallocated with zeros."""
+    """The length of a file's content; segments are preallocated with zeros."""
     with open(path, "rb") as file:
         return len(file.read().rstrip(b"\0"))
 
@@ -41,14 +41,14 @@ def truncate(path, size):
 
 
 def clear(path, at, size):
-    """As sectors that were never written."""
+    """Like sectors that were never written."""
     with open(path, "r+b") as file:
         file.seek(at)
         file.write(bytes(size))
 
 
 def frames(segment):
-    """(where, bytes up to the end of its last sector) of each frame, in order."""
+    """(offset, bytes up to the end of its last sector) of each frame, in order."""
     with open(segment, "rb") as file:
         data = file.read()
     found, at = [], 0
@@ -61,7 +61,7 @@ def frames(segment):
 
 
 def records(segment, kind):
-    """How many records of this kind a segment holds."""
+    """The number of records of this kind in a segment."""
     with open(segment, "rb") as file:
         data = file.read()
     count = 0

@@ -75,13 +75,13 @@ class Driver:
         return {id: int(health) for id, health in (r.rsplit("=", 1) for r in rest[1:])}
 
     def query(self, service, timeout_ms=5000, **filters):
-        """The id of the first that matches; None if there is none."""
+        """The id of the first match; None if there is none."""
         error, *rest = self("query", service, timeout_ms, *("%s=%s" % f for f in filters.items()))
         assert error in (OK, NOT_FOUND), error
         return rest[0] if error == OK else None
 
     def close(self, timeout_ms=20000):
-        """Closes the client and the process, which must not have found anything wrong with itself."""
+        """Closes the client and the process, which must not have reported any error."""
         assert self("close", timeout_ms) == [OK]
         self.process.stdin.close()
         status = self.process.wait(60)

@@ -1,4 +1,4 @@
-"""Replicas whose calls for files kill them, or fail: faults.c, preloaded.
+"""Replicas whose file calls kill them, or fail: faults.c, preloaded.
 
     plan = faults.plan(replica, at=3, do="kill", after="snapshot.received")
     replica.start()
@@ -28,7 +28,7 @@ class Plan:
             return self
 
     def calls(self):
-        """(call, name of its file) of each call that was counted."""
+        """(call, name of its file) of each counted call."""
         try:
             with open(self.log, encoding="ascii") as file:
                 return [tuple(line.split()[1:]) for line in file]
@@ -48,16 +48,16 @@ class Faults:
                         "-ldl"], check=True, timeout=60, env=clean_environment())
 
     def plan(self, replica, at=0, do="kill", after="", on="", name="", times=1):
-        """The at-th call kills the process (`do`: instead of the call; late: behind it), or it and
-        `times` - 1 more fail with EIO or ENOSPC, or are slow. Counted are the calls in `on` (all when empty) on
-        files named like `name`, from the creation of a file named like `after` on, or from arm()
-        on."""
+        """The at-th call kills the process (`do`: instead of the call; late: after it), or it and
+        `times` - 1 more fail with EIO or ENOSPC, or are slow. Counts the calls in `on` (empty: all) on
+        files whose names contain `name`, from the creation of a file whose name contains `after`, or
+        from arm()."""
         folder = os.path.join(self.folder, str(next(self.numbers)))
         os.mkdir(folder)
         asan = os.environ.get("ASAN_OPTIONS", "")
         return Plan(replica, folder, {
             "LD_PRELOAD": self.library,
-            # The library comes before the sanitizer's, which does not mind.
+            # The library is loaded before the sanitizer's, which allows it here.
             "ASAN_OPTIONS": asan + (":" if asan else "") + "verify_asan_link_order=0",
             "FAULT_AT": str(at), "FAULT_DO": do, "FAULT_AFTER": after,
             "FAULT_ON": "".join(" %s " % call for call in on.split()),
@@ -65,8 +65,8 @@ class Faults:
 
 
 def turning_points(calls):
-    """Numbers of the calls worth dying at: of a run of calls that are alike, the ends and one
-    within."""
+    """Numbers of the calls worth crashing at: of a run of similar calls, the ends and one in
+    between."""
     found, at = [], 1
     for _, run in itertools.groupby(calls):
         length = len(list(run))

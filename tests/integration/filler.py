@@ -1,4 +1,4 @@
-"""Many clients at once that register until the cluster is full, and what must be true of it then."""
+"""Many concurrent clients that register until the cluster is full, and the checks then."""
 import http.client
 import itertools
 import json
@@ -14,7 +14,7 @@ FIELDS = {"name": "web", "host": "h", "port": 1, "ttl": 36000}
 
 
 class Filler:
-    """All registrations are equally large, so one that is asked for after another was refused is refused, too."""
+    """All registrations have the same size, so one requested after a refusal must be refused, too."""
 
     def __init__(self, replicas, prefix, clients=64, tags=20):
         self.replicas = list(replicas)
@@ -58,7 +58,7 @@ class Filler:
                 told = json.loads(answer.read())
                 if answer.status not in (503, 504):
                     break
-                again = True  # too busy, or perhaps done: the same once more
+                again = True  # too busy, or perhaps done: retry
                 time.sleep(0.05)
             with self._lock:
                 if answer.status == 507 and told["error"] == "full":
@@ -82,7 +82,7 @@ def wait_bound(cluster, most):
 
 
 def check_full(cluster, filler, most, count, within_s=60):
-    """All are equal, as full as can be, have all that was taken, and refuse one more."""
+    """All are equal, full, have all that was acknowledged, and refuse one more."""
     cluster.wait_same_state(within_s)
     states = [state(r) for r in cluster]
     one = states[0]["bytes"] / count
@@ -98,7 +98,7 @@ def check_full(cluster, filler, most, count, within_s=60):
 
 
 def check_counted(replica, path):
-    """What is counted is what a snapshot takes, within 1 %; returns both. `path` must not be there."""
+    """The counted size is within 1 % of a snapshot's; returns both. `path` must not exist."""
     subprocess.run([MUSTER, "--server", replica.url, "backup", path], check=True, timeout=300,
                    stdout=subprocess.DEVNULL, env=clean_environment())
     counted, stored = state(replica)["bytes"], os.path.getsize(path)
@@ -108,8 +108,8 @@ def check_counted(replica, path):
 
 
 def live_a_life(cluster, folder, most, raised, within_s):
-    """Filled, restarted, sent to an emptied follower, raised while it runs, and filled again. Yields what was
-    done, after each step."""
+    """Fills it, restarts it, sends it to an emptied follower, raises the bound while it runs, and fills it again.
+    Yields a description after each step."""
     wait_bound(cluster, most)
     first = Filler(cluster, "first").fill(within_s)
     count = len(first.accepted)

@@ -25,7 +25,7 @@ def crc32c(data):
     return crc ^ 0xFFFFFFFF
 
 
-# What a member says of itself.
+# The facts of a member.
 Facts = collections.namedtuple("Facts", "cluster member life boot level_min level_max list_hash")
 
 
@@ -54,13 +54,13 @@ def encode_hello(facts, to, nonce, version=VERSION, magic=b"MSTh"):
 
 
 def proof(label, secret, *said):
-    """Over all that both have said, the last message up to its proof."""
+    """Over the transcript, the last message up to its proof."""
     text = label.ljust(32, b"\0") + b"".join(said)
     return hmac.new(secret.encode(), text, hashlib.sha256).digest()
 
 
 def receive(connection, size):
-    """Exactly `size` bytes, or less when the other side closed."""
+    """Exactly `size` bytes, or fewer if the other side has closed."""
     got = b""
     while len(got) < size:
         try:
@@ -83,8 +83,8 @@ def listen(port, within_s=20):
 
 
 def capture_facts(port, members, within_s=20):
-    """Listens where a member is expected, until all `members` have dialled, and reads what each says
-    of itself: {member: Facts}."""
+    """Listens at a member's address until all `members` have dialled, and reads the facts of each:
+    {member: Facts}."""
     found = {}
     with listen(port, within_s) as listener:
         while not set(members) <= set(found):
@@ -100,7 +100,7 @@ def capture_facts(port, members, within_s=20):
 
 
 class Stranger:
-    """Dials a member's peer port as a member and goes through the handshake as far as it gets."""
+    """Dials a member's peer port as a member, and runs the handshake as far as possible."""
 
     def __init__(self, port, facts, to, secret=""):
         self.facts = facts
@@ -109,7 +109,7 @@ class Stranger:
         self.nonce = os.urandom(16)
         self.said = []
         self.connection = socket.create_connection(("127.0.0.1", port), timeout=10)
-        # What follows the handshake must not wait: the real member dials again, and the newer counts.
+        # Frames after the handshake must not wait: the real member dials again, and the newer connection counts.
         self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def __enter__(self):
@@ -123,7 +123,7 @@ class Stranger:
         self.connection.sendall(message)
 
     def say_hello(self, **changes):
-        """Returns whether a challenge came back; nothing else may."""
+        """Returns whether a challenge came back; nothing else is allowed."""
         self.say(encode_hello(self.facts, self.to, self.nonce, **changes))
         challenge = receive(self.connection, CHALLENGE_BYTES)
         if not challenge:
@@ -135,8 +135,8 @@ class Stranger:
         return True
 
     def prove(self, secret=None):
-        """Returns the verdict, or None when the other side just closed. A verdict is believed only
-        with its own proof."""
+        """Returns the verdict, or None if the other side just closed. A verdict counts only with its
+        proof."""
         secret = self.secret if secret is None else secret
         head = prefix(b"MSTp")
         self.say(seal(head + proof(b"muster connector proof", secret, *self.said, head)))
@@ -153,7 +153,7 @@ class Stranger:
         return verdict
 
     def accept(self, verdict=ACCEPTED):
-        """The last word of the handshake."""
+        """The last message of the handshake."""
         head = prefix(b"MSTv", verdict)
         self.say(seal(head + proof(b"muster connector verdict", self.secret, *self.said, head)))
 
@@ -170,11 +170,11 @@ class Stranger:
             pass
 
     def is_closed_within(self, seconds):
-        """Whether the other side ends the connection; what it sends before is ignored."""
+        """Whether the other side closes the connection; ignores what it sends before."""
         return self.rest_within(seconds) is not None
 
     def rest_within(self, seconds):
-        """What the other side still sends until it ends the connection; None: it does not."""
+        """What the other side sends until it closes the connection; None: it does not."""
         got = b""
         self.connection.settimeout(seconds)
         try:

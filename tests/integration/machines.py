@@ -1,7 +1,7 @@
-"""Machines: network namespaces with names, each with a /var of its own. Needs root.
+"""Machines: network namespaces with names, each with its own /var. Needs root.
 
-The bridge between them has a namespace, too: what the machine's own firewall does with forwarded
-frames (as that of a Docker engine) is none of their business."""
+The bridge between them has a namespace, too, so that the machine's own firewall (such as a Docker
+engine's) does not affect forwarded frames."""
 import os
 import shutil
 import signal
@@ -23,13 +23,13 @@ class Machine:
         self.address = "%s.%d" % (NETWORK, number)
         self.space = "mst%d-%d" % (os.getpid(), number)
         self.link = "mstv%d-%d" % (os.getpid() % 10000, number)
-        self.server = None  # what runs on it until it is stopped
+        self.server = None  # processes on it, until it is stopped
         for place in ("lib", "backups"):
             os.makedirs(os.path.join(folder, place))
 
     def command(self, script, strict=True):
-        """`script`, as a user of this machine would run it: up to the first command that fails."""
-        # bash becomes the last command, so that what ends is the replica.
+        """Runs `script` like a user of this machine, up to the first command that fails."""
+        # bash execs the last command, so that the process is the replica.
         inside = 'mount --bind "$1" /var && exec bash %s "$2"' % ("-ec" if strict else "-c")
         return ["ip", "netns", "exec", self.space, "unshare", "--mount", "sh", "-ec", inside, "sh",
                 self.folder, script.strip()]
@@ -38,12 +38,12 @@ class Machine:
         return clean_environment({"PATH": BIN + ":" + os.environ["PATH"]})
 
     def run(self, script, timeout=60, strict=True):
-        """What it prints. Not strict: whatever the commands' exit statuses are."""
+        """Its output. Not strict: ignores the commands' exit statuses."""
         return subprocess.run(self.command(script, strict), check=strict, capture_output=True,
                               timeout=timeout, encoding="utf-8", env=self.environment()).stdout
 
     def serve(self, script):
-        """A command that is a replica, and runs on."""
+        """A command that starts a replica, which keeps running."""
         with open(os.path.join(self.folder, "log"), "ab") as log:
             self.server = subprocess.Popen(self.command(script), stdin=subprocess.DEVNULL, stdout=log,
                                            stderr=log, env=self.environment(), start_new_session=True)

@@ -1,9 +1,9 @@
 """Ports for the servers of a test.
 
-A replica that is killed and started again needs its port back. In between nobody else may get it:
-not another process of the tests, which run side by side, and not an outgoing connection. So each
-process owns a block of ports as long as it lives, below the range that the kernel hands out, and
-goes around in it: a port comes up again only after all others did.
+A replica that is killed and restarted needs its port back. In between nobody else may take it:
+neither another process of the tests, which run concurrently, nor an outgoing connection. So each
+process owns a block of ports while it lives, below the ephemeral range, and uses them
+round-robin.
 """
 import functools
 import itertools
@@ -15,7 +15,7 @@ _claims = []  # never closed
 
 
 def free_ports(count):
-    """`count` different ports of 127.0.0.1 on which nothing listens."""
+    """`count` different ports of 127.0.0.1 without listeners."""
     turn = (port for port in itertools.islice(_block(), BLOCK_SIZE) if _is_free(port))
     found = list(itertools.islice(turn, count))
     if len(found) < count:
@@ -25,11 +25,11 @@ def free_ports(count):
 
 @functools.lru_cache(maxsize=None)
 def _block():
-    """This process's own block, around and around."""
+    """This process's own block, endlessly."""
     for first in BLOCKS:
         claim = socket.socket(socket.AF_UNIX)
         try:
-            # A name of the kernel's: of this network namespace, as ports are, and gone with us.
+            # An abstract socket: per network namespace, like ports, and gone with this process.
             claim.bind("\0muster-test-ports-%d" % first)
             _claims.append(claim)
             return itertools.cycle(range(first, first + BLOCK_SIZE))
@@ -39,7 +39,7 @@ def _block():
 
 
 def _is_free(port):
-    """Without SO_REUSEADDR: connections of the port's last server count as well."""
+    """Without SO_REUSEADDR: connections of the port's last server count, too."""
     with socket.socket() as s:
         try:
             s.bind(("127.0.0.1", port))

@@ -1,5 +1,5 @@
-"""The part of JSON Schema that api/openapi.yaml uses, checked strictly: a property that is not
-described is an error too, so that the description stays complete."""
+"""The subset of JSON Schema used by api/openapi.yaml, checked strictly: an undescribed property
+is an error, too, so that the description stays complete."""
 
 TYPES = {
     "object": dict, "array": list, "string": str, "boolean": bool, "null": type(None),
@@ -34,7 +34,7 @@ def merged(document, schema):
 
 
 def problems(document, schema, value, at="answer"):
-    """Sentences about what in `value` is not as the schema says."""
+    """The violations of the schema in `value`, as messages."""
     schema = merged(document, schema)
     for choice in ("oneOf", "anyOf"):
         if choice in schema:

@@ -1,5 +1,5 @@
-"""One thread of a replica made to stand still, as a call that does not return would: by ptrace, so the others
-go on. Needs to be allowed to trace one's own children."""
+"""Stops one thread of a replica, like a call that does not return: by ptrace, so the others continue.
+Needs permission to trace one's own children."""
 import contextlib
 import ctypes
 import os

@@ -1,5 +1,5 @@
-"""A server of event streams that says exactly what a test tells it to, for what a healthy replica
-does not do on demand: break off, repeat itself, reset."""
+"""A scripted server of event streams, for what a healthy replica does not do on demand: disconnect,
+repeat itself, reset."""
 import http.server
 import json
 import threading

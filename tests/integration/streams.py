@@ -1,5 +1,5 @@
-"""Event streams as a client reads them (Server-sent events), and clients that follow one wherever it
-can be had. Standard library only."""
+"""Event streams as a client reads them (server-sent events), and clients that follow one at any
+replica. Standard library only."""
 import http.client
 import json
 import random
@@ -75,7 +75,7 @@ class Stream:
                 data = value
 
     def until(self, wanted):
-        """What comes up to the first event of that kind, that one included."""
+        """Everything up to and including the first event of that kind."""
         got = []
         for id, event, data in self:
             got.append((id, event, data))
@@ -84,8 +84,8 @@ class Stream:
 
 
 class Follower(threading.Thread):
-    """Follows a stream through any of the replicas, hops among them at random, and remembers what it
-    was told: `events` as (id, kind), and with snapshot a `copy` of what is there."""
+    """Follows a stream through the replicas, hopping at random, and records what it receives: `events`
+    as (id, kind), and with snapshot a `copy` of the present instances."""
 
     def __init__(self, replicas, seed, query, last_id=None):
         super().__init__(daemon=True)
@@ -121,7 +121,7 @@ class Follower(threading.Thread):
                 self.quit.wait(0.05)
 
     def _read(self, stream, most):
-        """Some events, then somewhere else; a silent stream is left after the time-out."""
+        """Some events, then another replica; leaves a silent stream after the time-out."""
         if self.last_id is None:
             self.copy, self.synced = {}, False
         for id, event, data in stream:

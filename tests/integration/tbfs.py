@@ -1,6 +1,6 @@
-"""What the programs of the older HTTP registry on port 9000 do: a server that registers itself and
-renews, and a client that looks servers up. Both are given several replicas and ask them in random
-order; both take any answer from 400 on for a failure of that replica."""
+"""Like the programs of the older HTTP registry on port 9000: a server that registers and renews
+itself, and a client that looks servers up. Both have several replicas and try them in random
+order; both treat any status from 400 on as a failure of that replica."""
 import random
 import re
 
@@ -15,7 +15,7 @@ class Failed(Exception):
 
 
 def ask(replicas, method, path, body=None):
-    """The first answer that is no error, from any of them."""
+    """The first successful answer from any of them."""
     order = list(replicas)
     random.shuffle(order)
     errors = []
@@ -38,7 +38,7 @@ class Server:
         self.server_id = server_id
         self.body = {"server_id": server_id, "url": url, "port": port, "ip": ip}
         self.registered = False
-        self.failed = []  # what went wrong, and was not put right by the next replica
+        self.failed = []  # errors that no other replica made up for
 
     def register(self):
         try:

@@ -30,10 +30,10 @@ def test_a_member_that_is_started_elsewhere_is_found_there(make_cluster, who):
     address = moves(moved)
     moved.start("--cluster", old_list, "--advertise-peer", address).wait_ready()
     await_configured(cluster, {moved.id: address})
-    # It counts: another one may be away.
+    # It has a vote: another member may be away.
     others[0].kill()
     others[1].register("web", "web-1")
-    # The others are started with what they were always started with.
+    # The others are started with their original options.
     for replica in others:
         replica.kill()
     for replica in others:
@@ -83,7 +83,7 @@ def test_a_machine_takes_the_place_of_one_after_all_have_moved(make_cluster, res
     wipe(gone)
     new = cluster.add(gone.id)
     cluster.replicas.remove(gone)
-    if restarted:  # one by one; what the list said newly is not new any more
+    if restarted:  # one by one; the list is no longer new
         for replica in cluster.replicas[:2]:
             replica.kill()
             replica.start()

@@ -1,5 +1,5 @@
-"""What there is to be woken for: each alert of docker/alerts.yml names metrics that a replica has, and stands in
-the tests that promtool runs in tests/docker, silent and firing."""
+"""Alerts: each alert of docker/alerts.yml names metrics that a replica has, and is in the promtool tests
+of tests/docker, silent and firing."""
 import os
 import re
 

@@ -1,5 +1,5 @@
-"""Answers as HTTP has them: compressed for who wants that, not sent again to who has them, with the
-index of what was asked, and the same head for HEAD."""
+"""HTTP responses: compressed on request, not resent to clients that have them, with the index of the
+requested resource, and the same head for HEAD."""
 import gzip
 import socket
 
@@ -23,7 +23,7 @@ def get(replica, target, **headers):
 
 
 def raw(replica, text):
-    """All that is sent until the server closes."""
+    """Everything sent until the server closes."""
     with socket.create_connection(("127.0.0.1", replica.http_port), timeout=10) as connection:
         connection.sendall(text.encode())
         got = b""
@@ -80,7 +80,7 @@ def test_what_has_not_changed_is_not_sent_again(shared, filled, target):
     tag = answer.headers["ETag"]
     assert answer.headers["Cache-Control"] == "no-cache"
     for held in (tag, tag[2:], '"other", ' + tag, "*"):
-        for replica in shared:  # the replicas agree on it
+        for replica in shared:  # equal at all replicas
             again = get(replica, target, If_None_Match=held, Accept_Encoding="gzip")
             assert again.status == 304, held
             assert again.body == b""
@@ -142,7 +142,7 @@ def test_the_index_of_what_was_asked_is_the_one_to_wait_on(shared, filled, targe
     assert int(answer.headers["X-Muster-Applied-Index"]) >= max(before, index)
     if "discover" not in target:
         assert answer.json["index"] == index
-    # Nothing has changed since, so that the wait ends by its time.
+    # Nothing has changed since, so the wait times out.
     separator = "&" if "?" in target else "?"
     waited = shared[0].get("%s%sindex=%d&wait=50ms" % (target, separator, index))
     assert int(waited.headers["X-Muster-Index"]) == index

@@ -1,4 +1,4 @@
-"""Listing, discovering, waiting and looking at a replica over HTTP."""
+"""Listings, discovery, blocking queries and status over HTTP."""
 import collections
 import socket
 import threading
@@ -11,7 +11,7 @@ from cluster import await_true
 
 @pytest.fixture
 def fleet(shared, name):
-    """Four instances of one service that differ in everything a filter can ask for."""
+    """Four instances of one service that differ in everything a filter can select."""
     shared[0].register(name, id=name + "-1", tags=["a", "b"], zone="z1", type=name + "t",
                        metadata={"v": "1"}, weight=1)
     shared[0].register(name, id=name + "-2", tags=["a"], zone="z2", type=name + "t",
@@ -91,7 +91,7 @@ def test_round_robin_takes_turns(shared, fleet):
     seen = collections.Counter(
         shared[0].get("/services/%s/discover?strategy=round_robin&tag=a" % fleet).json["id"]
         for _ in range(40))
-    # The server may have several workers, each with turns of its own.
+    # The server may have several workers, each with its own round robin.
     assert set(seen) == {fleet + "-1", fleet + "-2"} and min(seen.values()) >= 10
 
 
@@ -160,7 +160,7 @@ def test_every_answer_tells_index_leader_and_staleness(shared, name):
 
 
 def wait_in_background(replica, path):
-    """Starts a waiting read; returns a function that gives (answer, seconds it took)."""
+    """Starts a blocking query; returns a function that returns (answer, seconds it took)."""
     result = []
 
     def run():
@@ -232,7 +232,7 @@ def test_the_end_of_a_service_wakes_and_its_index_is_remembered(shared, name):
     answer, took = join()
     assert took < 3 and answer.json["instances"] == []
     assert answer.json["index"] > index
-    # Who asks from before the end is answered at once.
+    # A query after an index before the end is answered at once.
     began = time.monotonic()
     shared[0].get("/services/%s?index=%d&wait=20s" % (name, index))
     assert time.monotonic() - began < 1

@@ -1,4 +1,4 @@
-"""Backups: whole, of one moment, noticed when damaged; a new cluster is made of one."""
+"""Backups: complete, of one moment, damage is detected; a new cluster is restored from one."""
 import contextlib
 import http.client
 import json
@@ -28,7 +28,7 @@ def fill(replica, count, first=0, size=500):
 
 
 class Slow:
-    """A client that asks for a backup and reads no more than it is told to."""
+    """A client that requests a backup and reads only on demand."""
 
     def __init__(self, replica):
         self.socket = socket.socket()
@@ -41,7 +41,7 @@ class Slow:
         return int(self.socket.recv(12).split()[1])
 
     def rest(self):
-        """So many bytes come still."""
+        """Reads this many bytes."""
         count = 0
         while True:
             got = self.socket.recv(MIB)
@@ -64,7 +64,7 @@ def test_a_backup_has_the_index_and_state_of_its_moment(shared, name):
     assert got.status == 200 and got.body[:3] == b"\xffMS"
     assert got.headers["Content-Type"] == "application/vnd.muster.backup"
     assert int(got.headers["Content-Length"]) == len(got.body)
-    # What was acknowledged before is in it, also by another replica.
+    # It has what was acknowledged before, even by another replica.
     assert int(got.headers["X-Muster-Index"]) >= done["index"]
     index, state = shared.wait_same_state()
     if index == int(got.headers["X-Muster-Index"]):
@@ -79,7 +79,7 @@ def test_a_backup_is_not_given_to_web_pages(shared):
                     {"Sec-Fetch-Site": "same-site"}):
         got = shared[0].request("GET", "/backup", headers=headers)
         assert got.status == 403 and got.json["field"] == "Origin", (headers, got)
-    # What a person types is none.
+    # Text typed by a person is not a backup.
     assert shared[0].request("GET", "/backup", headers={"Sec-Fetch-Site": "none"}).status == 200
 
 
@@ -107,7 +107,7 @@ def test_slow_readers_hold_their_places_and_nothing_else(make_cluster):
         await_true("writes go on", lambda: writers.count() > 500)
         writers.stop()
     assert writers.odd == []
-    # One that goes away makes room at once; the other gets all of it.
+    # A client that disconnects frees its slot at once; the other gets everything.
     slow[0].close()
     await_true("room again", lambda: replica.get("/backup").status == 200)
     assert slow[1].rest() > 10 * MIB
@@ -116,7 +116,7 @@ def test_slow_readers_hold_their_places_and_nothing_else(make_cluster):
 
 
 def test_a_reader_that_takes_nothing_is_cut_off(make_cluster):
-    """Takes half a minute, because a reader may."""
+    """Takes half a minute, the time that a reader has."""
     cluster = make_cluster(1).start()
     fill(cluster[0], 300)
     slow = Slow(cluster[0])
@@ -257,7 +257,7 @@ def test_a_replica_that_is_away_is_passed_over(shared, tmp_path):
 
 
 def damages(content):
-    """What a disk or a copy may have made of it, each with a name."""
+    """Possible damage by a disk or a copy, each with a name."""
     yield "empty", b""
     yield "text", b"this is no backup" * 100
     for at in sorted({*range(200), *range(0, len(content), 197), len(content) - 1}):
@@ -284,7 +284,7 @@ def test_a_damaged_backup_is_found_whatever_is_changed(shared, name, tmp_path):
 
 @contextlib.contextmanager
 def liar(body, length):
-    """A server that answers once with this body and says that it has that length."""
+    """A server that answers once with this body and the given length."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         def serve():
             connection, _ = server.accept()
@@ -326,7 +326,7 @@ def line_of(replica, words):
 
 
 def first_of_stream(replica, position):
-    """The first event of a stream that is resumed there."""
+    """The first event of a stream resumed there."""
     connection = http.client.HTTPConnection("127.0.0.1", replica.http_port, timeout=20)
     connection.request("GET", "/events", headers={"Accept": "text/event-stream",
                                                   "Last-Event-ID": position})
@@ -357,21 +357,21 @@ def test_a_backup_taken_under_load_is_restored_into_a_new_cluster(make_cluster, 
     assert int(said["instances"]) == facts["instances"]
     assert said["cluster_before"] == facts["cluster"] != said["cluster"]
     assert fresh[0].health()["applied_index"] >= facts["index"]
-    # All that was acknowledged before the backup was asked for; nobody expired at once.
+    # Everything acknowledged before the request of the backup; nobody expired at once.
     there = fresh[0].instances()
     assert len(there) == facts["instances"]
     assert {"web-%d" % n for n in range(50)} <= set(there)
     assert {there["web-%d" % n]["health"] for n in range(50)} == {"passing"}
     assert set(before) <= set(there)
-    # What the old cluster did after the backup is nothing here.
+    # What the old cluster did after the backup is not here.
     assert first_of_stream(fresh[0], last) == "reset"
     assert fresh[0].register("after", "after")["index"] > facts["index"]
-    # It goes on as any other: also after a restart, and another backup has the same in it.
+    # It works like any other cluster: even after a restart, and another backup has the same content.
     assert fresh[0].stop() == 0
     fresh[0].start().wait_ready()
     assert set(there) <= set(fresh[0].instances())
     assert back_up(fresh[0], tmp_path / "c")["cluster"] == said["cluster"]
-    # Its clients have as long as their leases say.
+    # Its clients have the rest of their leases.
     await_true("those that are silent are found", lambda: all(
         fresh[0].instance_health("web-%d" % n) in ("critical", None) for n in range(50)), 15)
 
@@ -380,7 +380,7 @@ def test_others_join_a_cluster_that_was_restored(make_cluster, shared, name, tmp
     shared[0].register(name, name)
     path = tmp_path / "b"
     facts = back_up(shared[0], path)
-    # Each started on its own, as on machines that know of no list.
+    # Each started by itself, as on machines without a list.
     members = [make_cluster(1)[0] for _ in range(3)]
     for id, replica in enumerate(members, 1):
         replica.id = id
@@ -391,7 +391,7 @@ def test_others_join_a_cluster_that_was_restored(make_cluster, shared, name, tmp
         "members"]] == ["voter"] * 3, 20)
     assert {r.health()["phase"] for r in members} == {"member"}
     assert len(members[2].instances()) == facts["instances"]
-    # Any of them may go now, also the one that was restored.
+    # Any of them may fail now, even the restored one.
     members[0].kill()
     await_true("another leads", lambda: any(r.is_leader() for r in members[1:]), 20)
     assert members[1].instance_health(name) == "passing"
@@ -410,7 +410,7 @@ def test_a_restore_needs_an_empty_directory(make_cluster, tmp_path):
     assert cluster[0].wait_exit() == 1 and "needs an empty directory" in cluster[0].log()
     cluster[0].start().wait_ready()
     cluster[0].process, running = None, cluster[0].process
-    # And one that no process uses.
+    # And an unused one.
     cluster[0].start("--restore", str(path), "--http", "127.0.0.1:1", "--peer", "127.0.0.1:2")
     assert cluster[0].wait_exit() == 1 and "in use by process" in cluster[0].log()
     cluster[0].process = running
@@ -440,7 +440,7 @@ def test_a_restore_that_is_killed_can_be_repeated_or_is_complete(make_cluster, s
     path = tmp_path / "b"
     path.write_bytes(shared[0].get("/backup").body)
     expected = len(shared[0].instances())
-    # Counted first: what a whole one does.
+    # First count the calls of a complete restore.
     replica = make_cluster(1)[0]
     plan = faults.plan(replica, after="founding.state")
     replica.start("--restore", str(path)).wait_ready()
@@ -480,7 +480,7 @@ def test_a_survivor_of_three_is_recovered_with_all_that_was_acknowledged(make_cl
         replica.kill()
     for replica in (second, third):
         os.rename(replica.data, replica.data + ".gone")
-    # First only looked at: a second look sees the same.
+    # First only inspected: a second look sees the same.
     seen = recover(survivor)
     assert seen.returncode == 0, seen
     assert "Nothing was changed" in seen.stdout
@@ -492,17 +492,17 @@ def test_a_survivor_of_three_is_recovered_with_all_that_was_acknowledged(make_cl
     done = recover(survivor, "--id", str(survivor.id), "--yes")
     assert done.returncode == 0 and "without --cluster" in done.stdout, done
     assert any(n.startswith("before-") for n in os.listdir(survivor.data))
-    # Once is enough: it is a majority by itself now.
+    # Repeating it is refused: it is a majority by itself now.
     again = recover(survivor, "--yes")
     assert again.returncode == 1 and "nothing to recover" in again.stderr, again
-    # The options of before name a cluster that is no more.
+    # The old options name a cluster that no longer exists.
     survivor.start()
     assert survivor.wait_exit() == 1 and "leave out --cluster" in survivor.log()
     cluster.options = ["--cluster", "%d=127.0.0.1:%d" % (survivor.id, survivor.peer_port)]
     survivor.start().wait_ready()
     assert_all_there(writers.acknowledged, survivor)
     assert survivor.register("after", "after")["index"] > index
-    # Stragglers with their old directories are refused, and told what to do.
+    # Members with their old directories are refused, with instructions.
     cluster.options = []
     os.rename(second.data + ".gone", second.data)
     second.start()

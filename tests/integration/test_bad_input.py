@@ -1,4 +1,4 @@
-"""Whatever is sent: a 4xx that names the field, no effect, no leak, and the next request works."""
+"""Any invalid input: a 4xx that names the field, no effect, no leak, and the next request works."""
 import json
 import random
 import re
@@ -23,7 +23,7 @@ def without(field):
 
 
 def state_of(replica):
-    """All that a bad request must not change. The services of other tests come and go."""
+    """Everything that a bad request must not change. The services of other tests come and go."""
     services = replica.get("/services").json["services"]
     return [s for s in services if not re.match("t[0-9a-f]{12}", s["name"])]
 
@@ -310,7 +310,7 @@ def test_an_unknown_path_is_404(shared, path):
 # --- size ---
 
 def send_raw(replica, data, timeout=10):
-    """Sends bytes as they are and returns all that comes back until the server is done."""
+    """Sends raw bytes and returns everything received until the server is done."""
     with socket.create_connection(("127.0.0.1", replica.http_port), timeout=timeout) as s:
         s.settimeout(timeout)
         try:
@@ -417,7 +417,7 @@ def resident_kib(replica):
 
 
 def test_bad_requests_leak_nothing(shared):
-    """Far more bytes than may stay; LeakSanitizer looks closer in the asan build."""
+    """Far more bytes than may stay allocated; LeakSanitizer is more exact in the asan build."""
     def round_of_bad_requests():
         for n in range(30):
             request(shared[0].http_port, "POST", "/register", b"{\"name\": \"" + b"x" * 60000)
@@ -430,5 +430,5 @@ def test_bad_requests_leak_nothing(shared):
         round_of_bad_requests()
     grown = resident_kib(shared[0]) - before
     print("grew by %d KiB in %.1f s" % (grown, time.monotonic() - began))
-    if not sanitized():  # the quarantine of one keeps what was freed
+    if not sanitized():  # its quarantine keeps freed memory
         assert grown < 16 * 1024

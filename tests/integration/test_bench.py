@@ -1,4 +1,4 @@
-"""muster bench: its figures are true, nothing that fails is hidden, and it leaves nothing behind."""
+"""muster bench: its figures are correct, no failure is hidden, and it leaves nothing behind."""
 import json
 import os
 import re
@@ -111,7 +111,7 @@ READS = ["discover", "--reuse", "--prefix", "x", "--connections", "1"]
 
 def test_the_replicas_count_the_requests_that_bench_counts(shared):
     before = total(shared, "http_requests_total")
-    asked = total(shared, "http_requests_total") - before  # what asking itself costs
+    asked = total(shared, "http_requests_total") - before  # the cost of the requests themselves
     got = report([r.url for r in shared], "discover", "--requests", "500", "--instances", "3",
                  "--services", "5", "--connections", "7", "--threads", "3")
     after = total(shared, "http_requests_total")
@@ -245,7 +245,7 @@ def test_a_replica_that_is_down_costs_no_request(shared):
 
 
 def hung(fake):
-    """It takes connections and requests, and answers nothing."""
+    """It accepts connections and requests, and never answers."""
     return fake(lambda number: answer(200), delay_s=3600)
 
 
@@ -271,7 +271,7 @@ def test_a_dead_replica_is_named_and_takes_no_time(shared, fake, name, kind, dea
 
 
 def test_the_duration_holds_though_answers_are_late(fake):
-    """What is under way is cut off, and is no error."""
+    """Requests in flight are cut off, and are not errors."""
     server = hung(fake)
     done = bench([server.url], "--output", "json", *READS, "--duration", "500ms", timeout=8)
     got = json.loads(done.stdout)
@@ -331,7 +331,7 @@ def stream_of(*blocks):
 
 
 def test_a_watcher_that_is_never_told_is_counted_as_missed(fake):
-    """Three streams that begin and then say nothing."""
+    """Three streams that start and then stay silent."""
     server = fake(lambda number: stream_of("id: 1.0\n\n") if number < 3 else answer(200))
     done = bench([server.url], "watch", "--reuse", "--prefix", "x", "--watchers", "3",
                  "--requests", "1", "--timeout", "500ms", "--output", "json")

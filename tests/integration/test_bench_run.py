@@ -1,4 +1,4 @@
-"""tests/bench: a run ends by itself, says what it measured, and leaves nothing behind."""
+"""tests/bench: a run ends by itself, reports its figures, and leaves nothing behind."""
 import json
 import os
 import signal

@@ -1,5 +1,5 @@
-"""Everything in a request is checked before it waits for anything: a mistake is answered at once, also by a
-replica that has no leader and whose index is not reached."""
+"""A request is fully checked before it waits for anything: a mistake is answered at once, even by a
+replica without a leader and before the requested index."""
 import json
 
 import pytest
@@ -9,7 +9,7 @@ from test_openapi import DOCUMENT, NATIVE, OPERATIONS, parameters_of
 
 HUGE = "18446744073709551615"
 TEXT = ["%00", "%ff", "%zz", "a%0Ab"]
-# Of each query parameter: values that are not valid. All others are texts.
+# Invalid values of each query parameter. All others are texts.
 BAD = {
     "consistency": ["strong", ""],
     "min_index": ["x", "-1", ""],
@@ -31,13 +31,13 @@ OF_ONE_CALL = {
     ("/events", "after"): ["x", "1", "1.x"],
     ("/cluster/members", "id"): ["x", "0"],
 }
-# What makes a read wait, as long as nothing else is wrong.
+# What makes a valid read wait.
 WAITING = {"consistency": "linearizable", "min_index": HUGE, "index": HUGE, "wait": "10m"}
 
 
 @pytest.fixture(scope="module")
 def alone(module_cluster):
-    """One of three, that waits a minute for a leader."""
+    """One of three members, which waits a minute for a leader."""
     replica = module_cluster(3, "--write-timeout", "60s")[0]
     replica.start()
     await_true("it answers", replica.is_live, 10)

@@ -1,4 +1,4 @@
-"""The muster command: what it does, prints and exits with."""
+"""The muster command: effects, output and exit status."""
 import http.server
 import json
 import subprocess
@@ -164,7 +164,7 @@ def test_a_host_alone_means_port_9000():
                                          ("fe80::1", "[fe80::1]:80"), ("10.0.0.1", "10.0.0.1:80"),
                                          ("db.example", "db.example:80")])
 def test_an_ipv6_address_has_one_pair_of_brackets(json_server, host, shown):
-    """Whatever spelling the registry holds."""
+    """Whatever the spelling in the registry."""
     instance = {"id": "a", "name": "web", "host": host, "port": 80, "health": "passing"}
     url = json_server({"instances": [instance], **instance})
     assert muster("discover", "web", servers=[url]).stdout == shown + "\n"
@@ -228,7 +228,7 @@ def test_the_environment_names_the_replicas(shared, variable):
 
 
 def test_text_of_others_cannot_play_with_the_terminal(shared, cli, name):
-    """C1 controls are printable to some checks and commands to some terminals."""
+    """C1 controls pass some checks as printable, but are commands to some terminals."""
     body = {"id": name, "name": name, "host": "h", "port": 1, "zone": "\u009b2J"}
     if shared[0].post("/register", body).status == 201:
         shared.wait_same_state()

@@ -1,4 +1,4 @@
-"""muster status and members: who there is, what is wrong, and an exit status that scripts can trust."""
+"""muster status and members: the members, their problems, and a reliable exit status for scripts."""
 import http.server
 import json
 import threading
@@ -41,7 +41,7 @@ def test_a_member_that_is_down_is_named_and_exits_1(make_cluster):
 
 
 def test_without_quorum_every_member_is_named_and_it_exits_5(make_cluster):
-    """Also those that this replica has never reached, and knows no name and no address of."""
+    """Even those that this replica has never reached, without a known name or address."""
     with make_cluster(3) as cluster:
         cluster.start()
         survivor = cluster[2]
@@ -118,7 +118,7 @@ def test_members_never_says_that_the_leader_is_behind(fake_cluster):
 
 
 def test_no_replica_says_that_the_leader_is_behind(shared):
-    """Each knows of the leader what it heard last, which is older than what the leader sent with it."""
+    """Each has only the last report of the leader, which is older than what the leader sent with it."""
     for i in range(20):
         shared[0].register("leaders", id="leaders-%d" % (i % 2))
         for replica in shared:

@@ -1,4 +1,4 @@
-"""Descriptors are shared out: whoever connects, and however many, log, snapshots and members have theirs."""
+"""Descriptors are divided: however many clients connect, log, snapshots and members have theirs."""
 import http.client
 import json
 import os
@@ -76,10 +76,10 @@ def test_clients_cannot_take_what_log_snapshots_and_members_need(make_cluster, l
                 status, body = standing[number % 3].register("web-%d" % (number % 50),
                                                              metadata={**LARGE, "n": str(number)})
                 assert status in (200, 201), (status, body)
-            # How a replica is can be asked, for the price of a moment.
+            # Its health can still be queried, after a moment.
             for replica in cluster:
                 await_true("health of %d" % replica.id, replica.is_ready, within_s=30)
-            # A member that comes back is let in.
+            # A member that comes back is admitted.
             cluster[1].kill()
             start(cluster[1], limit).wait_ready()
         finally:

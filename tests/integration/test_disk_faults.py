@@ -1,6 +1,6 @@
-"""Death and errors at each call that changes a file (faults.c): an installation of a snapshot, a
-truncation of the log, the forming of a cluster, own snapshots, a full segment. What was
-acknowledged is there afterwards, and no start is refused for what a death has left."""
+"""Crashes and errors at each call that changes a file (faults.c): an installation of a snapshot, a
+truncation of the log, the forming of a cluster, own snapshots, a full segment. Everything
+acknowledged is there afterwards, and no crash leaves a directory that is refused."""
 import os
 import shutil
 import time
@@ -12,7 +12,7 @@ from data_directory import TRUNCATE, flip_bit, records, segments, snapshots, tru
 from faults import turning_points
 from test_durability import PAD, fill, refused_start
 
-BEHIND = 22  # registrations with PAD that take the others past a snapshot, and off the old log
+BEHIND = 22  # registrations with PAD until the others take a snapshot and drop the old log
 
 
 def ports_of(replica):
@@ -20,7 +20,7 @@ def ports_of(replica):
 
 
 def write_until_it_ends(replica, acknowledged, limit, prefix="more", **fields):
-    """Registers until the replica is gone; what it acknowledged is added to `acknowledged`."""
+    """Registers until the replica is gone; adds what it acknowledged to `acknowledged`."""
     for n in range(limit):
         id = "%s-%d" % (prefix, n)
         try:
@@ -43,7 +43,7 @@ def assert_all_there(acknowledged, replica):
 # --- an installation of a snapshot ---
 
 def fall_behind(cluster, victim, turn):
-    """Kills it and writes so much that it needs a snapshot of the others."""
+    """Kills it and writes so much that it needs a snapshot from the others."""
     victim.kill()
     leader = cluster.leader()
     for n in range(BEHIND):
@@ -51,11 +51,11 @@ def fall_behind(cluster, victim, turn):
     return {"kept-%d" % n: 1 + turn for n in range(BEHIND)}
 
 
-@pytest.mark.timeout(300)  # some forty deaths, each with its own installation
+@pytest.mark.timeout(300)  # some forty crashes, each with its own installation
 def test_a_follower_that_dies_anywhere_in_an_installation_starts_again(make_cluster, faults):
     cluster = make_cluster(3, "--snapshot-log-bytes", "65536").start()
     victim = cluster.followers()[0]
-    # Without a death, to see the calls.
+    # Without a crash, to list the calls.
     fall_behind(cluster, victim, 0)
     plan = faults.plan(victim, after="snapshot.received")
     victim.start().wait_ready()
@@ -85,7 +85,7 @@ def ended_or_ready(replica):
     return "ready" if replica.alive() else "ended"
 
 
-# A leader that was just sending keeps its log, and then no snapshot is needed: so once more.
+# A leader that was just sending keeps its log, and then no snapshot is needed: write again.
 TURNS = 6
 
 
@@ -124,7 +124,7 @@ def test_an_installation_without_space_is_tried_again(make_cluster, faults, on):
     assert ports_of(victim) == expected
 
 
-# --- a snapshot that went bad on the leader's disk ---
+# --- a snapshot damaged on the leader's disk ---
 
 def settled_snapshot(replica):
     """The newest one, when no other follows."""
@@ -159,14 +159,14 @@ def test_a_leader_whose_snapshot_is_damaged_ends_itself_and_harms_nobody(make_cl
         if not leader.alive():
             break
     assert "snapshot" in leader.wait_fatal(1)
-    # The follower has lost nothing of its own, and is well with the other one.
+    # The follower has lost nothing, and works with the other one.
     assert before <= set(os.listdir(away.data))
     other.wait_ready()
     cluster.leader().register("kept", id="after", port=7, ttl=3600)
     cluster.wait_same_state()
     assert ports_of(away) == ports_of(other) == {**expected, "after": 7}
     # And the leader does not come back with less.
-    if damage == "missing":  # its log is whole still
+    if damage == "missing":  # its log is still complete
         leader.start().wait_ready()
         cluster.wait_same_state()
     else:
@@ -177,8 +177,8 @@ def test_a_leader_whose_snapshot_is_damaged_ends_itself_and_harms_nobody(make_cl
 # --- a truncation of the log ---
 
 def doubtful_tail(cluster):
-    """A leader with entries that nobody else has, killed; the others go on without them, so that
-    its log has to be truncated. Returns it."""
+    """Kills a leader with entries that nobody else has; the others continue without them, so that its
+    log must be truncated. Returns it."""
     leader = cluster.leader()
     others = [r for r in cluster if r is not leader]
     for replica in others:
@@ -202,7 +202,7 @@ def truncations(replica):
     return sum(records(segment, TRUNCATE) for segment in segments(replica))
 
 
-@pytest.mark.timeout(300)  # some twenty deaths, each with its own election
+@pytest.mark.timeout(300)  # some twenty crashes, each with its own election
 @pytest.mark.parametrize("do", ["kill", "EIO", "ENOSPC"])
 def test_a_member_that_dies_or_fails_while_its_log_is_truncated_starts_again(make_cluster, faults,
                                                                              do):
@@ -242,7 +242,7 @@ def test_a_member_that_dies_or_fails_while_its_log_is_truncated_starts_again(mak
 
 
 def test_a_full_disk_does_not_keep_a_log_from_being_truncated(make_cluster, faults):
-    """What e.g. a copy of the segment would need is not there."""
+    """Without the space that, for example, a copy of the segment would need."""
     cluster = make_cluster(3, "--write-timeout", "1s").start()
     cluster.leader().register("kept", id="before", port=1)
     victim = doubtful_tail(cluster)
@@ -252,7 +252,7 @@ def test_a_full_disk_does_not_keep_a_log_from_being_truncated(make_cluster, faul
     first, second = [r for r in cluster if r is not victim]
     second.kill()
     expected = {"before": 1}
-    for n in range(3):  # on the disks of two, of which the victim is one
+    for n in range(3):  # on two disks, including the victim's
         first.register("kept", id="acked-%d" % n, port=1 + n)
         expected["acked-%d" % n] = 1 + n
     assert truncations(victim) > before
@@ -272,7 +272,7 @@ def test_a_full_disk_does_not_keep_a_log_from_being_truncated(make_cluster, faul
 @pytest.mark.parametrize("number", [0, 2])
 def test_a_member_that_dies_anywhere_while_its_cluster_is_formed_starts_again(make_cluster, faults,
                                                                               number):
-    """Member 1 forms it, member 3 is told."""
+    """Member 1 forms it, member 3 is informed."""
     cluster = make_cluster(3)
     plan = faults.plan(cluster[number], after="identity.new")
     cluster.start()
@@ -326,7 +326,7 @@ def test_a_replica_that_dies_anywhere_in_its_own_snapshot_starts_again(make_clus
 
 @pytest.fixture
 def half_full(make_cluster):
-    """A single member with a segment that is nearly half full, killed, and what it holds."""
+    """A killed single member with a segment that is nearly half full, and its content."""
     replica = make_cluster(1, "--snapshot-log-bytes", "1GiB").start()[0]
     expected = fill(replica, 240, metadata=PAD)
     replica.kill()
@@ -351,7 +351,7 @@ def test_a_replica_that_dies_anywhere_between_two_segments_starts_again(half_ful
     of_second = [at for at, (_, name) in enumerate(calls, 1) if name == second]
     syncs = [at for at, (call, _) in enumerate(calls, 1) if call in ("sync", "allocate", "create")]
     switch = max(at for at in syncs if calls[at - 1][0] == "sync")
-    # Each step of allocating it once, and all that is around the change from one to the other.
+    # Each step of its allocation once, and everything around the change of segments.
     points = sorted({1, 2, 3, of_second[len(of_second) // 2], *syncs[:3],
                      *range(switch - 2, switch + 8)})
     first_of_second = next(at for at in of_second if at > switch and calls[at - 1][0] == "write")
@@ -401,7 +401,7 @@ def test_no_space_for_the_next_segment_refuses_writes_until_there_is(half_full, 
 
 
 def test_no_space_behind_an_allocation_ends_a_replica_and_nothing_is_lost(half_full, faults):
-    """Where space was promised, its lack is an error like any other."""
+    """Where space was preallocated, ENOSPC is an error like any other."""
     replica, acknowledged = half_full
     plan = faults.plan(replica, at=3, do="ENOSPC", on="write")
     replica.start().wait_ready()

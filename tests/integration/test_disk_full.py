@@ -28,7 +28,7 @@ def small_disk():
 
 
 def fill_disk(folder):
-    """Takes every byte that is left; returns the file to delete."""
+    """Uses up all free space; returns the file to delete."""
     path = os.path.join(folder, "filler")
     with open(path, "wb", buffering=0) as file:
         for size in (1024 * 1024, 4096):
@@ -54,7 +54,7 @@ def test_a_full_disk_refuses_writes_serves_reads_and_recovers(small_disk, make_c
         acknowledged.add("disk-%d" % n)
     filler = fill_disk(small_disk)
     try:
-        # What is preallocated may still be used up; then writes are refused.
+        # Preallocated space may still be used; then writes are refused.
         refusals = []
         for n in range(20, 2000):
             got = register(replica, n)
@@ -79,7 +79,7 @@ def test_a_full_disk_refuses_writes_serves_reads_and_recovers(small_disk, make_c
     replica.kill()
     replica.start().wait_ready()
     assert acknowledged <= set(replica.instances())
-    # Its log is on the disk that goes away with this test.
+    # Its log is on the disk that is removed with this test.
     assert replica.stop() == 0
 
 
@@ -95,7 +95,7 @@ def test_one_full_disk_of_three_does_not_stop_writes(small_disk, make_cluster, r
         leader.start().wait_ready()
     filler = fill_disk(small_disk)
     try:
-        # More than its preallocated segments can take.
+        # More than its preallocated segments can hold.
         for n in range(700):
             replica = cluster[n % 2]
             got = register(replica, n)
@@ -112,8 +112,8 @@ def test_one_full_disk_of_three_does_not_stop_writes(small_disk, make_cluster, r
 
 
 def test_a_log_is_truncated_on_a_full_disk(small_disk, make_cluster):
-    """A member that starts with entries that nobody else has, and no space at all: a truncation is
-    a record in what is allocated. What it acknowledges then is on its disk."""
+    """A member that starts with entries that nobody else has, and no free space: a truncation is a
+    record in preallocated space. What it acknowledges then is on its disk."""
     cluster = make_cluster(3, "--write-timeout", "1s")
     victim = cluster[2]
     victim.data = os.path.join(small_disk, "data")

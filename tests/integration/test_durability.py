@@ -1,4 +1,4 @@
-"""Data directories: what survives, what is refused, and that damage is never a silent loss."""
+"""Data directories: what survives, what is refused, and that damage never loses data silently."""
 import glob
 import os
 import random
@@ -15,14 +15,14 @@ PAD = {"pad%d" % n: "x" * 500 for n in range(60)}  # about 30 KB of metadata
 
 
 def fill(replica, count=60, **fields):
-    """Registers and returns what must be there ever after: id -> port."""
+    """Registers, and returns what must stay there forever: id -> port."""
     for n in range(count):
         replica.register("kept", id="kept-%d" % n, port=1 + n, ttl=3600, **fields)
     return {"kept-%d" % n: 1 + n for n in range(count)}
 
 
 def start_and_see(replica, expected):
-    """Starts a replica on damaged data: it refuses with a sentence, or has everything."""
+    """Starts a replica on damaged data: it refuses with a message, or has everything."""
     seen = len(replica.log())
     replica.start()
 
@@ -75,7 +75,7 @@ def test_everything_survives_kill_9_with_many_snapshots(make_cluster):
 
 @pytest.mark.timeout(300)  # as long as under TSan: 80 MB in 2,800 registrations
 def test_a_large_snapshot_is_not_written_again_for_a_little_log(make_cluster):
-    """Else each change would cost the more writing the larger the registry is."""
+    """Otherwise the write amplification would grow with the registry."""
     replica = make_cluster(1, "--snapshot-log-bytes", "1MiB", "--events-kept", "256").start()[0]
     pad = {"pad%d" % n: "x" * 500 for n in range(60)}
     fill(replica, 2600, metadata=pad)
@@ -90,7 +90,7 @@ def test_a_large_snapshot_is_not_written_again_for_a_little_log(make_cluster):
 
 
 def test_a_lease_goes_on_after_a_restart_of_everything(make_cluster):
-    """Time in which nobody ran does not count, and the rest of the lease still does."""
+    """Downtime does not count, but the rest of the lease does."""
     replica = make_cluster(1).start()[0]
     replica.register("lease", id="lease", ttl=3)
     replica.kill()
@@ -116,7 +116,7 @@ def test_a_flipped_bit_in_the_log_is_never_a_silent_loss(make_cluster, part, end
 @pytest.mark.parametrize("place", ["first", "middle", "last"])
 @pytest.mark.parametrize("at", [0, 8, 16, 24, 32, 40, 60, 64, 100])
 def test_a_flipped_bit_in_any_field_of_a_frame_is_refused(make_cluster, place, at):
-    """The last frame that was acknowledged is no torn one: it lacks no sector."""
+    """The last acknowledged frame is not a torn one: it lacks no sector."""
     replica = make_cluster(1).start()[0]
     expected = fill(replica, 20)
     replica.kill()
@@ -128,7 +128,7 @@ def test_a_flipped_bit_in_any_field_of_a_frame_is_refused(make_cluster, place, a
 
 
 def test_a_bit_behind_the_end_of_the_log_is_never_a_silent_loss(make_cluster):
-    """Where zeros are allocated: something there may be the rest of what is missing before it."""
+    """In preallocated zeros: data there may belong to something missing before it."""
     replica = make_cluster(1).start()[0]
     expected = fill(replica)
     replica.kill()
@@ -158,7 +158,7 @@ def test_a_missing_log_is_never_a_silent_loss(make_cluster, end):
 
 
 def test_a_log_of_several_segments_misses_none(make_cluster):
-    """Each of them removed, emptied, cut short, or exchanged with another one."""
+    """Each of them removed, emptied, truncated, or exchanged with another one."""
     replica = make_cluster(1, "--snapshot-log-bytes", "1GiB").start()[0]
     expected = fill(replica, 1300, metadata=PAD)
     replica.kill()
@@ -183,7 +183,7 @@ def test_a_log_of_several_segments_misses_none(make_cluster):
             elif place < 2:
                 clear(path, *frames(path)[-1])
             outcome = start_and_see(replica, expected)
-            # What was written before its successor is durable may be missing: it says nothing more.
+            # A preallocated segment without content may be missing.
             assert outcome != "everything" or damage == "closing frame", (place, damage)
             replica.kill()
             shutil.rmtree(replica.data)
@@ -193,8 +193,8 @@ def test_a_log_of_several_segments_misses_none(make_cluster):
 
 @pytest.mark.parametrize("missing", ["all", "some", "first", "last"])
 def test_a_frame_that_was_not_written_to_its_end_is_mended(make_cluster, missing):
-    """A death of the machine in the last write. Nobody was told of it, here because it is a frame
-    that only says what a later one would say, too."""
+    """A crash of the machine in the last write. It was not acknowledged, here because it is a frame
+    whose content a later one repeats."""
     replica = make_cluster(1).start()[0]
     expected = fill(replica, 20)
     replica.register("torn", id="torn", metadata=PAD)
@@ -232,7 +232,7 @@ def test_a_damaged_snapshot_is_never_a_silent_loss(make_cluster, damage):
             truncate(snapshot, 0)
         elif damage == "missing":
             os.unlink(snapshot)
-        elif damage == "older":  # the name says another index than the content
+        elif damage == "older":  # the name and the content have different indexes
             os.rename(snapshot, snapshot[:-33] + "%016x" % 5 + snapshot[-17:])
         else:
             flip_bit(snapshot, {"head": 30, "bit": size // 2, "foot": size - 3}[damage])
@@ -288,7 +288,7 @@ def test_what_an_interrupted_start_or_snapshot_left_behind_does_no_harm(make_clu
 
 @pytest.mark.timeout(300)  # as long as under TSan: dozens of starts
 def test_random_damage_anywhere_is_never_a_silent_loss(make_cluster):
-    """Bits flipped and tails cut in any file below the data directory, log and snapshots alike."""
+    """Flipped bits and truncation in any file of the data directory, log and snapshots alike."""
     seed = random.randrange(2 ** 32)
     print("seed", seed)
     chance = random.Random(seed)
@@ -332,7 +332,7 @@ def test_a_damaged_follower_refuses_to_start_and_the_others_go_on(make_cluster):
 # --- whose directory it is ---
 
 def refused_start(replica, *options):
-    """Starts and expects it to refuse; returns the sentence."""
+    """Starts it, expects a refusal, and returns the message."""
     seen = len(replica.log())
     replica.start(*options)
     assert replica.wait_exit() == REFUSED, replica.log()[seen:]

@@ -9,7 +9,7 @@ from writers import Writers
 
 
 def load_of(replica):
-    """What the writers' service holds at a replica: id -> port."""
+    """The instances of the writers' service at a replica: id -> port."""
     return {id: i["port"] for id, i in replica.instances().items() if i["name"] == "load"}
 
 
@@ -49,7 +49,7 @@ def test_kill_9_of_the_leader_loses_no_acknowledged_write_and_writes_go_on(make_
 
 
 def test_a_pause_of_the_whole_machine_elects_nobody(make_cluster):
-    """As when its host moves it: each of them has not heard the others for longer than a timeout."""
+    """As if its host migrated it: none of them has heard the others for longer than a timeout."""
     cluster = make_cluster(3).start()
     leader, term = cluster.leader(), cluster[0].metric("term")
     for _ in range(8):
@@ -110,7 +110,7 @@ def test_without_a_quorum_reads_go_on_and_writes_are_refused(make_cluster):
     assert alone.get("/instances/web-2").status == 404
     assert alone.get("/services/web?consistency=linearizable").status == 503
 
-    # A write that waits is done when the quorum returns in time, and the refused one never is.
+    # A waiting write is done if the quorum returns in time; a refused one never is.
     cluster.start()
     alone.register("web", id="web-3", ttl=3600)
     cluster.wait_same_state()
@@ -170,7 +170,7 @@ def test_a_follower_that_was_away_for_longer_than_the_log_is_kept_returns_by_sna
     for replica in cluster:
         assert_all_there(writers.acknowledged, replica)
     assert away.metric("snapshots_installed_total") >= 1
-    # And it takes part again.
+    # And it participates again.
     other = next(r for r in rest if not r.is_leader())
     other.kill()
     cluster.leader().register("load", id="after")
@@ -179,7 +179,7 @@ def test_a_follower_that_was_away_for_longer_than_the_log_is_kept_returns_by_sna
 
 
 def test_what_was_answered_as_not_done_never_happens(make_cluster):
-    """503 is a promise, too: replicas stop and go on under writes with a short time-out."""
+    """503 is a promise, too: replicas are paused and resumed under writes with a short time-out."""
     cluster = make_cluster(3, "--write-timeout", "500ms").start()
     with Writers(cluster.replicas, threads=6) as writers:
         for n in range(4):

@@ -1,5 +1,5 @@
-"""A cluster is formed once, when all of its first members have met; and what its members say of the
-levels of the replicated format that they speak."""
+"""A cluster is formed once, when all of its first members have met; and the levels of the replicated
+format that its members support."""
 import re
 import time
 
@@ -113,13 +113,13 @@ def test_members_say_which_levels_they_speak_and_which_is_spoken(make_cluster):
         (members[0]["level_min"], members[0]["level_max"])}
     lowest, highest = members[0]["level_min"], members[0]["level_max"]
     assert 1 <= lowest <= highest
-    # All can speak the highest, so that is what is spoken soon, by all.
+    # All support the highest level, so it is soon in use everywhere.
     await_true("the highest level", lambda: {r.health()["level"] for r in cluster} == {highest})
     shown = muster("status", servers=[cluster[0].url])
     header, *rows = shown.stdout.splitlines()
     column = header.split().index("LEVEL")
     assert [row.split()[column] for row in rows] == [str(highest)] * 3, shown.stdout
-    # And it is part of what is replicated.
+    # And it is part of the replicated state.
     for replica in cluster:
         replica.kill()
     cluster.start()

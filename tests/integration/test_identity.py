@@ -1,6 +1,6 @@
-"""Directories that are emptied, exchanged, copied or put back: a member that comes back empty is
-another life, which the others let in; nothing acknowledged is lost, nobody answers what is not so,
-and every replica says in words what is the matter with it."""
+"""Directories that are emptied, exchanged, copied or restored: a member that comes back empty is a
+new life, which the others admit; nothing acknowledged is lost, no answer is wrong, and every
+replica reports what is wrong with it."""
 import contextlib
 import os
 import shutil
@@ -14,7 +14,7 @@ from test_durability import refused_start
 from test_failover import assert_all_there
 from writers import Writers
 
-WAITS = "empty directory"  # in what a member says that waits
+WAITS = "empty directory"  # in the message of a waiting member
 
 
 def wipe(replica):
@@ -23,14 +23,14 @@ def wipe(replica):
 
 
 def empty(replica):
-    """rm -rf of what is in the directory, perhaps under a running process."""
+    """rm -rf of the directory's contents, perhaps under a running process."""
     for name in os.listdir(replica.data):
-        with contextlib.suppress(FileNotFoundError):  # it was renamed meanwhile, as rm -rf would find
+        with contextlib.suppress(FileNotFoundError):  # it was renamed meanwhile; rm -rf would see that, too
             os.unlink(os.path.join(replica.data, name))
 
 
 def wait_waiting(replica):
-    """Until it says that it waits; it must say so everywhere, and answer nothing as if it knew."""
+    """Waits until it reports that it waits; it must report it everywhere, and not answer from an empty state."""
     def waits():
         assert replica.alive(), replica.log()[-2000:]
         try:
@@ -68,8 +68,8 @@ def votes(replica):
 # --- one of three ---
 
 def test_a_member_that_lost_its_disk_cannot_help_to_elect_one_that_lacks_a_write(make_cluster):
-    """The write is on two disks. One of them is lost; the third replica is behind; the other one
-    is paused for a while, and never harmed."""
+    """The write is on two disks. One of them is lost; the third replica is behind; the other one is
+    only paused for a while."""
     cluster = make_cluster(3, "--write-timeout", "1s").start()
     holder = cluster.leader()
     lost, behind = cluster.followers()
@@ -165,7 +165,7 @@ def test_each_member_in_turn_loses_its_disk_under_writes_and_nothing_is_lost(mak
 
 
 def test_a_member_whose_files_are_removed_under_it_ends_itself_and_is_let_in(make_cluster):
-    """It does not go on with the files that it has open; what it made since is no beginning."""
+    """It must not continue with its open files; what it has created since is not a valid start."""
     cluster = make_cluster(3, "--snapshot-log-bytes", "65536").start()
     victim = cluster.followers()[0]
     with Writers(cluster.replicas, padding=20) as writers:
@@ -187,7 +187,7 @@ def test_a_member_whose_files_are_removed_under_it_ends_itself_and_is_let_in(mak
 
 
 def test_an_old_life_that_is_put_back_is_refused_for_good(make_cluster):
-    """A new life has taken its place meanwhile: the old one says so, and ends."""
+    """A new life has replaced it meanwhile: the old one reports that, and exits."""
     cluster = make_cluster(3).start()
     victim = cluster.followers()[0]
     others = [r for r in cluster if r is not victim]
@@ -200,7 +200,7 @@ def test_an_old_life_that_is_put_back_is_refused_for_good(make_cluster):
     assert victim.stop() == 0
     os.rename(victim.data, victim.data + ".new")
     os.rename(victim.data + ".aside", victim.data)
-    for _ in range(2):  # it does not get better
+    for _ in range(2):  # it stays refused
         victim.start()
         sentence = victim.wait_removed(30)
         assert "refused for good" in sentence and "empty" in sentence, sentence
@@ -220,7 +220,7 @@ def test_two_emptied_of_three_form_no_cluster_without_the_third(make_cluster, th
     for n in range(5):
         assert write(cluster.leader(), "kept-%d" % n).status == 201
     cluster.wait_same_state()
-    time.sleep(0.5)  # what is committed is noted on disk a little later
+    time.sleep(0.5)  # the commit index is written to disk a little later
     keeper, first, second = cluster
     name = keeper.get("/cluster").json["cluster"]
     for replica in (first, second):
@@ -241,7 +241,7 @@ def test_two_emptied_of_three_form_no_cluster_without_the_third(make_cluster, th
         keeper.start()
     wait_waiting(first)
     wait_waiting(second)
-    # It alone is no majority: it serves what it has, as old, and takes nothing.
+    # It is not a majority: it serves stale data and accepts no writes.
     got = keeper.get("/health/ready")
     assert got.status == 503 and "majority" in got.json["message"], got
     assert write(keeper, "never").status == 503
@@ -329,7 +329,7 @@ def put_back(replica):
 @pytest.mark.parametrize("back", [1, 2])
 def test_a_directory_of_an_earlier_cluster_is_not_let_in(make_cluster, back):
     """The same members, the same list, the same indexes and terms, other entries. A minority that
-    comes back is kept out; a majority is no part of the new one either."""
+    comes back is kept out; so is a majority."""
     cluster = make_cluster(3, "--write-timeout", "1s").start()
     for n in range(6):
         assert write(cluster.leader(), "old-%d" % n).status == 201
@@ -353,7 +353,7 @@ def test_a_directory_of_an_earlier_cluster_is_not_let_in(make_cluster, back):
         assert [r.state() for r in stayed[:1]] == [r.state() for r in stayed[1:]]
         assert write(stayed[0], "new-9").status == 201
     else:
-        # The two are a majority of the old cluster and hold what it acknowledged.
+        # The two are a majority of the old cluster, with what it acknowledged.
         await_true("the old cluster", lambda: all(r.is_ready() for r in returned))
         assert {id[:3] for id in returned[0].instances()} == {"old"}
         assert not stayed[0].is_ready()
@@ -367,8 +367,8 @@ def test_a_directory_of_an_earlier_cluster_is_not_let_in(make_cluster, back):
 @pytest.mark.parametrize("role", ["leader", "follower"])
 @pytest.mark.parametrize("starts", [1, 3])
 def test_a_life_that_runs_twice_harms_nobody(make_cluster, role, starts):
-    """A copy of a member's directory, started at another address as well; also more often than the
-    member itself, so that the copy looks like its later process."""
+    """A copy of a member's directory, started at another address as well; also restarted more often
+    than the member itself, so that the copy looks like the later process."""
     cluster = make_cluster(3, "--write-timeout", "3s").start()
     member = cluster.leader() if role == "leader" else cluster.followers()[0]
     assert write(cluster.leader(), "before").status == 201
@@ -407,7 +407,7 @@ def test_a_life_that_runs_twice_harms_nobody(make_cluster, role, starts):
 
 
 def test_an_older_copy_of_a_member_is_caught_up_by_a_leader_or_kept_out(make_cluster):
-    """Nobody should do this (README.md); with the others healthy it harms nobody."""
+    """Nobody should do this (README.md); while the others are healthy it does no harm."""
     cluster = make_cluster(3).start()
     victim = cluster.followers()[0]
     assert write(cluster.leader(), "first").status == 201

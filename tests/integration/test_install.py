@@ -1,4 +1,4 @@
-"""What `cmake --install` puts there: a library that others can build on, and pages that tell the truth."""
+"""The results of `cmake --install`: a library that others can build with, and correct manual pages."""
 import os
 import re
 import shutil
@@ -10,7 +10,7 @@ from cluster import BIN, MUSTER, MUSTERD, ROOT, clean_environment, sanitized
 
 
 def output_of(*command, environment=None):
-    """What a command that succeeds prints."""
+    """The output of a successful command."""
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, encoding="utf-8", timeout=100,
                           env=clean_environment(environment)).stdout
 
@@ -30,7 +30,7 @@ def test_an_example_builds_with_pkg_config_alone(installed, tmp_path, example, s
     pc = (folder / "muster.pc").read_text(encoding="utf-8")
     (tmp_path / "muster.pc").write_text(re.sub("^prefix=.*", "prefix=%s" % installed, pc, flags=re.M),
                                         encoding="utf-8")
-    # Where there is no shared library the linker takes the static one.
+    # Without a shared library the linker uses the static one.
     if static:
         (tmp_path / "static").mkdir()
         shutil.copy(next(installed.rglob("libmuster.a")), tmp_path / "static")

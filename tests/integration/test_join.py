@@ -1,4 +1,4 @@
-"""Machines that join a running cluster (--join), and autopilot: who has a vote follows by itself."""
+"""Machines that join a running cluster (--join), and autopilot: votes are assigned automatically."""
 import re
 import time
 
@@ -37,12 +37,12 @@ def test_a_machine_joins_through_any_replica_and_gets_all_that_there_is(make_clu
         learn_id(new.start())
     assert {r.id for r in cluster} == {1, 2, 3, 4, 5}
     await_roles(cluster[0], voter=3, standby=2)
-    # Standbys serve reads, forward writes, and count for nothing.
+    # Standbys serve reads, forward writes, and have no vote.
     listed = cluster[3].get("/services/web?consistency=linearizable&limit=100").json
     assert len(listed["instances"]) == 50
     assert write(cluster[4], "by-standby").status == 201
     cluster.wait_same_state()
-    # What joined stays one, with or without its options, whoever is away.
+    # A joined member stays one, with or without its options, whoever is away.
     for replica in cluster:
         assert replica.stop() == 0
     cluster[4].joins = ["http://127.0.0.1:1"]
@@ -62,7 +62,7 @@ def test_members_that_join_get_votes_until_there_are_enough(make_cluster):
     assert six.id == 4
     await_roles(six, voter=5, standby=1)
     assert writers.odd == []
-    # Five votes: two of the first three may go.
+    # Five votes: two of the first three may fail.
     cluster[0].kill()
     cluster[1].kill()
     await_true("a write", lambda: write(six, "late").status == 201, 15)
@@ -195,7 +195,7 @@ def test_an_id_that_is_free_again_is_found_where_the_new_one_is(make_cluster):
     old.wait_removed(20)
     cluster.replicas.remove(old)
     wipe(old)
-    # A follower has heard the one that is gone for longer than the leader has.
+    # A follower has heard the lost member more recently than the leader has.
     assert at.post("/cluster/transfer?to=%d" % follower.id, None, timeout=20).status == 200
     new = learn_id(cluster.add().start())
     assert new.id == old.id and new.peer_port != old.peer_port
@@ -277,7 +277,7 @@ def test_a_voter_that_is_away_for_too_long_is_replaced_and_comes_back_as_a_stand
     cluster.wait_same_state()
     assert_all_there(writers.acknowledged, away)
     assert roles(away)[away.id] == "standby"
-    # Another one may be lost now.
+    # Now another one may be lost.
     cluster.leader().kill()
     await_true("a write", lambda: write(away, "late").status == 201, 15)
 

@@ -1,4 +1,4 @@
-"""Leases: who falls silent is found, and nobody who is alive is ever declared dead."""
+"""Leases: silent instances expire, and live ones never do."""
 import time
 
 from cluster import await_true
@@ -16,7 +16,7 @@ def test_a_silent_instance_is_critical_everywhere_within_ttl_and_a_second_then_g
     ttl, reap_after = 2, 2
     shared[0].register(name, id=name, ttl=ttl, reap_after=reap_after)
     silent_since = time.monotonic()
-    # Alive until its ttl has passed.
+    # Live until its ttl has passed.
     while time.monotonic() - silent_since < ttl - 0.3:
         assert shared[1].instance_health(name) in ("passing", None)
         time.sleep(0.05)
@@ -106,7 +106,7 @@ def test_no_instance_goes_critical_while_the_leader_is_stopped_for_20_s(make_clu
 
 
 def test_no_instance_goes_critical_at_once_after_all_replicas_were_stopped_for_20_s(make_cluster):
-    """Time in which no heartbeat could be taken does not count; clients get time to come back."""
+    """Time in which no heartbeat could be accepted does not count; clients get time to come back."""
     cluster = make_cluster(3).start()
     ids = ["live-%d" % n for n in range(50)]
     for id in ids:
@@ -116,7 +116,7 @@ def test_no_instance_goes_critical_at_once_after_all_replicas_were_stopped_for_2
     time.sleep(PAUSE_S)
     for replica in cluster:
         replica.resume()
-    # Nobody heartbeats for a while yet: clients are still backing off.
+    # No heartbeats for a while: clients are still backing off.
     deadline = time.monotonic() + 2
     while time.monotonic() < deadline:
         for replica in cluster:
@@ -127,7 +127,7 @@ def test_no_instance_goes_critical_at_once_after_all_replicas_were_stopped_for_2
         time.sleep(TTL_S + 2)
     assert heartbeater.lost == []
     assert expired(cluster.leader()) == set()
-    # And those who stay silent now are found as ever, a quarter of them every 5 s.
+    # And instances silent from now on expire as usual, a quarter of them every 5 s.
     await_true("all critical", lambda: {i["health"] for i in cluster[0].instances().values()}
                == {"critical"}, within_s=TTL_S + 35)
 
@@ -137,7 +137,7 @@ def critical(replica):
 
 
 def test_ten_instances_that_fall_silent_together_expire_slowly_and_it_is_said(make_cluster):
-    """More likely the network broke than that all died, also where all are ten. Takes three windows of 5 s."""
+    """More likely the network broke than that all died, even with only ten. Takes three windows of 5 s."""
     with make_cluster(1) as cluster:
         cluster.start()
         for n in range(10):
@@ -150,7 +150,7 @@ def test_ten_instances_that_fall_silent_together_expire_slowly_and_it_is_said(ma
         assert cluster[0].metric("expiry_brake") == 1
         assert cluster[0].metric("expiry_braked_total") == 1
         assert "mass-expiry brake engaged" in cluster[0].log()
-        # Those who come back in time never expire.
+        # Instances that come back in time never expire.
         assert cluster[0].post("/heartbeat", {"ids": ["web-8", "web-9"]}).status == 200
         with Heartbeater(cluster.replicas, ["web-8", "web-9"]):
             await_true("the others expire", lambda: critical(cluster[0]) == 8, within_s=20)
@@ -158,7 +158,7 @@ def test_ten_instances_that_fall_silent_together_expire_slowly_and_it_is_said(ma
 
 
 def test_a_new_leader_waits_for_heartbeats_that_are_held_up(make_cluster):
-    """5 s until a dead machine is noticed, the election, and a retry."""
+    """5 s to detect a dead machine, an election, and a retry."""
     with make_cluster(3) as cluster:
         cluster.start()
         cluster[0].register("web", id="web-1", ttl=1, reap_after=3600)

@@ -131,7 +131,7 @@ def test_the_environment_of_older_registries_is_adopted_when_asked_for(shared, c
     assert first["port"] == 4711
     await_true("heartbeats faster than a third of the ttl", lambda: shared[0].get(
         "/instances/%s-env" % name).json["last_heartbeat"] > first["last_heartbeat"])
-    # The id is one, and was taken.
+    # The id is valid, and was accepted.
     assert c("register", name, "-", 0, 3000, 1)[1] != name + "-env"
     c.close()
 
@@ -389,7 +389,7 @@ def test_many_threads_may_ask(shared, client, name):
 # --- when replicas go away ---
 
 def test_killing_replicas_one_by_one_makes_nobody_critical(make_cluster, client):
-    """30 s: each replica is killed, for longer than a lease, while a client may be talking to it."""
+    """30 s: each replica is killed for longer than a lease, while a client may be using it."""
     with make_cluster(3) as cluster:
         cluster.start()
         watcher, c = client(cluster), client(cluster)

@@ -1,5 +1,5 @@
-"""Changes of the members that an operator asks for: taken out, promoted, demoted, another leader. Each is
-done when it is committed, says what it does to the majority, and is refused when that would be gone."""
+"""Membership changes by an operator: remove, promote, demote, transfer leadership. Each returns once it is
+committed, reports its effect on the majority, and is refused if there would be none."""
 import time
 
 import pytest
@@ -27,7 +27,7 @@ def test_a_member_that_is_taken_out_ends_and_is_refused_for_good(make_cluster, a
     cluster = make_cluster(3).start()
     leader, followers = cluster.leader(), cluster.followers()
     victim = leader if who == "leader" else followers[0]
-    # The one that goes cannot tell that it is gone: another one is asked, the new leader perhaps.
+    # The removed member cannot know that it is gone: ask another one, perhaps the new leader.
     at = followers[1] if asked == "follower" or victim is leader else leader
     with Writers([r for r in cluster if r is not victim]) as writers:
         await_true("writes under way", lambda: writers.count() > 100)
@@ -45,7 +45,7 @@ def test_a_member_that_is_taken_out_ends_and_is_refused_for_good(make_cluster, a
     victim.start()
     victim.wait_removed(20)
     assert write(at, "after").status == 201
-    # It is not there any more: asking again changes nothing.
+    # It is gone: repeating the request changes nothing.
     assert at.request("DELETE", url(victim.id)).status == 200
 
 
@@ -58,11 +58,11 @@ def test_a_standby_counts_for_nothing_and_serves_as_before(make_cluster):
         assert got.status == 200 and got.json["done"], got
     await_true("it is known", lambda: roles(first) == roles(at))
     assert sorted(roles(at).values()) == ["standby"] * 2 + ["voter"] * 3
-    time.sleep(1.5)  # nobody gives them a vote again
+    time.sleep(1.5)  # nobody promotes them again
     assert sorted(roles(at).values()) == ["standby"] * 2 + ["voter"] * 3
     assert write(first, "by-standby").status == 201
     assert first.get("/instances/by-standby?consistency=linearizable").status == 200
-    # Two of three voters are a majority without them, and one with both of them is none.
+    # Two of three voters are a majority without them, and one with both of them is not.
     voters = [r for r in cluster if r not in (first, second)]
     voters[0].kill()
     await_true("writes", lambda: write(second, "two").status == 201, 10)
@@ -91,7 +91,7 @@ def test_what_would_leave_no_majority_is_refused_and_changes_nothing(make_cluste
     assert sorted(roles(leader).values()) == ["voter"] * 3
     shown = muster("member", "remove", str(first.id), servers=[leader.url])
     assert shown.returncode == 1 and "no majority" in shown.stderr, shown
-    # The one that is away may be taken out: then two of two are needed, and there.
+    # The unreachable one may be removed: then two of two are needed, and there.
     trial = muster("member", "remove", str(second.id), "--dry-run", servers=[first.url])
     assert trial.returncode == 0 and "3 before, 2 after; 2 can be reached" in trial.stdout, trial
     shown = muster("member", "remove", str(second.id), servers=[first.url])

@@ -1,5 +1,5 @@
-"""However many read slowly, and whatever they ask for: their answers hold a bounded share of memory,
-the same answer is there once, and all of it is given back."""
+"""However many clients read slowly, and whatever they request: responses use a bounded share of memory,
+equal ones are in memory once, and all of it is freed."""
 import contextlib
 import socket
 
@@ -17,7 +17,7 @@ READERS = 200
 
 @pytest.fixture(name="replica", scope="module")
 def large_replica():
-    """One replica, with a service whose listing has almost 4 MB."""
+    """One replica, with a service whose listing is almost 4 MB."""
     with Cluster(1, ["--ttl", "1h"]) as cluster:
         replica = cluster.start()[0]
         for i in range(INSTANCES):
@@ -32,7 +32,7 @@ def rss(replica):
 
 @contextlib.contextmanager
 def slow_readers(replica, targets):
-    """Clients that have asked and read only the first line. Gives the statuses that they got."""
+    """Clients that read only the first line of the response. Returns their statuses."""
     with contextlib.ExitStack() as open_ones:
         readers = []
         for target in targets:
@@ -60,7 +60,7 @@ def test_many_slow_readers_of_the_same_hold_it_once(replica, target):
     before = rss(replica)
     with slow_readers(replica, [target] * READERS) as statuses:
         assert set(statuses) == {200}
-        # Once for each thread at most.
+        # At most once per thread.
         assert size <= replica.metric("http_answers_bytes") <= 3 * size
         if not sanitized():
             assert rss(replica) < before + 64 * MIB

@@ -1,4 +1,4 @@
-"""api/openapi.yaml is true: every path in it answers as described, and every route is in it."""
+"""api/openapi.yaml is correct: every path answers as described, and every route is described."""
 import os
 import re
 
@@ -48,7 +48,7 @@ def test_every_variable_of_a_path_is_described(method, path):
 
 
 def check(answer, method, path):
-    """The answer's status must be described, and its JSON fit the schema."""
+    """The response's status must be described, and its JSON match the schema."""
     responses = DOCUMENT["paths"][path][method]["responses"]
     described = responses.get(str(answer.status)) or responses.get("default")
     assert described, "%s %s: %d is not described" % (method, path, answer.status)
@@ -71,7 +71,7 @@ VALUES = {"peer": "127.0.0.1:1"}
 
 
 def call(replica, method, path, name, query="", member="2"):
-    """Of the members nothing is changed: it is only tried."""
+    """Member changes are dry runs only."""
     if path.startswith("/cluster/") and (method, path) != ("get", "/cluster/members"):
         name, query = member, (query + "&" if query else "?") + "dry_run=true"
     target = re.sub(r"{\w+}", name, path) + query

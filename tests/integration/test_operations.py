@@ -1,6 +1,6 @@
-"""What the README says under Operations, run word for word, on machines with names and addresses of their
-own: what an operator does when a member is dead, a disk lost, a machine gone or moved, the majority
-lost, a backup needed, an upgrade due."""
+"""The README's section Operations, run verbatim, on machines with their own names and addresses: what an
+operator does if a member is dead, a disk lost, a machine gone or moved, the majority lost, a backup
+needed, an upgrade due."""
 import os
 import re
 import shutil
@@ -16,7 +16,7 @@ NAMES = ("a.example", "b.example", "c.example", "d.example", "e.example")
 
 
 def blocks(title):
-    """The indented blocks behind "**title**", up to the next bold one."""
+    """The indented blocks after "**title**", up to the next bold one."""
     with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as file:
         text = file.read().partition("## Operations")[2]
     found = re.search(r"^\*\*%s\*\*(.*?)(?=^\*\*|^##)" % re.escape(title), text, re.MULTILINE | re.DOTALL)
@@ -76,7 +76,7 @@ def test_one_member_is_dead(three):
     three["b.example"].end(9)
     register(three["c.example"], "web-2")
     look, = blocks("One member is dead.")
-    # `muster status` ends with 1 then: a member is missing.
+    # `muster status` then exits with 1: a member is missing.
     await_true("it is seen",
                lambda: "unreachable" in three["a.example"].run(look, strict=False), 20)
     three["b.example"].serve(with_id(*blocks("Three machines."), 2))
@@ -115,7 +115,7 @@ def test_a_machine_has_another_address(three):
     await_ready(moved)
     await_members(three["a.example"], "it is found",
                   lambda m: m[3]["peer"] == "e.example:9100" and m[3]["reachable"])
-    # Its vote counts from there.
+    # It has a vote there.
     three["b.example"].end(9)
     await_true("a write", lambda: three["a.example"].get("/health/ready").status == 200, 20)
     register(three["a.example"], "web-2")
@@ -123,7 +123,7 @@ def test_a_machine_has_another_address(three):
 
 def test_more_machines_votes_and_a_member_less(three):
     script, = blocks("More machines.")
-    # That machine is free: its member's place was given to another.
+    # That machine is free: its member is on another one.
     three["b.example"].end()
     gone, = blocks("A machine is gone.")
     three["d.example"].serve(gone)
@@ -181,7 +181,7 @@ def test_the_majority_is_gone_for_good(three):
                    "--data /var/lib/muster")
     await_ready(survivor)
     assert knows(survivor, "web-1")
-    # One of the old cluster comes back: it is refused, and says what to do.
+    # A member of the old cluster comes back: it is refused, with instructions.
     three["b.example"].serve(with_id(*blocks("Three machines."), 2))
     await_true("it is refused", lambda: "wrong cluster" in three["b.example"].log(), 20)
     three["b.example"].end(9)

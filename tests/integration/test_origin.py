@@ -1,5 +1,5 @@
-"""Web pages are strangers: they may change nothing, and read only where --cors lets them; nor does a name that
-a page has let point to a replica (DNS rebinding) get anything. Programs are not in the way of that."""
+"""Web pages are not trusted: they may change nothing, and read only what --cors allows; the same holds for
+DNS rebinding. Programs are not affected."""
 import re
 import subprocess
 
@@ -119,7 +119,7 @@ def test_curl_with_d_registers(shared, name):
     assert '"incarnation"' in got.stdout, got
 
 
-# --- what is opened ---
+# --- what --cors allows ---
 
 @pytest.fixture(scope="module")
 def opened(module_cluster):

@@ -1,5 +1,5 @@
-"""Strangers on the peer port, and members that do not belong: refused, logged once, and nothing
-else is disturbed."""
+"""Strangers on the peer port, and members of other clusters: refused, logged once, and nothing else is
+affected."""
 import os
 import re
 import shutil
@@ -19,7 +19,7 @@ SECRET = "correct horse battery staple"
 
 @pytest.fixture(scope="module")
 def guarded():
-    """Three replicas with a secret, and what each says of itself to the others."""
+    """Three replicas with a secret, and the facts of each."""
     from cluster import Cluster
     with Cluster(3, environment={"MUSTER_CLUSTER_SECRET": SECRET}) as cluster:
         cluster.start()
@@ -31,20 +31,20 @@ def guarded():
             others = [r.id for r in cluster if r is not away]
             cluster.facts.update(hello.capture_facts(away.peer_port, others))
             away.start().wait_ready()
-        with stranger_as(cluster, 3, 1) as stranger:  # it was started again since
+        with stranger_as(cluster, 3, 1) as stranger:  # it was restarted since
             stranger.come_in()
             cluster.facts[1] = stranger.theirs
         yield cluster
 
 
 def stranger_as(cluster, sender, receiver, secret=SECRET, **changes):
-    """Dials replica `receiver` as member `sender`, with what that one says of itself."""
+    """Dials replica `receiver` as member `sender`, with its facts."""
     facts = cluster.facts[sender]._replace(**changes)
     return hello.Stranger(cluster[receiver - 1].peer_port, facts, receiver, secret)
 
 
 class Undisturbed:
-    """The cluster must go on as if nothing happened: same leader, writes done, all ready."""
+    """The cluster must continue as if nothing had happened: same leader, writes done, all ready."""
 
     def __init__(self, cluster):
         self.cluster = cluster
@@ -86,7 +86,7 @@ def test_members_prove_that_they_know_the_secret(guarded):
     b"MSTh\2\0\0\0" + os.urandom(84),
 ], ids=["96 random", "5000 random", "8 zeros", "http", "prefix and random"])
 def test_garbage_on_the_peer_port_is_refused_and_logged_once(guarded, garbage):
-    time.sleep(1.1)  # the log lets one line a second through
+    time.sleep(1.1)  # the log is limited to one line a second
     with Undisturbed(guarded) as calm:
         with socket.create_connection(("127.0.0.1", guarded[0].peer_port), timeout=5) as s:
             s.sendall(garbage)
@@ -118,7 +118,7 @@ def test_96_random_bytes_after_a_handshake_are_refused(guarded, at):
 @pytest.mark.parametrize("length", [0, 1, 16, 1000, 70 * 1024 * 1024, 0xFFFFFFFF])
 @pytest.mark.parametrize("type", [0, 1, 2, 3, 4, 5, 6, 255])
 def test_well_formed_frames_of_nonsense_kill_nobody(guarded, type, length):
-    """The checksum is right and the content is not: decoders must take nothing on trust."""
+    """Valid checksum, invalid content: decoders must trust nothing."""
     content = os.urandom(min(length, 1000))
     head = struct.pack("<BBH", type, 0, 0)
     frame = struct.pack("<I", length) + head + struct.pack(
@@ -138,7 +138,7 @@ def test_the_cluster_is_whole_after_all_that_nonsense(guarded):
 
 
 def last_message(stranger, shape, recorded):
-    """What a stranger says behind its hello, without the secret."""
+    """Bytes that a stranger without the secret sends after its hello."""
     if shape == "nothing, and half-closes":
         stranger.connection.shutdown(socket.SHUT_WR)
     elif shape == "a guess":
@@ -166,7 +166,7 @@ def last_message(stranger, shape, recorded):
     "a recorded proof and verdict", "the acceptor's recorded proof",
     "the acceptor's recorded facts", "its own challenge", "a long message"])
 def test_who_has_not_proved_that_it_knows_the_secret_learns_a_nonce(guarded, shape):
-    """Else it could guess at the secret offline."""
+    """Otherwise it could guess the secret offline."""
     with stranger_as(guarded, 3, 1) as member:
         member.come_in()
     with Undisturbed(guarded), stranger_as(guarded, 3, 1) as stranger:
@@ -182,7 +182,7 @@ def test_who_has_not_proved_that_it_knows_the_secret_learns_a_nonce(guarded, sha
     (3, {"list_hash": 1}),
 ], ids=str)
 def test_every_stranger_is_answered_alike(guarded, sender, changes):
-    """Whoever they say they are: they cannot try out what is known here."""
+    """Whoever they claim to be: they cannot find out what is known here."""
     facts = guarded.facts[3]._replace(member=sender, **changes)
     for receiver in (1, 2, 77):
         with hello.Stranger(guarded[0].peer_port, facts, receiver, "a guess at the secret") as s:
@@ -248,7 +248,7 @@ def test_a_hello_of_another_version_is_refused(guarded, message):
 
 
 def test_an_acceptor_without_the_secret_is_not_taken_for_a_member(make_cluster):
-    """It takes the place of a member that is down: it gets a proof, and no link."""
+    """It replaces a member that is down: it gets a proof, but no link."""
     cluster = make_cluster(3, environment={"MUSTER_CLUSTER_SECRET": SECRET})
     cluster[0].start()
     with hello.listen(cluster[1].peer_port) as listener:
@@ -270,7 +270,7 @@ def test_an_acceptor_without_the_secret_is_not_taken_for_a_member(make_cluster):
 
 
 def test_a_member_does_not_prove_anything_to_itself(make_cluster):
-    """A stranger at the address of a member that is down passes on all that another says, to itself."""
+    """A stranger at the address of a member that is down relays a member's messages back to it."""
     cluster = make_cluster(3, environment={"MUSTER_CLUSTER_SECRET": SECRET})
     cluster[0].start()
     with hello.listen(cluster[1].peer_port) as listener:
@@ -317,7 +317,7 @@ def test_a_replica_with_another_secret_is_kept_out_and_logged_not_flooded(make_c
     assert any("secret" in line for line in lines), lines
     assert len(lines) <= 3 * 2 * (seconds + 2), "the log is flooded: %d lines" % len(lines)
     cluster[1].register("web", id="web-2")
-    # With the right one it comes in.
+    # With the right one it is admitted.
     wrong.kill()
     cluster.environment = {"MUSTER_CLUSTER_SECRET": "one secret of many"}
     wrong.start().wait_ready()
@@ -342,7 +342,7 @@ def test_a_new_replica_that_takes_us_for_its_own_is_kept_out(make_cluster):
 
 
 def test_the_same_id_started_twice_disturbs_nobody(make_cluster):
-    """Once with the other's port, which is taken, and once from elsewhere with an empty directory."""
+    """Once with the other's port, which is in use, and once from elsewhere with an empty directory."""
     cluster = make_cluster(3).start()
     cluster[0].register("web", id="web", ttl=3600)
     follower = cluster.followers()[0]
@@ -371,7 +371,7 @@ def test_the_same_id_started_twice_disturbs_nobody(make_cluster):
 
 # --- members that are missing ---
 
-# How fast a name server says that there is no such name is the machine's matter.
+# How fast a name server reports an unknown name depends on the machine.
 @pytest.mark.parametrize("address, reasons", [
     ("no-such-host.invalid:%d", ["the name does not resolve", "looking up the name is slow"]),
     ("127.0.0.1:%d", ["nobody listens there"])])
@@ -393,7 +393,7 @@ def test_a_member_that_cannot_be_reached_is_named_with_its_reason(make_cluster, 
 
 @pytest.fixture
 def silent_name_server(tmp_path):
-    """The words to start a program with that asks a name server which never answers."""
+    """The command prefix that makes a program use a name server which never answers."""
     if os.geteuid() != 0:
         pytest.skip("another /etc/resolv.conf needs root")
     address = "127.77.%d.53" % (os.getpid() % 250)
@@ -416,7 +416,7 @@ def start_with(prefix, replica, members):
 
 def stops_soon(replica):
     began = time.monotonic()
-    return replica.stop() == 0 and time.monotonic() - began < 15  # a look-up takes minutes
+    return replica.stop() == 0 and time.monotonic() - began < 15  # a lookup takes minutes
 
 
 def test_a_name_server_that_hangs_is_said_and_does_not_hold_up_the_end(make_cluster, silent_name_server):
@@ -451,7 +451,7 @@ def test_a_name_that_is_looked_up_for_ever_holds_up_neither_snapshots_nor_other_
         start_with(prefix, lost, members)
         server.settimeout(30)
         assert b"hangs-2" in server.recv(512)
-        lost.wait_ready()  # the cluster says where member 2 is
+        lost.wait_ready()  # the cluster knows the address of member 2
         cluster.wait_same_state()
         assert stops_soon(lost)
 

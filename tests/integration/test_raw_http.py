@@ -1,5 +1,5 @@
-"""What clients put on the wire, byte by byte: every answer is the replica's own JSON with its headers, or
-a clean close, and nothing can be read as two different requests.
+"""Raw bytes from clients: every response is the replica's own JSON with its headers, or a clean close,
+and nothing can be parsed as two different requests.
 
 A row of CASES: name, bytes, expected status (CLOSED: no answer), and OPEN or SHUT: whether the connection
 stays. To add one, add a row.
@@ -31,7 +31,7 @@ LENGTH = b"Content-Length: %d" % len(BODY)
 TE = b"Transfer-Encoding: chunked"
 
 CASES = [
-    # What is taken.
+    # Accepted.
     ("a plain GET", LIVE + b"\r\n", 200, OPEN),
     ("one that asks for a close", LIVE + b"Connection: close\r\n\r\n", 200, SHUT),
     ("HTTP/1.0", b"GET /health/live HTTP/1.0\r\n\r\n", 200, SHUT),
@@ -58,7 +58,7 @@ CASES = [
     ("white space around a value", post(b"Content-Length: \t%d \t" % len(BODY), body=BODY), (200, 201), OPEN),
     ("an encoding that is none", post(LENGTH, b"Content-Encoding: identity", body=BODY), (200, 201), OPEN),
     ("a body on a GET", LIVE + b"Content-Length: 5\r\n\r\nhello", 400, OPEN),
-    # Answers of ours.
+    # Our own error responses.
     ("a path that is not there", b"GET /none HTTP/1.1\r\n" + H + b"\r\n", 404, OPEN),
     ("a method that is not there", b"BREW /register HTTP/1.1\r\n" + H + b"\r\n", 405, OPEN),
     ("a method in small letters", b"get /services HTTP/1.1\r\n" + H + b"\r\n", 405, OPEN),
@@ -84,7 +84,7 @@ CASES = [
     ("two transfer encodings", post(b"Transfer-Encoding: gzip, chunked", body=CHUNKS), 501, SHUT),
     ("identity", post(b"Transfer-Encoding: identity", LENGTH, body=BODY), 501, SHUT),
     ("a compressed body", post(LENGTH, b"Content-Encoding: gzip", body=BODY), 415, SHUT),
-    # Two readings.
+    # Ambiguous framing.
     ("two lengths that differ", post(LENGTH, b"Content-Length: 3", body=BODY), 400, SHUT),
     ("two equal lengths", post(LENGTH, LENGTH, body=BODY), 400, SHUT),
     ("a list of lengths", post(LENGTH + b", %d" % len(BODY), body=BODY), 400, SHUT),
@@ -132,19 +132,19 @@ CASES = [
     ("bare LF after a chunk's size", post(TE, body=CHUNKS.replace(b"\r\n", b"\n", 1)), 400, SHUT),
     ("bare LF after a chunk", post(TE, body=CHUNKS.replace(b"}\r\n", b"}\n")), 400, SHUT),
     ("bytes behind a chunk", post(TE, body=CHUNKS.replace(b"}\r\n", b"}X\r\n")), 400, SHUT),
-    # HEAD has no body, whatever the answer.
+    # HEAD has no body, whatever the response.
     ("HEAD", b"HEAD /services HTTP/1.1\r\n" + H + b"\r\n", 200, OPEN),
     ("HEAD of a stream", b"HEAD /events HTTP/1.1\r\n" + H + b"Accept: text/event-stream\r\n\r\n", 200, OPEN),
     ("HEAD of nothing", b"HEAD /none HTTP/1.1\r\n" + H + b"\r\n", 404, OPEN),
     ("HEAD without Host", b"HEAD / HTTP/1.1\r\n\r\n", 400, SHUT),
     ("HEAD with bare LF", b"HEAD / HTTP/1.1\nHost: x\n\n", 400, SHUT),
-    # Nothing at all.
+    # No response.
     ("nothing but an end", b"", CLOSED, SHUT),
 ]
 
 
 class Raw:
-    """A connection, and answers as they are on the wire."""
+    """A connection, and raw responses."""
 
     def __init__(self, port, receive_bytes=None):
         self.socket = socket.socket()
@@ -168,7 +168,7 @@ class Raw:
         return got != b""
 
     def answer(self, to_head=False):
-        """Status (CLOSED: there was none), fields in small letters, body."""
+        """Status (CLOSED: none), field names in lower case, body."""
         while b"\r\n\r\n" not in self.bytes:
             if not self.more():
                 assert self.bytes == b""
@@ -334,7 +334,7 @@ def test_a_body_that_trickles_in_is_no_better(shared):
 
 
 def fill(replica):
-    """A listing that no socket's buffer holds."""
+    """A listing larger than any socket buffer."""
     filler = {"k%d" % n: "v" * 500 for n in range(60)}
     for n in range(400):
         replica.register("web", "web-%03d" % n, metadata=filler)

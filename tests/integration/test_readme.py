@@ -1,4 +1,4 @@
-"""The programs that the README shows work as they stand."""
+"""The README's programs work verbatim."""
 import os
 import re
 import subprocess
@@ -15,7 +15,7 @@ def example(language):
 
 
 def test_the_python_example_registers_renews_and_leaves(shared):
-    # The first replica is away: the example must go on to the next.
+    # The first replica is down: the example must try the next.
     servers = "http://127.0.0.1:1," + shared[0].url
     done = subprocess.run([sys.executable, "-c", example("python")], capture_output=True, encoding="utf-8",
                           check=False, timeout=60,

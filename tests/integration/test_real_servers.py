@@ -48,7 +48,7 @@ def test_web_servers_are_found_while_the_leader_dies_and_one_of_them_too(make_cl
             curl("-X", "POST", replica.url + "/heartbeat", "-d", json.dumps({"id": "web-%d" % n}))
 
     def found(replica):
-        """Ports that discovery leads to, each of which must answer as a web server."""
+        """Ports returned by discovery, each of which must answer as a web server."""
         heartbeat(replica)  # this takes its time on a busy machine
         ports = set()
         for _ in range(20):

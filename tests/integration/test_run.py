@@ -1,4 +1,4 @@
-"""muster run: a program that is registered as long as it runs."""
+"""muster run: a program that is registered while it runs."""
 import http.server
 import os
 import signal
@@ -28,7 +28,7 @@ class Run:
         return self.process.returncode, out, err
 
     def error_line(self, within_s=30):
-        """The next line on stderr; "" if it ends first, or is killed because it says nothing."""
+        """The next line on stderr; "" if it ends first, or is killed for silence."""
         timer = threading.Timer(within_s, self.process.kill)
         timer.start()
         try:
@@ -37,7 +37,7 @@ class Run:
             timer.cancel()
 
     def kill(self):
-        """Politely first: only then does it end what it has started."""
+        """SIGTERM first: so that it ends what it has started."""
         if self.process.poll() is None:
             children = self.children()
             self.process.terminate()
@@ -260,7 +260,7 @@ def test_a_registry_that_does_not_answer_is_reported_at_growing_distance(run):
 
 @pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGINT])
 def test_without_a_registry_it_neither_drains_nor_waits(run, sig):
-    """Nobody is sent to it, and nobody hears it leave."""
+    """It is never in discovery, and nobody sees it leave."""
     r = run(["--drain", "60s"], servers=["http://127.0.0.1:1", "http://127.0.0.1:2"])
     assert "no registry answers" in r.error_line()
     began = time.monotonic()

@@ -1,4 +1,4 @@
-"""The simulator: a run that hangs ends, and is a failure that names its seed."""
+"""The simulator: a hanging run is ended, and is a failure that names its seed."""
 import os
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""A loop or a disk that stands still: seen from outside of both, said, and every request has its answer."""
+"""A stalled loop or disk: detected from outside, reported, and every request is answered."""
 import contextlib
 import os
 import signal
@@ -17,7 +17,7 @@ OPTIONS = ("--write-timeout", "%ds" % WRITE_TIMEOUT_S)
 
 
 class Asked(threading.Thread):
-    """A request on its way, its answer and how long that took."""
+    """A request in flight, its answer and its duration."""
 
     def __init__(self, replica, method, path, body=None):
         super().__init__()
@@ -65,8 +65,8 @@ def test_a_loop_that_stands_still_is_seen_and_every_request_is_answered(make_clu
             assert "stands still" in leader.get("/health/ready").json["message"]
             assert staleness_ms(leader) >= 2000
             assert leader.metric("loop_stalled_seconds") >= 2
-            assert leader.get("/services/web").status == 200  # reads go on, and say how old they are
-            # What comes now is refused at once, and surely not done.
+            assert leader.get("/services/web").status == 200  # reads continue, and report their age
+            # New writes are refused at once, and surely not done.
             late = Asked(leader, "POST", "/register", body("refused"))
             assert late.status(within_s=1) == 503 and late.answer.json["error"] == "stalled"
             assert asked["write"].status(WRITE_TIMEOUT_S + 1) == 504
@@ -110,7 +110,7 @@ def test_a_backup_asked_of_a_loop_that_stands_still_is_answered_and_takes_no_pla
             for one in asked:
                 assert one.status(WRITE_TIMEOUT_S + 1) == 503 and one.answer.json["error"] == "stalled"
         replica.wait_ready()
-        # What was asked for is done now, for nobody, and given back.
+        # The abandoned request is completed now, and freed.
         await_true("no files", lambda: files(replica) == [])
         await_true("places", lambda: replica.get("/backup").status == 200)
         for _ in range(4):
@@ -118,7 +118,7 @@ def test_a_backup_asked_of_a_loop_that_stands_still_is_answered_and_takes_no_pla
 
 
 def await_full_sockets(replica):
-    """Nothing more is read of the files of backups: their readers take nothing."""
+    """The files of backups are not read any further: their clients have stopped reading."""
     looks = [-1]
 
     def quiet():

@@ -1,5 +1,5 @@
-"""The size of the registry has a bound, the same at all replicas: what is over it is refused and changes
-nothing; who is there goes on and goes; what was accepted is snapshot, sent and restored."""
+"""The bound on the registry's size, the same at all replicas: registrations over it are refused without
+effect; present instances continue and leave; accepted state can be saved, sent and restored."""
 import concurrent.futures
 import subprocess
 
@@ -16,7 +16,7 @@ def body(id, **fields):
 
 
 def fill(replica, prefix):
-    """Registers until it is refused; returns how many were not."""
+    """Registers until it is refused; returns the number accepted."""
     for number in range(10000):
         got = replica.post("/register", body("%s-%d" % (prefix, number), metadata=LARGE))
         if got.status != 201:
@@ -38,7 +38,7 @@ def test_a_registration_over_the_bound_is_refused_everywhere_and_changes_nothing
             assert replica.get("/instances/more?consistency=linearizable").status == 404
             assert replica.metric("state_bytes_max") == 1 << 20
         assert max(r.metric("registrations_full_total") for r in cluster) >= 4
-        # Who is there goes on, and may become smaller.
+        # Present instances continue, and may shrink.
         assert cluster[0].post("/heartbeat", {"id": "a-1"}).json["renewed"] == 1
         assert cluster[0].post("/register", body("a-1", metadata=LARGE)).status == 200
         assert cluster[0].post("/register", body("a-1")).status == 200
@@ -79,7 +79,7 @@ def test_the_bound_is_raised_while_it_runs_and_only_raised(make_cluster):
         for less in ("2MiB", "1MiB"):
             got = cluster[0].post("/cluster/state-bytes?bytes=" + less, None)
             assert (got.status, got.json["error"]) == (409, "conflict"), got
-        # It outlasts a restart of all, whose option says less; one whose option says more raises it.
+        # It survives a restart of all with a lower option; a higher option raises it.
         for replica in cluster:
             assert replica.stop() == 0
         cluster.start()

@@ -1,4 +1,4 @@
-"""Event streams: exact at every replica, resumed anywhere, and honest when they cannot be."""
+"""Event streams: exact at every replica, resumable anywhere, with a reset when they cannot be."""
 import contextlib
 import random
 import shutil
@@ -104,7 +104,7 @@ def test_a_snapshot_is_followed_by_what_changes_after_it(shared, name):
         assert synced["index"] >= shared[0].get("/services/" + name).json["index"]
         shared[0].request("DELETE", "/instances/%s-1" % name)
         assert next(stream)[1] == "deregistered"
-    # Back with a position, the same request goes on where it was.
+    # With an id, the same request resumes there.
     with Stream(shared[1].http_port, query, last_id=synced_id) as stream:
         assert kinds([next(stream), next(stream)]) == [None, "deregistered"]
 
@@ -115,7 +115,7 @@ def test_a_past_that_is_gone_is_said_to_be_with_the_index_to_list_at(make_cluste
     first = replica.register("web", "web-first")["index"]
     for n in range(30):
         replica.register("web", "web-%d" % n)
-    # The leader says how many with one of its first entries.
+    # The leader sets the number with one of its first entries.
     await_true("so many are kept", lambda: replica.metric("events_kept") == 16)
     assert replica.metric("events_oldest_index") > first
     with Stream(replica.http_port, last_id="%d.0" % first) as stream:
@@ -153,7 +153,7 @@ def test_an_id_of_the_registry_that_had_this_address_before_resets(make_cluster)
         assert kinds(stream.until("reset"))[-1] == "reset"
     with Stream(replica.http_port, {"snapshot": "true"}, last_id=old) as stream:
         assert kinds(stream.until("synced")) == ["reset"] + ["present"] * 10 + ["synced"]
-    # What names no cluster is taken at its word.
+    # An id without a cluster is accepted as it is.
     bare = old.rpartition(".")[0]
     assert not replica.get("/events?after=" + bare).json["reset"]
 
@@ -167,7 +167,7 @@ def test_a_replica_that_lags_tells_nothing_twice(make_cluster):
         index = others[0].register("web", "web-%02d" % n)["index"]
     last = others[1].get("/events?limit=10000&min_index=%d" % index).json["events"][-1]["id"]
     lagging.resume()
-    # Until it has found its leader again it cannot tell whether there is such a position.
+    # Until it has found its leader again it cannot know whether that id exists.
     await_true("the stream is taken up",
                lambda: Stream(lagging.http_port, last_id=last, timeout=15).status == 200, 30)
     with Stream(lagging.http_port, last_id=last, timeout=15) as stream:
@@ -217,7 +217,7 @@ def all_of(followers):
 
 
 def change_until(cluster, deadline, kill_every_s):
-    """Writes through whatever answers, and kills the leader or restarts a follower now and then."""
+    """Writes through any replica that answers, and sometimes kills the leader or restarts a follower."""
     rng = random.Random(7)
     kill_at = time.monotonic() + kill_every_s
     down = None
@@ -274,7 +274,7 @@ def check_pauses(cluster, followers, rng):
 
 @pytest.mark.timeout(300)  # waits of a minute, and of 40 s
 def test_a_reader_that_stops_reading_is_cut_off_and_resumes_without_loss(make_cluster):
-    """Takes as long as a reader may stand still; a silent stream is reminded meanwhile."""
+    """Takes as long as a reader may be stuck; silent streams get keep-alives meanwhile."""
     cluster = make_cluster(1, "--events-kept", "100000").start()
     replica = cluster[0]
     silent = Stream(replica.http_port, {"service": "nobody"}, timeout=40)
@@ -332,7 +332,7 @@ def test_2000_streams_are_told_at_once_and_others_are_served_meanwhile(make_clus
         next(stream)
     replica.register("web", "web-1")
     assert replica.get("/health/live").status == 200
-    # The first ones may have been reminded while the last ones were opened.
+    # The first ones may have got keep-alives while the last ones were opened.
     assert all(stream.until("registered")[-1][2]["instance"]["id"] == "web-1"
                for stream in streams)
     assert replica.metric("streams") == 2000

@@ -1,5 +1,5 @@
-"""What a replica finds around it: readers of its log, signals, descriptors, variables of others. None of it
-may stop a replica or the way to stop it."""
+"""The environment of a replica: readers of its log, signals, descriptors, foreign variables. None of it
+may stop a replica, or prevent its stop."""
 import os
 import signal
 import socket
@@ -13,7 +13,7 @@ from cluster import (MUSTER, MUSTERD, ROOT, STOP_WITHIN_S, await_true, clean_env
 
 
 class StuckPipe:
-    """A pipe that is full, and whose reader stands still."""
+    """A full pipe with a stuck reader."""
 
     def __init__(self):
         self.reader, self.writer = os.pipe()
@@ -62,7 +62,7 @@ def start(replica, stderr, prefix=()):
 
 
 def speak_nonsense(replica):
-    """Something that is worth a line: a stranger on the peer port."""
+    """Something that is logged: a stranger on the peer port."""
     with socket.create_connection(("127.0.0.1", replica.peer_port), timeout=5) as s:
         s.sendall(b"GET / HTTP/1.1\r\n\r\n" + b"x" * 100)
         s.settimeout(10)
@@ -127,7 +127,7 @@ def test_a_signal_that_is_no_order_to_stop_is_noted_and_no_more(make_cluster, nu
         if number != signal.SIGPIPE:
             await_true("a line", lambda: "signal ignored" in replica.log())
         assert replica.alive()
-        # In the middle of a stop, too.
+        # Also during a stop.
         replica.process.send_signal(signal.SIGTERM)
         for _ in range(20):
             replica.process.send_signal(number)
@@ -209,7 +209,7 @@ def test_the_image_s_health_check_asks_the_address_that_is_listened_on(make_clus
 
 
 class Answers(threading.Thread):
-    """A server that gives one status after the other, and the last one from then on."""
+    """A server that returns one status after the other, then repeats the last."""
 
     def __init__(self, statuses):
         super().__init__(daemon=True)

@@ -1,5 +1,5 @@
 """The dialect of the older HTTP registry on port 9000, call by call, and its programs while replicas
-die under them."""
+crash."""
 import threading
 import time
 
@@ -131,7 +131,7 @@ def test_a_token_is_not_refused(shared, name, method, path):
 def test_a_known_id_gets_the_new_url_and_keeps_the_time_of_its_registration(shared, name):
     register(shared[0], name, ip="10.0.0.1")
     first = entry(shared[0], name)
-    # Each at another replica, which may not have heard of the one before.
+    # Each at another replica, which may not know the one before yet.
     for n in range(1, 10):
         assert register(shared[n % 3], name, url="node-%d" % n).status == 200
     last = entry(shared[0], name)
@@ -316,7 +316,7 @@ def test_a_native_instance_may_be_renewed_by_a_server_of_the_same_id(shared, nam
 
 
 def test_native_calls_keep_their_shape(shared, name):
-    """Also where the body speaks of a server_id somewhere else."""
+    """Even if the body has a server_id elsewhere."""
     body = {"name": name, "id": name, "port": 80, "host": "h", "metadata": {"server_id": "a"},
             "tags": ["server_id"]}
     got = shared[0].post("/register", body)
@@ -362,7 +362,7 @@ def test_a_silent_server_is_inactive_then_gone_and_any_word_of_it_revives_it(mak
     assert cluster[1].post("/heartbeat", {"server_id": "a"}).status == 200
     assert entry(cluster[1], "a")["status"] == "active"
     turn_inactive()
-    # Another URL: what is replaced while it is silent is heard from, too.
+    # Another URL: replacing a silent server also renews it.
     assert register(cluster[2], "a", url="node-2").status == 200
     assert listed(cluster[2], "/servers/active", "a")[0]["url"] == "http://node-2:8000"
     assert entry(cluster[2], "a")["registered_at"] == registered_at
@@ -404,7 +404,7 @@ def test_without_a_leader_writes_are_503_with_a_detail_and_lists_go_on(make_clus
 
 
 def test_a_replica_that_has_not_caught_up_sends_clients_to_another(make_cluster):
-    """It would answer that there are no servers, or only some."""
+    """It would list no servers, or only some."""
     cluster = make_cluster(3).start()
     register(cluster[0], "a")
     everywhere(cluster, "a")
@@ -445,7 +445,7 @@ def test_servers_and_clients_do_not_notice_that_the_leader_dies(make_cluster):
                         wrong.append(strategy)
                 if client.namenodes() != ["http://node-0:8000"]:
                     wrong.append("namenode")
-            except Exception as error:  # told by the test's own thread
+            except Exception as error:  # reported by the test's own thread
                 wrong.append(error)
 
     threads = [threading.Thread(target=serve, args=(s,)) for s in servers]
@@ -457,7 +457,7 @@ def test_servers_and_clients_do_not_notice_that_the_leader_dies(make_cluster):
             leader = cluster.leader()
             leader.kill()
             new = cluster.leader()
-            # Longer than a lease: whoever could not renew would be missed.
+            # Longer than a lease: a server that could not renew would be missing.
             time.sleep(9)
             leader.start().wait_ready()
             assert new.alive()
@@ -468,7 +468,7 @@ def test_servers_and_clients_do_not_notice_that_the_leader_dies(make_cluster):
     assert wrong == []
     assert [s.failed for s in servers] == [[]] * 6
     assert all(s.registered for s in servers)
-    # Never lost in between: nothing was ever removed, and nobody had to come back.
+    # Never lost in between: nothing was ever removed, and nobody had to register again.
     kinds = {e["event"] for e in cluster[0].events()}
     assert kinds == {"registered"}
 

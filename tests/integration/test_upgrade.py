@@ -1,5 +1,5 @@
-"""Two versions in one cluster, as in a rolling upgrade: the level of the replicated format rises when all
-can, not before; until then each may go back; afterwards an older one is refused before it votes."""
+"""Two versions in one cluster, as in a rolling upgrade: the level of the replicated format rises once all
+support it; until then each may be downgraded; afterwards an older version is refused before it votes."""
 import os
 import time
 
@@ -13,7 +13,7 @@ OLDER = os.path.join(BIN, "musterd_level1")
 
 
 def older(replica):
-    """It runs the older version from its next start on."""
+    """Switches it to the older version from its next start on."""
     command = type(replica).command
     replica.command = lambda *extra: [OLDER] + command(replica, *extra)[1:]
 
@@ -41,12 +41,12 @@ def test_a_rolling_upgrade_and_back_and_forth_again(make_cluster):
         await_true("writes under way", lambda: writers.count() > 100)
         for replica in cluster.replicas[:2]:
             restart(replica, newer)
-        # One is of the older version yet: what it does not know is not used.
+        # One still runs the older version: what it does not support is not used.
         time.sleep(1)
         assert {level(r) for r in cluster} == {1}
         got = cluster[0].request("POST", "/cluster/state-bytes?bytes=8GiB")
         assert got.status == 503 and got.json["error"] == "level_too_low", got
-        # So all can go back.
+        # So all can be downgraded.
         for replica in cluster.replicas[:2]:
             restart(replica, older)
         for replica in cluster:

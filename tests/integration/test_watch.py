@@ -15,7 +15,7 @@ DONE, REFUSED, USAGE, UNREACHABLE = range(4)
 
 
 class Watch:
-    """A running `muster watch`; what it says is gathered in files."""
+    """A running `muster watch`, with its output in files."""
 
     def __init__(self, *arguments, servers, json_lines=True):
         self.out = tempfile.TemporaryFile()
@@ -34,7 +34,7 @@ class Watch:
                 if line.endswith("\n")]
 
     def seen(self):
-        """(event, instance id) of each line, with the index in place of an id where there is none."""
+        """(event, instance id) of each line, or the index if there is no id."""
         return [(line["event"], line.get("instance", {}).get("id", line.get("index")))
                 for line in self.lines()]
 
@@ -85,7 +85,7 @@ def streams():
         one.close()
 
 
-# --- against a server that does as told ---
+# --- against a scripted server ---
 
 def test_a_broken_stream_goes_on_at_the_next_replica_without_repeating(watch, streams):
     a = streams([bookmark("4.0"), event("5.0", "one"), event("5.1", "two")])

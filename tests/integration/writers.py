@@ -1,4 +1,4 @@
-"""Clients that write without pause and remember exactly what was acknowledged."""
+"""Clients that write continuously and record exactly what was acknowledged."""
 import http.client
 import json
 import threading
@@ -14,10 +14,10 @@ class Writers:
     def __init__(self, replicas, threads=4, padding=0, prefix="w"):
         self.ports = [r.http_port for r in replicas]
         self.acknowledged = {}
-        self.times = []  # moments of acknowledgement
-        self.refused = set()  # ids that were answered with 503: surely not done
+        self.times = []  # times of acknowledgement
+        self.refused = set()  # ids answered with 503: surely not done
         self.unknown = 0
-        self.odd = []  # answers that no client should see
+        self.odd = []  # unexpected answers
         self.padding = padding
         self.prefix = prefix
         self._stop = threading.Event()
@@ -90,14 +90,14 @@ class Writers:
 
 
 class Heartbeater:
-    """Keeps instances alive through any of the replicas, as a good client does: a short time-out,
-    then the next replica."""
+    """Keeps instances alive through any of the replicas, like a good client: a short time-out, then
+    the next replica."""
 
     def __init__(self, replicas, ids, every_s=1.0):
         self.ports = [r.http_port for r in replicas]
         self.ids = ids
         self.every_s = every_s
-        self.lost = []  # ids that were answered as unknown
+        self.lost = []  # ids reported as unknown
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 

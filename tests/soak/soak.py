@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Keeps many instances registered and found while replicas are restarted one after the other."""
+"""Keeps many instances registered and discovered while replicas are restarted one after the other."""
 import argparse
 import os
 import subprocess
@@ -20,7 +20,7 @@ def resident_kib(process):
 
 
 class Observer(threading.Thread):
-    """`muster watch`, for what it says of the streams: the story behind a failure."""
+    """`muster watch`, for its report on the streams: the background of a failure."""
 
     def __init__(self, urls):
         super().__init__(daemon=True)
@@ -39,7 +39,7 @@ class Observer(threading.Thread):
 
 
 class Finder(threading.Thread):
-    """Asks all the time, and remembers the worst."""
+    """Queries continuously, and records the worst result."""
 
     def __init__(self, driver):
         super().__init__(daemon=True)
@@ -61,7 +61,7 @@ class Finder(threading.Thread):
 
 
 def find_faults(watcher, instances):
-    """What was told that should not have happened."""
+    """Reported events that should not have happened."""
     told = watcher.changes[instances + 1:]
     return [t for t in told if t[2] > PASSING or t[0] not in (PRESENT, SYNCED)]
 

@@ -1,8 +1,7 @@
-"""No circles: between files that include each other, between modules, between rooms (folders).
-tidy.py runs it.
+"""Finds include cycles: between files, between modules, between folders. tidy.py runs it.
 
-A module is a header and its source. What the files of one room share among themselves (SHARED) is the
-room's inside: a source that includes it does not make a circle with the headers that it is made of.
+A module is a header and its source. A header shared by the files of one folder only (SHARED) is the
+folder's internals: a source that includes it does not make a cycle with the headers included there.
 """
 import collections
 import os
@@ -10,7 +9,7 @@ import re
 
 PRODUCT = ("server/", "consensus/", "api/", "client/")
 SHARED = re.compile(r"internal\.h$")
-# Headers that are the inside of a room by another name, and why.
+# Other headers that are a folder's internals, and why.
 INSIDES = {
     "consensus/engine.h": "the engine is made of its parts, and each part steps the engine",
     "consensus/loop.h": "consensus.h is its face",
@@ -62,7 +61,7 @@ def is_inside(path):
 
 
 def check(root, paths):
-    """All violations as (path, line, sentence)."""
+    """All violations as (path, line, message)."""
     files, modules, rooms = (collections.defaultdict(set) for _ in range(3))
     for path in paths:
         if not path.startswith(PRODUCT) or not path.endswith((".c", ".h", ".def")):

@@ -1,8 +1,8 @@
-"""Tests end by themselves and say the same on every machine: finds those that could wait for ever, and
-texts that are read as the locale has it. tidy.py runs it.
+"""Tests end by themselves and give the same result on every machine: finds those that could wait forever,
+and texts read in the locale's encoding. tidy.py runs it.
 
-A limit stands where it cannot be forgotten: for each test in Python in tests/pytest.ini, for each of
-ctest in CMakeLists.txt, for all of a runner in the script that starts it.
+Limits are where they cannot be forgotten: for each Python test in tests/pytest.ini, for each ctest test
+in CMakeLists.txt, for a whole runner in the script that starts it.
 """
 import ast
 import configparser
@@ -11,10 +11,10 @@ import re
 
 TEST_LIMIT_MAX_S = 1800
 PYTEST_INI = "tests/pytest.ini"
-# Files that pytest would take in place of tests/pytest.ini.
+# Files that pytest would use instead of tests/pytest.ini.
 OTHER_INI = ("pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg")
 
-# (a command in a script, what it must have, the sentence)
+# (a command in a script, what it must contain, the message)
 RUNNERS = (
     (re.compile(r"(?:^|[\s\"'/])(?:py\.test|pytest(?:-3)?)(?=[\s\"']|$)"),
      re.compile(r"\btimeout\b[^|;&]*\bpytest\b"),
@@ -49,7 +49,7 @@ def is_limit(text):
 # --- shell ---
 
 def commands(text):
-    """(line, command) of a shell script: without comments, lines that continue joined."""
+    """(line, command) of a shell script: without comments, continued lines joined."""
     start, joined = 0, ""
     for number, line in enumerate(text.splitlines(), 1):
         if not joined:
@@ -101,7 +101,7 @@ def check_pytest_ini(root):
 
 
 def mark_problem(call):
-    """What is wrong with a pytest.mark.timeout(...); None when nothing is."""
+    """What is wrong with a pytest.mark.timeout(...); None: nothing."""
     given = call.args[:1] or [k.value for k in call.keywords if k.arg == "timeout"]
     if given and isinstance(given[0], ast.Constant) and is_limit(str(given[0].value)):
         return None
@@ -114,7 +114,7 @@ def mode_of(call):
 
 
 def call_problem(call):
-    """What one call does that it should not; None when nothing."""
+    """What is wrong with one call; None: nothing."""
     name = ast.unparse(call.func)
     last = name.rpartition(".")[2]
     keywords = {k.arg: k.value for k in call.keywords}
@@ -139,7 +139,7 @@ def call_problem(call):
 def check_python(text):
     def visit(node):
         if isinstance(node, ast.FunctionDef) and node.name == "read_line":
-            return  # the one place that may, since a timer ends what says nothing
+            return  # the only exception, since a timer ends a silent process
         if isinstance(node, ast.Call):
             problem = call_problem(node)
             if problem:
@@ -156,7 +156,7 @@ def is_script(text):
 
 
 def check(root, paths):
-    """All violations as (path, line, sentence)."""
+    """All violations as (path, line, message)."""
     hidden = [".ci/" + name for name in sorted(os.listdir(os.path.join(root, ".ci")))
               ] if os.path.isdir(os.path.join(root, ".ci")) else []
     found = []

@@ -1,5 +1,5 @@
-"""What is written by hand beside a table (.def) names each of its rows: finds the places that a new row
-was forgotten in. tidy.py runs it. What a compiler or a unit test finds is not here.
+"""Places that must name each row of a table (.def): finds those where a new row was forgotten. tidy.py runs
+it. What a compiler or a unit test finds is not here.
 """
 import os
 import re
@@ -8,13 +8,13 @@ COMMANDS = "server/registry/commands.def"
 EVENTS = "server/registry/events.def"
 FIELDS = "server/registry/fields.def"
 
-# table: how a row begins; its groups are what the places below are made from.
+# table: the start of a row; the places below use its groups.
 ROWS = {
     COMMANDS: re.compile(r"^(?:OWN_)?COMMAND\((?P<KIND>\w+), \w+, (?P<number>\d+),", re.MULTILINE),
     EVENTS: re.compile(r'^EVENT\((?P<KIND>\w+), "(?P<name>\w+)",', re.MULTILINE),
     FIELDS: re.compile(r'^(?:FIRST_TEXT|TEXT|NUMBER)\(\w+, "(?P<name>\w+)",', re.MULTILINE),
 }
-# (table, file or folder, the part of it to look at, what stands there for each row)
+# (table, file or folder, the part to search, the pattern for each row)
 PLACES = (
     (COMMANDS, "server/wire/README.md", r"\| kind \| fields \|\n.*?\n\n", r"\| {number} {words} \|"),
     (COMMANDS, "tests/fuzz/fuzz_twin.c", None, r"COMMAND_{KIND}\b"),
@@ -32,7 +32,7 @@ PLACES = (
 
 
 def text_of(root, path):
-    """Of a file, or of all sources of a folder; empty when there is none."""
+    """Of a file, or of all sources of a folder; empty if there is none."""
     whole = os.path.join(root, path)
     names = [whole]
     if os.path.isdir(whole):
@@ -61,7 +61,7 @@ def rows_of(root, table):
 
 
 def check(root):
-    """All violations as (path, line, sentence)."""
+    """All violations as (path, line, message)."""
     found = []
     if not os.path.isfile(os.path.join(root, "server/registry/command.h")):
         return found

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The house rules that no compiler checks. Prints one line a violation; exits 1 when there is one.
+"""The house rules that no compiler checks. Prints one line per violation; exits 1 if there is one.
 
     tests/tidy/tidy.py [ROOT]
 """
@@ -26,7 +26,7 @@ BANNED_CALLS = {
     "atol": "text_parse_* of server/base/text.h",
     "gets": "fgets",
 }
-# Put together here, so that this file obeys its own rule.
+# Assembled here, so that this file obeys its own rule.
 BANNED_WORDS = ("TO" + "DO", "FIX" + "ME", "X" * 3)
 
 # (folder, floor): the longest folder that matches a path counts.
@@ -47,15 +47,15 @@ FLOORS = {
     "client": 10,
     "server": 10,
 }
-# Folders that may include less than their floor would let them.
+# Folders that may include less than their floor allows.
 NARROWED = {
     "consensus": ("consensus", "server/base", "server/net"),
     "client": ("client", "server/base"),
-    # No site knows another.
+    # Sites do not know each other.
     "api/native": ("api/core", "api/http", "api/native", "server"),
     "api/tbfs": ("api/core", "api/http", "api/tbfs", "server"),
 }
-# A header and the places that may see it.
+# A header and the places that may include it.
 FENCED_HEADERS = {
     "raft.h": ("consensus/",),
     "raft/": ("consensus/",),
@@ -67,7 +67,7 @@ FENCED_HEADERS = {
     "gnutls/": ("server/net/", "consensus/peer/", "client/cli/"),
     "jansson.h": ("api/", "client/"),
     "curl/": ("client/",),
-    # Readers have views. Whoever had the registry could keep it while a snapshot replaces it.
+    # Readers have views. A reader with the registry could keep it while a snapshot replaces it.
     "server/registry/registry.h": ("server/registry/", "server/wire/", "server/node/"),
 }
 
@@ -77,7 +77,7 @@ INCLUDE = re.compile(r"^[ \t]*#[ \t]*include[ \t]+([<\"])([^>\"]+)[>\"]", re.MUL
 
 
 def files_of(root):
-    """Paths below `root` of all that is ours, sorted; nothing built, hidden or kept as data."""
+    """Paths of our files below `root`, sorted; without build results, hidden files and data."""
     found = []
     for folder, folders, names in os.walk(root):
         at_top = folder == root
@@ -91,7 +91,7 @@ def files_of(root):
 
 
 def blank(match):
-    """Keeps the line breaks of a comment or text, so that line numbers stay true."""
+    """Keeps the line breaks of a comment or text, so that line numbers stay correct."""
     return "\n" * match.group().count("\n") or " "
 
 
@@ -100,7 +100,7 @@ def line_of(text, offset):
 
 
 def folder_rule(path, table):
-    """The longest folder in `table` that holds `path`, or None."""
+    """The longest folder in `table` that contains `path`, or None."""
     folders = [f for f in table if path.startswith(f + "/")]
     return max(folders, key=len) if folders else None
 
@@ -168,7 +168,7 @@ def check_folders(paths):
 
 
 def check(root):
-    """All violations as (path, line, sentence)."""
+    """All violations as (path, line, message)."""
     paths = files_of(root)
     found = [(folder, 0, sentence) for folder, sentence in check_folders(set(paths))]
     for path in paths:
