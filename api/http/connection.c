@@ -189,7 +189,7 @@ static void answer_error(struct connection *c, int status, const char *code, con
     struct exchange *x = &c->call->exchange;
     x->route = NULL;
     c->is_last = true;
-    response_error(&x->response, status, code, field, message);
+    exchange_refuse(x, status, code, field, message);
     connection_answer(c);
 }
 

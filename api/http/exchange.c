@@ -161,10 +161,9 @@ static void route_again(struct exchange *x)
     route_among(x, sites_after(x));
 }
 
-/* A refusal before any handler has looked at the request: in the shape of the last site that has
- * the route, as the others might have declined it. */
-static void refuse_early(struct exchange *x, int status, const char *code, const char *field,
-                         const char *message)
+/* In the shape of the last site that has the route, as the others might have declined it. */
+void exchange_refuse(struct exchange *x, int status, const char *code, const char *field,
+                     const char *message)
 {
     for (const struct site *const *sites = sites_after(x); *sites != NULL; sites++) {
         const struct route *route;
@@ -249,8 +248,8 @@ void exchange_crowded(struct exchange *x)
     if (x->route != NULL && !x->route->vital) {
         x->route = NULL;
         metric_add(METRIC_http_connections_refused_total, 1);
-        refuse_early(x, 503, "overloaded", "",
-                     "too many connections to this replica; try again or try another replica");
+        exchange_refuse(x, 503, "overloaded", "",
+                        "too many connections to this replica; try again or try another replica");
     }
 }
 
@@ -363,7 +362,7 @@ static bool check_body(struct exchange *x)
     }
     if (x->route->body_limit == 0) {
         if (!is_empty(&request->body)) {
-            refuse_early(x, 400, "invalid", "", "this call takes no body");
+            exchange_refuse(x, 400, "invalid", "", "this call takes no body");
             return false;
         }
         return true;
@@ -372,12 +371,12 @@ static bool check_body(struct exchange *x)
         char message[80];
         (void)snprintf(message, sizeof message, "the body must be at most %zu bytes",
                        x->route->body_limit);
-        refuse_early(x, 413, "too_large", "", message);
+        exchange_refuse(x, 413, "too_large", "", message);
         return false;
     }
     if (request->body.len > 0 && !request_has_json_type(request)) {
-        refuse_early(x, 415, "unsupported_media_type", "Content-Type",
-                     "the body must be sent as application/json");
+        exchange_refuse(x, 415, "unsupported_media_type", "Content-Type",
+                        "the body must be sent as application/json");
         return false;
     }
     return true;

@@ -100,6 +100,9 @@ void exchange_done(struct exchange *x);
  * NULL.
  */
 void exchange_route(struct exchange *x, const char *target);
+/* Answers with an error before a handler has looked at the request. */
+void exchange_refuse(struct exchange *x, int status, const char *code, const char *field,
+                     const char *message);
 /* After that, for a connection over the limit: refused, but for what tells how the replica is. */
 void exchange_crowded(struct exchange *x);
 /* With the body complete. True: the response is complete. False: `wake` will be called, then

@@ -71,12 +71,7 @@ static bool read_text(const json_t *value, const char *field, size_t max, struct
         return false;
     }
     struct slice text = {json_string_value(value), json_string_length(value)};
-    if (text.len > max) {
-        problem_set_named(problem, field, "must be at most %zu bytes", max);
-        return false;
-    }
-    if (!text_is_printable(text.data, text.len)) {
-        problem_set_named(problem, field, "must be printable UTF-8, without control characters");
+    if (!problem_check_text(problem, field, text.data, text.len, max)) {
         return false;
     }
     *ret = text;

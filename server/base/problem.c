@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "server/base/naming.h"
 #include "server/base/text.h"
 
 void problem_set(struct problem *problem, const char *field, const char *format, ...)
@@ -18,7 +19,7 @@ void problem_set(struct problem *problem, const char *field, const char *format,
 void problem_set_named(struct problem *problem, const char *name, const char *format, ...)
 {
     size_t len = strlen(name);
-    if (len < sizeof problem->field && text_is_printable(name, len)) {
+    if (len > 0 && len < sizeof problem->field && naming_is_text(name, len)) {
         memcpy(problem->field, name, len + 1);
     } else {
         (void)snprintf(problem->field, sizeof problem->field, "(a name of %zu bytes)", len);
@@ -27,4 +28,18 @@ void problem_set_named(struct problem *problem, const char *name, const char *fo
     va_start(args, format);
     (void)vsnprintf(problem->message, sizeof problem->message, format, args);
     va_end(args);
+}
+
+bool problem_check_text(struct problem *problem, const char *field, const char *text, size_t len,
+                        size_t max)
+{
+    if (len > max) {
+        problem_set_named(problem, field, "must be at most %zu bytes", max);
+        return false;
+    }
+    if (!text_is_printable(text, len)) {
+        problem_set_named(problem, field, "must be printable UTF-8, without control characters");
+        return false;
+    }
+    return true;
 }

@@ -5,6 +5,7 @@
 #ifndef MUSTER_BASE_PROBLEM_H
 #define MUSTER_BASE_PROBLEM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "server/base/compiler.h"
@@ -22,5 +23,8 @@ void problem_set(struct problem *problem, const char *field, const char *format,
 /* For a field that the client named: says the name's size when it cannot be shown. */
 void problem_set_named(struct problem *problem, const char *name, const char *format, ...)
     PRINTF_LIKE(3, 4);
+/* Whether the text of a field is printable and has at most `max` bytes. */
+MUST_USE bool problem_check_text(struct problem *problem, const char *field, const char *text,
+                                 size_t len, size_t max);
 
 #endif

@@ -6,7 +6,6 @@
 
 #include "server/base/limits.h"
 #include "server/base/naming.h"
-#include "server/base/text.h"
 
 void registration_normalise(struct registration *r)
 {
@@ -19,15 +18,7 @@ void registration_normalise(struct registration *r)
 
 static bool check_length(const char *field, struct slice text, size_t max, struct problem *problem)
 {
-    if (text.len > max) {
-        problem_set_named(problem, field, "must be at most %zu bytes", max);
-        return false;
-    }
-    if (!text_is_printable(text.data, text.len)) {
-        problem_set_named(problem, field, "must be printable UTF-8, without control characters");
-        return false;
-    }
-    return true;
+    return problem_check_text(problem, field, text.data, text.len, max);
 }
 
 /* Of a name that may be left out: empty is as good. */

@@ -166,6 +166,9 @@ static void unknown_fields_are_named(void **state)
     assert_refused(with("\"prot\":1"), "prot");
     (void)snprintf(member, sizeof member, "\"%0300d\":1", 0);
     assert_refused(with(member), "(a name of 300 bytes)");
+    /* Turned around, or not seen: told, not repeated. */
+    assert_refused(with("\"a\xe2\x80\xae\":1"), "(a name of 4 bytes)");
+    assert_refused(with("\"\":1"), "(a name of 0 bytes)");
 }
 
 static void types_are_strict(void **state)
