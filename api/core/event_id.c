@@ -25,13 +25,12 @@ static bool parse_number(const char *text, uint64_t most, uint64_t *ret_number, 
 /* The whole text. Digits as event_id_format() writes them. */
 static bool parse_cluster(const char *text, uint32_t *ret_cluster)
 {
-    static const char digits[] = "0123456789abcdef";
     uint32_t cluster = 0;
-    if (strlen(text) != CLUSTER_DIGITS || strspn(text, digits) != CLUSTER_DIGITS) {
+    if (strlen(text) != CLUSTER_DIGITS || strspn(text, "0123456789abcdef") != CLUSTER_DIGITS) {
         return false;
     }
     for (; *text != '\0'; text++) {
-        cluster = cluster << 4 | (uint32_t)(strchr(digits, *text) - digits);
+        cluster = cluster << 4 | (uint32_t)text_hex_digit(*text);
     }
     *ret_cluster = cluster;
     return true;

@@ -1,5 +1,7 @@
 #include "api/http/framing.h"
 
+#include "server/base/text.h"
+
 /* Of chunk extensions and trailers: nobody needs any. */
 #define EXTRA_BYTES_MAX 8192
 
@@ -7,17 +9,6 @@ void framing_begin(struct framing *f, bool chunked, uint64_t length)
 {
     *f = (struct framing){.chunked = chunked, .left = chunked ? 0 : length};
     f->state = chunked ? FRAMING_SIZE : length > 0 ? FRAMING_DATA : FRAMING_OVER;
-}
-
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9') {
-        return c - '0';
-    }
-    if (c >= 'a' && c <= 'f') {
-        return c - 'a' + 10;
-    }
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
 static enum framing_state begin_line(struct framing *f, enum framing_state state)
@@ -37,7 +28,7 @@ static bool is_text(char c)
 
 static enum framing_state read_size(struct framing *f, char c)
 {
-    int digit = hex_value(c);
+    int digit = text_hex_digit(c);
     if (f->last == '\r') {
         if (c != '\n' || !f->has_digit) {
             return FRAMING_BAD;

@@ -42,24 +42,13 @@ const char *request_header(const struct request *request, const char *name)
     return request->find_header != NULL ? request->find_header(request->transport, name) : NULL;
 }
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9') {
-        return c - '0';
-    }
-    if (c >= 'a' && c <= 'f') {
-        return c - 'a' + 10;
-    }
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 bool request_unescape(char *text, bool plus)
 {
     char *to = text;
     for (const char *from = text; *from != '\0'; from++) {
         if (*from == '%') {
-            int high = hex_digit(from[1]);
-            int low = high < 0 ? -1 : hex_digit(from[2]);
+            int high = text_hex_digit(from[1]);
+            int low = high < 0 ? -1 : text_hex_digit(from[2]);
             if (low < 0 || (high == 0 && low == 0)) {
                 return false;
             }
@@ -113,8 +102,8 @@ static void normalise_path(char *path)
         if (*from == '/' && to > path && to[-1] == '/') {
             continue;
         }
-        int high = *from == '%' ? hex_digit(from[1]) : -1;
-        int low = high < 0 ? -1 : hex_digit(from[2]);
+        int high = *from == '%' ? text_hex_digit(from[1]) : -1;
+        int low = high < 0 ? -1 : text_hex_digit(from[2]);
         if (low >= 0 && is_unreserved((char)(high * 16 + low))) {
             *to++ = (char)(high * 16 + low);
             from += 2;

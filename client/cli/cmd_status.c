@@ -25,12 +25,6 @@ struct status {
     bool mixed;
 };
 
-static const char *text_of(const json_t *object, const char *member)
-{
-    const char *text = json_string_value(json_object_get(object, member));
-    return text != NULL ? text : "";
-}
-
 static void copy_member(json_t *to, const json_t *from, const char *name)
 {
     json_t *value = json_object_get(from, name);
@@ -50,7 +44,7 @@ static void add_problem(struct status *status, json_t *sentence)
 
 static const char *state_of(const struct survey_replica *replica)
 {
-    const char *phase = text_of(replica->health.body, "phase");
+    const char *phase = output_member(replica->health.body, "phase");
     if (!replica->responded) {
         return "unreachable";
     }
@@ -93,7 +87,7 @@ static void add_replica(struct status *status, const struct survey_replica *repl
         add_problem(status,
                     json_sprintf("%s: it answers, and is no replica of Muster", replica->url));
     } else if (health->status != 200) {
-        const char *reason = text_of(health->body, "reason");
+        const char *reason = output_member(health->body, "reason");
         add_problem(status, json_sprintf("%s: %s", replica->url,
                                          *reason != '\0' ? reason : "it is not ready"));
     }
@@ -103,7 +97,7 @@ static json_t *find_row(const json_t *rows, const char *address)
 {
     for (size_t i = 0; i < json_array_size(rows); i++) {
         json_t *row = json_array_get(rows, i);
-        if (strcmp(text_of(row, "address"), address) == 0) {
+        if (strcmp(output_member(row, "address"), address) == 0) {
             return row;
         }
     }
@@ -115,7 +109,7 @@ static bool is_listed(const json_t *rows, const char *cluster, const json_t *id)
 {
     for (size_t i = 0; i < json_array_size(rows); i++) {
         const json_t *row = json_array_get(rows, i);
-        const char *own = text_of(row, "cluster");
+        const char *own = output_member(row, "cluster");
         bool fits = *own == '\0' || *cluster == '\0' || strcmp(own, cluster) == 0;
         if (fits && json_equal(json_object_get(row, "id"), id)) {
             return true;
@@ -129,13 +123,14 @@ static void add_member(struct status *status, const char *cluster, const json_t 
 {
     const json_t *id = json_object_get(member, "id");
     const struct survey_replica *replica =
-        survey_find(&status->survey, cluster, id, text_of(member, "http"));
+        survey_find(&status->survey, cluster, id, output_member(member, "http"));
     if (is_listed(status->rows, cluster, id) || (replica != NULL && replica->is_replica)) {
         return;
     }
     json_t *row = replica != NULL ? find_row(status->rows, replica->url) : NULL;
     if (row == NULL) {
-        const char *peer = text_of(member, "peer"), *trouble = text_of(member, "trouble");
+        const char *peer = output_member(member, "peer"),
+                   *trouble = output_member(member, "trouble");
         row = json_pack("{s:s, s:s}", "state", "unreachable", "peer", peer);
         json_object_set_new(row, "address", json_sprintf("peer %s", peer));
         json_array_append_new(status->rows, row);
@@ -152,7 +147,7 @@ static void add_member(struct status *status, const char *cluster, const json_t 
 
 static bool is_voter(const json_t *member)
 {
-    return strcmp(text_of(member, "role"), "voter") == 0;
+    return strcmp(output_member(member, "role"), "voter") == 0;
 }
 
 /* What the replica sees of its cluster's voters. */
@@ -175,7 +170,7 @@ static json_t *find_cluster(const json_t *clusters, const char *id)
 {
     for (size_t i = 0; i < json_array_size(clusters); i++) {
         json_t *cluster = json_array_get(clusters, i);
-        if (strcmp(text_of(cluster, "cluster"), id) == 0) {
+        if (strcmp(output_member(cluster, "cluster"), id) == 0) {
             return cluster;
         }
     }
@@ -211,7 +206,7 @@ static void judge_cluster(struct status *status, json_t *cluster)
     json_int_t reached = json_integer_value(json_object_get(cluster, "voters_reached"));
     bool has_quorum = json_integer_value(json_object_get(cluster, "leader")) > 0;
     json_object_set_new(cluster, "quorum", json_boolean(has_quorum));
-    bool is_formed = *text_of(cluster, "cluster") != '\0';
+    bool is_formed = *output_member(cluster, "cluster") != '\0';
     /* A replica that waits to be let in says nothing of the cluster that the others form. */
     if (has_quorum || (!is_formed && json_array_size(status->clusters) > 1)) {
         return;
@@ -236,7 +231,7 @@ static void judge_mix(struct status *status)
 {
     size_t named = 0;
     for (size_t i = 0; i < json_array_size(status->clusters); i++) {
-        named += *text_of(json_array_get(status->clusters, i), "cluster") != '\0';
+        named += *output_member(json_array_get(status->clusters, i), "cluster") != '\0';
     }
     if (named < 2) {
         return;
@@ -249,7 +244,7 @@ static void judge_mix(struct status *status)
         for (size_t k = 0; k < json_array_size(replicas); k++) {
             add_problem(status, json_sprintf("%s: cluster %s",
                                              json_string_value(json_array_get(replicas, k)),
-                                             text_of(cluster, "cluster")));
+                                             output_member(cluster, "cluster")));
         }
     }
 }

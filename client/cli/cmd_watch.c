@@ -26,12 +26,6 @@ struct watch {
     bool refused; /* the stream has ended */
 };
 
-static const char *text_of(const json_t *object, const char *member)
-{
-    const char *text = json_string_value(json_object_get(object, member));
-    return text != NULL ? text : "";
-}
-
 static void print_field(const char *text, int width)
 {
     output_text(stdout, *text != '\0' ? text : "-");
@@ -46,14 +40,15 @@ static void print_event(const json_t *event)
 {
     const json_t *instance = json_object_get(event, "instance");
     char address[OUTPUT_ADDRESS_SIZE];
-    const char *health = text_of(instance, "health");
-    const char *why = text_of(instance, strcmp(health, "maintenance") == 0 ? "reason" : "note");
-    (void)output_format_address(address, sizeof address, text_of(instance, "host"),
+    const char *health = output_member(instance, "health");
+    const char *why =
+        output_member(instance, strcmp(health, "maintenance") == 0 ? "reason" : "note");
+    (void)output_format_address(address, sizeof address, output_member(instance, "host"),
                                 json_integer_value(json_object_get(instance, "port")));
-    print_field(text_of(event, "time"), 24);
-    print_field(text_of(event, "event"), 12);
-    print_field(text_of(instance, "id"), 20);
-    print_field(text_of(instance, "name"), 12);
+    print_field(output_member(event, "time"), 24);
+    print_field(output_member(event, "event"), 12);
+    print_field(output_member(instance, "id"), 20);
+    print_field(output_member(instance, "name"), 12);
     print_field(address, 21);
     output_text(stdout, health);
     if (*why != '\0') {

@@ -39,6 +39,12 @@ void output_text(FILE *file, const char *text)
     write_escaped(file, text, false);
 }
 
+const char *output_member(const json_t *object, const char *name)
+{
+    const char *text = json_string_value(json_object_get(object, name));
+    return text != NULL ? text : "";
+}
+
 int output_format_address(char *out, size_t size, const char *host, json_int_t port)
 {
     bool bare = strchr(host, ':') != NULL && host[0] != '[';

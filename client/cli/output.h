@@ -17,6 +17,8 @@
 
 /* Writes the text with control characters escaped. */
 void output_text(FILE *file, const char *text);
+/* A text of a foreign object; "" when it has none. */
+const char *output_member(const json_t *object, const char *name);
 /* Length of host:port, "[::1]:80" for an IPv6 address with or without brackets. */
 int output_format_address(char *out, size_t size, const char *host, json_int_t port);
 /* Indented, with a line end. */

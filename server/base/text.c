@@ -176,6 +176,17 @@ bool text_is_printable(const char *text, size_t len)
     return true;
 }
 
+int text_hex_digit(char c)
+{
+    if (c >= '0' && c <= '9') {
+        return c - '0';
+    }
+    if (c >= 'a' && c <= 'f') {
+        return c - 'a' + 10;
+    }
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
 char *text_trim(char *text)
 {
     text += strspn(text, " \t\r\n");

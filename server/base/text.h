@@ -37,6 +37,8 @@ bool text_code_is_printable(uint32_t code);
 /* Valid UTF-8 (RFC 3629: no overlong forms, no surrogates) without control characters
  * (C0, DEL, C1). */
 MUST_USE bool text_is_printable(const char *text, size_t len);
+/* 0 to 15; -1 for what is no hexadecimal digit. */
+int text_hex_digit(char c);
 /* Without the white space (space, tab, CR, LF) around it; cuts in place. */
 char *text_trim(char *text);
 /* In decimal, at the end of `out`; returns where it begins. Ends with NUL. */
