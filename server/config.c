@@ -4,7 +4,6 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -294,12 +293,6 @@ static bool add_member(struct config *c, const char *text, struct why *why)
     return true;
 }
 
-static int compare_members(const void *left, const void *right)
-{
-    const struct consensus_member *a = left, *b = right;
-    return (a->id > b->id) - (a->id < b->id);
-}
-
 static bool set_cluster(const struct key *key UNUSED, struct config *c, const char *text,
                         struct why *why)
 {
@@ -321,7 +314,7 @@ static bool set_cluster(const struct key *key UNUSED, struct config *c, const ch
         }
         text += len + 1;
     }
-    qsort(c->members, c->members_count, sizeof c->members[0], compare_members);
+    config_sort_members(c);
     return true;
 }
 

@@ -69,5 +69,7 @@ enum config_outcome config_load(int argc, char *const argv[],
 
 /* The id that a directory or a cluster gave this member, and the name that follows from it. */
 void config_set_id(struct config *config, uint64_t id);
+/* By id. */
+void config_sort_members(struct config *config);
 
 #endif

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -86,6 +87,17 @@ static bool settle_addresses(struct config *c, char *error, size_t error_size)
         c->members_count = 1;
     }
     return true;
+}
+
+static int compare_members(const void *left, const void *right)
+{
+    const struct consensus_member *a = left, *b = right;
+    return (a->id > b->id) - (a->id < b->id);
+}
+
+void config_sort_members(struct config *config)
+{
+    qsort(config->members, config->members_count, sizeof config->members[0], compare_members);
 }
 
 void config_set_id(struct config *c, uint64_t id)

@@ -4,7 +4,6 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -49,12 +48,6 @@ static bool take_member(const json_t *from, struct consensus_member *ret_member)
     return true;
 }
 
-static int compare(const void *left, const void *right)
-{
-    const struct consensus_member *a = left, *b = right;
-    return (a->id > b->id) - (a->id < b->id);
-}
-
 /* A member is listed twice while one life of it takes the place of another. */
 static bool is_listed(const struct config *config, uint64_t id)
 {
@@ -84,7 +77,7 @@ static bool take_answer(struct config *config, const json_t *body)
         }
         config->members[config->members_count++] = member;
     }
-    qsort(config->members, config->members_count, sizeof config->members[0], compare);
+    config_sort_members(config);
     if (id <= 0 || !is_listed(config, (uint64_t)id)) {
         return false;
     }
