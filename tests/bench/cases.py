@@ -2,10 +2,14 @@
 
 A case takes the bench (bench.py: options, and where rows go) and measures with `bench.alternate`.
 """
+import os
+import ssl
+import subprocess
 import time
 
 import measure
 import systems
+from cluster import MUSTER, await_true, request
 from systems import Muster
 
 COLUMNS = [("per_second", "a second"), ("p50", "p50 ms"), ("p99", "p99 ms"), ("p99.9", "p99.9 ms"),
@@ -98,6 +102,32 @@ def discover_1000(bench):
                 "muster by wrk": lambda: systems.wrk(replica.url + "/services/k-s0", 16,
                                                      bench.seconds, [replica.process.pid]),
             }, COLUMNS)
+
+
+def tls(bench):
+    """Two followers of one cluster, one of which speaks TLS, asked by the same wrk over connections that stay."""
+    with Muster(bench.folder) as cluster:
+        cluster.start()
+        cluster.fill("d", 100, 10)
+        plain, secured = cluster.followers()
+        folder = os.path.join(cluster.data_root, "tls")
+        subprocess.run([MUSTER, "tls", "init", "--out", folder, "a"], timeout=30, check=True, stdout=subprocess.DEVNULL)
+        secured.stop()
+        secured.start("--tls-cert", folder + "/a.pem", "--tls-key", folder + "/a-key.pem")
+        anybody = ssl._create_unverified_context()  # pylint: disable=protected-access
+        await_true("it serves", lambda: answers(secured, anybody), within_s=30)
+        url = "https://127.0.0.1:%d/services/d-s0" % secured.http_port
+        bench.alternate("tls", "list 10 instances, stale, 64 connections that stay, one replica, by wrk", {
+            "plain": lambda: systems.wrk(plain.url + "/services/d-s0", 64, bench.seconds, [plain.process.pid]),
+            "TLS": lambda: systems.wrk(url, 64, bench.seconds, [secured.process.pid]),
+        }, COLUMNS)
+
+
+def answers(replica, context):
+    try:
+        return request(replica.http_port, "GET", "/services/d-s0", tls=context).status == 200
+    except OSError:
+        return False
 
 
 def discover_beside(bench, replica, ceiling):
@@ -255,5 +285,5 @@ def with_rss(cluster, figures, before, connections):
     return figures
 
 
-CASES = [register_256, register_1, heartbeat_256, heartbeat_batch, discover, discover_1000, linearizable, churn,
+CASES = [register_256, register_1, heartbeat_256, heartbeat_batch, discover, discover_1000, tls, linearizable, churn,
          big_service, growth, idle]
