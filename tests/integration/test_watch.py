@@ -98,6 +98,14 @@ def test_a_broken_stream_goes_on_at_the_next_replica_without_repeating(watch, st
     assert w.interrupt() == DONE
 
 
+def test_ids_are_measured_within_their_cluster(watch, streams):
+    a = streams([event("5.1.0000000a", "one")])
+    b = streams([event("5.1.0000000a", "one"), event("5.0.0000000b", "two"), STAY])
+    w = watch("web", servers=[a.url, b.url])
+    w.await_seen(("registered", "one"), ("registered", "two"))
+    assert b.requests == [("/events?service=web", "5.1.0000000a")]
+
+
 def test_a_bookmark_is_where_it_goes_on(watch, streams):
     a = streams([event("5.0", "one"), bookmark("900.65535")], [event("901.0", "two"), STAY])
     w = watch(servers=[a.url])
