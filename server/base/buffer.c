@@ -23,7 +23,7 @@ void buffer_count_in(struct buffer *b, struct budget *budget)
     b->budget = budget;
 }
 
-/* Empty, with the same limit and budget. */
+/* Empties it, with the same limit and budget. */
 static void start_over(struct buffer *b)
 {
     struct budget *budget = b->budget;
@@ -46,7 +46,7 @@ void buffer_clear(struct buffer *b)
     b->overflowed = b->starved = false;
 }
 
-/* False when the budget has not so much left. */
+/* False if the budget has not that much left. */
 static bool count(struct buffer *b, size_t capacity)
 {
     if (b->budget == NULL || capacity <= BUDGET_FREE_BYTES) {
@@ -67,7 +67,7 @@ bool buffer_reserve(struct buffer *b, size_t len)
     }
     size_t need = b->len + len;
     if (need > b->capacity) {
-        /* Never above the limit: buffer_append_byte() looks at the capacity alone. */
+        /* Never above the limit: buffer_append_byte() checks the capacity only. */
         size_t capacity = b->capacity > 0 ? b->capacity : FIRST_CAPACITY;
         while (capacity < need && capacity <= b->limit / 2) {
             capacity *= 2;
@@ -87,7 +87,7 @@ bool buffer_reserve(struct buffer *b, size_t len)
 
 void buffer_append(struct buffer *b, const void *data, size_t len)
 {
-    bool fits = !b->overflowed && len <= b->capacity - b->len; /* as nearly always */
+    bool fits = !b->overflowed && len <= b->capacity - b->len; /* nearly always */
     if (len > 0 && (fits || buffer_reserve(b, len))) {
         memcpy(b->data + b->len, data, len);
         b->len += len;
@@ -115,7 +115,7 @@ void buffer_printf(struct buffer *b, const char *format, ...)
     int len = vsnprintf(NULL, 0, format, args);
     va_end(args);
     CHECK(len >= 0);
-    /* One more for the NUL that vsnprintf writes; it is not counted in the content. */
+    /* One more for vsnprintf's NUL, which is not part of the content. */
     if (!buffer_reserve(b, (size_t)len + 1)) {
         return;
     }

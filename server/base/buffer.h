@@ -1,6 +1,6 @@
-/* A growing byte buffer that has a ceiling from birth. Once an append would pass the ceiling the
- * buffer turns `overflowed`, drops that append and all later ones, and never truncates silently:
- * callers append freely and look at `overflowed` once at the end.
+/* A growing byte buffer with a ceiling from the start. An append that would exceed the ceiling sets
+ * `overflowed` and is dropped, like all later ones; it never truncates silently: callers append
+ * freely and check `overflowed` once at the end.
  *
  * Thread: one owner at a time. Owns: its bytes. */
 #ifndef MUSTER_BASE_BUFFER_H
@@ -18,22 +18,22 @@ struct buffer {
     uint8_t *data;
     size_t len;
     size_t capacity;
-    size_t limit; /* most bytes it may ever hold */
+    size_t limit; /* maximum size */
     bool overflowed;
     bool starved;          /* overflowed because its budget is used up */
-    struct budget *budget; /* NULL: its memory is not counted */
+    struct budget *budget; /* NULL: not counted */
     size_t counted;        /* bytes taken from it */
 };
 
 void buffer_init(struct buffer *b, size_t limit);
-/* From now on, what it grows to beyond BUDGET_FREE_BYTES is counted; when the budget has no more,
- * it overflows. The budget outlives the content. */
+/* From now on, growth beyond BUDGET_FREE_BYTES is counted; if the budget is used up, the buffer
+ * overflows. The budget must outlive the content. */
 void buffer_count_in(struct buffer *b, struct budget *budget);
-/* Frees the bytes; the buffer is as after buffer_init. Accepts a buffer already done. */
+/* Frees the bytes; the buffer is as after buffer_init. May be repeated. */
 void buffer_done(struct buffer *b);
-/* Forgets the content, keeps the memory. */
+/* Drops the content, keeps the memory. */
 void buffer_clear(struct buffer *b);
-/* Makes room for len more bytes. False (and overflowed) when over the limit. */
+/* Makes room for len more bytes. False (and overflowed) if that exceeds the limit. */
 bool buffer_reserve(struct buffer *b, size_t len);
 void buffer_append(struct buffer *b, const void *data, size_t len);
 void buffer_append_text(struct buffer *b, const char *text);
@@ -43,7 +43,7 @@ void buffer_printf(struct buffer *b, const char *format, ...) PRINTF_LIKE(2, 3);
 void buffer_append_u16(struct buffer *b, uint16_t value);
 void buffer_append_u32(struct buffer *b, uint32_t value);
 void buffer_append_u64(struct buffer *b, uint64_t value);
-/* Gives the bytes (free() them) and empties the buffer. They are not counted any more. */
+/* Returns the bytes (free() them), which are no longer counted, and empties the buffer. */
 uint8_t *buffer_take(struct buffer *b, size_t *ret_len);
 
 /* Little endian, from possibly unaligned memory. */

@@ -1,5 +1,5 @@
-/* Assertions that stay on in every build: for errors of the programmer and for invariants without
- * which a replica must not go on. Input from outside is never checked with these.
+/* Assertions that stay on in every build: for programming errors, and for invariants without which
+ * a replica must not continue. Never for input from outside.
  *
  * Thread: any. */
 #ifndef MUSTER_BASE_CHECK_H

@@ -5,8 +5,8 @@
 #include "server/base/compiler.h"
 #include "server/base/random.h"
 
-#define TRIES       16 /* before all are looked at */
-#define FEW         64 /* a set of up to this many is always walked: round_robin is exact then */
+#define TRIES       16 /* before searching all */
+#define FEW         64 /* up to this size a set is always searched: round_robin is then exact */
 #define PREFERENCES 4
 
 struct search {
@@ -15,8 +15,8 @@ struct search {
     uint64_t *random;
     /* The first walk: by preference, 0 before 1 and so on. */
     const void *chosen[PREFERENCES];
-    uint64_t total[PREFERENCES]; /* of the weights; counts, for all strategies but weighted */
-    /* The second: the one whose turn it is. */
+    uint64_t total[PREFERENCES]; /* of the weights; counts, except for weighted */
+    /* The second walk: the item whose turn it is. */
     unsigned preference;
     uint64_t left;
     const void *found;
@@ -49,8 +49,8 @@ static bool is_best(const struct search *s, const void *item)
     return s->set->wanted(s->set->ctx, item) && preference_of(s->set, s->strategy, item) == 0;
 }
 
-/* Each takes the place with its share of the total so far: uniform in the end (reservoir sampling
- * with weights, Chao 1982). */
+/* Each item replaces the choice with probability weight / total so far: a weighted choice in the
+ * end (reservoir sampling with weights, Chao 1982). */
 static bool weigh(void *arg, const void *item)
 {
     struct search *s = arg;
@@ -91,7 +91,7 @@ static bool try_best(void *arg, const void *item)
     return --s->left > 0;
 }
 
-/* A few tries that do not look at all of a large set. */
+/* A few tries without searching all of a large set. */
 static const void *try_few(struct search *s, uint64_t turn)
 {
     if (s->strategy == STRATEGY_RANDOM) {

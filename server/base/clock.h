@@ -9,8 +9,8 @@
 /* Milliseconds and nanoseconds of CLOCK_MONOTONIC: for durations, never for people. */
 uint64_t clock_monotonic_ms(void);
 uint64_t clock_monotonic_ns(void);
-/* From `since` to `now`; 0 when `since` is the later one, as it may be when `now` was read before.
- * (A plain difference would be centuries.) */
+/* From `since` to `now`; 0 if `since` is later, as `now` may have been read before. (A plain
+ * difference would be centuries.) */
 static inline uint64_t clock_elapsed(uint64_t since, uint64_t now)
 {
     return now > since ? now - since : 0;
@@ -18,7 +18,7 @@ static inline uint64_t clock_elapsed(uint64_t since, uint64_t now)
 /* Milliseconds since 1970 in UTC: for people, never for decisions. */
 int64_t clock_wall_ms(void);
 
-/* Other clocks in place of the machine's, for simulation. Before there are threads; static. */
+/* Replaces the machine's clocks, for simulation. Before there are threads; static. */
 struct clock_source {
     uint64_t (*monotonic_ns)(void);
     int64_t (*wall_ms)(void);

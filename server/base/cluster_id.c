@@ -23,7 +23,7 @@ void cluster_id_text(const struct cluster_id *id, char out[CLUSTER_ID_TEXT_SIZE]
     out[2 * CLUSTER_ID_BYTES] = '\0';
 }
 
-/* -1 when it is none. */
+/* -1 if it is not a digit. */
 static int digit_value(char c)
 {
     if (c >= '0' && c <= '9') {

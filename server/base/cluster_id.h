@@ -1,5 +1,5 @@
-/* The name of a cluster: 128 random bits, made once when the cluster is formed, restored or
- * recovered; nothing of another cluster is ever believed.
+/* The id of a cluster: 128 random bits, chosen when the cluster is formed, restored or recovered;
+ * nothing of another cluster is ever accepted.
  *
  * Thread: any. Pure. */
 #ifndef MUSTER_BASE_CLUSTER_ID_H
@@ -19,7 +19,7 @@ bool cluster_id_is_none(const struct cluster_id *id);
 bool cluster_id_equal(const struct cluster_id *a, const struct cluster_id *b);
 /* 32 lower-case hexadecimal digits and a NUL. */
 void cluster_id_text(const struct cluster_id *id, char out[CLUSTER_ID_TEXT_SIZE]);
-/* The other way. False when malformed. */
+/* The inverse. False if malformed. */
 bool cluster_id_parse(const char *text, struct cluster_id *ret_id);
 
 #endif

@@ -12,8 +12,8 @@
 #define ARRAY_LENGTH(a)       (sizeof(a) / sizeof((a)[0]))
 #define CONTAINER_OF(p, t, m) ((t *)(void *)((char *)(p)-offsetof(t, m)))
 
-/* ThreadSanitizer does not see the barriers inside of liburcu: these tell it what they order. They
- * are nothing in other builds. */
+/* ThreadSanitizer does not see the barriers inside liburcu: these annotate what they order. No
+ * effect in other builds. */
 #if defined(__SANITIZE_THREAD__)
 void __tsan_acquire(void *address);
 void __tsan_release(void *address);

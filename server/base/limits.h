@@ -1,7 +1,7 @@
 /* Every bound of Muster in one place, with its reason. Relations between bounds are asserted.
  *
- * The limits on what users send are the contract of api/openapi.yaml. What an entry of the log does
- * is not decided by these but by the limits of the replicated level (server/registry/level.h). */
+ * The limits on what users send are the contract of api/openapi.yaml. The effect of a log entry
+ * does not depend on these, but on the limits of the replicated level (server/registry/level.h). */
 #ifndef MUSTER_BASE_LIMITS_H
 #define MUSTER_BASE_LIMITS_H
 
@@ -16,7 +16,7 @@
 #define METADATA_MAX             64
 #define METADATA_KEY_BYTES_MAX   128
 #define METADATA_VALUE_BYTES_MAX 512
-#define NOTE_BYTES_MAX           512 /* also the reason of a maintenance */
+#define NOTE_BYTES_MAX           512 /* also for the reason of a maintenance */
 #define WEIGHT_MAX               65535
 #define TTL_MS_MIN               1000
 #define TTL_MS_MAX               (24 * 3600 * 1000)
@@ -25,7 +25,7 @@
 #define HEARTBEAT_BODY_BYTES_MAX (1024 * 1024)
 #define HEARTBEAT_IDS_MAX        10000
 #define SMALL_BODY_BYTES_MAX     (8 * 1024) /* maintenance: an enabled flag and a reason */
-#define EMPTY_BODY_BYTES_MAX     64 /* what may come as JSON without content where no body belongs */
+#define EMPTY_BODY_BYTES_MAX     64         /* JSON without content, where no body belongs */
 #define WAIT_MS_MAX              (10 * 60 * 1000)
 #define WAIT_MS_DEFAULT          (30 * 1000)
 #define PAGE_LIMIT_MAX           10000
@@ -38,81 +38,81 @@
 #define HTTP_TARGET_BYTES_MAX (32 * 1024)
 #define HTTP_HEAD_BYTES_MAX   (64 * 1024)
 #define HTTP_FIELDS_MAX       128
-/* A connection without a request; a head, from its first byte to its last; likewise a body, which
- * has besides to come at the least rate. */
+/* Time limits: of a connection without a request; of a head, from its first byte to its last; and
+ * of a body, which must also arrive at the minimum rate. */
 #define HTTP_IDLE_MS     (120 * 1000)
 #define HTTP_HEAD_MS     (10 * 1000)
 #define HTTP_BODY_MS_MAX (60 * 1000)
-/* The least rate of a client that sends a body or takes an answer, looked at for so long. */
+/* The minimum rate of a client that sends a body or reads a response, measured over this time. */
 #define HTTP_RATE_MS        (10 * 1000)
 #define HTTP_RATE_BYTES_MIN (10 * 1024)
-/* What the kernel takes of an answer that the client has no window for. */
+/* What the kernel buffers of a response beyond the client's window. */
 #define HTTP_UNSENT_BYTES_MAX (128 * 1024)
-/* After an answer that ends a connection: for the client to see it, though it is still sending. */
+/* After a response that ends a connection: time for the client to see it, though it is still
+ * sending. */
 #define HTTP_LINGER_MS 1000
-/* What answers may hold that wait to be read, and bodies of requests that are being received, over
- * all connections; smaller ones than BUDGET_FREE_BYTES are not counted. Text that many answers
- * share counts once. */
+/* Limit on responses that wait to be read, and request bodies being received, over all connections;
+ * those below BUDGET_FREE_BYTES are not counted. Text shared by many responses counts once. */
 #define HTTP_ANSWERS_BYTES_MAX (256u * 1024 * 1024)
-/* What the kernel takes of an answer beyond what it may send at once: it would take all of it. */
+/* What the kernel buffers of a response beyond what it can send at once: otherwise it would take
+ * all of it. */
 #define HTTP_UNSENT_BYTES     (128 * 1024)
 #define HTTP_BODIES_BYTES_MAX (64u * 1024 * 1024)
-/* Answers are compressed from this size on: below it they fit a packet. A body above the other size
- * would hold up all clients of a thread, and what a thread compresses in a second costs it about an
- * eighth of a core; what is more is sent as it is. */
+/* Responses are compressed from this size on: smaller ones fit a packet. A body above the other
+ * size would delay all clients of a thread. What a thread compresses in a second costs it about an
+ * eighth of a core; beyond that, bodies are sent uncompressed. */
 #define GZIP_BYTES_MIN      1400
 #define GZIP_BODY_BYTES_MAX (8u * 1024 * 1024)
 #define GZIP_BYTES_A_SECOND (16u * 1024 * 1024)
 /* An event as text: the largest record twice (each byte may be escaped) and its keys. */
 #define EVENT_TEXT_BYTES_MAX (160 * 1024)
-/* What the kernel holds for a client that follows events and does not read. */
+/* What the kernel buffers for a client of an event stream that does not read. */
 #define STREAM_SOCKET_BYTES (64 * 1024)
-/* A client is cut off that takes nothing of a backup for DOWNLOAD_STUCK_MS, or needs longer than
- * DOWNLOAD_MS_MAX for all of it: it holds one of few places. */
+/* A client is disconnected if it reads nothing of a backup for DOWNLOAD_STUCK_MS, or needs longer
+ * than DOWNLOAD_MS_MAX for all of it: it holds one of few slots. */
 #define DOWNLOAD_STUCK_MS (30 * 1000)
 #define DOWNLOAD_MS_MAX   (60 * 60 * 1000)
 
 /* --- the registry --- */
 /* Leases have 24-bit slots. */
 #define INSTANCES_MAX (1u << 24)
-/* An incarnation is index * 65536 + position: below 2^53, so that JSON numbers hold it. */
+/* An incarnation is index * 65536 + position: below 2^53, so that JSON numbers can represent it. */
 #define INCARNATION_POSITION_BITS 16
-/* Events that are kept for those who resume a stream: a number of them, and as many KiB. The
- * default is that of --events-kept. */
+/* Events kept for resuming streams: their number, and as many KiB. The default is that of
+ * --events-kept. */
 #define EVENTS_KEPT_DEFAULT 8192
 #define EVENTS_KEPT_MIN     16
 #define EVENTS_KEPT_MAX     (256 * 1024)
 #define EVENT_BYTES_MEAN    1024
-/* Tokens: each is small, and they are walked through when one goes. A hundred years. */
+/* Tokens: each is small, and all are walked when one is removed. A hundred years. */
 #define TOKENS_MAX       4096
 #define TOKEN_SCOPES_MAX 32
 #define TOKEN_TTL_S_MAX  3153600000u
-/* What --state-bytes may say. */
+/* Bounds of --state-bytes. */
 #define STATE_BOUND_MIN (1024 * 1024)
 #define STATE_BOUND_MAX (1024ull * 1024 * 1024 * 1024)
 
-/* --- replication: what an entry may hold is part of its format, by version and level --- */
-/* Servers of a configuration: members, and one of them twice while its directory is replaced. */
+/* --- replication: limits of an entry are part of its format, by version and level --- */
+/* Servers in a configuration: members, and one of them twice while its directory is replaced. */
 #define MEMBERS_MAX         10
 #define CLUSTER_MEMBERS_MAX (MEMBERS_MAX - 1)
-/* Links of a member: to those of its configuration, to as many that it is about to hear of, and to
+/* Links of a member: to those of its configuration, to as many that it is about to learn of, and to
  * those of its list. */
 #define LINKS_MAX (3 * MEMBERS_MAX)
-/* A write of one client: the largest command is a register of about 60 KiB or a heartbeat of
- * 10,000 ids of 255 bytes, which the replica sends resolved wherever it knows the instance. */
+/* A write of one client: the largest command is a register of about 60 KiB or a heartbeat of 10,000
+ * ids of 255 bytes, which the replica resolves where it knows the instance. */
 #define OP_BYTES_MAX (4 * 1024 * 1024)
 /* What one replica sends to the leader at a time; the next waits until this one is settled. */
 #define BATCH_BYTES_MAX (4 * 1024 * 1024 + 64 * 1024)
 #define BATCH_OPS_MAX   8192
-/* One log entry: a batch of each member at most, but not more than this unless one alone is. */
+/* One log entry: at most a batch of each member, but not more than this unless one alone is. */
 #define ENTRY_BYTES_MAX (5 * 1024 * 1024)
 #define ENTRY_OPS_MAX   65535 /* a position in an entry has 16 bits */
-/* Entries proposed and not yet applied: deep pipelines slow libraft down. */
+/* Entries proposed and not applied yet: deep pipelines slow libraft down. */
 #define ENTRIES_IN_FLIGHT_MAX 4
-/* Entries in one AppendEntries message to a member that catches up. */
+/* Entries in one AppendEntries message to a member that is catching up. */
 #define APPEND_ENTRIES_MAX 12
-/* Writes waiting at one replica: above it, refused at the door. Heartbeats, and all others: each.
- */
+/* Writes waiting at one replica: above this they are refused. Heartbeats, and all others, each. */
 #define QUEUE_OPS_MAX   65536
 #define QUEUE_BYTES_MAX (64 * 1024 * 1024)
 /* Reads waiting for an index, a change or a leader proof. */
@@ -124,42 +124,40 @@
 #define PEER_BULK_BYTES_MAX  (1024 * 1024)
 #define PEER_QUEUE_BYTES_MAX (96 * 1024 * 1024)
 #define PEER_HANDSHAKE_MS    3000
-#define PEER_SILENCE_MS      5000 /* without an answer: the connection is closed */
-#define PEER_CONNECTIONS_MAX 64   /* incoming, those in handshake included */
-/* An eavesdropper on a handshake, or an impostor, can guess at the secret offline. */
+#define PEER_SILENCE_MS      5000 /* without a reply: the connection is closed */
+#define PEER_CONNECTIONS_MAX 64   /* incoming, including those in their handshake */
+/* An eavesdropper on a handshake, or an impostor, can guess the secret offline. */
 #define SECRET_BYTES_MIN 16
 #define SECRET_BYTES_MAX 256
 
-/* --- standing still: seen by the threads that serve HTTP, from outside of loop and disk --- */
-#define STALL_GRAIN_MS  500  /* less is nothing */
-#define STALL_COUNTS_MS 1000 /* counted, and said when it is over */
-#define STALL_UNFIT_MS  2000 /* not ready; a leader hands over; nothing new is taken by a loop */
-#define LATE_MS         500  /* behind its deadline a request is answered without the loop */
+/* --- stalls: detected by the threads that serve HTTP, outside loop and disk --- */
+#define STALL_GRAIN_MS  500  /* shorter ones are ignored */
+#define STALL_COUNTS_MS 1000 /* counted, and logged at the end */
+#define STALL_UNFIT_MS  2000 /* not ready; a leader steps aside; a loop takes nothing new */
+#define LATE_MS         500  /* after its deadline a request is answered without the loop */
 
 /* --- the process --- */
 /* Descriptors that clients cannot take. Standard ones, directory, lock, log segments (two
- * descriptors each), snapshots written, sent and received, the loop's own, a look-up of each
+ * descriptors each), snapshots written, sent and received, the loop's own, a lookup of each
  * member's name, the port: */
 #define DESCRIPTORS_OF_LOOP  33
 #define DESCRIPTORS_A_WORKER 4
-#define PEER_CONNECTIONS_MIN                                                                       \
-    12 /* where there are few; must hold all members, and some who knock                           \
-        */
+#define PEER_CONNECTIONS_MIN 12 /* if there are few: all members, and some strangers */
 #define HTTP_CONNECTIONS_MIN 4
-/* Connections a worker accepts above the limit of clients: for a refusal, or for /health. */
+/* Connections that a worker accepts above the limit of clients: for a refusal, or for /health. */
 #define HTTP_SPARE_A_WORKER_MIN 2
 #define HTTP_SPARE_A_WORKER_MAX 32
 #define HTTP_SPARE_IDLE_MS      1000
-/* Lines that wait for a stderr that takes none; twice, as one half is being written. */
+/* Lines waiting for a blocked stderr; twice, as one half is being written. */
 #define LOG_WAITING_BYTES_MAX (256 * 1024)
-/* How long a process that ends waits for stderr to take what it has to say. */
+/* How long an exiting process waits for stderr to take its last lines. */
 #define LAST_WORDS_MS 500
 
 /* --- disk --- */
 #define SNAPSHOT_LOG_BYTES_DEFAULT (32 * 1024 * 1024)
 #define SNAPSHOT_LOG_BYTES_MIN     (64 * 1024)
-#define SNAPSHOT_LOG_SHARE         2 /* of a large snapshot, as log before the next */
-/* Free space that a backup leaves to the log. */
+#define SNAPSHOT_LOG_SHARE         2 /* share of a large snapshot, as log before the next */
+/* Free space that a backup leaves for the log. */
 #define BACKUP_SPACE_KEPT (64ull * 1024 * 1024)
 
 static_assert(GZIP_BODY_BYTES_MAX <= GZIP_BYTES_A_SECOND,

@@ -27,11 +27,11 @@ bool log_enabled(enum log_level level)
     return level <= current_level;
 }
 
-/* Before log_start, which comes before there are threads, the caller writes. */
+/* Before log_start, when there are no threads yet, the caller writes. */
 static void put(const char *line, size_t len)
 {
     if (!log_writer_take(line, len)) {
-        /* Nothing sensible can be done when stderr is gone. */
+        /* Without stderr nothing sensible can be done. */
         ssize_t written UNUSED = write(STDERR_FILENO, line, len);
     }
 }

@@ -1,11 +1,10 @@
-/* One line an event, on stderr, as text or JSON: time, level, area, event, key=value pairs.
- * Strings from outside go into a quoted %s; control characters are escaped.
+/* One line per event on stderr, as text or JSON: time, level, area, event, key=value pairs. Strings
+ * from outside go into a quoted %s; control characters are escaped.
  *
- * A reader of stderr that stands still (a paused terminal, a log driver that hangs) must not hold
- * up a server: after log_start a thread of its own writes, and lines that find no room are dropped,
- * counted and reported.
+ * A stuck reader of stderr (a paused terminal, a hanging log driver) must not block a server: after
+ * log_start a thread writes, and lines without room are dropped, counted and reported.
  *
- * Thread: any; a line is written whole. */
+ * Thread: any; a line is written atomically. */
 #ifndef MUSTER_BASE_LOG_H
 #define MUSTER_BASE_LOG_H
 
@@ -20,24 +19,24 @@ enum log_format { LOG_TEXT, LOG_JSON };
 /* At start, before there are threads. */
 void log_setup(enum log_level level, enum log_format format);
 bool log_enabled(enum log_level level);
-/* From here on no line waits for stderr. Once in a process, after signals are blocked; a process
- * that did this must not fork and go on without exec. False: no thread could be made; errno says
- * why. */
+/* From here on no caller waits for stderr. Once per process, after signals are blocked; afterwards
+ * the process must not fork and continue without exec. False: no thread could be created; see
+ * errno. */
 MUST_USE bool log_start(void);
-/* Waits until all lines are written, but no longer than this: before the process ends. */
+/* Waits until all lines are written, at most this long: before the process ends. */
 void log_flush(uint64_t within_ms);
-/* `area` is the part of Muster that speaks ("raft", "peer", "lease", ...), `event` a few fixed
- * words, and the rest `key=value key="quoted value"` pairs. A line is cut at 2 KiB. */
+/* `area` is a part of Muster ("raft", "peer", "lease", ...), `event` a few fixed words, and the
+ * rest `key=value key="quoted value"` pairs. A line is truncated at 2 KiB. */
 void log_write(enum log_level level, const char *area, const char *event, const char *format, ...)
     PRINTF_LIKE(4, 5);
-/* A sentence for people, without time and level. */
+/* A message for people, without time and level. */
 void log_say(const char *sentence);
 
-/* Lets through one message a second for each place, and counts the ones it held back.
+/* Lets one message per second through for each place, and counts the others.
  *     static struct log_gate gate;
  *     uint64_t held;
  *     if (log_gate_open(&gate, &held)) log_write(LOG_WARN, ..., "held_back=%" PRIu64, held);
- * Thread: one owner a gate. */
+ * Thread: one owner per gate. */
 struct log_gate {
     uint64_t next_ms;
     uint64_t held;

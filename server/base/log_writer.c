@@ -17,12 +17,12 @@
 static struct {
     atomic_bool started;
     pthread_mutex_t mutex;
-    pthread_cond_t work;    /* something waits to be written */
-    pthread_cond_t written; /* nothing does, and nothing is being written */
+    pthread_cond_t work;    /* a buffer waits to be written */
+    pthread_cond_t written; /* nothing waits or is being written */
     char buffers[2][LOG_WAITING_BYTES_MAX];
-    unsigned filling; /* the buffer that callers fill */
+    unsigned filling; /* the buffer being filled by callers */
     size_t filled;
-    uint64_t dropped; /* lines behind what is in that buffer */
+    uint64_t dropped; /* lines dropped after those in that buffer */
     bool writing;
 } writer = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 
@@ -53,7 +53,7 @@ static void count_lost(const char *text, size_t len)
     metric_add(METRIC_log_lines_dropped_total, lines);
 }
 
-/* Waits as long as it takes. What stderr refuses is lost: there is nowhere to say so. */
+/* Waits as long as it takes. What stderr refuses is lost: there is nowhere to report it. */
 static void write_all(const char *text, size_t len)
 {
     while (len > 0) {
@@ -62,7 +62,7 @@ static void write_all(const char *text, size_t len)
             text += n;
             len -= (size_t)n;
         } else if (n < 0 && errno == EAGAIN) {
-            /* Somebody who shares stderr with us made it non-blocking. */
+            /* A process that shares stderr with us made it non-blocking. */
             struct pollfd ready = {.fd = STDERR_FILENO, .events = POLLOUT};
             (void)poll(&ready, 1, -1);
         } else if (n == 0 || errno != EINTR) {
@@ -120,7 +120,7 @@ bool log_start(void)
     (void)pthread_cond_init(&writer.written, &monotonic);
     (void)pthread_condattr_destroy(&monotonic);
     (void)pthread_cond_init(&writer.work, NULL);
-    /* Nobody joins it: it may stand in a write that never ends. */
+    /* Never joined: it may be in a write that never returns. */
     int error = pthread_create(&thread, NULL, run, NULL);
     if (error != 0) {
         errno = error;

@@ -1,5 +1,5 @@
-/* Memory that is never NULL: the server aborts when it runs out, because a replica that cannot
- * apply a committed command must not go on as if it had.
+/* Allocation that never returns NULL: the server aborts when memory runs out, as a replica that
+ * cannot apply a committed command must not continue.
  *
  * Thread: any. Owns: the caller frees with free(). */
 #ifndef MUSTER_BASE_MEM_H
@@ -10,7 +10,7 @@
 #include "server/base/compiler.h"
 
 MUST_USE void *mem_alloc(size_t size);
-/* Zeroed; aborts as well when count * size overflows. */
+/* Zeroed; also aborts if count * size overflows. */
 MUST_USE void *mem_zalloc(size_t count, size_t size);
 MUST_USE void *mem_realloc(void *old, size_t size);
 MUST_USE char *mem_strdup(const char *text);

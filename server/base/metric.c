@@ -5,7 +5,7 @@
 static _Atomic int64_t values[METRICS];
 static struct {
     _Atomic uint64_t buckets[METRIC_BUCKETS + 1]; /* the last: above all bounds */
-    _Atomic uint64_t sum;                         /* of microseconds or numbers */
+    _Atomic uint64_t sum;                         /* in microseconds, or a number */
 } observed[HISTOGRAMS];
 
 void metric_add(enum metric metric, int64_t amount)

@@ -31,16 +31,15 @@ enum histogram {
 void metric_add(enum metric metric, int64_t amount);
 void metric_set(enum metric metric, int64_t value);
 int64_t metric_get(enum metric metric);
-/* Buckets are powers of two: from 32 microseconds to about 17 seconds, or from 1 to half a million.
- */
+/* Buckets are powers of two: 32 microseconds to about 17 seconds, or 1 to half a million. */
 void metric_observe_us(enum histogram histogram, uint64_t microseconds);
 void metric_observe(enum histogram histogram, uint64_t number);
 
 #define METRIC_BUCKETS         20
-#define METRIC_FIRST_BUCKET_US 32u /* and 1 of those that count */
+#define METRIC_FIRST_BUCKET_US 32u /* and 1 for histograms of numbers */
 struct metric_observed {
     uint64_t buckets[METRIC_BUCKETS + 1]; /* the last: above all bounds */
-    uint64_t sum;                         /* of microseconds or numbers */
+    uint64_t sum;                         /* in microseconds, or a number */
 };
 void metric_observed(enum histogram histogram, struct metric_observed *ret_observed);
 

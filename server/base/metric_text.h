@@ -1,4 +1,4 @@
-/* The metrics as text, for whoever collects them.
+/* The metrics as text, for collectors.
  *
  * Thread: any. */
 #ifndef MUSTER_BASE_METRIC_TEXT_H

@@ -11,7 +11,7 @@ struct range {
     uint32_t from, to;
 };
 
-/* Bidi_Control, and what ends a line. */
+/* Bidi_Control, and line terminators. */
 static const struct range turning[] = {
     {0x061c, 0x061c}, {0x200e, 0x200f}, {0x2028, 0x202e}, {0x2066, 0x2069}};
 /* Default_Ignorable_Code_Point (DerivedCoreProperties), and the interlinear annotations. */
@@ -73,7 +73,7 @@ static bool is_ipv6(const char *host)
            memcmp(&address, mapped_any, sizeof address) != 0;
 }
 
-/* Letters, digits, '-' and '_' between single dots; the last dot may be that of the root. */
+/* Letters, digits, '-' and '_' between single dots; a final dot may be the root's. */
 static bool is_name(const char *host)
 {
     static const char inner[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
@@ -92,8 +92,8 @@ static bool is_name(const char *host)
     }
 }
 
-/* What resolvers take for an IPv4 address though it may not be written as one: "0", "127.1",
- * "0x7f.0.0.1"; and what no name can be, as no top-level domain is a number. */
+/* Texts that resolvers take for an IPv4 address, though not written as one: "0", "127.1",
+ * "0x7f.0.0.1"; they cannot be names, as no top-level domain is a number. */
 static bool looks_like_ipv4(const char *host)
 {
     struct in_addr address;

@@ -14,8 +14,8 @@
 bool process_fill_standard(void)
 {
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
-        /* open() takes the lowest number that is free: this one. It is inherited: a program that we
-         * start has the same need. */
+        /* open() uses the lowest free number: this one. It is inherited: programs that we start
+         * need it, too. */
         if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd) {
             return false;
         }
@@ -45,7 +45,7 @@ uint64_t process_inherited(void)
         count += entry->d_name[0] != '.' && strtoll(entry->d_name, NULL, 10) > STDERR_FILENO;
     }
     (void)closedir(dir);
-    return count > 0 ? count - 1 : 0; /* less the directory's own */
+    return count > 0 ? count - 1 : 0; /* without the directory's own */
 }
 
 static uint64_t needed(uint64_t inherited, unsigned http_threads)

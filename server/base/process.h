@@ -1,6 +1,6 @@
-/* This process: its descriptors, which are seen to before it opens anything, and its memory.
+/* This process: its descriptors, set up before it opens anything, and its memory.
  *
- * Thread: main, before there are others, unless said otherwise. */
+ * Thread: main, before there are others, unless stated otherwise. */
 #ifndef MUSTER_BASE_PROCESS_H
 #define MUSTER_BASE_PROCESS_H
 
@@ -9,26 +9,26 @@
 
 #include "server/base/compiler.h"
 
-/* Puts /dev/null where a standard descriptor is closed: the next file or socket would else get its
- * number, and what is written to stderr. False when that cannot be had. */
+/* Opens /dev/null for closed standard descriptors: otherwise the next file or socket would get
+ * their numbers, and what is written to stderr. False if that fails. */
 MUST_USE bool process_fill_standard(void);
 
-/* How the descriptors of a server are shared out. */
+/* The division of a server's descriptors. */
 struct descriptor_shares {
     unsigned http_threads;
-    unsigned http_connections; /* of clients */
-    unsigned http_spare;       /* more of each thread, for one answer */
-    unsigned peer_connections; /* from members and others who connect to the peer port */
+    unsigned http_connections; /* for clients */
+    unsigned http_spare;       /* additional ones per thread, for one response each */
+    unsigned peer_connections; /* for members and others on the peer port */
 };
-/* Of `limit` descriptors, `inherited` of which are open for others' reasons. Fewer threads than
- * asked for where not all of them fit. False: too few, and *ret_needed says how many would do. */
+/* Divides `limit` descriptors, of which `inherited` are already open. Fewer threads than requested
+ * if not all of them fit. False: too few; *ret_needed is a sufficient number. */
 MUST_USE bool process_share(uint64_t limit, uint64_t inherited, unsigned http_threads,
                             struct descriptor_shares *ret_shares, uint64_t *ret_needed);
-/* The limit, raised as far as it goes. */
+/* Raises the limit as far as possible, and returns it. */
 uint64_t process_raise_descriptors(void);
-/* Open ones but for the standard ones: before anything is opened, what the parent left to us. */
+/* Open descriptors except the standard ones: before any is opened, those left by the parent. */
 uint64_t process_inherited(void);
-/* Bytes of memory in use; 0 when unknown. Thread: any. */
+/* Bytes of memory in use; 0: unknown. Thread: any. */
 uint64_t process_resident_bytes(void);
 
 #endif

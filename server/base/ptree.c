@@ -5,22 +5,22 @@
 #include "server/base/check.h"
 #include "server/base/mem.h"
 
-/* Most children or values of a node. Large nodes make reads fast and copies slow; 32 pointers are
- * four cache lines. */
+/* Maximum number of children or values of a node. Large nodes make reads fast and copies slow; 32
+ * pointers are four cache lines. */
 #define FANOUT 32
 #define FEWEST (FANOUT / 2)
-/* Room in the first leaf of a tree; it doubles. There are many trees with a value or two. */
+/* Room in the first leaf of a tree; it doubles. Many trees have one or two values. */
 #define ROOM_FIRST 4
 
 /* Leaves hold values, inner nodes hold children; all leaves are at the same depth. An inner node
- * finds its way by the smallest key of each child, which it keeps. */
+ * keeps the smallest key of each child for searching. */
 struct ptree_node {
-    uint64_t epoch; /* of its making; in place changes only while it is the kind's */
+    uint64_t epoch; /* when created; changed in place only while equal to the kind's */
     size_t count;   /* values below */
     uint16_t used;
-    uint16_t room; /* FANOUT, but for a leaf that is the root */
+    uint16_t room; /* FANOUT, except for a leaf that is the root */
     bool leaf;
-    void *items[]; /* `room` of them; for inner nodes followed by as many smallest keys */
+    void *items[]; /* `room` of them; in inner nodes followed by as many smallest keys */
 };
 
 static struct ptree_node **children(const struct ptree_node *n)
@@ -28,7 +28,7 @@ static struct ptree_node **children(const struct ptree_node *n)
     return (struct ptree_node **)(void *)n->items;
 }
 
-/* The smallest value below child i of an inner node: its key tells where to go. */
+/* The smallest value below child i of an inner node: its key guides the search. */
 static void **lows(const struct ptree_node *n)
 {
     return (void **)n->items + FANOUT;
@@ -55,7 +55,7 @@ static void retire(const struct ptree_kind *kind, struct ptree_node *n)
     kind->retire(kind->ctx, n, n->epoch);
 }
 
-/* The node itself when it is not published yet, else a copy in its place. */
+/* The node itself if it is not published yet, otherwise a copy that replaces it. */
 static struct ptree_node *own(const struct ptree_kind *kind, struct ptree_node *n)
 {
     if (n->epoch == kind->epoch) {
@@ -101,7 +101,7 @@ static unsigned position(const struct ptree_kind *kind, const struct ptree_node 
     return low > 0 ? low - 1 : 0;
 }
 
-/* An owned leaf that is full, with more room: nobody else has seen it, so it may move. */
+/* A full owned leaf, with more room: nobody else has seen it, so it may move. */
 static struct ptree_node *with_room(struct ptree_node *n)
 {
     if (n->used < n->room) {
@@ -170,7 +170,7 @@ static struct ptree_node *split(const struct ptree_kind *kind, struct ptree_node
     return right;
 }
 
-/* Puts below *n (which it owns afterwards); gives the right half when *n had to be split. */
+/* Puts the value below *n (owned afterwards); returns the right half if *n was split. */
 static void *put(const struct ptree_kind *kind, struct ptree_node **n, void *value, const char *key,
                  struct ptree_node **ret_right)
 {
@@ -227,7 +227,7 @@ void *ptree_put(struct ptree *t, const struct ptree_kind *kind, void *value)
     return replaced;
 }
 
-/* Child `at` of an owned node has too few: borrow from a neighbour or merge with it. */
+/* Child `at` of an owned node has too few items: borrow from a neighbour or merge with it. */
 static void refill(const struct ptree_kind *kind, struct ptree_node *node, unsigned at)
 {
     if (node->used < 2) {
@@ -257,7 +257,7 @@ static void refill(const struct ptree_kind *kind, struct ptree_node *node, unsig
 
 /* --- from sorted input --- */
 
-/* A node that stands to the right of a full one, with one item. */
+/* A node to the right of a full one, with one item. */
 static struct ptree_node *begin_right(const struct ptree_kind *kind, bool leaf, void *item)
 {
     struct ptree_node *n = node_create(kind, leaf, FANOUT);
@@ -266,8 +266,8 @@ static struct ptree_node *begin_right(const struct ptree_kind *kind, bool leaf, 
     return n;
 }
 
-/* Returns the right neighbour that had to be begun, with the value in it. A node is left with one
- * item less than it has room for, as ptree_put() leaves it. */
+/* Returns the right neighbour that had to be created, with the value in it. A node is left with one
+ * item less than it has room for, as by ptree_put(). */
 static struct ptree_node *append(const struct ptree_kind *kind, struct ptree_node **n, void *value)
 {
     struct ptree_node *node = *n;

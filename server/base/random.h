@@ -1,5 +1,5 @@
-/* Pseudorandom numbers for choices that nobody must be able to repeat exactly, and nobody is harmed
- * by guessing: not for secrets.
+/* Pseudorandom numbers for choices that need not be repeatable, and may be guessed: not for
+ * secrets.
  *
  * Thread: one owner of the state at a time. */
 #ifndef MUSTER_BASE_RANDOM_H
@@ -7,8 +7,8 @@
 
 #include <stdint.h>
 
-/* The next of a stream of 64-bit numbers (splitmix64: Steele, Lea, Flood, "Fast splittable
- * pseudorandom number generators", 2014). Any seed is a good one. */
+/* The next 64-bit number of a stream (splitmix64: Steele, Lea, Flood, "Fast splittable pseudorandom
+ * number generators", 2014). Any seed will do. */
 static inline uint64_t random_next(uint64_t *state)
 {
     uint64_t z = *state += 0x9e3779b97f4a7c15u;

@@ -18,7 +18,7 @@ struct rendered *rendered_take(struct buffer *text)
 
 void rendered_ref(struct rendered *text)
 {
-    /* Whoever calls this has one, or is kept from losing it: nothing to be ordered. */
+    /* The caller has a reference, or is protected from losing it: no ordering needed. */
     (void)atomic_fetch_add_explicit(&text->references, 1, memory_order_relaxed);
 }
 

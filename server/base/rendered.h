@@ -1,10 +1,10 @@
-/* Text that is made once and sent to many, such as the listing of a service. It is freed when the
- * last reference to it goes; each answer that is on its way has one.
+/* Text rendered once and sent to many, such as the listing of a service. Reference-counted; each
+ * response being sent has a reference.
  *
- * Where it is found by readers within a read-side critical section of liburcu, whoever keeps it
- * there gives up its reference only after a grace period. So a reader may take one of its own for
- * as long as it is inside: the count cannot have come to nothing. Afterwards it needs the section
- * no more, and the text outlives the version that it was made from.
+ * If readers find it inside an RCU read-side critical section, its holder gives up the reference
+ * only after a grace period. So a reader may take a reference of its own while inside: the count
+ * cannot have reached zero. Afterwards it no longer needs the section, and the text outlives the
+ * version it was made from.
  *
  * Thread: any. */
 #ifndef MUSTER_BASE_RENDERED_H
@@ -20,29 +20,29 @@
 struct rendered {
     const char *data;
     size_t len;
-    struct budget *budget; /* of the buffer that it comes from; NULL: it is not counted */
-    /* The same, compressed; made by the first who wants it (rendered_keep). Owned. */
+    struct budget *budget; /* of the buffer it was made from; NULL: not counted */
+    /* The same, compressed; made by the first client that accepts it (rendered_keep). Owned. */
     _Atomic(struct rendered *) gzip;
     atomic_uint references;
-    atomic_uint senders; /* answers on their way, where the text is counted */
+    atomic_uint senders; /* responses being sent, where the text is counted */
 };
 
-/* Takes the content and the budget of a buffer, which is empty afterwards. One reference. */
+/* Takes over the content and the budget of a buffer, which is empty afterwards. One reference. */
 MUST_USE struct rendered *rendered_take(struct buffer *text);
 void rendered_ref(struct rendered *text);
 void rendered_unref(struct rendered *text);
 
-/* Puts the reference to `text` in an empty place. If another was first, gives it back. Returns the
- * one that is there. */
+/* Stores `text`, with its reference, in an empty place. If another was first, drops it. Returns the
+ * stored one. */
 struct rendered *rendered_keep(_Atomic(struct rendered *) *place, struct rendered *text);
 
-/* A reference for an answer. The text counts once, however many answers send it. False when none
- * does yet and the budget has not so much left; several threads that ask at the same time may each
- * go over it by one text. */
+/* A reference for a response. The text counts once, however many responses send it. False if none
+ * does yet and the budget has not that much left; concurrent callers may each exceed it by one
+ * text. */
 MUST_USE bool rendered_send(struct rendered *text);
-/* The same for text that is there in any case, and was counted while it was made. */
+/* The same for text that exists in any case, and was counted while it was made. */
 void rendered_send_always(struct rendered *text);
-/* Gives that reference back. */
+/* Drops that reference. */
 void rendered_sent(struct rendered *text);
 
 #endif

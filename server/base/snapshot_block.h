@@ -1,12 +1,12 @@
-/* The bytes of snapshots and backups: a sequence of blocks, each with its kind, number, length,
- * checksums, the checksum of the block before and the cluster id, so that a block of another file,
- * another order or another length is noticed. All numbers are little endian, all checksums CRC-32C,
- * all that is reserved is zero.
+/* The format of snapshots and backups: a sequence of blocks, each with its kind, number, length,
+ * checksums, the checksum of the previous block and the cluster id, so that a block from another
+ * file, in another order or of another length is detected. All numbers are little endian, all
+ * checksums CRC-32C, all reserved bytes zero.
  *
  *   head 'H'   what Raft must know: struct snapshot_meta
  *   info 'I'   backups only, second: struct snapshot_info
- *   chunk 'C'  the state's next bytes, any number of chunks
- *   foot 'F'   how many chunks, how many bytes of state (u64 each); nothing follows
+ *   chunk 'C'  the next bytes of the state, any number of chunks
+ *   foot 'F'   the number of chunks, and of bytes of state (u64 each); nothing follows
  *
  * Thread: any. Pure. */
 #ifndef MUSTER_BASE_SNAPSHOT_BLOCK_H
@@ -29,20 +29,21 @@
 #define SNAPSHOT_CONFIGURATION_MAX (MEMBERS_MAX * (HOST_BYTES_MAX + 64))
 
 struct snapshot_meta {
-    uint64_t index, term; /* of the last entry that it holds */
+    uint64_t index, term; /* of the last entry in it */
     uint32_t checksum;    /* of that entry: consensus/disk/log.h */
     uint16_t level;       /* of the replicated format in it */
     uint64_t configuration_index;
-    size_t configuration_len; /* Raft's configuration, as raft_configuration_encode writes it */
+    size_t
+        configuration_len; /* Raft's configuration, in the format of raft_configuration_encode() */
     uint8_t configuration[SNAPSHOT_CONFIGURATION_MAX];
 };
 
-/* What people want to know of a backup, and what a restore is held against. */
+/* What people want to know of a backup, and what a restore is checked against. */
 struct snapshot_info {
-    uint64_t hash;     /* of the state, as all members have it at this index */
-    uint64_t items;    /* that the state holds */
+    uint64_t hash;     /* of the state, equal on all members at this index */
+    uint64_t items;    /* number of items in the state */
     uint64_t taken_ms; /* wall clock, since 1970 */
-    uint64_t member;   /* that took it */
+    uint64_t member;   /* the member that took it */
 };
 
 enum snapshot_block {
@@ -65,7 +66,7 @@ void snapshot_block_seal(struct snapshot_chain *chain, uint8_t *block, enum snap
 /* Checks the header only. Returns NULL or a description of the error. */
 const char *snapshot_block_check(const struct snapshot_chain *chain, const uint8_t *block,
                                  enum snapshot_block *ret_kind, size_t *ret_len);
-/* Whose block it says that it is. */
+/* The cluster that it claims to belong to. */
 struct cluster_id snapshot_block_cluster(const uint8_t *block);
 /* Checks the body, and advances the chain. */
 bool snapshot_block_accept(struct snapshot_chain *chain, const uint8_t *block, size_t len);

@@ -35,7 +35,7 @@ static const char *take_foot(struct snapshot_scan *s, const uint8_t *body)
                : "the totals in its last block are wrong";
 }
 
-/* The head says whose it is; all that follow must say the same. */
+/* The head names the cluster; all that follows must match. */
 static const char *take_header(struct snapshot_scan *s)
 {
     if (s->chain.number == 0) {
@@ -68,7 +68,7 @@ static const char *take_block(struct snapshot_scan *s)
     return "a block is of an unknown kind"; /* not reached */
 }
 
-/* Takes of the data what belongs to the header, or to the body behind it. */
+/* Consumes what belongs to the header, or to the body after it. */
 static const char *add(struct snapshot_scan *s, const uint8_t **data, size_t *len)
 {
     size_t wanted = SNAPSHOT_BLOCK_HEADER + (s->has_header ? s->body : 0);

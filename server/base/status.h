@@ -4,7 +4,7 @@
 #ifndef MUSTER_BASE_STATUS_H
 #define MUSTER_BASE_STATUS_H
 
-/* X(name, code for programs, sentence for people).
+/* X(name, code for programs, text for people).
  *
  * EFFECT: of all of these only ST_UNKNOWN may have happened; every other failure surely did not. */
 #define STATUS_MAP(X)                                                                              \
@@ -35,7 +35,7 @@ enum status {
 
 /* The code for programs, such as "no_leader". Static. */
 const char *status_code(enum status status);
-/* One sentence for people. Static. */
+/* A text for people. Static. */
 const char *status_text(enum status status);
 
 #endif

@@ -39,7 +39,7 @@ bool text_parse_duration_ms(const char *text, uint64_t *ret_ms)
     memcpy(whole, text, n);
     whole[n] = '\0';
     text += n;
-    /* Thousandths; further digits would be below a millisecond of the smallest unit in use. */
+    /* Thousandths; further digits would be below a millisecond in the smallest unit. */
     uint64_t thousandths = 0;
     if (*text == '.') {
         text++;
@@ -62,7 +62,8 @@ bool text_parse_duration_ms(const char *text, uint64_t *ret_ms)
             if (ms > UINT32_MAX) {
                 return false;
             }
-            /* Of many durations 0 says 'for ever' or 'not at all': what is short is not 0. */
+            /* For many durations 0 means 'for ever' or 'not at all', so a short one must not become
+             * 0. */
             *ret_ms = ms == 0 && value + thousandths > 0 ? 1 : ms;
             return true;
         }
@@ -106,7 +107,7 @@ bool text_parse_address(const char *text, char *host, size_t host_size, uint16_t
         text++;
         len -= 2;
     } else if (memchr(text, ':', len) != NULL) {
-        return false; /* an IPv6 address without its brackets */
+        return false; /* an IPv6 address without brackets */
     }
     if (len >= host_size) {
         return false;

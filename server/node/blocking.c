@@ -1,5 +1,5 @@
-/* Reads that wait for an index or a change. They live on the loop: they come through its queue and
- * are looked at only when an entry has touched what they ask for. */
+/* Blocking queries: reads that wait for an index or a change. They live on the loop, which they
+ * reach through its queue, and are checked only when an entry has touched what they watch. */
 #include <stdio.h>
 #include <string.h>
 
@@ -18,7 +18,7 @@ static bool is_of_index(const struct node_read *read)
     return atomic_load_explicit(&read->stage, memory_order_relaxed) == NODE_READ_APPLIED;
 }
 
-/* What the bucket knows a read by. */
+/* The service under which the bucket has a read. */
 static const char *service_of(const struct node_read *read)
 {
     return read->watch == NODE_WATCH_INSTANCE ? read->service : read->name;
@@ -60,7 +60,7 @@ static bool is_reached(struct node *node, struct node_read *read)
                              : read_is_changed(read, registry_view(node->registry));
 }
 
-/* Taken off its list, because what it waits for is there. */
+/* Continues a read that was taken off its list because its condition holds. */
 static void go_on(struct node *node, struct node_read *read)
 {
     if (is_of_index(read)) {
@@ -75,13 +75,13 @@ static void go_on(struct node *node, struct node_read *read)
 static void go_on_service(struct node *node, struct node_read *read)
 {
     if (read->watch == NODE_WATCH_INSTANCE) {
-        blocking_add(node, read); /* it may have been another one of the service */
+        blocking_add(node, read); /* another instance of the service may have changed */
     } else {
         go_on(node, read);
     }
 }
 
-/* Ten thousand may wait for one service, which is looked up once for all. */
+/* Ten thousand reads may wait for one service, which is looked up once for all. */
 static void look_at_service(struct node *node, const char *service)
 {
     uint64_t index = view_service_index(registry_view(node->registry), service);
@@ -111,7 +111,7 @@ static void look_at(struct node *node, struct node_read **list)
     }
 }
 
-/* All services of a bucket. Those who wait for one stand together, and it is looked up once. */
+/* All services of a bucket. Reads of one service are adjacent, and it is looked up once. */
 static void look_at_bucket(struct node *node, struct node_read **list)
 {
     char name[NAME_BYTES_MAX + 1] = ""; /* a name is never empty */
@@ -144,7 +144,7 @@ static void expect(struct blocking *b, const struct node_read *read)
     }
 }
 
-/* Ends those whose time is over, and those that nobody wants. */
+/* Ends reads that have timed out or were cancelled. */
 static void time_out(struct node *node, struct node_read **list, uint64_t now_ms)
 {
     struct node_read **link = list;

@@ -13,8 +13,8 @@ uint32_t brake_allowance(struct brake *brake, uint32_t leases, uint64_t now_ms)
     if (most < BRAKE_FLOOR) {
         most = BRAKE_FLOOR;
     }
-    /* The first expiry begins a window: else the end of one and the begin of the next would be one
-     * burst. */
+    /* The first expiry starts a window: otherwise the end of one and the start of the next would
+     * form one burst. */
     if (brake->expired == 0 || clock_elapsed(brake->window_ms, now_ms) >= BRAKE_WINDOW_MS) {
         brake_begin(brake, now_ms);
     }

@@ -1,7 +1,7 @@
-/* The mass-expiry brake: if a large share of all leases would expire at once, the network broke
- * rather than that all of them died. In each window at most a quarter of them expires. A cluster of
- * ten has a brake, too; only the floor keeps a handful of instances that end together from being
- * taken for one.
+/* The mass-expiry brake: if a large share of all leases would expire at once, a network failure is
+ * more likely than the death of them all. In each window at most a quarter expires. A cluster of
+ * ten has a brake, too; only the floor keeps a handful of instances that end together from engaging
+ * it.
  *
  * Thread: loop. */
 #ifndef MUSTER_NODE_BRAKE_H
@@ -14,8 +14,8 @@
 #define BRAKE_FLOOR     3
 
 struct brake {
-    uint64_t window_ms; /* monotonic: begin */
-    uint32_t expired;   /* living ones that expired in it */
+    uint64_t window_ms; /* monotonic: its start */
+    uint32_t expired;   /* live ones that expired in it */
 };
 
 void brake_begin(struct brake *brake, uint64_t now_ms);

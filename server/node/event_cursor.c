@@ -88,7 +88,7 @@ void event_cursor_done(struct event_cursor *cursor)
     *cursor = (struct event_cursor){.next = 0};
 }
 
-/* --- going on --- */
+/* --- continuing --- */
 
 /* While presenting, only events of instances already given. */
 static bool is_due(const struct event_cursor *cursor, const struct event *event)

@@ -1,16 +1,16 @@
-/* Cluster time and expiry on the leader. Cluster time is what only the log moves forward: a leader
- * continues from the last committed one with its own monotonic clock, and counts only time in which
- * heartbeats could have been taken:
+/* Cluster time and expiry on the leader. Only the log advances cluster time: a leader continues
+ * from the last committed time with its own monotonic clock, and counts only time in which
+ * heartbeats could have been accepted:
  *
  *   - a turn of the loop counts for at most STEP_MS_MAX, however long the process did not run
  *     (SIGSTOP, a paused machine, a starved CPU);
- *   - nothing counts while the oldest entry proposed has not been applied for STALL_MS (a slow
- *     disk, a lost quorum), nor while heartbeats are refused for lack of space on the disks, or
- *     because too many wait, here or at another member;
- *   - no expiry at all until clients have had time to reach a new leader, or one that stood still.
+ *   - nothing counts while the oldest proposed entry has not been applied for STALL_MS (a slow
+ *     disk, a lost quorum), nor while heartbeats are refused for lack of disk space, or for lack
+ *     of room, here or at another member;
+ *   - nothing expires until clients have had time to reach a new leader, or one that was stalled.
  *
- * Leases are never judged here: an entry `expire {until}` goes behind all renewals received so far,
- * and applying it decides, on every replica alike. */
+ * Leases are never judged here: an entry `expire {until}` goes after all renewals received so far,
+ * and applying it decides, equally on every replica. */
 #include <inttypes.h>
 
 #include "server/base/clock.h"
@@ -19,7 +19,7 @@
 
 #define STEP_MS_MAX 150 /* three ticks */
 #define STALL_MS    250
-#define PAUSE_MS    1000 /* a loop iteration this long has kept clients out */
+#define PAUSE_MS    1000 /* a turn of the loop this long has kept clients out */
 
 /* The next entry comes a tick later, so that neither the loop nor event streams are flooded. */
 #define EXPIRATIONS_PER_ENTRY 4096
@@ -40,8 +40,8 @@ void expiry_leadership(struct node *node, bool leader)
     metric_set(METRIC_expiry_brake, 0);
 }
 
-/* Takes cluster time up to this moment. Time that does not count is gone for good: it would shorten
- * the leases that were renewed in it. */
+/* Advances cluster time to now. Time that does not count is skipped for good: it would shorten the
+ * leases renewed during it. */
 static void count_time(struct node *node)
 {
     struct expiry *x = &node->expiry;
@@ -55,7 +55,7 @@ static void count_time(struct node *node)
     } else if (step_ms > STEP_MS_MAX) {
         step_ms = STEP_MS_MAX;
     }
-    /* A leader that has just been started learns the committed time only as it applies its log. */
+    /* A restarted leader learns the committed time only as it applies its log. */
     uint64_t committed_ms = registry_now_ms(node->registry);
     x->clock_ms += step_ms;
     if (committed_ms > x->clock_ms) {
@@ -74,15 +74,15 @@ uint64_t expiry_stamp_ms(struct node *node)
     return x->stamped_ms;
 }
 
-/* What is due, and how much of it an entry may take. */
+/* What is due, and how much of it an entry may handle. */
 struct verdict {
     uint32_t due;    /* leases to expire and instances to reap */
-    uint32_t living; /* of those, not critical yet */
+    uint32_t living; /* of those, not expired yet */
     uint32_t limit;
     bool brakes;
 };
 
-/* The brake protects leases that run: reaping expired instances only waits while it is on. */
+/* The brake protects live leases: reaping expired instances only waits while it is engaged. */
 static struct verdict judge(struct node *node, uint64_t until_ms)
 {
     struct verdict v;
@@ -97,8 +97,8 @@ static struct verdict judge(struct node *node, uint64_t until_ms)
     return v;
 }
 
-/* A new leader waits until delayed heartbeats have had time to reach it. With no instances, as in a
- * cluster that was just formed, there are none to wait for. */
+/* A new leader waits until delayed heartbeats have had time to reach it. A cluster without
+ * instances, such as a new one, has none to wait for. */
 void expiry_settle(struct node *node)
 {
     struct expiry *x = &node->expiry;
@@ -140,12 +140,12 @@ static uint32_t events_to_keep(const struct node *node)
                                                        : limits->events_kept_max;
 }
 
-/* What does not wait for the grace: a token that is over, and the next configured setting that the
- * cluster does not have yet. */
+/* Proposals that do not wait for the grace: an expired token, and the next configured setting that
+ * the cluster lacks. */
 static bool wish(const struct node *node, struct command *ret_command)
 {
     if (registry_tokens_due(node->registry, node->expiry.clock_ms)) {
-        /* Any entry takes it away; this one does nothing else. */
+        /* Any entry removes it; this one does nothing else. */
         *ret_command = (struct command){.kind = COMMAND_EXPIRE, .expire = {.until_ms = 0}};
         return true;
     }

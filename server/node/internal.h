@@ -1,6 +1,6 @@
-/* What the files of the node share. Nobody else includes it.
+/* Shared by the files of the node only.
  *
- * Thread: loop, but for what is said to be atomic or RCU. */
+ * Thread: loop, except what is atomic or RCU. */
 #ifndef MUSTER_NODE_INTERNAL_H
 #define MUSTER_NODE_INTERNAL_H
 
@@ -14,39 +14,39 @@
 
 #define BLOCKING_BUCKETS 4096
 
-/* blocking.c: reads that wait. */
+/* blocking.c: blocking queries. */
 struct blocking {
     struct node_read *by_service[BLOCKING_BUCKETS]; /* by hash of the name */
     struct node_read *services;                     /* the list of services */
     struct node_read *changed;                      /* any instance */
     struct node_read *applied;                      /* an index */
-    uint64_t deadline_ms;                           /* no wait is over before this */
-    _Atomic uint32_t count;                         /* of all reads that wait, also for a proof */
-    _Atomic bool cancelled;                         /* some read was */
+    uint64_t deadline_ms;                           /* no read times out before this */
+    _Atomic uint32_t count; /* of all waiting reads, including those that wait for a proof */
+    _Atomic bool cancelled; /* some read was */
     bool stopped;
 };
 
-/* expiry.c: the leader's clock, and what it proposes when leases are due. */
+/* expiry.c: the leader's clock, and proposals for due leases. */
 struct expiry {
     bool leads;
-    uint64_t clock_ms;       /* cluster time as of `counted_ms` */
-    uint64_t counted_ms;     /* monotonic; what passed until then was counted, or was not to be */
-    uint64_t stamped_ms;     /* largest cluster time put on an entry */
-    uint64_t seen_ms;        /* monotonic, last turn of the loop */
-    uint64_t grace_until_ms; /* after an election */
-    uint64_t pause_grace_until_ms; /* after a turn of the loop that took long */
-    bool knows_all;                /* all that earlier leaders committed is applied */
-    bool proposed;                 /* an expire entry is on its way */
+    uint64_t clock_ms;             /* cluster time as of `counted_ms` */
+    uint64_t counted_ms;           /* monotonic; time until then was counted, or skipped */
+    uint64_t stamped_ms;           /* largest cluster time put on an entry */
+    uint64_t seen_ms;              /* monotonic, last turn of the loop */
+    uint64_t grace_until_ms;       /* after an election */
+    uint64_t pause_grace_until_ms; /* after a long turn of the loop */
+    bool knows_all;                /* everything committed by earlier leaders is applied */
+    bool proposed;                 /* an expire entry is in flight */
     struct brake brake;
     bool braking;
 };
 
 struct node {
     struct consensus *consensus;
-    struct registry *registry; /* what commands are applied to */
-    struct view_source views;  /* where readers find it */
-    struct home *home;         /* replica.c: the registry, and those who work on it */
-    struct home *held;         /* replica.c: earlier ones that a snapshot still holds */
+    struct registry *registry; /* the state machine */
+    struct view_source views;  /* for readers */
+    struct home *home;         /* replica.c: the registry, and its users */
+    struct home *held;         /* replica.c: earlier ones still used by a snapshot */
     struct blocking blocking;
     struct expiry expiry;
     uint32_t grace_ms; /* immutable after start, as the next three */
@@ -56,31 +56,31 @@ struct node {
     _Atomic(struct node_listener *) listeners;
     _Atomic uint64_t changed_ns;
     _Atomic uint32_t cluster_tag; /* 0: not known yet */
-    uint64_t entry_ns;            /* when the entry being applied was begun */
+    uint64_t entry_ns;            /* when the application of the present entry started */
 };
 
 /* replica.c */
 struct consensus_fsm replica_app(struct node *node);
-/* The empty registry that a node begins with. */
+/* The empty registry of a new node. */
 void replica_init(struct node *node);
-/* When consensus has stopped and no reader is left. */
+/* Consensus must have stopped, and no reader be left. */
 void replica_done(struct node *node);
 
 /* read.c */
 /* Whether what it watches has passed its index. */
 bool read_is_changed(struct node_read *read, const struct view *view);
-/* Goes on from its stage: true when nothing has to be waited for any more. */
+/* Continues from its stage: true if nothing is left to wait for. */
 bool read_pass(struct node_read *read);
 void read_finish(struct node_read *read, enum status status);
 
 /* blocking.c */
-/* Behind the proof: finishes it if it need not wait. */
+/* After the proof: finishes the read if it need not wait. */
 void blocking_add(struct node *node, struct node_read *read);
-/* The index that readers here may count on. */
+/* The index that readers here can rely on. */
 uint64_t blocking_applied(const struct node *node);
-/* After an entry: wakes those whose answer can have changed. */
+/* After an entry: wakes reads whose condition may now hold. */
 void blocking_published(struct node *node);
-/* Now and then: times out those that are late. */
+/* Periodically: ends reads that have timed out. */
 void blocking_tick(struct node *node, uint64_t now_ms);
 /* After a restore, which may have changed anything. */
 void blocking_restored(struct node *node);
@@ -88,13 +88,13 @@ void blocking_fail_all(struct node *node, enum status status);
 
 /* expiry.c */
 void expiry_leadership(struct node *node, bool leader);
-/* Before each entry: whether this leader took over any instances. */
+/* Before each entry: whether this leader has instances to wait for. */
 void expiry_settle(struct node *node);
 void expiry_tick(struct node *node, uint64_t now_ms);
 uint64_t expiry_stamp_ms(struct node *node);
-/* What the leader has to propose now; false: nothing any more. */
+/* The leader's next proposal; false: none. */
 bool expiry_command(struct node *node, struct command *ret_command);
-/* One of those was applied. */
+/* A proposed expire entry was applied. */
 void expiry_applied(struct node *node, uint32_t expired);
 
 #endif

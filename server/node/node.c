@@ -12,7 +12,7 @@
 #include "server/node/internal.h"
 #include "server/wire/wire_command.h"
 
-/* What a client needs to try another replica after an election. */
+/* How long a client needs to try another replica after an election. */
 #define RETRY_MS 1000
 
 struct node *node_start(const struct consensus_options *options, const struct node_options *own,
@@ -134,7 +134,7 @@ uint64_t node_changed_ns(const struct node *node)
     return atomic_load_explicit(&node->changed_ns, memory_order_relaxed);
 }
 
-/* --- how it stands --- */
+/* --- status --- */
 
 const struct view *node_view_lock(const struct node *node)
 {

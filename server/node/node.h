@@ -1,9 +1,9 @@
-/* The replicated registry as the doors see it: submit a command, read the view, ask how the replica
- * stands. What a read may have to wait for is in read.h.
+/* The replicated registry as the doors see it: submit a command, read the view, query the replica's
+ * status. read.h has what a read may wait for.
  *
- * Thread: any, unless said otherwise. Callbacks come on the loop thread, exactly once each, never
- * from inside the submitting call, and must not block.
- * Owns: the registry, the consensus instance and its loop thread. */
+ * Thread: any, unless stated otherwise. Callbacks run on the loop thread, exactly once each, never
+ * from inside the submitting call, and must not block. Owns: the registry, the consensus instance
+ * and its loop thread. */
 #ifndef MUSTER_NODE_NODE_H
 #define MUSTER_NODE_NODE_H
 
@@ -17,22 +17,22 @@
 
 struct node;
 
-/* Opens the data directory, joins the cluster, starts the loop thread. On failure writes a sentence
- * that says what to do to `error` and returns NULL. The options are read only during the call.
- * While this replica leads, it sets the number of events kept (EVENTS_KEPT_MIN..MAX), and raises
- * the bound of the state to state_bytes if it is lower. */
+/* Opens the data directory, joins the cluster, starts the loop thread. On failure NULL, with a
+ * message in `error` that says what to do. The options are read only during the call. While this
+ * replica leads, it sets the number of kept events (EVENTS_KEPT_MIN..MAX), and raises the bound of
+ * the state to state_bytes if it is lower. */
 struct node_options {
     uint32_t events_kept;
     uint64_t state_bytes;
 };
 struct node *node_start(const struct consensus_options *options, const struct node_options *own,
                         char *error, size_t error_size);
-/* Refuses what is waiting (ST_STOPPING), hands leadership over, finishes what is in flight within
- * the write timeout, closes. Blocks. All callbacks have come when it returns. */
+/* Refuses waiting requests (ST_STOPPING), transfers leadership, finishes what is in flight within
+ * the write timeout, closes. Blocks. All callbacks have run when it returns. */
 void node_stop(struct node *node);
 void node_destroy(struct node *node);
 
-/* Before a node is started on the directory, or instead: see consensus.h. */
+/* Before a node is started on the directory, or instead of one: see consensus.h. */
 MUST_USE bool node_restore(const char *data_dir, const struct consensus_member *self,
                            const char *path, struct consensus_restored *ret_restored, char *error,
                            size_t error_size);
@@ -40,36 +40,36 @@ MUST_USE bool node_recover(const char *data_dir, uint64_t id, bool confirmed,
                            struct consensus_recovered *ret_recovered, char *error,
                            size_t error_size);
 
-/* A write. Fill `command` (which borrows), `data` and `done`; the rest is the node's. The command
- * is encoded within node_write, so that what it borrows is needed no longer than that call. */
+/* A write. Set `command` (which borrows), `data` and `done`; the rest belongs to the node. The
+ * command is encoded inside node_write; what it borrows is not needed afterwards. */
 struct node_write {
     void *data;
     void (*done)(struct node_write *write, enum status status);
-    /* Valid in `done`; `missed` of it belongs to the caller then. */
+    /* Valid in `done`; its `missed` then belongs to the caller. */
     struct result result;
     /* private */
     struct consensus_op op;
 };
-/* ST_OK: `done` will be called: with ST_OK when applied here (then look at result.status),
- * ST_UNKNOWN when it may or may not have happened, anything else when it surely did not. Any other
- * status: refused at once, `done` is not called. */
+/* ST_OK: `done` will be called: with ST_OK if applied here (see result.status), ST_UNKNOWN if it
+ * may or may not have happened, anything else if it surely did not. Any other status: refused at
+ * once, `done` is not called. */
 MUST_USE enum status node_write(struct node *node, struct node_write *write,
                                 const struct command *command);
 
-/* A change of the cluster's members. Fill `data`, `done` and `change`. */
+/* A membership change. Set `data`, `done` and `change`. */
 struct node_change {
     void *data;
-    /* ST_OK: committed, and known here; ST_NOT_FOUND, ST_CONFLICT: see consensus.h; ST_UNKNOWN when
-     * it may still happen; anything else: nothing was done. */
+    /* ST_OK: committed, and known here; ST_NOT_FOUND, ST_CONFLICT: see consensus.h; ST_UNKNOWN: it
+     * may still happen; anything else: nothing was done. */
     void (*done)(struct node_change *change, enum status status);
     struct consensus_change change;
     /* private */
     struct consensus_op op;
 };
-/* ST_OK: `done` will be called; else it will not. */
+/* ST_OK: `done` will be called; otherwise it will not. */
 MUST_USE enum status node_change(struct node *node, struct node_change *change);
 
-/* A backup: steps as consensus.h says, one at a time. Fill `data` and `done`. */
+/* A backup, step by step: see consensus.h. Set `data` and `done`. */
 struct node_backup {
     void *data;
     void (*done)(struct node_backup *backup, enum status status);
@@ -77,50 +77,50 @@ struct node_backup {
     /* private */
     struct consensus_op op;
 };
-/* ST_OK: `done` will be called; else it will not. */
+/* ST_OK: `done` will be called; otherwise it will not. */
 MUST_USE enum status node_backup(struct node *node, struct node_backup *backup,
                                  enum consensus_backup_step step);
 
-/* Told on the loop thread after each entry that made events, before anybody who waits is woken, and
- * when the history was replaced by a snapshot's. `told` must not block. Stays until the node is
- * destroyed: add it before node_stop, free it after. */
+/* Called on the loop thread after each entry with events, before waiting reads are woken, and when
+ * a snapshot has replaced the history. `told` must not block. Stays until the node is destroyed:
+ * add it before node_stop, free it after. */
 struct node_listener {
     void (*told)(struct node_listener *listener);
     /* private */
     struct node_listener *next;
 };
 void node_listen(struct node *node, struct node_listener *listener);
-/* Monotonic time at which this replica last applied an entry that made events; 0: never. */
+/* Monotonic time at which this replica last applied an entry with events; 0: never. */
 uint64_t node_changed_ns(const struct node *node);
 
-/* Begins a read-side critical section and returns the latest view of the registry; view_unlock()
- * ends it (view.h). From a thread that is registered with liburcu. */
+/* Starts a read-side critical section and returns the latest view of the registry; view_unlock()
+ * ends it (view.h). Only on threads registered with liburcu. */
 MUST_USE const struct view *node_view_lock(const struct node *node);
 
-/* How this replica stands; cheap enough for every answer. */
+/* The replica's status; cheap enough for every response. */
 struct node_status {
     uint64_t id;
-    uint64_t leader; /* member id, 0: none known */
+    uint64_t leader; /* member id; 0: none known */
     bool is_leader;
     uint64_t term;
     uint64_t applied_index;
     uint64_t commit_index;
-    uint64_t last_contact_ms; /* how old its answers may be: see struct consensus_status */
+    uint64_t last_contact_ms; /* the age of its data: see struct consensus_status */
     uint64_t loop_stalled_ms;
     uint64_t disk_stalled_ms;
-    bool caught_up; /* applied all that was committed when it started */
+    bool caught_up; /* has applied everything that was committed when it started */
     bool has_space; /* disk */
     enum consensus_phase phase;
-    uint16_t level; /* of the replicated format; 0: nothing is known yet */
+    uint16_t level; /* of the replicated format; 0: unknown yet */
 };
 void node_status(const struct node *node, struct node_status *ret_status);
-/* Ready to serve: has a leader and has caught up. When not, a sentence why (static). */
+/* Ready to serve: has a leader and has caught up. Otherwise a static reason. */
 bool node_ready(const struct node *node, const char **ret_reason);
 
-/* Everything that /health and /cluster show besides; takes a lock, not for every request. */
+/* The rest of /health and /cluster; takes a lock: not for every request. */
 void node_members(const struct node *node, struct consensus_member_info *ret_members,
                   size_t *ret_count /* room for MEMBERS_MAX */);
-/* Room for CONSENSUS_CLUSTER_EVENTS_MAX. */
+/* Needs room for CONSENSUS_CLUSTER_EVENTS_MAX. */
 size_t node_cluster_events(const struct node *node, struct consensus_cluster_event *ret_events);
 /* Free bytes on the file system of the data directory. */
 uint64_t node_disk_free(const struct node *node);

@@ -1,5 +1,4 @@
-/* Work on a directory that no process runs on: a registry that nobody reads, for as long as it
- * takes. */
+/* Work on a directory without a running process: a registry without readers. */
 #include <stdlib.h>
 
 #include <urcu.h>

@@ -21,7 +21,7 @@ static void begin_stage(struct node_read *read, enum node_read_stage stage, uint
     atomic_store_explicit(&read->stage, stage, memory_order_relaxed);
 }
 
-/* Returns how many reads wait. */
+/* Returns the number of waiting reads. */
 static uint32_t count(struct node *node, int change)
 {
     metric_add(METRIC_waiters, change);
@@ -29,7 +29,7 @@ static uint32_t count(struct node *node, int change)
            atomic_fetch_add_explicit(&node->blocking.count, (uint32_t)change, memory_order_relaxed);
 }
 
-/* --- what is waited for --- */
+/* --- conditions --- */
 
 /* An instance changes only when its service does. */
 static bool instance_changed(struct node_read *read, const struct view *view)
@@ -66,7 +66,7 @@ static uint64_t patience_ms(const struct node_read *read)
     return clock_monotonic_ms() + node_facts(read->node)->write_timeout_ms;
 }
 
-/* After the proof. True when nothing has to be waited for any more. */
+/* After the proof. True if nothing is left to wait for. */
 static bool pass(struct node_read *read, const struct view *view, uint64_t applied)
 {
     if (stage_of(read) == NODE_READ_APPLIED) {
@@ -98,7 +98,7 @@ bool read_pass(struct node_read *read)
     return pass(read, view, blocking_applied(read->node));
 }
 
-/* The proof is there, or the read has come through the queue. */
+/* The proof has succeeded, or the read has come through the queue. */
 static void arrived(struct consensus_op *op, enum status status)
 {
     struct node_read *read = CONTAINER_OF(op, struct node_read, op);
@@ -115,7 +115,7 @@ static void arrived(struct consensus_op *op, enum status status)
 
 /* --- any thread --- */
 
-/* True when the view of this moment is good enough. */
+/* True if the present view suffices. */
 static bool pass_at_once(struct node_read *read)
 {
     if (read->linearizable) {

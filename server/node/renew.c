@@ -4,7 +4,7 @@
 
 #include "server/base/mem.h"
 
-/* The results stay. */
+/* Keeps the results. */
 static void free_work(struct node_renewal *r)
 {
     free(r->refs);
@@ -22,7 +22,7 @@ static void finish(struct node_renewal *r, enum status status)
     r->done(r, status);
 }
 
-/* A refusal says that nothing was done: not true once the first command was. */
+/* A refusal means that nothing was done: not true any more after the first command. */
 static void refuse(struct node_renewal *r, enum status status)
 {
     finish(r, r->renewed > 0 ? ST_UNKNOWN : status);
@@ -49,7 +49,7 @@ static void done_by_id(struct node_write *write, enum status status)
     if (status == ST_OK) {
         status = result->status;
     }
-    /* Of a single id NOT_FOUND says what `missed` says. */
+    /* For a single id, NOT_FOUND means the same as `missed`. */
     if (status != ST_OK && (status != ST_NOT_FOUND || result->missed_count == 0)) {
         free(result->missed);
         r->present = result->incarnation;

@@ -1,4 +1,4 @@
-/* What consensus applies its operations to: bytes to commands, commands to the registry. */
+/* The state machine of consensus: bytes to commands, commands to the registry. */
 #include <stdlib.h>
 
 #include <urcu.h>
@@ -38,17 +38,17 @@ static void retire(void *ctx, void **memory, size_t count)
     call_rcu(&r->head, free_retired);
 }
 
-/* --- the registry, and what comes in its place --- */
+/* --- the registry, and its replacement --- */
 
-/* A registry, and those who still work on it. */
+/* A registry, and its users. */
 struct home {
     struct rcu_head head;
     struct registry *registry;
-    _Atomic unsigned users; /* the node while readers may see it, and each growth on its way */
-    struct home *next;      /* of those that a snapshot holds */
+    _Atomic unsigned users; /* the node while readers may see it, and each growth in progress */
+    struct home *next;      /* of those used by a snapshot */
 };
 
-/* The last one destroys the registry: on liburcu's thread, unless the node itself goes. */
+/* The last user destroys the registry: on liburcu's thread, unless the node itself is destroyed. */
 static void leave_home(struct home *home)
 {
     if (atomic_fetch_sub(&home->users, 1) == 1) {
@@ -73,7 +73,7 @@ static void grow_table(struct rcu_head *head)
     free(g);
 }
 
-/* liburcu's thread has time for it. */
+/* liburcu's thread does it. */
 static void grow(void *ctx, void *table, size_t buckets)
 {
     struct home *home = ctx;
@@ -100,7 +100,7 @@ static void leave_later(struct rcu_head *head)
     leave_home(home);
 }
 
-/* Readers may still be in it, or a snapshot of it may be on its way to the disk. */
+/* Readers may still be in it, or a snapshot of it may still be written. */
 static void give_up(struct node *node, struct home *home)
 {
     if (registry_is_held(home->registry)) {
@@ -140,7 +140,7 @@ void replica_init(struct node *node)
 
 void replica_done(struct node *node)
 {
-    rcu_barrier(); /* nothing is on its way to it any more */
+    rcu_barrier(); /* no growth is in progress any more */
     CHECK(node->held == NULL);
     leave_home(node->home);
     node->home = NULL;
@@ -187,13 +187,12 @@ static void app_apply(void *ctx, uint32_t position, const uint8_t *data, size_t 
     struct wire_command decoded;
     struct result result;
     enum status status = wire_command_decode(data, len, registry_limits(node->registry), &decoded);
-    CHECK(status != ST_CORRUPT); /* the entry's checksum was right: a command from the future? */
+    CHECK(status != ST_CORRUPT); /* the entry's checksum was valid: a command of a later version? */
     if (status == ST_OK) {
         registry_apply(node->registry, position, &decoded.command, &result);
         wire_command_done(&decoded);
     } else {
-        /* A door of a newer version let it in. All replicas refuse it: the limits are the state's.
-         */
+        /* A newer version accepted it. All replicas refuse it: the limits are part of the state. */
         result = (struct result){.status = status, .index = registry_index(node->registry)};
     }
     count(node, &decoded.command, &result);
@@ -204,7 +203,7 @@ static void app_apply(void *ctx, uint32_t position, const uint8_t *data, size_t 
     }
 }
 
-/* When there is something new in the history. */
+/* If the history has something new. */
 static void tell_listeners(struct node *node)
 {
     atomic_store_explicit(&node->changed_ns, clock_monotonic_ns(), memory_order_relaxed);
@@ -302,7 +301,7 @@ static void app_restore_drop(void *ctx, void *restore)
     give_up(ctx, end_restore(restore)); /* it has no readers, but may be large */
 }
 
-/* --- the rest --- */
+/* --- others --- */
 
 static void app_set_level(void *ctx, uint16_t level)
 {

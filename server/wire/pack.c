@@ -69,7 +69,7 @@ bool unpack_finished(const struct unpack *in)
 
 void unpack_refuse(struct unpack *in)
 {
-    in->over = in->over || !in->bad; /* the first thing that is wrong counts */
+    in->over = in->over || !in->bad; /* the first error counts */
     in->bad = true;
 }
 
@@ -129,7 +129,7 @@ int64_t unpack_int(struct unpack *in)
         size_t len = (size_t)1 << (head - 0xd0);
         uint64_t number = take_number(in, len);
         unsigned shift = (unsigned)(64 - 8 * len);
-        value = (int64_t)(number << shift) >> shift; /* extends the sign */
+        value = (int64_t)(number << shift) >> shift; /* sign extension */
     } else {
         in->bad = true;
     }

@@ -7,7 +7,7 @@
 #include "server/wire/wire_registration.h"
 #include "server/wire/wire_token.h"
 
-/* A health that may not be there: 0, else 1 + health. Maintenance is never said this way. */
+/* An optional health: 0, or 1 + health. Never maintenance. */
 #define HEALTH_CODE_MAX (HEALTH_CRITICAL + 1)
 
 static void encode_health(struct buffer *out, bool given, enum health health)
@@ -29,9 +29,9 @@ static void encode_heartbeat(const struct command *c, struct buffer *out)
     }
 }
 
-/* Stands before the kind of a command that has a guard. */
+/* Precedes the kind of a command with a guard. */
 #define GUARDED 11
-/* Of the id in a guard: the format's own, at every level. */
+/* Of the id in a guard: fixed by the format, at every level. */
 #define GUARD_BYTES_MAX 255
 
 void wire_command_encode(const struct command *c, struct buffer *out)

@@ -22,8 +22,7 @@ void wire_restore_done(struct wire_restore *w)
 
 /* --- items --- */
 
-/* NULL when malformed. A record may be from a level with other limits: what counts is whether there
- * is room for it. */
+/* NULL if malformed. A record may be from a level with other limits: it only has to fit. */
 static struct record *decode_record(struct unpack *in)
 {
     const struct registry_limits *room = limits_room();
@@ -155,7 +154,7 @@ static enum status restore_head(struct wire_restore *w, struct unpack *in)
     return unpack_finished(in) ? registry_restore_head(w->registry, head) : ST_CORRUPT;
 }
 
-/* --- one after the other --- */
+/* --- item by item --- */
 
 static uint64_t items_of(const struct wire_restore *w)
 {
@@ -195,7 +194,7 @@ static enum status restore_item(struct wire_restore *w, const uint8_t *content, 
     case WIRE_RESTORE_CORRUPT:
         break;
     }
-    return ST_CORRUPT; /* bytes behind the end */
+    return ST_CORRUPT; /* bytes after the end */
 }
 
 static void go_on(struct wire_restore *w, enum status status)
@@ -211,7 +210,7 @@ static void go_on(struct wire_restore *w, enum status status)
     }
 }
 
-/* The length of the item that begins there; false when it cannot be known yet. */
+/* The length of the item that starts there; false if it is not known yet. */
 static bool item_length(struct wire_restore *w, const uint8_t *data, size_t len, size_t *ret_len)
 {
     if (len < WIRE_ITEM_HEAD_BYTES) {
@@ -224,7 +223,7 @@ static bool item_length(struct wire_restore *w, const uint8_t *data, size_t len,
     return true;
 }
 
-/* Adds to the item of which a part is there already; returns how many bytes were taken. */
+/* Adds to a partial item; returns the number of bytes consumed. */
 static size_t complete(struct wire_restore *w, const uint8_t *data, size_t len)
 {
     size_t taken = 0;

@@ -1,5 +1,5 @@
-/* A snapshot's bytes back into a registry, in pieces of any size, down to one byte. Holds at most
- * one item that is not whole yet.
+/* Decodes a snapshot into a registry, in pieces of any size, down to one byte. Holds at most one
+ * incomplete item.
  *
  * Thread: one at a time, as server/registry/restore.h says. */
 #ifndef MUSTER_WIRE_RESTORE_H
@@ -29,15 +29,15 @@ struct wire_restore {
     enum wire_restore_stage stage;
     struct snapshot_head head;
     uint64_t done;       /* items of this stage */
-    struct buffer whole; /* the part that is there of an item that is not whole */
+    struct buffer whole; /* the received part of an incomplete item */
 };
 
-/* Into `registry`, which was just created and is destroyed by the caller whatever happens. */
+/* Into `registry`, which must be new, and is always destroyed by the caller. */
 void wire_restore_init(struct wire_restore *w, struct registry *registry);
 void wire_restore_done(struct wire_restore *w);
-/* The next bytes. ST_CORRUPT when malformed, from then on for good. */
+/* The next bytes. ST_CORRUPT if malformed, and from then on. */
 MUST_USE enum status wire_restore_feed(struct wire_restore *w, const uint8_t *data, size_t len);
-/* That was all of it. ST_CORRUPT when something is missing or contradicts itself. */
+/* The end of the bytes. ST_CORRUPT if something is missing or inconsistent. */
 MUST_USE enum status wire_restore_end(struct wire_restore *w);
 
 #endif

@@ -8,7 +8,7 @@
 #include "server/wire/wire_registration.h"
 #include "server/wire/wire_token.h"
 
-/* No value is longer than its text, the length of that, or a number of 8 bytes. */
+/* No value is longer than its text and the text's length, or a number of 8 bytes. */
 #define TEXT_HEAD_MAX 5
 #define NUMBER_MAX    9
 #define NUMBERS_MAX   24 /* in an event and its record */
@@ -29,7 +29,7 @@ struct writer {
     void (*write)(void *sink, const void *data, size_t len);
     void *sink;
     struct buffer piece;
-    size_t item_at; /* where the item that is being written begins */
+    size_t item_at; /* where the present item starts */
 };
 
 /* --- items --- */
@@ -46,7 +46,7 @@ static void flush(struct writer *w)
 static struct buffer *item_begin(struct writer *w)
 {
     w->item_at = w->piece.len;
-    buffer_append_u32(&w->piece, 0); /* known at its end */
+    buffer_append_u32(&w->piece, 0); /* set at its end */
     return &w->piece;
 }
 
