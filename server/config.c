@@ -22,7 +22,10 @@ static_assert(EVENTS_KEPT_DEFAULT == 8192 && EVENTS_KEPT_MIN == 16 && EVENTS_KEP
               "config.def says so");
 static_assert(SECRET_BYTES_MIN == 16 && SECRET_BYTES_MAX == 256, "config.def says so");
 static_assert(LOG_ERROR == 0 && LOG_WARN == 1 && LOG_INFO == 2 && LOG_DEBUG == 3 && LOG_TEXT == 0 &&
-                  LOG_JSON == 1 && sizeof(enum log_level) == sizeof(unsigned),
+                  LOG_JSON == 1 && ANONYMOUS_DEFAULT == 0 && ANONYMOUS_NONE == 1 &&
+                  ANONYMOUS_READ == 2 && ANONYMOUS_WRITE == 3 &&
+                  sizeof(enum anonymous) == sizeof(unsigned) &&
+                  sizeof(enum log_level) == sizeof(unsigned),
               "config.def lists the choices in this order");
 
 /* Why a value was refused, without the place that it came from. */

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "api/core/access.h"
 #include "client/lib/servers.h"
 #include "consensus/consensus.h"
 #include "server/base/log.h"
@@ -52,6 +53,7 @@ struct config {
     char tls_key[CONFIG_TEXT_MAX];
     char tls_client_ca[CONFIG_TEXT_MAX];
     unsigned tls_client_required; /* 1: yes */
+    enum anonymous anonymous;
     enum log_level log_level;
     enum log_format log_format;
 };

@@ -202,6 +202,7 @@ static struct doors *open_doors(const struct config *config, struct tls *tls,
         .advertise_peer = config->advertise_peer,
         .allow_host = config->allow_host,
         .cors = config->cors,
+        .anonymous = config->anonymous,
         .tbfs_reap_after_ms = config->tbfs_reap_after_ms,
         .tbfs_service = config->tbfs_service,
     };

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "api/core/access.h"
 #include "server/node/node.h"
 
 struct tls;
@@ -28,6 +29,7 @@ struct door_options {
     const char *advertise_http, *advertise_peer;
     const char *allow_host;      /* other names of it, between commas; "*": any. NULL or "": none */
     const char *cors;            /* origins whose pages may read, between commas; likewise */
+    enum anonymous anonymous;    /* what those may do who have no token */
     uint32_t tbfs_reap_after_ms; /* of a server of the older HTTP registry; 0: never */
     const char *tbfs_service;    /* likewise: the service that it is an instance of */
 };

@@ -139,7 +139,7 @@ static void make_head(struct connection *c)
     struct response *response = &x->response;
     struct buffer *out = &worker->head;
     char digits[TEXT_U64_SIZE];
-    if (x->site->headers != NULL) {
+    if (x->site->headers != NULL && !x->permit.is_closed) {
         x->site->headers(x, response);
     }
     origin_headers(&x->context->origins, &x->request, response);
@@ -152,6 +152,9 @@ static void make_head(struct connection *c)
     add_field(out, "Date", date(worker));
     if (response->content_type != NULL && status_has_body(response->status)) {
         add_field(out, "Content-Type", response->content_type);
+    }
+    if (response->status == 401) {
+        add_field(out, "WWW-Authenticate", "Bearer realm=\"muster\"");
     }
     for (size_t i = 0; i < response->headers_count; i++) {
         add_field(out, response->headers[i].name, response->headers[i].value);

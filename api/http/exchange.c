@@ -6,6 +6,7 @@
 
 #include "api/http/download.h"
 #include "api/http/router.h"
+#include "api/http/status_http.h"
 #include "api/http/stream.h"
 #include "server/base/clock.h"
 #include "server/base/limits.h"
@@ -125,6 +126,25 @@ static void route_among(struct exchange *x, const struct site *const *sites)
     }
 }
 
+/* Whoever may not do it is told so before anything else of the request is looked at. */
+static void refuse_stranger(struct exchange *x, enum status status)
+{
+    exchange_refuse(x, status_http(status), status_code(status), "", status_text(status));
+    permit_refused(&x->permit, status, &x->response);
+    x->route = NULL;
+}
+
+static void admit(struct exchange *x)
+{
+    enum status status = x->route != NULL
+                             ? permit_find(&x->permit, x->context->node, x->context->anonymous,
+                                           &x->request, x->route)
+                             : ST_OK;
+    if (status != ST_OK) {
+        refuse_stranger(x, status);
+    }
+}
+
 void exchange_route(struct exchange *x, const char *target)
 {
     struct problem problem;
@@ -138,6 +158,7 @@ void exchange_route(struct exchange *x, const char *target)
         return;
     }
     route_among(x, http_sites);
+    admit(x);
     if (x->route != NULL) {
         buffer_init(&x->request.body,
                     x->route->body_limit > 0 ? x->route->body_limit : EMPTY_BODY_BYTES_MAX);
@@ -159,6 +180,7 @@ static const struct site *const *sites_after(const struct exchange *x)
 static void route_again(struct exchange *x)
 {
     route_among(x, sites_after(x));
+    admit(x);
 }
 
 /* In the shape of the last site that has the route, as the others might have declined it. */
@@ -211,7 +233,9 @@ static bool parse_read(struct exchange *x, struct problem *problem)
         return false;
     }
     bool streams = x->route->watch == WATCH_EVENTS && request_wants_stream(&x->request);
-    if (request_query(&x->request, "index") != NULL && !streams) {
+    bool waits = request_query(&x->request, "index") != NULL && !streams;
+    if (waits && !(x->route->watch == WATCH_INSTANCE &&
+                   permit_hides(&x->permit, x->context->node, read->name))) {
         read->deadline_ms = clock_monotonic_ms() + wait_ms;
     }
     return true;
@@ -266,11 +290,17 @@ static void refuse(struct exchange *x, enum status status)
 /* What the node says of the read. */
 static void end_read(struct exchange *x, enum status status)
 {
-    if (status == ST_OK) {
-        x->proven = x->read.linearizable;
-        x->stage = STAGE_HANDLE;
-    } else {
+    if (status != ST_OK) {
         refuse(x, status);
+        return;
+    }
+    x->proven = x->read.linearizable;
+    x->stage = STAGE_HANDLE;
+    /* His token may have been revoked while he waited. */
+    status = permit_again(&x->permit, x->context->node);
+    if (status != ST_OK) {
+        refuse(x, status);
+        permit_refused(&x->permit, status, &x->response);
     }
 }
 
@@ -291,12 +321,14 @@ static bool begin_read(struct exchange *x)
 static enum status begin_write(struct exchange *x)
 {
     x->write = (struct node_write){.data = x, .done = write_done};
+    x->scratch->command.guard = permit_guard(&x->permit, x->context->node);
     return node_write(x->context->node, &x->write, &x->scratch->command);
 }
 
 static enum status begin_renewal(struct exchange *x)
 {
     x->renewal.data = x;
+    x->renewal.guard = permit_guard(&x->permit, x->context->node);
     x->renewal.done = renewal_done;
     return node_renew(x->context->node, &x->renewal);
 }
@@ -509,6 +541,9 @@ uint64_t exchange_due_ms(const struct exchange *x)
 static enum status read_late(struct exchange *x)
 {
     enum status status = node_read_late(&x->read);
+    if (status == ST_OK) {
+        status = permit_again(&x->permit, x->context->node);
+    }
     if (status == ST_OK && x->route->handle(x) != NEXT_RESPOND) {
         return ST_STALLED;
     }

@@ -18,6 +18,7 @@
 #include "api/http/crowd.h"
 #include "api/http/gzip.h"
 #include "api/http/origin.h"
+#include "api/http/permit.h"
 #include "api/http/request.h"
 #include "api/http/response.h"
 #include "api/http/same_answers.h"
@@ -33,8 +34,9 @@ struct tls;
 /* What all workers share. Immutable after start, but for the atomics. */
 struct api_context {
     struct node *node;
-    struct tls *tls;        /* NULL: plain */
-    struct origins origins; /* who may ask */
+    struct tls *tls;          /* NULL: plain */
+    struct origins origins;   /* which web pages may ask, and by which names */
+    enum anonymous anonymous; /* what those may do who have no token */
     uint32_t ttl_ms;
     uint32_t reap_after_ms;
     uint32_t tbfs_reap_after_ms; /* of what api/tbfs registers */
@@ -69,6 +71,7 @@ struct exchange {
     const char *target;        /* as it came; borrowed */
     const struct site *site;   /* whose route it is, or whose error */
     const struct route *route; /* NULL: the response is an error already */
+    struct permit permit;      /* who asks, once the route is found */
     bool late;                 /* what the node still has of it must not be looked at */
 
     enum stage stage;

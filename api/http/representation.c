@@ -152,6 +152,9 @@ bool representation_is_known(struct exchange *x, uint64_t index)
 {
     struct response *response = &x->response;
     response_asked(response, index);
+    if (x->permit.is_narrow) {
+        return false; /* others, who see more or less, would have the same tag */
+    }
     response->is_tagged = true;
     if (is_held(x)) {
         response->status = 304;

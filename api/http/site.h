@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "api/core/access.h"
 #include "api/http/request.h"
 #include "api/http/response.h"
 
@@ -37,6 +38,7 @@ enum watch {
 
 struct route {
     enum method method;
+    enum permission permission;
     const char *pattern; /* with at most REQUEST_PARAMS_MAX {variables} */
     /* Whether all that the request says is valid, before it waits for anything: of a route that
      * waits before its handler runs, and has more to look at than the parameters of waiting. NULL:

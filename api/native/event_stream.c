@@ -19,9 +19,11 @@
 struct event_stream {
     struct stream stream;
     struct node *node;
-    bool greet;         /* the client has still to be told where the stream begins */
-    uint64_t marked;    /* cursor.next when the client was last sent an id */
-    struct buffer rest; /* of a text that was too long for the last piece */
+    struct principal principal; /* who follows: what he may see is asked again for each piece */
+    struct viewer viewer;       /* that, while a piece is made */
+    bool greet;                 /* the client has still to be told where the stream begins */
+    uint64_t marked;            /* cursor.next when the client was last sent an id */
+    struct buffer rest;         /* of a text that was too long for the last piece */
     size_t rest_at;
 };
 
@@ -183,6 +185,9 @@ static bool put_item(struct event_stream *s, const struct view *view, struct buf
     case ITEM_NOTHING:
         return put_end(s, view, scratch, piece);
     case ITEM_EVENT: {
+        if (!viewer_may(&s->viewer, record_name(item.event->record))) {
+            return true;
+        }
         const struct rendered *text = text_of(item.event, node_cluster_tag(s->node));
         size_t skip = 0;
         if (s->stream.subscription.cursor.presenting) {
@@ -194,6 +199,9 @@ static bool put_item(struct event_stream *s, const struct view *view, struct buf
         return put(s, piece, text->data + skip, text->len - skip);
     }
     case ITEM_PRESENT:
+        if (!viewer_may(&s->viewer, record_name(item.record))) {
+            return true;
+        }
         metric_add(METRIC_stream_events_total, 1);
         add_present(item.record, scratch);
         break;
@@ -208,6 +216,16 @@ static bool put_item(struct event_stream *s, const struct view *view, struct buf
     return put(s, piece, scratch->data, scratch->len);
 }
 
+static void put_new(struct event_stream *s, const struct view *view, struct buffer *scratch,
+                    struct piece *piece)
+{
+    add_side_texts(s, view, scratch);
+    bool more = put(s, piece, scratch->data, scratch->len);
+    while (more && piece->len < piece->max) {
+        more = put_item(s, view, scratch, piece);
+    }
+}
+
 static size_t read_piece(struct stream *stream, char *out, size_t max)
 {
     struct event_stream *s = of_stream(stream);
@@ -218,10 +236,11 @@ static size_t read_piece(struct stream *stream, char *out, size_t max)
     }
     buffer_init(&scratch, EVENT_TEXT_BYTES_MAX);
     const struct view *view = node_view_lock(s->node);
-    add_side_texts(s, view, &scratch);
-    bool more = put(s, &piece, scratch.data, scratch.len);
-    while (more && piece.len < piece.max) {
-        more = put_item(s, view, &scratch, &piece);
+    if (principal_may(&s->principal, view, PERMISSION_EVENTS, NULL) == ST_OK) {
+        s->viewer = principal_viewer(&s->principal, view, PERMISSION_EVENTS);
+        put_new(s, view, &scratch, &piece);
+    } else {
+        s->stream.subscription.closed = true; /* his token is gone */
     }
     view_unlock(&view);
     buffer_done(&scratch);
@@ -244,14 +263,15 @@ static void describe(const struct stream *stream, char *out, size_t size)
 static const struct stream_kind event_stream = {
     .read = read_piece, .describe = describe, .free = free_stream};
 
-struct stream *event_stream_open(struct node *node, struct event_query *query,
-                                 const struct view *view)
+struct stream *event_stream_open(struct node *node, const struct principal *principal,
+                                 struct event_query *query, const struct view *view)
 {
     struct event_stream *s = mem_zalloc(1, sizeof *s);
     struct event_cursor *cursor = &s->stream.subscription.cursor;
     const struct event_filter filter = event_query_take(query);
     s->stream.kind = &event_stream;
     s->node = node;
+    s->principal = *principal;
     s->greet = true;
     buffer_init(&s->rest, EVENT_TEXT_BYTES_MAX);
     if (query->has_after) {

@@ -14,12 +14,13 @@
 #ifndef MUSTER_API_HTTP_EVENT_STREAM_H
 #define MUSTER_API_HTTP_EVENT_STREAM_H
 
+#include "api/core/access.h"
 #include "api/http/stream.h"
 #include "api/native/event_query.h"
 
 /* Takes the query's filter. Within a read-side critical section. The stream is freed by its kind.
  */
-struct stream *event_stream_open(struct node *node, struct event_query *query,
-                                 const struct view *view);
+struct stream *event_stream_open(struct node *node, const struct principal *principal,
+                                 struct event_query *query, const struct view *view);
 
 #endif

@@ -63,6 +63,7 @@ static bool take_pair(struct filter *filter, const struct query_pair *pair, stru
 bool filter_parse(struct filter *filter, const struct request *request, unsigned health,
                   struct problem *problem)
 {
+    filter->viewer = NULL;
     filter->health = 0;
     filter->type = NULL;
     filter->zone = NULL;

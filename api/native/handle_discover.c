@@ -57,7 +57,9 @@ static enum next discover(struct exchange *x, const char *service, const char *n
     choice.turn = choice.strategy == STRATEGY_ROUND_ROBIN ? take_turn(x->context, name) : 0;
     struct json_out json = response_json(&x->response);
     const struct view *view = node_view_lock(x->context->node);
+    const struct viewer viewer = permit_viewer(&x->permit, view);
     const struct ptree *instances = &view->instances;
+    choice.filter.viewer = service == NULL ? &viewer : NULL;
     if (service != NULL) {
         const struct service_view *found = view_service(view, service);
         instances = found != NULL ? &found->instances : &empty;

@@ -13,6 +13,7 @@
 struct listing {
     struct json_out json;
     const struct view *view;
+    struct viewer viewer;
     uint32_t cluster; /* in the ids */
 };
 
@@ -58,7 +59,8 @@ static void out_events(struct listing *l, const struct event_query *query, uint6
             continue;
         }
         last = event;
-        if (event_filter_matches(&query->filter, event)) {
+        if (event_filter_matches(&query->filter, event) &&
+            viewer_may(&l->viewer, record_name(event->record))) {
             render_event(&l->json, event, l->cluster);
             listed++;
         }
@@ -75,6 +77,7 @@ static enum next list(struct exchange *x, const struct event_query *query)
                         .cluster = node_cluster_tag(x->context->node)};
     bool foreign = is_foreign(x, query);
     const struct view *view = l.view = node_view_lock(x->context->node);
+    l.viewer = permit_viewer(&x->permit, view);
     x->response.index = view->index;
     response_header_static(&x->response, "Vary", "Accept");
     response_asked(&x->response, view->changed_index);
@@ -110,7 +113,7 @@ static enum next open(struct exchange *x, struct event_query *query)
         x->response.index = view->index;
         x->response.content_type = "text/event-stream";
         response_header(&x->response, "X-Accel-Buffering", "no"); /* nginx */
-        x->stream = event_stream_open(x->context->node, query, view);
+        x->stream = event_stream_open(x->context->node, &x->permit.principal, query, view);
     }
     view_unlock(&view);
     return ahead ? NEXT_PROOF : NEXT_RESPOND;
@@ -156,6 +159,16 @@ bool check_events(struct exchange *x, struct problem *problem)
     return true;
 }
 
+/* One who asks for a service that he may not follow is told so. */
+static bool may_follow(const struct exchange *x, const struct event_query *query)
+{
+    const struct view *view = node_view_lock(x->context->node);
+    const struct viewer viewer = permit_viewer(&x->permit, view);
+    bool may = query->filter.service == NULL || viewer_may(&viewer, query->filter.service);
+    view_unlock(&view);
+    return may;
+}
+
 enum next handle_events(struct exchange *x)
 {
     struct event_query query;
@@ -164,7 +177,15 @@ enum next handle_events(struct exchange *x)
         response_problem(&x->response, &problem);
         return NEXT_RESPOND;
     }
-    enum next next = request_wants_stream(&x->request) ? open(x, &query) : list(x, &query);
+    enum next next = NEXT_RESPOND;
+    if (!may_follow(x, &query)) {
+        response_status(&x->response, ST_FORBIDDEN);
+        permit_refused(&x->permit, ST_FORBIDDEN, &x->response);
+    } else if (request_wants_stream(&x->request)) {
+        next = open(x, &query);
+    } else {
+        next = list(x, &query);
+    }
     event_query_done(&query);
     return next;
 }

@@ -41,50 +41,58 @@ static void raft_members(struct json_out *json, const struct node_status *status
     json_out_member_u64(json, "commit_index", status->commit_index);
 }
 
-enum next handle_health(struct exchange *x)
+static void render_details(struct json_out *json, struct exchange *x)
 {
     const struct consensus_facts *facts = node_facts(x->context->node);
-    const char *reason = "";
-    bool ready = is_ready(x->context, &reason);
     struct node_status status;
     node_status(x->context->node, &status);
+    json_out_member_u64(json, "id", facts->id);
+    json_out_member_text(json, "name", facts->name);
+    json_out_member_text(json, "version", facts->version);
+    json_out_member_seconds(json, "uptime", clock_monotonic_ms() - x->context->started_ms);
+    json_out_member_text(json, "phase", phase_name(status.phase));
+    json_out_key(json, "life");
+    json_out_hex(json, facts->life);
+    json_out_member_u64(json, "level", status.level);
+    json_out_member_u64(json, "level_max", facts->level_max);
+    raft_members(json, &status);
+    /* Of one moment: replicas at the same index have the same hash. */
+    const struct view *view = node_view_lock(x->context->node);
+    x->response.index = view->index;
+    json_out_key(json, "state");
+    json_out_begin(json, '{');
+    json_out_member_u64(json, "index", view->index);
+    json_out_key(json, "hash");
+    json_out_hex(json, view->hash);
+    json_out_member_u64(json, "bytes", view->state_bytes);
+    json_out_member_u64(json, "bytes_max", view->state_bytes_max);
+    json_out_end(json, '}');
+    view_unlock(&view);
+    json_out_key(json, "disk");
+    json_out_begin(json, '{');
+    json_out_member_u64(json, "free_bytes", node_disk_free(x->context->node));
+    json_out_member_bool(json, "has_space", status.has_space);
+    json_out_end(json, '}');
+    json_out_key(json, "queue");
+    json_out_begin(json, '{');
+    json_out_member_u64(json, "operations", (uint64_t)metric_get(METRIC_queue_operations));
+    json_out_member_u64(json, "bytes", (uint64_t)metric_get(METRIC_queue_bytes));
+    json_out_member_u64(json, "waiters", (uint64_t)metric_get(METRIC_waiters));
+    json_out_end(json, '}');
+}
+
+/* Anybody may ask; who may not see more is told whether it is ready. */
+enum next handle_health(struct exchange *x)
+{
+    const char *reason = "";
+    bool ready = is_ready(x->context, &reason);
     struct json_out json = response_json(&x->response);
     x->response.status = ready ? 200 : 503;
     json_out_begin(&json, '{');
     ready_members(&json, ready, reason);
-    json_out_member_u64(&json, "id", facts->id);
-    json_out_member_text(&json, "name", facts->name);
-    json_out_member_text(&json, "version", facts->version);
-    json_out_member_seconds(&json, "uptime", clock_monotonic_ms() - x->context->started_ms);
-    json_out_member_text(&json, "phase", phase_name(status.phase));
-    json_out_key(&json, "life");
-    json_out_hex(&json, facts->life);
-    json_out_member_u64(&json, "level", status.level);
-    json_out_member_u64(&json, "level_max", facts->level_max);
-    raft_members(&json, &status);
-    /* Of one moment: replicas at the same index have the same hash. */
-    const struct view *view = node_view_lock(x->context->node);
-    x->response.index = view->index;
-    json_out_key(&json, "state");
-    json_out_begin(&json, '{');
-    json_out_member_u64(&json, "index", view->index);
-    json_out_key(&json, "hash");
-    json_out_hex(&json, view->hash);
-    json_out_member_u64(&json, "bytes", view->state_bytes);
-    json_out_member_u64(&json, "bytes_max", view->state_bytes_max);
-    json_out_end(&json, '}');
-    view_unlock(&view);
-    json_out_key(&json, "disk");
-    json_out_begin(&json, '{');
-    json_out_member_u64(&json, "free_bytes", node_disk_free(x->context->node));
-    json_out_member_bool(&json, "has_space", status.has_space);
-    json_out_end(&json, '}');
-    json_out_key(&json, "queue");
-    json_out_begin(&json, '{');
-    json_out_member_u64(&json, "operations", (uint64_t)metric_get(METRIC_queue_operations));
-    json_out_member_u64(&json, "bytes", (uint64_t)metric_get(METRIC_queue_bytes));
-    json_out_member_u64(&json, "waiters", (uint64_t)metric_get(METRIC_waiters));
-    json_out_end(&json, '}');
+    if (!x->permit.is_closed) {
+        render_details(&json, x);
+    }
     json_out_end(&json, '}');
     return NEXT_RESPOND;
 }

@@ -72,6 +72,8 @@ enum next handle_instances(struct exchange *x)
     }
     struct json_out json = response_json(&x->response);
     const struct view *view = node_view_lock(x->context->node);
+    const struct viewer viewer = permit_viewer(&x->permit, view);
+    page.filter.viewer = &viewer;
     x->response.index = view->index;
     if (!representation_is_known(x, view->changed_index)) {
         json_out_begin(&json, '{');
@@ -157,7 +159,8 @@ static void render_tallies(struct json_out *json, const char *key, const struct 
     json_out_end(json, ']');
 }
 
-static void render_services(struct json_out *json, const struct view *view)
+static void render_services(struct json_out *json, const struct view *view,
+                            const struct viewer *viewer)
 {
     const struct service_view *service;
     struct ptree_iterator it;
@@ -167,6 +170,9 @@ static void render_services(struct json_out *json, const struct view *view)
     json_out_begin(json, '[');
     view_iterate_services(&it, view, 0);
     while (!json->out->overflowed && (service = ptree_next(&it)) != NULL) {
+        if (!viewer_may(viewer, service->name)) {
+            continue;
+        }
         json_out_begin(json, '{');
         json_out_member_text(json, "name", service->name);
         render_tallies(json, "types", &service->types);
@@ -185,7 +191,8 @@ enum next handle_services(struct exchange *x)
     const struct view *view = node_view_lock(x->context->node);
     x->response.index = view->index;
     if (!representation_is_known(x, view->services_index)) {
-        render_services(&json, view);
+        const struct viewer viewer = permit_viewer(&x->permit, view);
+        render_services(&json, view, &viewer);
     }
     view_unlock(&view);
     return NEXT_RESPOND;
@@ -214,8 +221,9 @@ enum next handle_instance(struct exchange *x)
 {
     struct json_out json = response_json(&x->response);
     const struct view *view = node_view_lock(x->context->node);
+    const struct viewer viewer = permit_viewer(&x->permit, view);
     const struct record *record = view_instance(view, x->request.params[0]);
-    if (record != NULL) {
+    if (record != NULL && viewer_may(&viewer, record_name(record))) {
         response_asked(&x->response, record->index);
         json_out_begin(&json, '{');
         render_instance_members(&json, record);

@@ -8,10 +8,11 @@
 
 #include "api/http/exchange.h"
 
-#define ROUTE(method, pattern, handler, ...)   enum next handle_##handler(struct exchange *x);
-#define EFFECTS(method, pattern, handler, ...) enum next handle_##handler(struct exchange *x);
-#define VITAL(method, pattern, handler)        enum next handle_##handler(struct exchange *x);
-#define CHECKED(method, pattern, check, handler, ...)                                              \
+#define ROUTE(method, pattern, needed, handler, ...) enum next handle_##handler(struct exchange *x);
+#define EFFECTS(method, pattern, needed, handler, ...)                                             \
+    enum next handle_##handler(struct exchange *x);
+#define VITAL(method, pattern, needed, handler) enum next handle_##handler(struct exchange *x);
+#define CHECKED(method, pattern, needed, check, handler, ...)                                      \
     bool check_##check(struct exchange *x, struct problem *problem);                               \
     enum next handle_##handler(struct exchange *x);
 #include "api/native/routes.def"

@@ -8,15 +8,37 @@
 extern const struct site native_site;
 
 static const struct route routes[] = {
-#define ROUTE(method, pattern, handler, body, watch, params)                                       \
-    {METHOD_##method, pattern, NULL, handle_##handler, body, WATCH_##watch, params, false, false},
-#define EFFECTS(method, pattern, handler, params)                                                  \
-    {METHOD_##method, pattern, NULL, handle_##handler, 0, WATCH_NONE, params, true, false},
-#define CHECKED(method, pattern, check, handler, body, watch, params)                              \
-    {METHOD_##method, pattern, check_##check, handle_##handler, body, WATCH_##watch,               \
-     params,          false,   false},
-#define VITAL(method, pattern, handler)                                                            \
-    {METHOD_##method, pattern, NULL, handle_##handler, 0, WATCH_NONE, "", false, true},
+#define ROUTE(METHOD, PATTERN, NEEDED, handler, BODY, WATCH, PARAMS)                               \
+    {.method = METHOD_##METHOD,                                                                    \
+     .permission = PERMISSION_##NEEDED,                                                            \
+     .pattern = (PATTERN),                                                                         \
+     .handle = handle_##handler,                                                                   \
+     .body_limit = (BODY),                                                                         \
+     .watch = WATCH_##WATCH,                                                                       \
+     .params = PARAMS},
+#define EFFECTS(METHOD, PATTERN, NEEDED, handler, PARAMS)                                          \
+    {.method = METHOD_##METHOD,                                                                    \
+     .permission = PERMISSION_##NEEDED,                                                            \
+     .pattern = (PATTERN),                                                                         \
+     .handle = handle_##handler,                                                                   \
+     .params = PARAMS,                                                                             \
+     .effects = true},
+#define CHECKED(METHOD, PATTERN, NEEDED, CHECK, handler, BODY, WATCH, PARAMS)                      \
+    {.method = METHOD_##METHOD,                                                                    \
+     .permission = PERMISSION_##NEEDED,                                                            \
+     .pattern = (PATTERN),                                                                         \
+     .check = check_##CHECK,                                                                       \
+     .handle = handle_##handler,                                                                   \
+     .body_limit = (BODY),                                                                         \
+     .watch = WATCH_##WATCH,                                                                       \
+     .params = PARAMS},
+#define VITAL(METHOD, PATTERN, NEEDED, handler)                                                    \
+    {.method = METHOD_##METHOD,                                                                    \
+     .permission = PERMISSION_##NEEDED,                                                            \
+     .pattern = (PATTERN),                                                                         \
+     .handle = handle_##handler,                                                                   \
+     .params = "",                                                                                 \
+     .vital = true},
 #include "api/native/routes.def"
 #undef VITAL
 #undef CHECKED

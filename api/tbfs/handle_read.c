@@ -29,11 +29,13 @@ static enum next list(struct exchange *x, const char *status)
     const struct record *record;
     struct ptree_iterator it;
     const struct view *view = node_view_lock(x->context->node);
+    const struct viewer viewer = permit_viewer(&x->permit, view);
     x->response.index = view->index;
     json_out_begin(&json, '[');
     ptree_iterate(&it, &view->instances, 0);
     while ((record = ptree_next(&it)) != NULL) {
-        if (status == NULL || strcmp(tbfs_status(record), status) == 0) {
+        if ((status == NULL || strcmp(tbfs_status(record), status) == 0) &&
+            viewer_may(&viewer, record_name(record))) {
             tbfs_entry_render(&json, view, record, wall_ms);
         }
     }
@@ -60,8 +62,9 @@ enum next tbfs_get(struct exchange *x)
     }
     struct json_out json = response_json(&x->response);
     const struct view *view = node_view_lock(x->context->node);
+    const struct viewer viewer = permit_viewer(&x->permit, view);
     const struct record *record = view_instance(view, x->request.params[0]);
-    if (record != NULL) {
+    if (record != NULL && viewer_may(&viewer, record_name(record))) {
         tbfs_entry_render(&json, view, record, clock_wall_ms());
     } else {
         response_error(&x->response, 404, "not_found", "", "there is no such server");

@@ -6,7 +6,7 @@
 
 #include "api/http/exchange.h"
 
-#define ROUTE(method, pattern, handler, ...) enum next tbfs_##handler(struct exchange *x);
+#define ROUTE(method, pattern, needed, handler, ...) enum next tbfs_##handler(struct exchange *x);
 #include "api/tbfs/routes.def"
 #undef ROUTE
 

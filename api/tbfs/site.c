@@ -9,8 +9,14 @@
 extern const struct site tbfs_site;
 
 static const struct route routes[] = {
-#define ROUTE(method, pattern, handler, body)                                                      \
-    {METHOD_##method, pattern, NULL, tbfs_##handler, body, WATCH_NONE, "", false, false},
+#define ROUTE(METHOD, PATTERN, NEEDED, handler, BODY)                                              \
+    {.method = METHOD_##METHOD,                                                                    \
+     .permission = PERMISSION_##NEEDED,                                                            \
+     .pattern = (PATTERN),                                                                         \
+     .handle = tbfs_##handler,                                                                     \
+     .body_limit = (BODY),                                                                         \
+     .watch = WATCH_NONE,                                                                          \
+     .params = ""},
 #include "api/tbfs/routes.def"
 #undef ROUTE
 };

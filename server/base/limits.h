@@ -24,6 +24,7 @@
 #define REGISTER_BODY_BYTES_MAX  (64 * 1024)
 #define HEARTBEAT_BODY_BYTES_MAX (1024 * 1024)
 #define HEARTBEAT_IDS_MAX        10000
+#define TOKEN_BODY_BYTES_MAX     (32 * 1024)
 #define SMALL_BODY_BYTES_MAX     (8 * 1024) /* maintenance: an enabled flag and a reason */
 #define EMPTY_BODY_BYTES_MAX     64         /* JSON without content, where no body belongs */
 #define WAIT_MS_MAX              (10 * 60 * 1000)

@@ -69,6 +69,7 @@ static enum status write_by_id(struct node_renewal *r)
 {
     const struct command command = {
         .kind = COMMAND_HEARTBEAT,
+        .guard = r->guard,
         .heartbeat = {.ids = r->by_id,
                       .count = r->by_id_count,
                       .incarnation = r->incarnation,
@@ -111,6 +112,7 @@ static void done_by_ref(struct node_write *write, enum status status)
 static enum status write_by_ref(struct node_renewal *r)
 {
     const struct command command = {.kind = COMMAND_RENEW,
+                                    .guard = r->guard,
                                     .renew = {.refs = r->refs, .count = r->refs_count}};
     r->write = (struct node_write){.data = r, .done = done_by_ref};
     return node_write(r->node, &r->write, &command);

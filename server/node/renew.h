@@ -28,7 +28,8 @@ struct node_renewal {
     bool health_given;
     enum health health; /* passing, warning or critical */
     bool note_given;
-    struct slice note; /* borrowed */
+    struct slice note;  /* borrowed */
+    struct guard guard; /* of both commands; borrowed until `done` */
 
     /* Valid in `done`. */
     uint64_t index;   /* of the last entry; 0: none */

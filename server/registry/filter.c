@@ -9,6 +9,9 @@ bool filter_match(const struct filter *filter, const struct record *record)
         (filter->zone != NULL && strcmp(filter->zone, record_zone(record)) != 0)) {
         return false;
     }
+    if (filter->viewer != NULL && !viewer_may(filter->viewer, record_name(record))) {
+        return false;
+    }
     for (size_t i = 0; i < filter->tags_count; i++) {
         if (!record_has_tag(record, filter->tags[i])) {
             return false;

@@ -1,4 +1,4 @@
-/* Which instances a read wants: by health, type, zone, tags and metadata.
+/* Which instances a read wants: by health, type, zone, tags and metadata; and may see.
  *
  * Thread: any. Owns: nothing; its texts are borrowed. */
 #ifndef MUSTER_REGISTRY_FILTER_H
@@ -8,14 +8,16 @@
 #include <stddef.h>
 
 #include "server/registry/record.h"
+#include "server/registry/token.h"
 
 #define FILTER_DISCOVERABLE (1u << HEALTH_PASSING | 1u << HEALTH_WARNING)
 #define FILTER_ANY_HEALTH   ((1u << HEALTH_COUNT) - 1)
 
 struct filter {
-    unsigned health;  /* a bit for each enum health that is wanted */
-    const char *type; /* NULL: any */
-    const char *zone; /* NULL: any */
+    const struct viewer *viewer; /* NULL: one who may see all */
+    unsigned health;             /* a bit for each enum health that is wanted */
+    const char *type;            /* NULL: any */
+    const char *zone;            /* NULL: any */
     size_t tags_count;
     const char *tags[TAGS_MAX]; /* all of them must be there */
     size_t metadata_count;

@@ -121,9 +121,17 @@ bool token_may_all(const struct token *t, bool write)
     return false;
 }
 
-bool token_may_some(const struct token *t)
+bool token_may_some(const struct token *t, bool write)
 {
-    return t->scopes_count > 0;
+    const char *at = t->text + t->scopes;
+    for (unsigned i = 0; i < t->scopes_count; i++) {
+        struct token_scope scope;
+        at = scope_at(at, &scope);
+        if (scope.write || !write) {
+            return true;
+        }
+    }
+    return false;
 }
 
 bool token_grants(const struct token *t, enum token_grant grant)

@@ -74,7 +74,17 @@ bool token_may(const struct token *t, const char *service, bool write);
 /* The same for all services, those to come included. */
 bool token_may_all(const struct token *t, bool write);
 bool token_grants(const struct token *t, enum token_grant grant);
-/* Whether there is any service that it may read. */
-bool token_may_some(const struct token *t);
+/* The same for any service at all. */
+bool token_may_some(const struct token *t, bool write);
+
+/* Who reads: of which services he may see what is there. */
+struct viewer {
+    bool all;
+    const struct token *token; /* unless all; NULL: none */
+};
+static inline bool viewer_may(const struct viewer *viewer, const char *service)
+{
+    return viewer->all || (viewer->token != NULL && token_may(viewer->token, service, false));
+}
 
 #endif

@@ -10,6 +10,9 @@ UUID_BYTES = 37  # of an id derived from a name
 
 @schemathesis.hook
 def before_call(context, case, kwargs):
+    if case.operation.path == "/tokens/bootstrap":
+        # Refused, as from behind a proxy: else nothing would be open any more.
+        case.headers = {**(case.headers or {}), "X-Forwarded-For": "192.0.2.1"}
     if isinstance(case.query, dict):
         case.query = fit_query(case.operation, dict(case.query))
     if isinstance(case.body, dict) and case.operation.path == "/register":

@@ -441,6 +441,14 @@ SEEDS = {
             b"\x06event:" + b"e" * 63 + b"\ndata:\n\nevent:" + b"e" * 64 + b"\n\n"],
     "text": [b"18446744073709551615", b"1.25h", b"250ms", b"30s", b"5m", b"[2001:db8::1]:9000",
                   b"host.example:65535", b" \t gr\xc3\xbcn \xe2\x82\xac \xf0\x9f\x90\xa6 \r\n"],
+    "token": [b"mst_" + b"a" * 10 + b"_" + b"7" * 32 + b"\0" + body for body in (
+        b'{"description": "web\'s own", "ttl": 86400, "services": [{"prefix": "web", "access": "write"}]}',
+        b'{"services": [{"name": "db", "access": "read"}, {"prefix": "", "access": "read"}], "operator": "write"}',
+        b'{"metrics": true, "events": true, "operator": "read", "services": null}',
+        b'{"services": [' + b", ".join([b'{"name": "' + b"n" * 255 + b'", "access": "read"}'] * 32) + b"]}",
+        b'{"services": [' + b", ".join([b'{"prefix": "p", "access": "read"}'] * 33) + b"]}",
+        b'{"services": [{"name": "a", "prefix": "b", "access": "read"}]}',
+        b'{"metrics": true, "ttl": 3153600001}', b"{}")],
     "twin": [bytes(range(256)), b"\x0b" * 40 + b"\x00" + b"\x04" * 9 + b"\x08\x00\x02" * 9] +
                  [b"\x05" + bytes([len(c)]) + c + b"\x00" for c in COMMANDS],
 }

@@ -17,14 +17,15 @@ class Ended(Exception):
 class Stream:
     """One connection. Iterating gives (id or None, event, data); a bookmark has the event None."""
 
-    def __init__(self, port, query=None, last_id=None, timeout=5, receive_bytes=None):
+    def __init__(self, port, query=None, last_id=None, timeout=5, receive_bytes=None,
+                 headers=None):
         self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
         if receive_bytes is not None:
             self.connection.sock = socket.socket()
             self.connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
             self.connection.sock.settimeout(timeout)
             self.connection.sock.connect(("127.0.0.1", port))
-        headers = {"Accept": "text/event-stream"}
+        headers = {"Accept": "text/event-stream", **(headers or {})}
         if last_id is not None:
             headers["Last-Event-ID"] = last_id
         path = "/events" + ("?" + urlencode(query, doseq=True) if query else "")

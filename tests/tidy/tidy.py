@@ -64,7 +64,7 @@ FENCED_HEADERS = {
     "msgpack/": ("server/wire/",),
     "microhttpd.h": ("tests/bench/",),
     "zlib.h": ("api/http/",),
-    "gnutls/": ("server/net/", "consensus/peer/", "client/cli/"),
+    "gnutls/": ("api/core/", "server/net/", "consensus/peer/", "client/cli/"),
     "jansson.h": ("api/", "client/"),
     "curl/": ("client/",),
     # Readers have views. A reader with the registry could keep it while a snapshot replaces it.

@@ -142,11 +142,13 @@ static void a_scope_covers_its_services_and_no_others(void **state)
     assert_false(token_may(token, "d", false));
     assert_false(token_may(token, "", false));
     assert_false(token_may_all(token, false));
+    assert_true(token_may_some(token, false) && token_may_some(token, true));
     const struct token *all = view_token(fixture_view(f), "tb");
     assert_true(token_may_all(all, false) && token_may(all, "anything", false));
     assert_false(token_may_all(all, true) || token_may(all, "anything", true));
+    assert_true(token_may_some(all, false) && !token_may_some(all, true));
     const struct token *none = view_token(fixture_view(f), "tc");
-    assert_false(token_may(none, "web", false) || token_may_some(none));
+    assert_false(token_may(none, "web", false) || token_may_some(none, false));
     assert_false(token_grants(none, TOKEN_OPERATOR_READ) || token_grants(none, TOKEN_EVENTS));
 }
 

@@ -1,0 +1,151 @@
+#include "api/core/access.h"
+
+#include <string.h>
+#include <strings.h>
+
+#define SCHEME     "Bearer"
+#define SCHEME_LEN 6
+
+/* What everybody may. */
+struct rights {
+    bool read, write, operate;
+};
+
+static struct rights rights_of_all(enum anonymous anonymous, const struct view *view)
+{
+    bool open = anonymous == ANONYMOUS_DEFAULT && view->tokens_begun == 0;
+    return (struct rights){
+        .read = anonymous != ANONYMOUS_NONE,
+        .write = open || anonymous == ANONYMOUS_WRITE,
+        .operate = open,
+    };
+}
+
+/* What follows the scheme; NULL when it is another one. */
+static const char *credentials_of(const char *authorization)
+{
+    if (strncasecmp(authorization, SCHEME, SCHEME_LEN) != 0 ||
+        (authorization[SCHEME_LEN] != ' ' && authorization[SCHEME_LEN] != '\0')) {
+        return NULL;
+    }
+    authorization += SCHEME_LEN;
+    return authorization + strspn(authorization, " ");
+}
+
+enum status principal_find(struct principal *ret_principal, enum anonymous anonymous,
+                           const char *authorization, const struct view *view)
+{
+    uint8_t hash[TOKEN_HASH_BYTES];
+    static const uint8_t none[TOKEN_HASH_BYTES];
+    ret_principal->anonymous = anonymous;
+    ret_principal->token[0] = '\0';
+    const char *text = authorization != NULL ? credentials_of(authorization) : NULL;
+    if (text == NULL || view->tokens_begun == 0) {
+        return ST_OK;
+    }
+    char id[TOKEN_ID_SIZE];
+    size_t len = strlen(text);
+    if (!token_text_parse(text, len, id)) {
+        return ST_UNAUTHENTICATED;
+    }
+    token_text_hash(text, len, hash);
+    const struct token *token = view_token(view, id);
+    bool is_same = token_text_hash_equal(hash, token != NULL ? token->hash : none);
+    if (token == NULL || !is_same) {
+        return ST_UNAUTHENTICATED;
+    }
+    memcpy(ret_principal->token, id, sizeof id);
+    return ST_OK;
+}
+
+/* NULL: nobody, or it is gone. */
+static const struct token *token_of(const struct principal *p, const struct view *view)
+{
+    return p->token[0] != '\0' ? view_token(view, p->token) : NULL;
+}
+
+static bool everybody_may(const struct rights *all, enum permission needed)
+{
+    switch (needed) {
+    case PERMISSION_OPEN:
+        return true;
+    case PERMISSION_READ:
+    case PERMISSION_READ_SERVICE:
+    case PERMISSION_EVENTS:
+    case PERMISSION_METRICS:
+    case PERMISSION_STATUS:
+        return all->read;
+    case PERMISSION_WRITE:
+        return all->write;
+    case PERMISSION_OPERATOR_READ:
+    case PERMISSION_OPERATOR_WRITE:
+        return all->operate;
+    }
+    return false;
+}
+
+static bool holder_may(const struct token *token, enum permission needed, const char *service)
+{
+    switch (needed) {
+    case PERMISSION_OPEN:
+        return true;
+    case PERMISSION_READ:
+        return token_may_some(token, false);
+    case PERMISSION_READ_SERVICE:
+        return service != NULL && token_may(token, service, false);
+    case PERMISSION_EVENTS:
+        return token_grants(token, TOKEN_EVENTS) || token_may_some(token, false);
+    case PERMISSION_WRITE:
+        return token_may_some(token, true);
+    case PERMISSION_METRICS:
+        return token_grants(token, TOKEN_METRICS) || token_grants(token, TOKEN_OPERATOR_READ);
+    case PERMISSION_STATUS:
+    case PERMISSION_OPERATOR_READ:
+        return token_grants(token, TOKEN_OPERATOR_READ);
+    case PERMISSION_OPERATOR_WRITE:
+        return token_grants(token, TOKEN_OPERATOR_WRITE);
+    }
+    return false;
+}
+
+enum status principal_may(const struct principal *p, const struct view *view,
+                          enum permission needed, const char *service)
+{
+    const struct rights all = rights_of_all(p->anonymous, view);
+    const struct token *token = token_of(p, view);
+    if (needed == PERMISSION_OPEN) {
+        return ST_OK;
+    }
+    if (p->token[0] != '\0' && token == NULL) {
+        return ST_UNAUTHENTICATED; /* also for what everybody may: he would think it counts */
+    }
+    if (everybody_may(&all, needed) || (token != NULL && holder_may(token, needed, service))) {
+        return ST_OK;
+    }
+    return token != NULL ? ST_FORBIDDEN : ST_UNAUTHENTICATED;
+}
+
+struct guard principal_guard(const struct principal *p, const struct view *view,
+                             enum permission needed)
+{
+    if (view->level < LEVEL_TOKENS || needed == PERMISSION_OPEN ||
+        (needed == PERMISSION_WRITE && p->anonymous == ANONYMOUS_WRITE)) {
+        return (struct guard){.kind = GUARD_NONE};
+    }
+    if (p->token[0] == '\0') {
+        return (struct guard){.kind = GUARD_UNTIL_FIRST};
+    }
+    return (struct guard){.kind = GUARD_TOKEN,
+                          .token = {.data = p->token, .len = strlen(p->token)}};
+}
+
+struct viewer principal_viewer(const struct principal *p, const struct view *view,
+                               enum permission needed)
+{
+    const struct token *token = token_of(p, view);
+    bool all =
+        rights_of_all(p->anonymous, view).read ||
+        (token != NULL && (token_may_all(token, false) ||
+                           (needed == PERMISSION_EVENTS && token_grants(token, TOKEN_EVENTS))));
+    return (struct viewer){.all = all, .token = token};
+}

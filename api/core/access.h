@@ -1,0 +1,61 @@
+/* Who asks, and whether he may: decided here and nowhere else, for all doors and sites.
+ *
+ * A call says what it needs (its permission). Who asks is a principal: the holder of a token, or
+ * nobody. Nobody has rights, too (--anonymous); what nobody is allowed to do, everybody is. Today
+ * only tokens make principals; certificates and namespaces come in here.
+ *
+ * Reads are decided with the view that they read. Writes are let in or refused with it, and then
+ * carry a guard (server/registry/command.h), with which they are decided once more where they are
+ * applied.
+ *
+ * Thread: any. Where a view is given: within its critical section. */
+#ifndef MUSTER_API_CORE_ACCESS_H
+#define MUSTER_API_CORE_ACCESS_H
+
+#include "api/core/token_text.h"
+#include "server/base/status.h"
+#include "server/registry/view.h"
+
+/* What a call needs. There is none that is 0: a route that says nothing is closed. */
+enum permission {
+    PERMISSION_OPEN = 1,       /* nothing */
+    PERMISSION_READ,           /* some service; shows only what may be read */
+    PERMISSION_READ_SERVICE,   /* the service that it names */
+    PERMISSION_EVENTS,         /* of some service; shows only what may be followed */
+    PERMISSION_WRITE,          /* some service: which one the guard finds */
+    PERMISSION_METRICS,        /* numbers about the replica */
+    PERMISSION_STATUS,         /* how the cluster stands, and who its members are */
+    PERMISSION_OPERATOR_READ,  /* all that is stored: backups, tokens */
+    PERMISSION_OPERATOR_WRITE, /* members, limits, tokens */
+};
+
+/* What those may do who have no token. */
+enum anonymous {
+    ANONYMOUS_DEFAULT, /* everything until the first token ever, then as READ */
+    ANONYMOUS_NONE,    /* ask whether the replica is healthy */
+    ANONYMOUS_READ,    /* services, events, metrics and status */
+    ANONYMOUS_WRITE,   /* the same, and write services */
+};
+
+struct principal {
+    enum anonymous anonymous;
+    char token[TOKEN_ID_SIZE]; /* the id of his token; "": nobody */
+};
+
+/* From the header Authorization (NULL: none). ST_UNAUTHENTICATED: it names a token that is not
+ * there, or has another secret. Schemes other than Bearer are not ours. Before the first token ever
+ * none can be meant, and everybody is nobody. */
+MUST_USE enum status principal_find(struct principal *ret_principal, enum anonymous anonymous,
+                                    const char *authorization, const struct view *view);
+/* ST_OK; ST_UNAUTHENTICATED: he is nobody, or his token is gone; ST_FORBIDDEN: it does not allow
+ * it. `service`: for PERMISSION_READ_SERVICE. */
+MUST_USE enum status principal_may(const struct principal *p, const struct view *view,
+                                   enum permission needed, const char *service);
+/* What a write of his is to carry; borrows from the principal. */
+struct guard principal_guard(const struct principal *p, const struct view *view,
+                             enum permission needed);
+/* Which services he may read, or with PERMISSION_EVENTS follow; borrows from the view. */
+struct viewer principal_viewer(const struct principal *p, const struct view *view,
+                               enum permission needed);
+
+#endif
