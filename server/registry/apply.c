@@ -167,7 +167,7 @@ static void apply_renew(struct registry *r, const struct command *command,
         struct lease_ref ref = lease_ref_load(command->renew.refs + (size_t)i * LEASE_REF_BYTES);
         struct lease *lease = ref.slot < r->leases.slots ? leases_at(&r->leases, ref.slot) : NULL;
         if (lease == NULL || lease->instance == NULL || lease->generation != ref.generation ||
-            !tokens_let(r, lease->instance->record)) {
+            !tokens_let(r, lease->instance)) {
             miss(ret_result, i, command->renew.count);
             continue;
         }
@@ -211,7 +211,7 @@ static void apply_heartbeat(struct registry *r, const struct command *command,
         struct instance *instance = registry_find(r, id->data, id->len);
         if (instance == NULL) {
             miss(ret_result, i, command->heartbeat.count);
-        } else if (tokens_let(r, instance->record)) {
+        } else if (tokens_let(r, instance)) {
             heartbeat_one(r, instance, command, ret_result);
         } else if (command->heartbeat.count > 1) {
             /* As if it were not there: the others count, and who registers it is told. */
@@ -236,7 +236,7 @@ static void apply_deregister(struct registry *r, const struct command *command,
         ret_result->status = ST_NOT_FOUND;
         return;
     }
-    if (!tokens_let(r, instance->record)) {
+    if (!tokens_let(r, instance)) {
         ret_result->status = ST_FORBIDDEN;
         return;
     }
@@ -262,7 +262,7 @@ static void apply_maintenance(struct registry *r, const struct command *command,
         ret_result->status = ST_NOT_FOUND;
         return;
     }
-    if (!tokens_let(r, instance->record)) {
+    if (!tokens_let(r, instance)) {
         ret_result->status = ST_FORBIDDEN;
         return;
     }

@@ -154,8 +154,9 @@ void tokens_count(struct registry *r, const struct token *token);
 void tokens_destroy(struct registry *r);
 /* What the command's guard says before any instance is looked at; sets r->holder. */
 enum status tokens_admit(struct registry *r, const struct command *command);
-/* Whether the holder may change an instance; and register in its place (NULL: a free id). */
-bool tokens_let(const struct registry *r, const struct record *record);
+/* Whether the holder may change an instance; and register in its place (NULL: a free id). Without a
+ * holder the instance is not looked at: of a thousand renewals each would miss the cache. */
+bool tokens_let(const struct registry *r, const struct instance *instance);
 bool tokens_let_register(const struct registry *r, const struct instance *instance,
                          const struct registration *registration);
 

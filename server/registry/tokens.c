@@ -184,9 +184,9 @@ enum status tokens_admit(struct registry *r, const struct command *command)
                : ST_FORBIDDEN;
 }
 
-bool tokens_let(const struct registry *r, const struct record *record)
+bool tokens_let(const struct registry *r, const struct instance *instance)
 {
-    return r->holder == NULL || token_may(r->holder, record_name(record), true);
+    return r->holder == NULL || token_may(r->holder, record_name(instance->record), true);
 }
 
 bool tokens_let_register(const struct registry *r, const struct instance *instance,
@@ -199,8 +199,7 @@ bool tokens_let_register(const struct registry *r, const struct instance *instan
     CHECK(registration->name.len < sizeof name);
     memcpy(name, registration->name.data, registration->name.len);
     name[registration->name.len] = '\0';
-    return token_may(r->holder, name, true) &&
-           (instance == NULL || tokens_let(r, instance->record));
+    return token_may(r->holder, name, true) && (instance == NULL || tokens_let(r, instance));
 }
 
 bool registry_tokens_due(const struct registry *r, uint64_t now_ms)
