@@ -19,8 +19,7 @@ static const char *advice(const struct engine *e)
                  "directory. The others go on without it; started with an empty directory, it "
                  "is let in again as a new life of the member"
                : "This replica must not go on with less than it had: check the disk, and keep the "
-                 "directory. There is no other copy; started with an empty directory, it begins "
-                 "anew";
+                 "directory. There is no other copy; with an empty directory it starts over";
 }
 
 /* --- identity --- */

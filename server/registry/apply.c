@@ -1,4 +1,4 @@
-/* What each command does. Nothing here fails: a refusal is a result, the same on every replica. */
+/* The effect of each command. Nothing here fails: a refusal is a result, equal on every replica. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,7 +20,7 @@ static void renew_lease(struct registry *r, uint32_t slot)
     registry_set_lease(r, slot, r->work.now_ms, r->work.now_ms + lease->ttl_ms);
 }
 
-/* For when the deadline may have come nearer than the lease's bucket. */
+/* If the deadline may now be earlier than the lease's bucket. */
 static void renew_and_relink(struct registry *r, const struct instance *instance)
 {
     leases_unlink(&r->leases, instance->record->slot);
@@ -28,8 +28,8 @@ static void renew_and_relink(struct registry *r, const struct instance *instance
     leases_link(&r->leases, instance->record->slot);
 }
 
-/* The instance was heard from: its lease is renewed, and an expired one recovers. `declared` is
- * what it says of itself (or said last). */
+/* A sign of life of the instance: renews its lease, and an expired one recovers. `declared` is its
+ * health as last reported. */
 static void heard(struct registry *r, struct instance *instance, enum health declared,
                   const struct slice *note)
 {
@@ -52,7 +52,7 @@ static void heard(struct registry *r, struct instance *instance, enum health dec
 
 /* --- register --- */
 
-/* What a record adds to the state at most: as an instance, as one of a new service, and in an
+/* The most that a record can add to the state: as an instance, as one of a new service, and in an
  * event. */
 static uint64_t size_added(const struct record *record)
 {
@@ -65,7 +65,7 @@ static void register_new(struct registry *r, const struct command *command,
                          struct result *ret_result)
 {
     struct record *record = record_create(&command->register_.registration);
-    record->slot = NONE; /* for its size: none is taken before it is sure */
+    record->slot = NONE; /* for its size only: no slot is taken before it is certain */
     record->generation = (uint32_t)(mix64(r->incarnation) >> 32);
     record->incarnation = r->incarnation;
     record->index = r->work.index;
@@ -78,7 +78,7 @@ static void register_new(struct registry *r, const struct command *command,
         return;
     }
     record->slot = leases_take_slot(&r->leases);
-    CHECK(record->slot != NONE); /* there are INSTANCES_MAX */
+    CHECK(record->slot != NONE); /* there are INSTANCES_MAX slots */
     registry_insert(r, record, r->work.now_ms, r->work.now_ms + record->ttl_ms);
     events_add(r, EVENT_REGISTERED, record);
     ret_result->created = true;
@@ -86,8 +86,8 @@ static void register_new(struct registry *r, const struct command *command,
     ret_result->ttl_ms = record->ttl_ms;
 }
 
-/* Same id, other content: the owner's update when it named its incarnation, else another process
- * has come in its place. */
+/* Same id, other content: the owner's update if it gave its incarnation; otherwise another process
+ * has taken its place. */
 static enum status register_other(struct registry *r, struct instance *instance,
                                   const struct command *command)
 {
@@ -104,10 +104,10 @@ static enum status register_other(struct registry *r, struct instance *instance,
     new->slot = old->slot;
     new->generation = old->generation;
     new->index = r->work.index;
-    /* Those who follow its old service or type alone must learn that it is gone from there. */
+    /* Readers that follow only its old service or type must learn that it has left. */
     bool moved = strcmp(record_name(old), record_name(new)) != 0 ||
                  strcmp(record_type(old), record_type(new)) != 0;
-    /* What makes it smaller is taken also where the state is full. */
+    /* A change that makes it smaller is accepted even if the state is full. */
     uint64_t added =
         size_added(new) - size_instance(old) + (moved ? size_instance(old) + SIZE_EVENT_MAX : 0);
     if (size_instance(new) > size_instance(old) && !registry_has_room(r, added)) {
@@ -193,7 +193,7 @@ static void heartbeat_one(struct registry *r, struct instance *instance,
     const struct slice *note = command->heartbeat.note_given ? &command->heartbeat.note : NULL;
     static const struct slice no_note = {.data = "", .len = 0};
     if (command->heartbeat.status_given) {
-        /* A note explains the status it came with, not the next. */
+        /* A note explains the status it came with, not later ones. */
         if (note == NULL && command->heartbeat.status != declared) {
             note = &no_note;
         }
@@ -292,7 +292,7 @@ static void expire(struct registry *r, struct instance *instance)
     events_add(r, EVENT_EXPIRED, new);
 }
 
-/* Orders what is due: by deadline, and at the same moment by age. */
+/* Order of due leases: by deadline, and at the same time by age. */
 struct due {
     uint64_t deadline_ms;
     uint64_t incarnation;
@@ -323,7 +323,7 @@ static void apply_expire(struct registry *r, const struct command *command,
             .instance = lease->instance,
         };
     }
-    /* The wheel's order depends on the past of this process; this one does not. */
+    /* The wheel's order depends on this process's past; this one does not. */
     qsort(due, count, sizeof *due, compare_due);
     for (uint32_t i = 0; i < count && i < command->expire.limit; i++) {
         if (due[i].instance->record->expired) {
@@ -338,8 +338,8 @@ static void apply_expire(struct registry *r, const struct command *command,
     free(due);
 }
 
-/* The first bound may be any; then it is only raised, so that what was accepted is never too much.
- */
+/* The first bound may have any value; later it can only be raised, so that accepted state never
+ * exceeds it. */
 static void apply_state_bytes(struct registry *r, const struct command *command,
                               struct result *ret_result)
 {
@@ -389,5 +389,5 @@ void apply_command(struct registry *r, const struct command *command, struct res
         tokens_apply_revoke(r, command, ret_result);
         return;
     }
-    CHECK(false); /* the decoder lets no other kind through */
+    CHECK(false); /* the decoder accepts no other kind */
 }

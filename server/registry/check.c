@@ -21,7 +21,7 @@ static bool check_length(const char *field, struct slice text, size_t max, struc
     return problem_check_text(problem, field, text.data, text.len, max);
 }
 
-/* Of a name that may be left out: empty is as good. */
+/* An optional name: empty counts as absent. */
 static bool check_label(const char *field, struct slice text, size_t max, struct problem *problem)
 {
     if (!check_length(field, text, max, problem)) {
@@ -65,7 +65,7 @@ bool registration_check_name(const char *field, struct slice name, struct proble
     if (!check_given(field, name, NAME_BYTES_MAX, problem)) {
         return false;
     }
-    /* Clients take these out of a path, so that such an id could never be named in one. */
+    /* Clients normalise these away in a path, so such an id could never be used in one. */
     if ((name.len == 1 || name.len == 2) && memcmp(name.data, "..", name.len) == 0) {
         problem_set(problem, field, "must not be \".\" or \"..\"");
         return false;

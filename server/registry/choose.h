@@ -13,13 +13,13 @@
 
 struct choice {
     enum strategy strategy;
-    const char *near; /* a zone that is preferred; NULL: none */
+    const char *near; /* the preferred zone; NULL: none */
     uint32_t turn;    /* round_robin: the number of this call */
     uint64_t *random; /* state of random_next */
     struct filter filter;
 };
 
-/* NULL when none matches. O(log n) for random and round_robin where most match; else O(n). */
+/* NULL if none matches. O(log n) for random and round_robin if most match; otherwise O(n). */
 const struct record *choose_instance(const struct choice *choice, const struct ptree *instances);
 
 #endif

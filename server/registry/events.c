@@ -5,7 +5,7 @@
 #include "server/registry/mix.h"
 #include "server/registry/size.h"
 
-/* Of the bound on the state, so that events cannot take the room of instances. */
+/* Part of the bound on the state, so that events cannot use up the room of instances. */
 #define STATE_SHARE 8
 
 static uint64_t event_hash(const struct event *e)
@@ -17,7 +17,7 @@ static uint64_t event_hash(const struct event *e)
     return mix64(h ^ record_hash(e->record));
 }
 
-/* Decides which events are dropped, so no size of a struct may be in it. */
+/* Decides which events are dropped, so it must not depend on the size of a struct. */
 static size_t event_bytes(const struct registry *r, const struct event *e)
 {
     return r->work.limits.event_bytes_fixed + record_text_bytes(e->record);
@@ -54,7 +54,7 @@ static uint64_t bytes_max(const struct registry *r)
     return share > 0 && share < most ? share : most;
 }
 
-/* Takes the event, whose sequence follows the last. */
+/* Takes over the event, whose sequence follows the last. */
 static void append(struct registry *r, struct event *e)
 {
     r->work.events_last = e->sequence;
@@ -84,7 +84,7 @@ void events_add(struct registry *r, enum event_type type, struct record *record)
         .record = record,
     };
     append(r, e);
-    /* A renewal or deregistration is taken also where the state is full: history makes room. */
+    /* A renewal or deregistration is accepted even if the state is full: old events make room. */
     while (!registry_has_room(r, 0) && r->work.events_first < r->work.events_last) {
         drop_oldest(r);
     }
@@ -125,7 +125,7 @@ void events_keep(struct registry *r, uint32_t count)
     }
     r->work.events = ring;
     if (old != NULL) {
-        retire_memory(r, old, RETIRED_PLAIN, false); /* readers of older views look there */
+        retire_memory(r, old, RETIRED_PLAIN, false); /* readers of older views use it */
     }
 }
 
@@ -133,7 +133,7 @@ void events_free(struct event *event)
 {
     struct rendered *text = atomic_load_explicit(&event->rendered, memory_order_relaxed);
     if (text != NULL) {
-        rendered_unref(text); /* answers that are on their way have their own */
+        rendered_unref(text); /* responses being sent have their own reference */
     }
     free(event);
 }

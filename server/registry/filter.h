@@ -1,4 +1,4 @@
-/* Which instances a read wants: by health, type, zone, tags and metadata; and may see.
+/* Which instances a read selects: by health, type, zone, tags and metadata.
  *
  * Thread: any. Owns: nothing; its texts are borrowed. */
 #ifndef MUSTER_REGISTRY_FILTER_H
@@ -14,16 +14,16 @@
 #define FILTER_ANY_HEALTH   ((1u << HEALTH_COUNT) - 1)
 
 struct filter {
-    const struct viewer *viewer; /* NULL: one who may see all */
+    const struct viewer *viewer; /* a bit for each selected enum health */
     unsigned health;             /* a bit for each enum health that is wanted */
     const char *type;            /* NULL: any */
-    const char *zone;            /* NULL: any */
+    const char *zone;            /* all must be present */
     size_t tags_count;
     const char *tags[TAGS_MAX]; /* all of them must be there */
     size_t metadata_count;
     struct {
         const char *key, *value;
-    } metadata[METADATA_MAX]; /* likewise */
+    } metadata[METADATA_MAX]; /* Whether it selects exactly the discoverable instances. */
 };
 
 bool filter_match(const struct filter *filter, const struct record *record);

@@ -1,6 +1,6 @@
-/* What the files of the registry share. Nobody else includes it.
+/* Shared by the files of the registry only.
  *
- * Thread: loop; fields that readers look at are atomic or published with the view. */
+ * Thread: loop; fields used by readers are atomic or published with the view. */
 #ifndef MUSTER_REGISTRY_INTERNAL_H
 #define MUSTER_REGISTRY_INTERNAL_H
 
@@ -28,38 +28,38 @@ struct instance {
     struct record *record;     /* read with rcu_dereference */
 };
 
-/* A lease stays in one bucket of the wheel until that comes due, however often it is renewed; only
- * then is it moved to the bucket of its present deadline. (A lazy form of the hashed
- * timing wheels of Varghese and Lauck, SOSP 1987: renewing costs nothing but the new deadline.) */
+/* A lease stays in its bucket of the wheel until that is due, however often it is renewed; only
+ * then is it moved to the bucket of its present deadline. (A lazy form of the hashed timing wheels
+ * of Varghese and Lauck, SOSP 1987: renewing costs nothing but the new deadline.) */
 struct lease {
     _Atomic uint64_t deadline_ms; /* end of the lease; when expired, of the time before reaping */
     _Atomic uint64_t renewed_ms;
-    struct instance *instance; /* NULL when the slot is free */
+    struct instance *instance; /* NULL: the slot is free */
     uint32_t generation;
     uint32_t ttl_ms;
     uint32_t previous, next; /* in the bucket */
-    uint16_t bucket;         /* WHEEL_BUCKETS when in none */
+    uint16_t bucket;         /* WHEEL_BUCKETS: none */
     bool expired;
 };
 
 struct leases {
-    struct lease *blocks[LEASE_BLOCKS]; /* stay in place, so that readers may look */
-    uint64_t *used;                     /* a bit a slot */
+    struct lease *blocks[LEASE_BLOCKS]; /* never move, so that readers may use them */
+    uint64_t *used;                     /* one bit per slot */
     uint32_t slots;                     /* in blocks so far */
     uint32_t first_free_word;           /* no free bit before it */
     uint32_t heads[WHEEL_BUCKETS];
-    uint64_t cursor; /* tick that the wheel stands at */
+    uint64_t cursor; /* the wheel's present tick */
     uint32_t *due;   /* scratch */
     uint32_t due_count, due_capacity;
 };
 
-/* An event's place is its sequence modulo the capacity. */
+/* An event's slot is its sequence modulo the capacity. */
 struct event_ring {
     uint32_t capacity;
     _Atomic(struct event *) slots[];
 };
 
-/* What the lowest bits of a retired address say of it. */
+/* The lowest bits of a retired address. */
 enum retired_kind { RETIRED_PLAIN, RETIRED_SERVICE, RETIRED_EVENT, RETIRED_KINDS };
 
 struct retired {
@@ -73,67 +73,67 @@ struct registry {
     struct cds_lfht *by_id; /* NULL while a snapshot is being restored */
     size_t buckets;         /* of by_id, once it has grown */
     struct leases leases;
-    struct view work;        /* what the next view will say */
+    struct view work;        /* the next view, being prepared */
     struct view *view;       /* published */
-    uint64_t instances_sum;  /* of the hashes of all instances, wraps around */
+    uint64_t instances_sum;  /* of the hashes of all instances; wraps around */
     uint64_t services_sum;   /* of the hashes of names and indexes of all services */
     uint64_t events_sum;     /* the same, of the events kept */
-    size_t events_bytes;     /* of the events kept, as it decides which are dropped */
+    size_t events_bytes;     /* of the kept events, as used to decide which are dropped */
     uint64_t tokens_sum;     /* of all tokens */
     uint64_t instances_size; /* in a snapshot: size.h */
     uint64_t services_size;
     uint64_t events_size;
     uint64_t tokens_size;
-    uint64_t tokens_due_ms;     /* when the first token is over */
-    uint32_t entry_events;      /* made in this entry */
+    uint64_t tokens_due_ms;     /* when the first token expires */
+    uint32_t entry_events;      /* created in this entry */
     uint64_t incarnation;       /* of the command being applied */
     const struct token *holder; /* on whose behalf it is; NULL: no service is closed to it */
     char **touched;             /* names of services */
     size_t touched_count, touched_capacity;
     struct retired retired;                    /* waits for readers */
     struct retired kept;                       /* waits for snapshots */
-    struct registry_snapshot *snapshots;       /* held; the newest first */
-    uint64_t snapshots_epoch, snapshots_index; /* nothing made from there on is in any of them */
+    struct registry_snapshot *snapshots;       /* in use; the newest first */
+    uint64_t snapshots_epoch, snapshots_index; /* nothing created since then is in any of them */
     bool in_entry;
     struct restore *restore; /* NULL once it is complete */
 };
 
-/* Stands for all that liburcu orders between the writer, the readers and what frees: see
+/* Represents everything that liburcu orders between the writer, the readers and frees: see
  * TSAN_ACQUIRE. */
 extern char registry_readers;
 
 /* registry.c */
 struct instance *registry_find(const struct registry *r, const char *id, size_t len);
-/* Puts an instance into the tables; its record's slot, generation and all else is set. */
+/* Adds an instance to the tables; its record is complete, with slot and generation. */
 void registry_insert(struct registry *r, struct record *record, uint64_t renewed_ms,
                      uint64_t deadline_ms);
-/* The part of it that concerns the lease and the hash of the state; returns the instance made. */
+/* The part of it that concerns the lease and the hash of the state; returns the new instance. */
 struct instance *registry_lease_out(struct registry *r, struct record *record, uint64_t renewed_ms,
                                     uint64_t deadline_ms);
 void registry_remove(struct registry *r, struct instance *instance);
-/* Puts another record (whose reference it takes) in place of the instance's. */
+/* Replaces the instance's record, taking over the new one's reference. */
 void registry_replace(struct registry *r, struct instance *instance, struct record *record);
-/* The table by id of all instances that have a lease, and none. */
+/* The table by id, of all instances with a lease. */
 void registry_make_table(struct registry *r);
 void registry_drop_table(struct registry *r);
 uint64_t registry_lease_hash(const struct lease *lease);
 /* Whether the state has room for `bytes` more and an event about it. */
 bool registry_has_room(const struct registry *r, uint64_t bytes);
-/* Changes deadline and renewal time of a lease in the hash as well. */
+/* Also updates the hash. */
 void registry_set_lease(struct registry *r, uint32_t slot, uint64_t renewed_ms,
                         uint64_t deadline_ms);
 
 /* retire.c */
-/* Frees `memory` when no reader can see it any more, and with `keep` no snapshot either. */
+/* Frees `memory` once no reader can see it any more, and with `keep` no snapshot either. */
 void retire_memory(struct registry *r, void *memory, enum retired_kind kind, bool keep);
-/* Whether a snapshot may hold what was made in this epoch, or in the entry of this index. */
+/* Whether a snapshot may contain what was created in this epoch, or in the entry of this index. */
 bool retire_must_keep_epoch(const struct registry *r, uint64_t epoch);
 bool retire_must_keep_index(const struct registry *r, uint64_t index);
-/* One reference less. */
+/* Drops a reference. */
 void retire_record(struct registry *r, struct record *record);
-/* Hands over what was retired so far. */
+/* Passes on what was retired so far. */
 void retire_give(struct registry *r);
-/* Frees it: no reader is left. */
+/* Frees everything: no reader is left. */
 void retire_done(struct registry *r);
 
 /* snapshot.c: the lease is about to change. */
@@ -147,7 +147,7 @@ void tokens_apply_create(struct registry *r, const struct command *command,
                          struct result *ret_result);
 void tokens_apply_revoke(struct registry *r, const struct command *command,
                          struct result *ret_result);
-/* Takes away those that are over. */
+/* Removes expired tokens. */
 void tokens_expire(struct registry *r);
 /* A token that was put into the tree. */
 void tokens_count(struct registry *r, const struct token *token);
@@ -180,9 +180,9 @@ void events_add(struct registry *r, enum event_type type, struct record *record)
 /* False, and nothing is taken, when it could not have been kept beside the others. */
 bool events_restore(struct registry *r, const struct event *event);
 void events_clear(struct registry *r);
-/* How many are kept from now on. */
+/* The number to keep from now on. */
 void events_keep(struct registry *r, uint32_t count);
-/* Drops what is more than may be kept now. */
+/* Drops events beyond the present limits. */
 void events_trim(struct registry *r);
 void events_free(struct event *event);
 
@@ -190,15 +190,15 @@ void events_free(struct event *event);
 void leases_init(struct leases *leases);
 void leases_done(struct leases *leases);
 struct lease *leases_at(const struct leases *leases, uint32_t slot);
-/* The lowest free slot, so that the choice is the same on all replicas; NONE when full. */
+/* The lowest free slot, so that all replicas choose the same; NONE: full. */
 uint32_t leases_take_slot(struct leases *leases);
-/* A certain slot; false when it is taken or out of range. */
+/* Takes a particular slot; false if it is in use or out of range. */
 bool leases_take_this_slot(struct leases *leases, uint32_t slot);
 void leases_free_slot(struct leases *leases, uint32_t slot);
 /* Puts the slot into the bucket of its deadline. */
 void leases_link(struct leases *leases, uint32_t slot);
 void leases_unlink(struct leases *leases, uint32_t slot);
-/* Collects in leases->due all slots whose deadline is <= until, in no order; they stay linked. */
+/* Collects in leases->due all slots with a deadline <= until, unordered; they stay linked. */
 void leases_collect_due(struct leases *leases, uint64_t until_ms);
 void leases_start_at(struct leases *leases, uint64_t now_ms);
 

@@ -97,7 +97,7 @@ void leases_link(struct leases *leases, uint32_t slot)
     if (tick < leases->cursor) {
         tick = leases->cursor;
     } else if (tick > leases->cursor + WHEEL_BUCKETS - 1) {
-        tick = leases->cursor + WHEEL_BUCKETS - 1; /* looked at again when it comes round */
+        tick = leases->cursor + WHEEL_BUCKETS - 1; /* checked again when the wheel comes round */
     }
     uint32_t *head = &leases->heads[tick % WHEEL_BUCKETS];
     lease->bucket = (uint16_t)(tick % WHEEL_BUCKETS);
@@ -140,9 +140,9 @@ void leases_collect_due(struct leases *leases, uint64_t until_ms)
     uint64_t last = until_ms / WHEEL_TICK_MS;
     leases->due_count = 0;
     if (last < leases->cursor) {
-        last = leases->cursor; /* what is due since long waits in the cursor's bucket */
+        last = leases->cursor; /* what is overdue waits in the cursor's bucket */
     }
-    /* Once around sees every bucket, however far the time has gone. */
+    /* One turn visits every bucket, however far time has advanced. */
     uint64_t first = leases->cursor;
     if (last - first >= WHEEL_BUCKETS) {
         first = last - (WHEEL_BUCKETS - 1);

@@ -1,8 +1,8 @@
-/* One registration as it stands at one log position: immutable, all of its text in one block.
- * A change of anything that users see makes a new record.
+/* One registration at one log position: immutable, with all of its text in one block. A change of
+ * anything visible to users makes a new record.
  *
- * Thread: made and unreferenced on the loop; read anywhere while reachable from a view.
- * Owns: its text. */
+ * Thread: created and unreferenced on the loop; read anywhere while reachable from a view. Owns:
+ * its text. */
 #ifndef MUSTER_REGISTRY_RECORD_H
 #define MUSTER_REGISTRY_RECORD_H
 
@@ -23,7 +23,7 @@ struct pair {
     struct slice value;
 };
 
-/* What a client says of an instance. All borrowed. */
+/* A client's registration of an instance. All borrowed. */
 struct registration {
 #define TEXT(field, name, limit)        struct slice field;
 #define NUMBER(field, name, type, most) type field;
@@ -36,7 +36,7 @@ struct registration {
 
 struct record {
     uint64_t incarnation;
-    uint64_t index;        /* log index of the last change that users see */
+    uint64_t index;        /* log index of the last change visible to users */
     int64_t registered_ms; /* wall clock of the leader at registration */
     uint32_t slot;         /* of its lease */
     uint32_t generation;   /* of its lease */
@@ -45,8 +45,8 @@ struct record {
     uint32_t reap_after_ms;
     uint16_t port;
     uint16_t weight;
-    uint8_t declared; /* enum health that the client last said: passing..critical */
-    bool expired;     /* the lease was missed; critical until heard from */
+    uint8_t declared; /* enum health last reported by the client: passing..critical */
+    bool expired;     /* the lease has expired; critical until the next sign of life */
     bool maintenance;
     uint8_t tags_count;
     uint8_t metadata_count;
@@ -71,17 +71,17 @@ static inline const char *record_id(const struct record *r)
         return r->text + r->field;                                                                 \
     }
 #include "server/registry/fields.def"
-/* What the client last said with a heartbeat; empty when nothing. */
+/* Last reported with a heartbeat; empty: none. */
 static inline const char *record_note(const struct record *r)
 {
     return r->text + r->note;
 }
-/* Why it is in maintenance; empty when not said. */
+/* Why it is in maintenance; empty: not given. */
 static inline const char *record_reason(const struct record *r)
 {
     return r->text + r->reason;
 }
-/* Tags one after the other: the next begins behind the NUL of the one before. */
+/* Tags in sequence: each starts after the NUL of the one before. */
 static inline const char *record_tags(const struct record *r)
 {
     return r->text + r->tags;
@@ -92,30 +92,30 @@ static inline const char *record_metadata(const struct record *r)
     return r->text + r->metadata;
 }
 
-/* What users see: critical when expired, else maintenance, else what the client declared. */
+/* As visible to users: critical if expired, else maintenance, else as declared by the client. */
 enum health record_health(const struct record *r);
 /* Passing or warning. */
 bool record_discoverable(const struct record *r);
 bool record_has_tag(const struct record *r, const char *tag);
-/* NULL when the key is not there. */
+/* NULL if it has no such key. */
 const char *record_metadata_value(const struct record *r, const char *key);
 
-/* A new record with one reference from a registration that obeys the limits; the fields outside
- * of it (incarnation, index, times, states, note, reason) are zero or empty. */
+/* A new record with one reference from a registration within the limits; the fields outside of it
+ * (incarnation, index, times, states, note, reason) are zero or empty. */
 struct record *record_create(const struct registration *registration);
 /* The same with a note and a reason. */
 struct record *record_build(const struct registration *registration, struct slice note,
                             struct slice reason);
-/* A copy with one reference and another note and reason (either may be NULL: as before). */
+/* A copy with one reference and another note and reason (NULL: unchanged). */
 struct record *record_copy(const struct record *r, const struct slice *note,
                            const struct slice *reason);
-/* Whether the record says just what the registration says. */
+/* Whether the record has exactly the content of the registration. */
 bool record_same_content(const struct record *r, const struct registration *registration);
-/* A 64-bit hash of everything in it but its slot and references. */
+/* A 64-bit hash of everything except its slot and references. */
 uint64_t record_hash(const struct record *r);
 /* Bytes it takes in memory. */
 size_t record_size(const struct record *r);
-/* Bytes of all its texts, whatever this build adds to them: decides how many events are kept. */
+/* Bytes of all its texts, independent of the build: decides how many events are kept. */
 size_t record_text_bytes(const struct record *r);
 /* Fills a registration that borrows from the record. */
 void record_registration(const struct record *r, struct registration *ret_registration);

@@ -202,7 +202,7 @@ static uint64_t lease_size(const struct lease *lease)
                       atomic_load_explicit(&lease->deadline_ms, memory_order_relaxed));
 }
 
-/* Whoever sees one of the new values sees what was saved of the old ones: snapshot.c. */
+/* A reader that sees one of the new values also sees what was saved of the old ones: snapshot.c. */
 static void write_lease(struct registry *r, uint32_t slot, uint64_t renewed_ms,
                         uint64_t deadline_ms)
 {
@@ -269,7 +269,7 @@ void registry_remove(struct registry *r, struct instance *instance)
     leases_free_slot(&r->leases, record->slot);
     r->work.changed_index = r->work.index;
     retire_record(r, record);
-    retire_memory(r, instance, RETIRED_PLAIN, false); /* snapshots do not look there */
+    retire_memory(r, instance, RETIRED_PLAIN, false); /* snapshots do not use it */
 }
 
 void registry_replace(struct registry *r, struct instance *instance, struct record *record)
@@ -334,7 +334,7 @@ void registry_grow(void *table, size_t buckets)
     cds_lfht_resize(table, buckets);
 }
 
-/* Raises r->buckets to one an instance; it never falls. True when by_id has to grow to it. */
+/* Raises r->buckets to one per instance; it never decreases. True if by_id must grow to it. */
 static bool raise_buckets(struct registry *r)
 {
     size_t count = ptree_count(&r->work.instances);
@@ -355,7 +355,7 @@ void registry_make_table(struct registry *r)
     (void)raise_buckets(r);
     r->by_id = create_table(r->buckets);
     ptree_iterate(&it, &r->work.instances, 0);
-    /* Nobody else sees the table: there is nothing for a critical section to protect. */
+    /* The table is not shared yet: no critical section is needed. */
     for (const struct record *record; (record = ptree_next(&it)) != NULL;) {
         const char *id = record_id(record);
         struct instance *instance = leases_at(&r->leases, record->slot)->instance;

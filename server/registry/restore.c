@@ -12,11 +12,11 @@
 
 /* --- services, by name --- */
 
-/* A service of which an instance was there; its index comes later. A million may have one each, so
- * they are not looked for in the tree, which is built in order when the indexes come. */
+/* A service with restored instances, whose index comes later. There may be a million, so they are
+ * not searched in the tree, which is built in order when the indexes come. */
 struct restored_service {
     uint64_t hash;
-    struct service_view *view; /* NULL: this place is free */
+    struct service_view *view; /* NULL: free */
 };
 
 struct restore {
@@ -28,7 +28,7 @@ struct restore {
     size_t services_count, services_capacity;
 };
 
-/* The place of that name, or the free one where it belongs. */
+/* The slot of that name, or the free one for it. */
 static struct restored_service *place_of(const struct restore *x, const char *name, uint64_t hash)
 {
     size_t mask = x->services_capacity - 1;
@@ -106,7 +106,7 @@ enum status registry_restore_head(struct registry *r, const struct snapshot_head
     r->restore = mem_zalloc(1, sizeof *r->restore);
     r->restore->head = *head;
     grow_services(r->restore);
-    registry_drop_table(r); /* made at the end, when its size is known */
+    registry_drop_table(r); /* created at the end, when its size is known */
     r->work.level = head->level;
     r->work.limits = head->limits;
     r->work.index = head->index;
@@ -198,7 +198,7 @@ enum status registry_restore_end(struct registry *r)
     registry_make_table(r);
     r->work.changed_index = x->head.changed_index;
     r->work.services_index = x->head.services_index;
-    registry_publish(r); /* while r->restore says that nobody reads what it replaces */
+    registry_publish(r); /* while r->restore is set, nobody reads what it replaces */
     restore_free(r, NULL);
     return ST_OK;
 }

@@ -1,7 +1,7 @@
 /* Memory that readers or snapshots may still see. Readers are gone after a grace period. A snapshot
- * may be held for as long as a disk takes, so what it cannot reach does not wait for it: what was
- * made after it was taken, and what it never looks at. Otherwise a busy registry would accumulate
- * all of its past during one snapshot. */
+ * may be held as long as a disk takes, so memory that it cannot reach does not wait for it: what
+ * was created after it was taken, and what it never uses. Otherwise a busy registry would
+ * accumulate its whole past during one snapshot. */
 #include <stdlib.h>
 
 #include "server/base/check.h"
