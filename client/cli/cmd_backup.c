@@ -141,7 +141,8 @@ static bool prepare(struct fetch *f, const char *server)
     char path[64];
     (void)snprintf(path, sizeof path, "/backup?consistency=%s",
                    consistency != NULL ? consistency : "linearizable");
-    if (f->curl == NULL || !http_prepare(f->curl, server, path, f->cli->loop.shared)) {
+    if (f->curl == NULL || !http_prepare(f->curl, server, path, f->cli->loop.shared) ||
+        !http_authorize(f->curl, f->cli->loop.shared)) {
         return false;
     }
     curl_easy_setopt(f->curl, CURLOPT_CONNECTTIMEOUT_MS, (long)f->cli->timeout_ms);

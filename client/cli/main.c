@@ -93,6 +93,17 @@ static const struct args_option member_options[] = {{.name = "id"},
 static const struct args_option leader_options[] = {{.name = "dry-run", .bare = true},
                                                     {.name = NULL}};
 
+static const struct args_option token_options[] = {
+    {.name = "service", .repeated = true},
+    {.name = "write", .bare = true},
+    {.name = "operator"},
+    {.name = "metrics", .bare = true},
+    {.name = "events", .bare = true},
+    {.name = "ttl"},
+    {.name = "description"},
+    {.name = NULL},
+};
+
 static const struct args_option backup_options[] = {
     {.name = "verify", .bare = true},
     {.name = "force", .bare = true},
@@ -268,6 +279,26 @@ static const struct command commands[] = {
      "Examples:\n"
      "  muster leader transfer\n"
      "  muster leader transfer 2\n"},
+    {"token", cmd_token, token_options,
+     "create [OPTION]... | list | show ID | revoke ID | bootstrap", "make, list and revoke tokens",
+     "  create         prints a new token: it cannot be shown again\n"
+     "  list           all tokens, without their secrets; show ID: one of them\n"
+     "  revoke ID      from now on it is nobody's; ID may be the token itself\n"
+     "  bootstrap      the first token, which may do everything: once, and on the machine of a\n"
+     "                 replica. From then on musterd --anonymous says what others may do\n"
+     "\n"
+     "  --service NAME that service; NAME*: those whose names begin so. Repeatable. To read, and\n"
+     "  --write        to register, renew and deregister, too\n"
+     "  --operator A   read: status, backups, tokens; write: also members, limits, tokens\n"
+     "  --metrics      --events (of all services)\n"
+     "  --ttl D        such as 90d or 12h (default: until it is revoked)\n"
+     "  --description TEXT\n"
+     "\n"
+     "Examples:\n"
+     "  (umask 077; muster token bootstrap > ~/.muster-token)\n"
+     "  export MUSTER_TOKEN_FILE=~/.muster-token\n"
+     "  muster token create --service 'web*' --write --ttl 90d --description 'web servers'\n"
+     "  muster token revoke ovk5y4zbqm\n"},
     {"backup", cmd_backup, backup_options, "FILE [OPTION]... | --verify FILE",
      "fetch a backup of everything into a file, or check one",
      "What comes is checked as it comes, and written to FILE.part; FILE is there when it is whole "
@@ -329,6 +360,9 @@ static void print_help(void)
          "                         https:// trusts the CAs of MUSTER_CACERT, a PEM file (else the\n"
          "                         system's), and shows MUSTER_CERT with MUSTER_KEY\n"
          "                         [MUSTER_SERVER, REGISTRY_URL; default " DEFAULT_SERVER "]\n"
+         "                         Who asks is said by MUSTER_TOKEN, or the file "
+         "MUSTER_TOKEN_FILE,\n"
+         "                         which is read again for each request\n"
          "  --output FORMAT        table (default) or json\n"
          "  --timeout D            for the whole request, such as 500ms or 30s [" DEFAULT_TIMEOUT
          "]\n"

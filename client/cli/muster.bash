@@ -14,6 +14,7 @@ _muster_options() {
     list) echo "--service $filters" ;;
     discover) echo "--strategy --near $filters" ;;
     watch) echo "--type --id --event --after --snapshot" ;;
+    token) echo "create list show revoke bootstrap --service --write --operator --metrics --events --ttl --description" ;;
     tls) echo "init --out --client --days" ;;
     backup) echo "--verify --force --consistency" ;;
     bench)
@@ -30,7 +31,7 @@ _muster_services() {
 
 _muster() {
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
-    local commands="register heartbeat deregister maintenance services list discover watch run status members member leader backup tls bench"
+    local commands="register heartbeat deregister maintenance services list discover watch run status members member leader token backup tls bench"
     local globals="--server --output --timeout --help --version"
     local command="" words="" i
     for ((i = 1; i < COMP_CWORD; i++)); do
@@ -45,6 +46,7 @@ _muster() {
     case $previous in
     --output) words="table json" ;;
     --consistency) words="stale linearizable" ;;
+    --operator) words="read write" ;;
     --via) words="stream poll" ;;
     --strategy) words="random round_robin first weighted" ;;
     --status) words="passing warning critical" ;;
@@ -52,7 +54,7 @@ _muster() {
     --event) words="registered updated deregistered expired recovered reaped health maintenance" ;;
     --service) words=$(_muster_services) ;;
     --*)
-        if [[ " --snapshot --reuse --keep --verify --force --adopt-environment --help --version " != *" $previous "* ]]; then
+        if [[ " --snapshot --write --metrics --events --reuse --keep --verify --force --adopt-environment --help --version " != *" $previous "* ]]; then
             return # its value is the user's
         fi
         ;;

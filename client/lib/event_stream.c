@@ -283,7 +283,8 @@ static bool prepare(struct event_stream *stream)
         }
     }
     CURL *curl = stream->curl;
-    if (!http_prepare(curl, stream->servers->urls[stream->server], path, stream->loop->shared)) {
+    if (!http_prepare(curl, stream->servers->urls[stream->server], path, stream->loop->shared) ||
+        !http_authorize(curl, stream->loop->shared)) {
         return false;
     }
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, stream->headers);

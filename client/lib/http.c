@@ -11,6 +11,7 @@
 
 #include "server/base/text.h"
 
+#define TOKEN_SIZE_MAX          256
 #define RETRY_AFTER_SECONDS_MAX 3600
 
 /* Programs that the process starts must not hold its connections open. */
@@ -67,7 +68,9 @@ struct http_shared *http_shared_new(void)
     struct http_shared *shared = calloc(1, sizeof *shared);
     if (shared != NULL && !(copy_variable("MUSTER_CACERT", &shared->cacert) &&
                             copy_variable("MUSTER_CERT", &shared->cert) &&
-                            copy_variable("MUSTER_KEY", &shared->key))) {
+                            copy_variable("MUSTER_KEY", &shared->key) &&
+                            copy_variable("MUSTER_TOKEN", &shared->token) &&
+                            copy_variable("MUSTER_TOKEN_FILE", &shared->token_file))) {
         http_shared_free(shared);
         return NULL;
     }
@@ -80,8 +83,52 @@ void http_shared_free(struct http_shared *shared)
         free(shared->cacert);
         free(shared->cert);
         free(shared->key);
+        if (shared->token != NULL) {
+            explicit_bzero(shared->token, strlen(shared->token));
+        }
+        free(shared->token);
+        free(shared->token_file);
         free(shared);
     }
+}
+
+/* The first word of a file; "" when there is none that can be sent. */
+static void read_token(const char *file, char out[TOKEN_SIZE_MAX])
+{
+    ssize_t len = 0;
+    int fd = open(file, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        len = read(fd, out, TOKEN_SIZE_MAX - 1);
+        close(fd);
+    }
+    out[len > 0 ? len : 0] = '\0';
+    out[strcspn(out, " \t\r\n")] = '\0';
+}
+
+/* Nothing that would end the header, or begin another one. */
+static bool can_be_sent(const char *token)
+{
+    for (const char *p = token; *p != '\0'; p++) {
+        if (*p <= ' ' || *p > '~') {
+            return false;
+        }
+    }
+    return *token != '\0';
+}
+
+bool http_authorize(CURL *curl, const struct http_shared *shared)
+{
+    char text[TOKEN_SIZE_MAX] = "";
+    const char *token = shared->token;
+    if (token == NULL && shared->token_file != NULL) {
+        read_token(shared->token_file, text);
+        token = text;
+    }
+    bool taken = token == NULL || !can_be_sent(token) ||
+                 (curl_easy_setopt(curl, CURLOPT_HTTPAUTH, CURLAUTH_BEARER) == CURLE_OK &&
+                  curl_easy_setopt(curl, CURLOPT_XOAUTH2_BEARER, token) == CURLE_OK);
+    explicit_bzero(text, sizeof text);
+    return taken;
 }
 
 /* False without memory. */
@@ -173,7 +220,7 @@ bool http_begin(struct http_exchange *exchange, const char *server,
     bytes_init(&exchange->answer, HTTP_ANSWER_BYTES_MAX);
     CURL *curl = exchange->curl;
     if (curl == NULL || exchange->headers == NULL ||
-        !http_prepare(curl, server, request->path, shared)) {
+        !http_prepare(curl, server, request->path, shared) || !http_authorize(curl, shared)) {
         http_done(exchange);
         return false;
     }

@@ -51,6 +51,9 @@ struct http_shared {
     char *cacert; /* MUSTER_CACERT: whose certificates of replicas count */
     char *cert;   /* MUSTER_CERT: to show to replicas */
     char *key;    /* MUSTER_KEY: of it; NULL: it is in the same file */
+    /* Who asks, of the environment. NULL: nobody. */
+    char *token;      /* MUSTER_TOKEN */
+    char *token_file; /* MUSTER_TOKEN_FILE: read for each request, as it may be replaced */
 };
 
 /* NULL without memory. Reads the environment; the files are read when there is a connection. */
@@ -63,6 +66,8 @@ void http_close_sockets(struct http_shared *shared);
 /* What every handle of Muster has in common. False without memory. */
 MUST_USE bool http_prepare(CURL *curl, const char *server, const char *path,
                            struct http_shared *shared);
+/* Says who asks. For replicas alone: no other server is to see the token. False without memory. */
+MUST_USE bool http_authorize(CURL *curl, const struct http_shared *shared);
 /* A header of the answer, NULL when absent. curl's, until the handle goes. */
 const char *http_header(CURL *curl, const char *name);
 

@@ -2,13 +2,15 @@
 expected answers are worked out here, from what the documentation says of tokens and of --anonymous."""
 import os
 import re
+import subprocess
 import threading
 import time
 
 import pytest
 
-from cluster import ROOT, await_true
+from cluster import MUSTER, ROOT, await_true, clean_environment, read_line
 from streams import Ended, Stream
+from test_cli import muster
 from test_openapi import check
 
 CALLS = []
@@ -329,3 +331,83 @@ def test_tokens_outlive_a_restart_and_a_snapshot_and_are_never_shown(make_cluste
             with open(os.path.join(folder, file), "rb") as content:
                 data += content.read()
     assert data and not any(s.encode() in data for s in secrets)
+
+
+def test_the_tool_makes_lists_and_revokes_tokens_and_sends_its_own(make_cluster, tmp_path):
+    replica = make_cluster(1, "--anonymous", "none").start()[0]
+
+    def tool(*arguments, **environment):
+        return muster("--server", replica.url, *arguments, environment=environment)
+    first = tool("token", "bootstrap")
+    assert first.returncode == 0 and re.fullmatch(r"mst_[a-z2-7]{10}_[a-z2-7]{32}\n", first.stdout), first
+    assert first.stdout.split("_")[2].strip() not in first.stderr
+    assert tool("token", "bootstrap").returncode == 1
+    file = tmp_path / "token"
+    file.write_text("  \n", encoding="utf-8")
+    assert tool("services", MUSTER_TOKEN_FILE=str(file)).returncode == 1
+    assert tool("services", MUSTER_TOKEN_FILE=str(tmp_path / "none")).returncode == 1
+    file.write_text(first.stdout, encoding="utf-8")
+    own = {"MUSTER_TOKEN_FILE": str(file)}
+    got = tool("services", **own)
+    assert got.returncode == 0, got
+    assert tool("status", **own).returncode == 0
+    made = tool("token", "create", "--service", "web*", "--service", "db", "--write", "--ttl", "90d",
+                "--description", "web servers", "--metrics", **own)
+    assert made.returncode == 0, made
+    token = made.stdout.strip()
+    id = token.split("_")[1]
+    listed = tool("token", "list", **own).stdout
+    row = [line for line in listed.splitlines() if line.startswith(id)][0]
+    for text in ("web*:write", "db:write", "web servers"):
+        assert text in row, listed
+    assert " 90d " in row or " 89d " in row, listed
+    assert token.split("_")[2] not in listed
+    assert id in tool("token", "show", id, **own).stdout
+    # What is given counts more than the file.
+    web = {**own, "MUSTER_TOKEN": token}
+    assert tool("register", "web-shop", "--id", "w", "--port", "1", "--host", "h", **web).returncode == 0
+    refused = tool("register", "shop", "--id", "s", "--port", "1", "--host", "h", **web)
+    assert refused.returncode == 1 and "forbidden" in refused.stderr, refused
+    assert tool("token", "list", **web).returncode == 1
+    watched = subprocess.Popen([MUSTER, "--server", replica.url, "watch", "--snapshot"],
+                               stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, encoding="utf-8",
+                               env=clean_environment(web))
+    try:
+        assert "web-shop" in read_line(watched) + read_line(watched)
+    finally:
+        watched.kill()
+        watched.wait(30)
+        watched.stdout.close()
+    # The token itself names it, too; its secret is not sent.
+    assert tool("token", "revoke", token, **own).returncode == 0
+    assert tool("heartbeat", "w", **web).returncode == 1
+    for bad in (("create", "--ttl", "90y", "--metrics"), ("show",), ("frobnicate",), ("revoke", "mst_")):
+        assert tool("token", *bad, **own).returncode == 2, bad
+
+
+def test_libmuster_sends_its_token_and_reads_the_file_again(make_cluster, tmp_path):
+    replica = make_cluster(1, "--anonymous", "none").start()[0]
+    everything = bootstrap(replica)
+    file = tmp_path / "token"
+    file.write_text("mst_aaaaaaaaaa_" + "b" * 32, encoding="utf-8")
+    backed_up = str(tmp_path / "backup")
+    assert muster("--server", replica.url, "backup", backed_up,
+                  environment={"MUSTER_TOKEN_FILE": str(file)}).returncode == 1
+    assert muster("--server", replica.url, "backup", backed_up,
+                  environment={"MUSTER_TOKEN": everything}).returncode == 0
+    program = subprocess.Popen(
+        [MUSTER, "--server", replica.url, "run", "--name", "web", "--id", "w", "--host", "h", "--port", "1",
+         "--ttl", "3s", "--", "sleep", "60"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL, env=clean_environment({"MUSTER_TOKEN_FILE": str(file)}))
+
+    def is_there():
+        return replica.request("GET", "/instances/w", headers=bearer(everything)).status == 200
+    try:
+        time.sleep(1)
+        assert not is_there()
+        made = create(replica, everything, services=[{"name": "web", "access": "write"}])
+        file.write_text(made["token"], encoding="utf-8")
+        await_true("registered with the token that is in the file now", is_there, 60)
+    finally:
+        program.terminate()
+        program.wait(30)

@@ -1,0 +1,256 @@
+/* Tokens: token create, list, show, revoke, bootstrap. */
+#include "client/cli/commands.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "client/cli/output.h"
+#include "client/lib/bytes.h"
+#include "server/base/check.h"
+#include "server/base/text.h"
+
+#define ID_BYTES_MAX 255
+
+/* --- made --- */
+
+/* Its secret alone, so that a script can take it: TOKEN=$(muster token create ...). */
+static void print_made(const json_t *made, const void *data UNUSED)
+{
+    const char *token = json_string_value(json_object_get(made, "token"));
+    const char *id = json_string_value(json_object_get(made, "id"));
+    printf("%s\n", token != NULL ? token : "");
+    cli_complain("token %s is made; its secret is not shown again", id != NULL ? id : "");
+}
+
+/* "web": that service; "web*": those whose names begin so. */
+static json_t *scope_of(const char *pattern, const char *access)
+{
+    size_t len = strlen(pattern);
+    bool prefix = len > 0 && pattern[len - 1] == '*';
+    json_t *scope = json_object();
+    json_object_set_new(scope, prefix ? "prefix" : "name",
+                        json_stringn(pattern, prefix ? len - 1 : len));
+    json_object_set_new(scope, "access", json_string(access));
+    return scope;
+}
+
+/* 90d, 12h, 30m, or seconds; false when it is none of these. */
+static bool parse_ttl(const char *text, json_int_t *ret_seconds)
+{
+    static const struct {
+        const char *suffix;
+        uint64_t seconds;
+    } units[] = {{"", 1}, {"s", 1}, {"m", 60}, {"h", 3600}, {"d", 86400}};
+    char digits[TEXT_U64_SIZE];
+    size_t len = strspn(text, "0123456789");
+    uint64_t number;
+    if (len == 0 || len >= sizeof digits) {
+        return false;
+    }
+    memcpy(digits, text, len);
+    digits[len] = '\0';
+    for (size_t i = 0; i < ARRAY_LENGTH(units); i++) {
+        if (strcmp(text + len, units[i].suffix) == 0 &&
+            text_parse_u64(digits, UINT32_MAX, &number)) {
+            *ret_seconds = (json_int_t)(number * units[i].seconds);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* NULL after a complaint. */
+static json_t *body_of(const struct cli *cli)
+{
+    const struct args *args = &cli->args;
+    const char *ttl = args_get(args, "ttl");
+    const char *description = args_get(args, "description");
+    const char *operator= args_get(args, "operator");
+    const char *access = args_get(args, "write") != NULL ? "write" : "read";
+    const char *pattern;
+    json_int_t seconds = 0;
+    if (ttl != NULL && !parse_ttl(ttl, &seconds)) {
+        (void)cli_usage(cli, "--ttl %s is no duration such as 90d or 12h", ttl);
+        return NULL;
+    }
+    json_t *body = json_object();
+    json_t *services = json_array();
+    CHECK(body != NULL && services != NULL);
+    for (size_t at = 0; (pattern = args_next(args, "service", &at)) != NULL;) {
+        json_array_append_new(services, scope_of(pattern, access));
+    }
+    json_object_set_new(body, "services", services);
+    if (ttl != NULL) {
+        json_object_set_new(body, "ttl", json_integer(seconds));
+    }
+    if (description != NULL) {
+        json_object_set_new(body, "description", json_string(description));
+    }
+    if (operator!= NULL) {
+        json_object_set_new(body, "operator", json_string(operator));
+    }
+    json_object_set_new(body, "metrics", json_boolean(args_get(args, "metrics") != NULL));
+    json_object_set_new(body, "events", json_boolean(args_get(args, "events") != NULL));
+    return body;
+}
+
+static enum cli_exit create(struct cli *cli)
+{
+    json_t *body = body_of(cli);
+    if (body == NULL) {
+        return CLI_USAGE;
+    }
+    const struct http_request request = {.method = "POST", .path = "/tokens", .body = body};
+    enum cli_exit exit_status = cli_show(cli, &request, print_made, NULL);
+    json_decref(body);
+    return exit_status;
+}
+
+static enum cli_exit bootstrap(struct cli *cli)
+{
+    const struct http_request request = {.method = "POST", .path = "/tokens/bootstrap"};
+    return cli_show(cli, &request, print_made, NULL);
+}
+
+/* --- shown --- */
+
+static const struct table_column columns[] = {
+    {"ID", "id"},           {"SERVICES", "services"},       {"OPERATOR", "operator"},
+    {"METRICS", "metrics"}, {"EVENTS", "events"},           {"EXPIRES", "expires"},
+    {"CREATED", "created"}, {"DESCRIPTION", "description"}, {NULL, NULL},
+};
+
+/* How long it still counts, in the largest unit that there is a whole one of. */
+static json_t *expires(const json_t *seconds)
+{
+    static const struct {
+        uint64_t seconds;
+        char unit;
+    } units[] = {{86400, 'd'}, {3600, 'h'}, {60, 'm'}, {1, 's'}};
+    char text[32];
+    if (!json_is_number(seconds)) {
+        return json_string("never");
+    }
+    uint64_t left = (uint64_t)json_number_value(seconds);
+    size_t i = 0;
+    while (i + 1 < ARRAY_LENGTH(units) && left < units[i].seconds) {
+        i++;
+    }
+    (void)snprintf(text, sizeof text, "%" PRIu64 "%c", left / units[i].seconds, units[i].unit);
+    return json_string(text);
+}
+
+/* web*:write */
+static json_t *pattern_of(const json_t *scope)
+{
+    const char *name = json_string_value(json_object_get(scope, "name"));
+    const char *prefix = json_string_value(json_object_get(scope, "prefix"));
+    const char *access = json_string_value(json_object_get(scope, "access"));
+    return json_sprintf("%s%s:%s",
+                        name != NULL     ? name
+                        : prefix != NULL ? prefix
+                                         : "",
+                        name != NULL ? "" : "*", access != NULL ? access : "");
+}
+
+static void add_row(struct table *table, const json_t *token)
+{
+    json_t *row = json_copy((json_t *)(uintptr_t)token);
+    json_t *patterns = json_array();
+    const json_t *services = json_object_get(token, "services");
+    CHECK(row != NULL && patterns != NULL);
+    for (size_t i = 0; i < json_array_size(services); i++) {
+        json_array_append_new(patterns, pattern_of(json_array_get(services, i)));
+    }
+    json_object_set_new(row, "services", patterns);
+    json_object_set_new(row, "expires", expires(json_object_get(token, "expires_in")));
+    table_add(table, row);
+    json_decref(row);
+}
+
+static void print_tokens(const json_t *body, const void *data UNUSED)
+{
+    const json_t *tokens = json_object_get(body, "tokens");
+    struct table table;
+    table_init(&table, columns);
+    for (size_t i = 0; i < json_array_size(tokens); i++) {
+        add_row(&table, json_array_get(tokens, i));
+    }
+    table_print(&table);
+}
+
+static void print_token(const json_t *body, const void *data UNUSED)
+{
+    struct table table;
+    table_init(&table, columns);
+    add_row(&table, body);
+    table_print(&table);
+}
+
+static enum cli_exit list(struct cli *cli)
+{
+    const struct http_request request = {.method = "GET", .path = "/tokens", .read = true};
+    return cli_show(cli, &request, print_tokens, NULL);
+}
+
+static void print_revoked(const json_t *body UNUSED, const void *data)
+{
+    printf("token %s is revoked\n", (const char *)data);
+}
+
+/* The id of a token, or what its holder has: then the secret stays here. */
+static bool path_of(const char *word, struct bytes *path)
+{
+    char id[ID_BYTES_MAX + 1];
+    bool whole = strncmp(word, "mst_", 4) == 0;
+    const char *begin = whole ? word + 4 : word;
+    size_t len = whole ? strcspn(begin, "_") : strlen(begin);
+    if (len == 0 || len > ID_BYTES_MAX) {
+        return false;
+    }
+    memcpy(id, begin, len);
+    id[len] = '\0';
+    bytes_append_text(path, "/tokens/");
+    bytes_append_encoded(path, id);
+    return bytes_text(path) != NULL;
+}
+
+static enum cli_exit one(struct cli *cli, bool revokes)
+{
+    struct bytes path;
+    bytes_init(&path, 4 * ID_BYTES_MAX);
+    enum cli_exit exit_status;
+    if (!path_of(cli->args.words[1], &path)) {
+        exit_status = cli_usage(cli, "that is no id of a token");
+    } else {
+        const struct http_request request = {.method = revokes ? "DELETE" : "GET",
+                                             .path = bytes_text(&path),
+                                             .read = !revokes,
+                                             .repeatable = revokes};
+        exit_status = revokes ? cli_show(cli, &request, print_revoked, cli->args.words[1])
+                              : cli_show(cli, &request, print_token, NULL);
+    }
+    bytes_done(&path);
+    return exit_status;
+}
+
+enum cli_exit cmd_token(struct cli *cli)
+{
+    const struct args *args = &cli->args;
+    const char *verb = args->words_count > 0 ? args->words[0] : "";
+    bool revokes = strcmp(verb, "revoke") == 0;
+    if (args->words_count == 1 && strcmp(verb, "create") == 0) {
+        return create(cli);
+    }
+    if (args->words_count == 1 && strcmp(verb, "bootstrap") == 0) {
+        return bootstrap(cli);
+    }
+    if (args->words_count == 1 && strcmp(verb, "list") == 0) {
+        return list(cli);
+    }
+    if (args->words_count == 2 && (revokes || strcmp(verb, "show") == 0)) {
+        return one(cli, revokes);
+    }
+    return cli_usage(cli, "token needs one of: create, list, show ID, revoke ID, bootstrap");
+}
