@@ -47,7 +47,7 @@ static void add_bookmark(struct event_stream *s, const struct view *view, struct
     struct event_id position;
     char text[EVENT_ID_SIZE];
     if (event_cursor_id(&s->stream.subscription.cursor, view, &position)) {
-        event_id_format(position, node_cluster_tag(s->node), text);
+        event_id_format(position, event_id_cluster(s->node), text);
         buffer_printf(out, "id: %s\n", text);
         s->marked = s->stream.subscription.cursor.next;
     }
@@ -188,7 +188,7 @@ static bool put_item(struct event_stream *s, const struct view *view, struct buf
         if (!viewer_may(&s->viewer, record_name(item.event->record))) {
             return true;
         }
-        const struct rendered *text = text_of(item.event, node_cluster_tag(s->node));
+        const struct rendered *text = text_of(item.event, event_id_cluster(s->node));
         size_t skip = 0;
         if (s->stream.subscription.cursor.presenting) {
             skip = (size_t)((const char *)memchr(text->data, '\n', text->len) + 1 - text->data);
@@ -254,7 +254,7 @@ static void describe(const struct stream *stream, char *out, size_t size)
     char id[EVENT_ID_SIZE] = "";
     const struct view *view = node_view_lock(s->node);
     if (event_cursor_id(&s->stream.subscription.cursor, view, &position)) {
-        event_id_format(position, node_cluster_tag(s->node), id);
+        event_id_format(position, event_id_cluster(s->node), id);
     }
     view_unlock(&view);
     (void)snprintf(out, size, "%s", id);

@@ -2,9 +2,9 @@
  * time, as the client takes it; what does not fit is made later from the view of that time, so that
  * a stream holds one event at most.
  *
- *     id: 17.0.5be2a1c7
+ *     id: 17.1641853288448000
  *     event: registered
- *     data: {"id":"17.0.5be2a1c7","event":"registered",...}
+ *     data: {"id":"17.1641853288448000","event":"registered",...}
  *
  * Ids are positions in the log, the same on every replica. A block of an id alone is a bookmark: it
  * moves the position to resume at, past events that do not match, and browsers dispatch nothing for

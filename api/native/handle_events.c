@@ -20,7 +20,7 @@ struct listing {
 /* Whether the request goes on from an id of another cluster. */
 static bool is_foreign(struct exchange *x, const struct event_query *query)
 {
-    uint32_t own = node_cluster_tag(x->context->node);
+    uint32_t own = event_id_cluster(x->context->node);
     return query->cluster != 0 && own != 0 && query->cluster != own;
 }
 
@@ -74,7 +74,7 @@ static void out_events(struct listing *l, const struct event_query *query, uint6
 static enum next list(struct exchange *x, const struct event_query *query)
 {
     struct listing l = {.json = response_json(&x->response),
-                        .cluster = node_cluster_tag(x->context->node)};
+                        .cluster = event_id_cluster(x->context->node)};
     bool foreign = is_foreign(x, query);
     const struct view *view = l.view = node_view_lock(x->context->node);
     l.viewer = permit_viewer(&x->permit, view);

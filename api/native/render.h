@@ -11,7 +11,7 @@
 void render_instance(struct json_out *json, const struct record *record);
 /* The same members, without the braces. */
 void render_instance_members(struct json_out *json, const struct record *record);
-/* An event of the cluster with this tag, and its instance. */
+/* An event, and its instance. `cluster` is that of its id (event_id.h). */
 void render_event(struct json_out *json, const struct event *event, uint32_t cluster);
 /* "passing": n, ... for each health. */
 void render_counts(struct json_out *json, const uint32_t counts[HEALTH_COUNT]);

@@ -18,29 +18,22 @@
 
 static void connect_next(struct event_stream *stream);
 
-/* Up to the dot or the end, where *text is then. */
-static bool parse_number(const char **text, uint64_t *ret_number)
-{
-    char digits[TEXT_U64_SIZE];
-    size_t len = strcspn(*text, ".");
-    if (len >= sizeof digits) {
-        return false;
-    }
-    memcpy(digits, *text, len);
-    digits[len] = '\0';
-    *text += len;
-    return text_parse_u64(digits, UINT64_MAX, ret_number);
-}
-
 bool event_stream_parse_position(const char *text, struct stream_position *ret_position)
 {
-    struct stream_position position;
-    if (!parse_number(&text, &position.index) || *text++ != '.' ||
-        !parse_number(&text, &position.place)) {
+    char index[TEXT_U64_SIZE];
+    size_t len = strcspn(text, ".");
+    uint64_t place;
+    if (text[len] == '\0' || len >= sizeof index) {
         return false;
     }
-    position.cluster = text;
-    *ret_position = position;
+    memcpy(index, text, len);
+    index[len] = '\0';
+    if (!text_parse_u64(index, UINT64_MAX, &ret_position->index) ||
+        !text_parse_u64(text + len + 1, UINT64_MAX, &place)) {
+        return false;
+    }
+    ret_position->cluster = (uint32_t)(place >> 32);
+    ret_position->place = (uint32_t)place;
     return true;
 }
 
@@ -49,8 +42,7 @@ static bool is_seen(const struct event_stream *stream, const char *id)
 {
     struct stream_position p, seen;
     if (id == NULL || !event_stream_parse_position(id, &p) ||
-        !event_stream_parse_position(stream->position, &seen) ||
-        strcmp(p.cluster, seen.cluster) != 0) {
+        !event_stream_parse_position(stream->position, &seen) || p.cluster != seen.cluster) {
         return false;
     }
     return p.index < seen.index || (p.index == seen.index && p.place <= seen.place);

@@ -91,10 +91,10 @@ void event_stream_fail(struct event_stream *stream, const char *why);
 /* No item comes any more. Harmless on a stream that is zeroed or stopped. */
 void event_stream_stop(struct event_stream *stream);
 
-/* The id of an event, "17.0.5be2a1c7", taken apart. */
+/* The id of an event, "17.1641853288448000", taken apart. */
 struct stream_position {
-    uint64_t index, place;
-    const char *cluster; /* ".5be2a1c7", or "" when it is not named; in the text */
+    uint64_t index;
+    uint32_t cluster, place; /* cluster 0: not named */
 };
 /* False when it is not of that form. */
 MUST_USE bool event_stream_parse_position(const char *text, struct stream_position *ret_position);

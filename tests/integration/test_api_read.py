@@ -295,7 +295,7 @@ def test_events_tell_the_life_of_an_instance(shared, name):
     events = got.json["events"]
     assert [e["event"] for e in events] == ["registered", "updated", "health", "maintenance",
                                            "deregistered"]
-    ids = [tuple(int(part) for part in e["id"].split(".")[:2]) for e in events]
+    ids = [tuple(int(part) for part in e["id"].split(".")) for e in events]
     assert ids == sorted(set(ids))
 
 
