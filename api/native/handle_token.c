@@ -48,8 +48,8 @@ static enum next finish_create(struct exchange *x, enum status status)
         respond_made(x, m);
     } else if (status == ST_CONFLICT && m->first) {
         response_error(&x->response, 409, "conflict", "",
-                       "there was a token before: who holds one makes others; when all are lost, "
-                       "start a replica with --bootstrap-token-file");
+                       "there was a token before: who holds one that may write what is the "
+                       "operator's makes others");
     } else if (status == ST_CONFLICT) {
         response_error(&x->response, 409, "conflict", "",
                        "there was no token yet: make the first one with POST /tokens/bootstrap "
