@@ -328,7 +328,7 @@ def four_million(bench):
         cluster.start()
         since, began = steadiness(cluster), time.monotonic()
         for part in parts:
-            cluster.fill(part, size, size // 10)
+            cluster.fill(part, size, size // 10, connections=512)
             bench.say("  %s" % part)
         took = time.monotonic() - began
         rows["registered"] = {"seconds": took, "per_second": size * PARTS / took, **since(),

@@ -75,10 +75,11 @@ class Muster(Cluster):
         """A run of `muster bench`, its figures with the replicas' CPU time."""
         return measure.with_cpu(self.pids, lambda: bench(urls or self.urls, *arguments))
 
-    def fill(self, prefix, instances, services, ttl="1h"):
+    def fill(self, prefix, instances, services, ttl="1h", connections=64):
         """Registers `instances` in all, and waits until every replica has them."""
         got = bench(self.urls, "register", "--prefix", prefix, "--requests", str(instances),
-                    "--services", str(services), "--ttl", ttl, "--keep")
+                    "--services", str(services), "--ttl", ttl, "--connections", str(connections),
+                    "--keep")
         if got["failed"]:
             # On a busy machine some of a million come too late; preparing data tries again.
             bench(self.urls, "discover", "--prefix", prefix, "--services", str(services),
