@@ -52,7 +52,8 @@ struct config {
     char tls_cert[CONFIG_TEXT_MAX];        /* files; empty: none */
     char tls_key[CONFIG_TEXT_MAX];
     char tls_client_ca[CONFIG_TEXT_MAX];
-    unsigned tls_client_required; /* 1: yes */
+    unsigned tls_client_required;               /* 1: yes */
+    char bootstrap_token_file[CONFIG_TEXT_MAX]; /* empty: none */
     enum anonymous anonymous;
     enum log_level log_level;
     enum log_format log_format;

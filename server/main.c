@@ -14,6 +14,7 @@
 #include "server/base/limits.h"
 #include "server/base/log.h"
 #include "server/base/process.h"
+#include "server/bootstrap.h"
 #include "server/certificates.h"
 #include "server/config.h"
 #include "server/join.h"
@@ -142,9 +143,16 @@ static struct node *start_node(const struct config *config, const struct descrip
         .peer_connections = shares->peer_connections,
         .version = MUSTER_VERSION,
     };
+    struct bootstrap bootstrap;
+    bool has_bootstrap = config->bootstrap_token_file[0] != '\0';
+    if (has_bootstrap &&
+        !bootstrap_read(&bootstrap, config->bootstrap_token_file, error, error_size)) {
+        return NULL;
+    }
     const struct node_options own = {
         .events_kept = config->events_kept,
         .state_bytes = config->state_bytes,
+        .bootstrap = has_bootstrap ? &bootstrap.spec : NULL,
     };
     return node_start(&options, &own, error, error_size);
 }

@@ -164,6 +164,15 @@ static bool wish(const struct node *node, struct command *ret_command)
         };
         return true;
     }
+    if (registry_level(node->registry) >= LEVEL_TOKENS && node->bootstrap != NULL &&
+        registry_tokens(node->registry) == 0 && !node->expiry.bootstrapped) {
+        *ret_command = (struct command){
+            .kind = COMMAND_TOKEN_CREATE,
+            .token_create = {.turn = TOKEN_TURN_ONLY},
+        };
+        token_spec_of(node->bootstrap, &ret_command->token_create.spec);
+        return true;
+    }
     return false;
 }
 
@@ -204,6 +213,7 @@ bool expiry_command(struct node *node, struct command *ret_command)
     struct expiry *x = &node->expiry;
     uint64_t until_ms = expiry_stamp_ms(node);
     if (wish(node, ret_command)) {
+        x->bootstrapped = x->bootstrapped || ret_command->kind == COMMAND_TOKEN_CREATE;
         return true;
     }
     struct verdict v = judge(node, until_ms);

@@ -37,6 +37,7 @@ struct expiry {
     uint64_t pause_grace_until_ms; /* after a long turn of the loop */
     bool knows_all;                /* everything committed by earlier leaders is applied */
     bool proposed;                 /* an expire entry is in flight */
+    bool bootstrapped;             /* the first token was proposed in this term */
     struct brake brake;
     bool braking;
 };
@@ -53,6 +54,7 @@ struct node {
     uint32_t pause_grace_ms;
     uint32_t events_kept;
     uint64_t state_bytes;
+    struct token *bootstrap; /* NULL: none */
     _Atomic(struct node_listener *) listeners;
     _Atomic uint64_t changed_ns;
     _Atomic uint32_t cluster_tag; /* 0: not known yet */

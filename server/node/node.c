@@ -23,6 +23,7 @@ struct node *node_start(const struct consensus_options *options, const struct no
     replica_init(node);
     node->events_kept = own->events_kept;
     node->state_bytes = own->state_bytes;
+    node->bootstrap = own->bootstrap != NULL ? token_create(own->bootstrap) : NULL;
     const struct consensus_fsm app = replica_app(node);
     node->consensus = consensus_create(options, &app);
     node->grace_ms = consensus_hold_up_ms(node->consensus) + RETRY_MS;
@@ -47,6 +48,7 @@ void node_destroy(struct node *node)
     }
     replica_done(node);
     consensus_destroy(node->consensus);
+    free(node->bootstrap);
     free(node);
     rcu_unregister_thread();
 }

@@ -24,6 +24,8 @@ struct node;
 struct node_options {
     uint32_t events_kept;
     uint64_t state_bytes;
+    /* Made when there is no token at all, once in each term of this leader; NULL: none is. */
+    const struct token_spec *bootstrap;
 };
 struct node *node_start(const struct consensus_options *options, const struct node_options *own,
                         char *error, size_t error_size);

@@ -171,7 +171,8 @@ static void app_begin(void *ctx, uint64_t index, const uint8_t *data, size_t len
 static void count(struct node *node, const struct command *command, const struct result *result)
 {
     if (command->kind == COMMAND_EXPIRE || command->kind == COMMAND_KEEP_EVENTS ||
-        command->kind == COMMAND_STATE_BYTES) {
+        command->kind == COMMAND_STATE_BYTES ||
+        (command->kind == COMMAND_TOKEN_CREATE && command->token_create.turn == TOKEN_TURN_ONLY)) {
         expiry_applied(node, result->expired);
         metric_add(METRIC_expired_total, result->expired + result->reaped);
     } else {

@@ -202,6 +202,11 @@ bool tokens_let_register(const struct registry *r, const struct instance *instan
     return token_may(r->holder, name, true) && (instance == NULL || tokens_let(r, instance));
 }
 
+size_t registry_tokens(const struct registry *r)
+{
+    return ptree_count(&r->work.tokens);
+}
+
 bool registry_tokens_due(const struct registry *r, uint64_t now_ms)
 {
     return now_ms >= r->tokens_due_ms;

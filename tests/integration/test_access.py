@@ -411,3 +411,27 @@ def test_libmuster_sends_its_token_and_reads_the_file_again(make_cluster, tmp_pa
     finally:
         program.terminate()
         program.wait(30)
+
+
+def test_a_token_of_a_file_is_made_when_there_is_none(make_cluster, tmp_path):
+    token = "mst_abcdefghij_" + "k" * 32
+    file = tmp_path / "token"
+    file.write_text(token + "\n", encoding="utf-8")
+    cluster = make_cluster(3, "--bootstrap-token-file", str(file)).start()
+    await_true("the token is made", lambda: {
+        r.request("GET", "/tokens/abcdefghij", headers=bearer(token)).status for r in cluster} == {200}, 30)
+    assert cluster[0].request("POST", "/tokens/bootstrap").status == 409
+    other = create(cluster[0], token, operator="write")["token"]
+    assert cluster[0].request("DELETE", "/tokens/abcdefghij", headers=bearer(other)).status == 200
+    replica = cluster.leader()
+    assert replica.stop() == 0
+    replica.start().wait_ready()
+    # There is another: it stays away.
+    assert replica.request("GET", "/services", headers=bearer(token)).status == 401
+    for text in ("", "mst_x", token[:-1], token + "a"):
+        file.write_text(text, encoding="utf-8")
+        assert replica.stop() == 0
+        replica.start()
+        assert replica.wait_exit() == 1 and "holds no token" in replica.log().splitlines()[-1]
+        file.write_text(token, encoding="utf-8")
+        replica.start().wait_ready()

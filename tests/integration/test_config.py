@@ -14,7 +14,7 @@ FLAGS = ["id", "name", "data", "http", "peer", "advertise-http", "advertise-peer
          "cluster-secret", "join", "voters", "replace-after", "ttl", "reap-after", "tbfs-service",
          "tbfs-reap-after", "write-timeout", "election-timeout", "heartbeat-interval",
          "snapshot-log-bytes", "events-kept", "state-bytes", "http-threads", "http-connections",
-         "http-connections-per-address", "allow-host", "cors", "anonymous",
+         "http-connections-per-address", "allow-host", "cors", "anonymous", "bootstrap-token-file",
          "tls-cert", "tls-key", "tls-client-ca", "tls-client-required",
          "log-level", "log-format", "config"]
 
