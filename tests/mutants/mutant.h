@@ -1,7 +1,7 @@
 /* Mutants: bugs that the simulator (tests/sim) and the checkers of real clusters (jepsen/) must
  * find. None is in product code: the linker replaces a product function (--wrap) in muster_sim and
- * musterd_mutant, or it is done at a seam that the test owns. mutant.c has those used by both. Which
- * a real cluster can show: jepsen/mutants/README.md.
+ * musterd_mutant, or it is done at a seam that the test owns. mutant.c has those used by both.
+ * Which a real cluster can show: jepsen/mutants/README.md.
  *
  * Thread: chosen before any other starts. */
 #ifndef MUSTER_MUTANT_H
