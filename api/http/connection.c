@@ -77,6 +77,7 @@ void connection_close(struct connection *c)
     (void)close(c->fd);
     free(c->in_own);
     free(c->out_own);
+    c->in_own = c->out_own = NULL;
     cds_list_del(&c->ready);
     cds_list_del(&c->crowded);
     cds_list_move(&c->place, &worker->closed);

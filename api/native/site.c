@@ -15,13 +15,13 @@ static const struct route routes[] = {
      .handle = handle_##handler,                                                                   \
      .body_limit = (BODY),                                                                         \
      .watch = WATCH_##WATCH,                                                                       \
-     .params = PARAMS},
+     .params = (PARAMS)},
 #define EFFECTS(METHOD, PATTERN, NEEDED, handler, PARAMS)                                          \
     {.method = METHOD_##METHOD,                                                                    \
      .permission = PERMISSION_##NEEDED,                                                            \
      .pattern = (PATTERN),                                                                         \
      .handle = handle_##handler,                                                                   \
-     .params = PARAMS,                                                                             \
+     .params = (PARAMS),                                                                           \
      .effects = true},
 #define CHECKED(METHOD, PATTERN, NEEDED, CHECK, handler, BODY, WATCH, PARAMS)                      \
     {.method = METHOD_##METHOD,                                                                    \
@@ -31,7 +31,7 @@ static const struct route routes[] = {
      .handle = handle_##handler,                                                                   \
      .body_limit = (BODY),                                                                         \
      .watch = WATCH_##WATCH,                                                                       \
-     .params = PARAMS},
+     .params = (PARAMS)},
 #define VITAL(METHOD, PATTERN, NEEDED, handler)                                                    \
     {.method = METHOD_##METHOD,                                                                    \
      .permission = PERMISSION_##NEEDED,                                                            \
