@@ -53,7 +53,8 @@ static bool parse_ttl(const char *text, json_int_t *ret_seconds)
     for (size_t i = 0; i < ARRAY_LENGTH(units); i++) {
         if (strcmp(text + len, units[i].suffix) == 0 &&
             text_parse_u64(digits, UINT32_MAX, &number)) {
-            *ret_seconds = (json_int_t)(number * units[i].seconds);
+            number *= units[i].seconds;
+            *ret_seconds = (json_int_t)number;
             return true;
         }
     }
