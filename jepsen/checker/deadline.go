@@ -2,6 +2,7 @@ package checker
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -47,7 +48,7 @@ func checkDeadlines(h *history.History, r *Result) {
 			continue
 		}
 		for _, replica := range f.Targets {
-			count := checkDeadlinesOf(f, replica, asked[replica], r)
+			count := checkDeadlinesOf(h, f, replica, asked[replica], r)
 			r.Figures["asked_while_disk_or_log_stuck"] += float64(count)
 			if count == 0 && time.Duration(f.To-f.From) > askedWithin {
 				r.Void = append(r.Void, fmt.Sprintf("nobody asked replica %d in its %s at %.1f s", replica, f.Kind, float64(f.From)/1e9))
@@ -56,13 +57,27 @@ func checkDeadlines(h *history.History, r *Result) {
 	}
 }
 
+// stops are the families of faults, as their kinds begin, during which a replica itself stands still or is gone.
+var stops = []string{"pause", "kill", "power", "rolling", "io-error", "empty", "fork", "damage", "members"}
+
+// isHeldUp: another fault stopped the replica while the request was under way.
+func isHeldUp(h *history.History, op *history.Op) bool {
+	for _, f := range h.Faults {
+		isStop := slices.ContainsFunc(stops, func(s string) bool { return strings.HasPrefix(f.Kind, s) })
+		if isStop && f.From < op.Return && f.To > op.Call && slices.Contains(f.Targets, op.Replica) {
+			return true
+		}
+	}
+	return false
+}
+
 // checkDeadlinesOf checks the requests to a replica during a fault, and returns their number.
-func checkDeadlinesOf(f history.Fault, replica int, ops []*history.Op, r *Result) int {
+func checkDeadlinesOf(h *history.History, f history.Fault, replica int, ops []*history.Op, r *Result) int {
 	count := 0
 	for at := sort.Search(len(ops), func(i int) bool { return ops[i].Call >= f.From }); at < len(ops) && ops[at].Call <= f.To; at++ {
 		op, took := ops[at], time.Duration(ops[at].Return-ops[at].Call)
 		count++
-		if took > deadlineOf(op)+deadlineSlack {
+		if took > deadlineOf(op)+deadlineSlack && !isHeldUp(h, op) {
 			r.fail("answered_by_the_deadline", op.Call, "%s of %s took %s at replica %d in its %s, and came to %d %s",
 				op.Kind, op.Key, took.Round(time.Millisecond), replica, f.Kind, op.Status, op.Outcome)
 		}

@@ -84,3 +84,18 @@ func TestAStuckDiskThatNobodyAskedProvesNothing(t *testing.T) {
 		t.Errorf("%v", r.Void)
 	}
 }
+
+func TestARequestIsNotBlamedOnAStuckLogWhenItsReplicaIsStoppedBeforeTheDeadline(t *testing.T) {
+	for _, c := range []struct {
+		from, to int64
+		target   int
+		broken   int
+	}{{57, 70, 1, 0}, {57, 70, 2, 1}, {62, 70, 1, 1}, {10, 54, 1, 1}} {
+		h := stuck()
+		h.Faults = append(h.Faults, history.Fault{Kind: "pause-leader", Targets: []int{c.target}, From: c.from * second, To: c.to * second, Bit: 1})
+		h.Ops = append(h.Ops, asked(history.Poll, 1, 55*second, 6*second, 0))
+		if r := Check(h); deadlines(r) != c.broken {
+			t.Errorf("%+v: %+v", c, r.Violations)
+		}
+	}
+}

@@ -387,8 +387,9 @@ def test_others_join_a_cluster_that_was_restored(make_cluster, shared, name, tmp
     members[0].start("--restore", str(path)).wait_ready()
     for replica in members[1:]:
         replica.start("--join", members[0].url).wait_ready()
-    await_true("three votes", lambda: [m["role"] for m in members[0].get("/cluster").json[
-        "members"]] == ["voter"] * 3, 20)
+    # At all of them: a leader lists its newest configuration, which goes with it if nobody else has it.
+    await_true("three votes", lambda: all([m["role"] for m in r.get("/cluster").json["members"]] == ["voter"] * 3
+                                          for r in members), 20)
     assert {r.health()["phase"] for r in members} == {"member"}
     assert len(members[2].instances()) == facts["instances"]
     # Any of them may fail now, even the restored one.
