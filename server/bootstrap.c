@@ -8,18 +8,11 @@
 
 #define FILE_BYTES_MAX 256
 
-/* Everything. */
 static void fill(struct bootstrap *b)
 {
-    static const char description[] = "bootstrap-token-file";
-    b->spec = (struct token_spec){
-        .id = {b->id, strlen(b->id)},
-        .hash = {(const char *)b->hash, sizeof b->hash},
-        .description = {description, strlen(description)},
-        .grants = TOKEN_GRANTS_ALL,
-        .scopes_count = 1,
-    };
-    b->spec.scopes[0] = (struct token_scope){.name = {"", 0}, .prefix = true, .write = true};
+    token_spec_everything("bootstrap-token-file", &b->spec);
+    b->spec.id = (struct slice){b->id, strlen(b->id)};
+    b->spec.hash = (struct slice){(const char *)b->hash, sizeof b->hash};
 }
 
 bool bootstrap_read(struct bootstrap *b, const char *path, char *error, size_t error_size)

@@ -2,12 +2,11 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
-#include <time.h>
 
 #include "server/base/clock.h"
 #include "server/base/log.h"
 #include "server/base/metric.h"
+#include "server/base/text.h"
 
 #define END_IS_NEAR_S (14 * 24 * 3600)
 /* How often a failure is told that goes on. */
@@ -18,11 +17,8 @@ static void tell_end(struct tls *tls, const char *event)
 {
     int64_t end_s = tls_expires_s(tls);
     int64_t now_s = (int64_t)(clock_wall_ms() / 1000);
-    time_t end = (time_t)end_s;
-    struct tm tm;
-    char text[32] = "";
-    (void)gmtime_r(&end, &tm);
-    (void)strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm);
+    char text[TEXT_TIME_SIZE];
+    text_format_time(end_s * 1000, text);
     metric_set(METRIC_tls_certificate_end_seconds, end_s);
     log_write(LOG_INFO, "tls", event, "ends=%s", text);
     if (end_s <= now_s) {

@@ -59,10 +59,12 @@ ssize_t channel_send(struct connection *c, struct iovec *pieces, size_t count)
 /* A client that speaks HTTP without TLS is told so in its own words; its request is not read. */
 static void refuse_plain(struct connection *c)
 {
+#define PLAIN_BODY                                                                                 \
+    "{\"error\":\"tls_required\",\"message\":\"this port speaks TLS: ask with https://\"}\n"
+    static_assert(sizeof PLAIN_BODY - 1 == 77, "as the head says");
     static const char answer[] =
         "HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nContent-Length: 77\r\n"
-        "Connection: close\r\n\r\n"
-        "{\"error\":\"tls_required\",\"message\":\"this port speaks TLS: ask with https://\"}\n";
+        "Connection: close\r\n\r\n" PLAIN_BODY;
     (void)send(c->fd, answer, sizeof answer - 1, MSG_NOSIGNAL);
 }
 

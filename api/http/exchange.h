@@ -103,11 +103,11 @@ void exchange_done(struct exchange *x);
  * NULL.
  */
 void exchange_route(struct exchange *x, const char *target);
+/* After that, for a connection over the limit: refused, but for what tells how the replica is. */
+void exchange_crowded(struct exchange *x);
 /* Answers with an error before a handler has looked at the request. */
 void exchange_refuse(struct exchange *x, int status, const char *code, const char *field,
                      const char *message);
-/* After that, for a connection over the limit: refused, but for what tells how the replica is. */
-void exchange_crowded(struct exchange *x);
 /* With the body complete. True: the response is complete. False: `wake` will be called, then
  * exchange_resume is to be. */
 MUST_USE bool exchange_start(struct exchange *x);
@@ -121,5 +121,11 @@ bool exchange_goes_on(struct exchange *x);
 /* It has not: makes the response nevertheless. The exchange stays the node's until `wake` is
  * called, and is not resumed then. */
 void exchange_late(struct exchange *x);
+
+/* In `finish` of a write: what came of it, once the way there was good. */
+static inline enum status exchange_outcome(const struct exchange *x, enum status status)
+{
+    return status == ST_OK ? x->write.result.status : status;
+}
 
 #endif

@@ -21,7 +21,7 @@ static void reply_bound(struct exchange *x, uint64_t at_least)
 
 static enum next finish_state_bytes(struct exchange *x, enum status status)
 {
-    status = status == ST_OK ? x->write.result.status : status;
+    status = exchange_outcome(x, status);
     if (status == ST_OK) {
         reply_bound(x, 0);
     } else if (status == ST_CONFLICT) {

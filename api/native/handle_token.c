@@ -43,7 +43,7 @@ static void respond_made(struct exchange *x, const struct making *m)
 static enum next finish_create(struct exchange *x, enum status status)
 {
     const struct making *m = x->state;
-    status = status == ST_OK ? x->write.result.status : status;
+    status = exchange_outcome(x, status);
     if (status == ST_OK) {
         respond_made(x, m);
     } else if (status == ST_CONFLICT && m->first) {
@@ -122,13 +122,7 @@ enum next handle_token_bootstrap(struct exchange *x)
         return NEXT_RESPOND;
     }
     struct making *m = begin_making(x);
-    struct token_spec *spec = &x->scratch->command.token_create.spec;
-    *spec = (struct token_spec){
-        .description = {"bootstrap", strlen("bootstrap")},
-        .grants = TOKEN_GRANTS_ALL,
-        .scopes_count = 1,
-    };
-    spec->scopes[0] = (struct token_scope){.name = {"", 0}, .prefix = true, .write = true};
+    token_spec_everything("bootstrap", &x->scratch->command.token_create.spec);
     return submit(x, m, TOKEN_TURN_FIRST);
 }
 
@@ -136,7 +130,7 @@ enum next handle_token_bootstrap(struct exchange *x)
 
 static enum next finish_revoke(struct exchange *x, enum status status)
 {
-    status = status == ST_OK ? x->write.result.status : status;
+    status = exchange_outcome(x, status);
     if (status == ST_NOT_FOUND) {
         response_error(&x->response, 404, "not_found", "id", "there is no such token");
         return NEXT_RESPOND;

@@ -13,11 +13,6 @@
 #include "server/base/mem.h"
 
 /* What the write ended with: what the registry said of the command once it was applied. */
-static enum status outcome(const struct exchange *x, enum status status)
-{
-    return status == ST_OK ? x->write.result.status : status;
-}
-
 static enum next reply_bad(struct exchange *x, const struct problem *problem)
 {
     response_problem(&x->response, problem);
@@ -62,7 +57,7 @@ static enum next finish_register(struct exchange *x, enum status status)
 {
     const struct registering *r = x->state;
     const struct result *result = &x->write.result;
-    status = outcome(x, status);
+    status = exchange_outcome(x, status);
     if (status == ST_CONFLICT) {
         respond_conflict(x, r->incarnation, result->incarnation);
         return NEXT_RESPOND;
@@ -125,7 +120,7 @@ static void maintenance_free(void *state)
 static enum next finish_change(struct exchange *x, enum status status)
 {
     const struct body_maintenance *body = x->state; /* NULL: of a deregistration */
-    status = outcome(x, status);
+    status = exchange_outcome(x, status);
     if (status == ST_CONFLICT) {
         struct problem problem;
         uint64_t said = 0; /* it was valid when it came */

@@ -13,11 +13,6 @@
 /* Below every incarnation: who says it is refused where the id is known, and told the true one. */
 #define INCARNATION_BELOW_ALL 1
 
-static enum status outcome(const struct exchange *x, enum status status)
-{
-    return status == ST_OK ? x->write.result.status : status;
-}
-
 static void reply_bad(struct exchange *x, const struct problem *problem)
 {
     struct buffer message;
@@ -96,7 +91,7 @@ static enum next finish_register(struct exchange *x, enum status status)
 {
     const struct registering *r = x->state;
     const struct result *result = &x->write.result;
-    status = outcome(x, status);
+    status = exchange_outcome(x, status);
     if (status == ST_CONFLICT && r->tries < TRIES_MAX) {
         return submit(x, result->incarnation);
     }
@@ -202,7 +197,7 @@ enum next tbfs_heartbeat(struct exchange *x)
 
 static enum next finish_delete(struct exchange *x, enum status status)
 {
-    status = outcome(x, status);
+    status = exchange_outcome(x, status);
     if (status != ST_OK) {
         return reply_status(x, status);
     }

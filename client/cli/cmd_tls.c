@@ -15,6 +15,13 @@
 #define SUBJECT_BYTES_MAX 2048
 #define NAME_LENGTH_MAX   64 /* of a common name, RFC 5280 */
 
+/* That may stand in a certificate, and in the name of a file. */
+static bool is_subject(const char *name)
+{
+    return naming_is_host(name, strlen(name)) && strlen(name) <= NAME_LENGTH_MAX &&
+           strchr(name, ':') == NULL && strcmp(name, "ca") != 0;
+}
+
 /* "a", or "a=a.example,10.0.0.1": a name that may be that of a file, and hosts. `text` is cut up.
  */
 static bool read_subject(const struct cli *cli, char *text, struct authority_subject *ret_subject)
@@ -23,8 +30,7 @@ static bool read_subject(const struct cli *cli, char *text, struct authority_sub
     if (hosts != NULL) {
         *hosts++ = '\0';
     }
-    if (!naming_is_host(text, strlen(text)) || strlen(text) > NAME_LENGTH_MAX ||
-        strchr(text, ':') != NULL || strcmp(text, "ca") == 0) {
+    if (!is_subject(text)) {
         cli_usage(cli, "\"%s\" is not a name for a certificate", text);
         return false;
     }
@@ -83,8 +89,7 @@ static enum cli_exit init(struct cli *cli, const char *folder, unsigned days)
         count++;
     }
     if (client != NULL) {
-        if (!naming_is_host(client, strlen(client)) || strlen(client) > NAME_LENGTH_MAX ||
-            strcmp(client, "ca") == 0) {
+        if (!is_subject(client)) {
             return cli_usage(cli, "\"%s\" is not a name for a certificate", client);
         }
         subjects[count++] = (struct authority_subject){.name = client};

@@ -64,6 +64,16 @@ static const char *scope_at(const char *text, struct token_scope *ret_scope)
     return text + 1 + len + 1;
 }
 
+void token_spec_everything(const char *description, struct token_spec *ret_spec)
+{
+    *ret_spec = (struct token_spec){
+        .description = {description, strlen(description)},
+        .grants = TOKEN_GRANTS_ALL,
+        .scopes_count = 1,
+    };
+    ret_spec->scopes[0] = (struct token_scope){.name = {"", 0}, .prefix = true, .write = true};
+}
+
 void token_spec_of(const struct token *t, struct token_spec *ret_spec)
 {
     const char *at = t->text + t->scopes;

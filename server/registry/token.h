@@ -67,6 +67,8 @@ static inline const char *token_description(const struct token *t)
 struct token *token_create(const struct token_spec *spec);
 /* Fills a spec that borrows from the token. */
 void token_spec_of(const struct token *t, struct token_spec *ret_spec);
+/* Fills a spec, without id and hash, of what may do everything. The description is borrowed. */
+void token_spec_everything(const char *description, struct token_spec *ret_spec);
 /* A 64-bit hash of everything in it. */
 uint64_t token_hash(const struct token *t);
 
