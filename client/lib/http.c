@@ -116,21 +116,6 @@ static bool can_be_sent(const char *token)
     return *token != '\0';
 }
 
-bool http_authorize(CURL *curl, const struct http_shared *shared)
-{
-    char text[TOKEN_SIZE_MAX] = "";
-    const char *token = shared->token;
-    if (token == NULL && shared->token_file != NULL) {
-        read_token(shared->token_file, text);
-        token = text;
-    }
-    bool taken = token == NULL || !can_be_sent(token) ||
-                 (curl_easy_setopt(curl, CURLOPT_HTTPAUTH, CURLAUTH_BEARER) == CURLE_OK &&
-                  curl_easy_setopt(curl, CURLOPT_XOAUTH2_BEARER, token) == CURLE_OK);
-    explicit_bzero(text, sizeof text);
-    return taken;
-}
-
 /* False without memory. */
 static bool prepare_tls(CURL *curl, const struct http_shared *shared)
 {
@@ -143,6 +128,21 @@ static bool prepare_tls(CURL *curl, const struct http_shared *shared)
                               shared->key != NULL ? shared->key : shared->cert) == CURLE_OK));
 }
 
+bool http_authorize(CURL *curl, const struct http_shared *shared)
+{
+    char text[TOKEN_SIZE_MAX] = "";
+    const char *token = shared->token;
+    if (token == NULL && shared->token_file != NULL) {
+        read_token(shared->token_file, text);
+        token = text;
+    }
+    bool taken = token == NULL || !can_be_sent(token) ||
+                 (curl_easy_setopt(curl, CURLOPT_HTTPAUTH, CURLAUTH_BEARER) == CURLE_OK &&
+                  curl_easy_setopt(curl, CURLOPT_XOAUTH2_BEARER, token) == CURLE_OK);
+    explicit_bzero(text, sizeof text);
+    return taken && prepare_tls(curl, shared);
+}
+
 bool http_prepare(CURL *curl, const char *server, const char *path, struct http_shared *shared)
 {
     size_t size = strlen(server) + strlen(path) + 1;
@@ -151,7 +151,7 @@ bool http_prepare(CURL *curl, const char *server, const char *path, struct http_
         return false;
     }
     (void)snprintf(url, size, "%s%s", server, path);
-    bool taken = curl_easy_setopt(curl, CURLOPT_URL, url) == CURLE_OK && prepare_tls(curl, shared);
+    bool taken = curl_easy_setopt(curl, CURLOPT_URL, url) == CURLE_OK;
     free(url);
     curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(curl, CURLOPT_USERAGENT, "muster/" MUSTER_VERSION);

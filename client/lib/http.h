@@ -66,7 +66,8 @@ void http_close_sockets(struct http_shared *shared);
 /* What every handle of Muster has in common. False without memory. */
 MUST_USE bool http_prepare(CURL *curl, const char *server, const char *path,
                            struct http_shared *shared);
-/* Says who asks. For replicas alone: no other server is to see the token. False without memory. */
+/* Says who asks, and whom to trust. For replicas alone: no other server is to see the token or the
+ * certificate, or is of their CA. False without memory. */
 MUST_USE bool http_authorize(CURL *curl, const struct http_shared *shared);
 /* A header of the answer, NULL when absent. curl's, until the handle goes. */
 const char *http_header(CURL *curl, const char *name);

@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from cluster import MUSTERD, await_true, clean_environment, request
+from cluster import MUSTER, MUSTERD, await_true, clean_environment, request
 from test_cli import DONE, muster
 
 REFUSED, USAGE, UNREACHABLE = 1, 2, 3
@@ -319,6 +319,38 @@ def test_a_member_joins_through_replicas_that_speak_tls(make_cluster, certificat
                            environment={"MUSTER_CACERT": file(certificates, "ca.pem")}).start()
     joined = cluster.add().start().wait_ready()
     assert joined.get("/cluster/members").status == 200
+
+
+def test_the_program_that_muster_run_checks_is_not_shown_the_certificate(make_cluster, certificates):
+    replica = make_cluster(1, *options(certificates), tls=context(certificates)).start()[0]
+    asking = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    asking.load_cert_chain(file(certificates, "a.pem"), file(certificates, "a-key.pem"))
+    asking.load_verify_locations(file(certificates, "ca.pem"))
+    asking.verify_mode = ssl.CERT_OPTIONAL
+    came = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        program = subprocess.Popen(
+            [MUSTER, "--server", replica.url, "run", "--name", "web", "--port", str(port), "--check",
+             "https://127.0.0.1:%d/" % port, "--check-interval", "200ms", "--", "sleep", "60"],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            env=clean_environment({"MUSTER_CACERT": file(certificates, "ca.pem"),
+                                   "MUSTER_CERT": file(certificates, "ops.pem"),
+                                   "MUSTER_KEY": file(certificates, "ops-key.pem")}))
+        try:
+            listener.settimeout(20)
+            for _ in range(2):
+                plain = listener.accept()[0]
+                plain.settimeout(10)
+                try:
+                    with asking.wrap_socket(plain, server_side=True) as tls:
+                        came.append(tls.getpeercert())
+                except OSError:
+                    came.append(None)  # broken off: the CA is the replicas' alone
+        finally:
+            program.terminate()
+            program.wait(20)
+    assert came == [None, None]
 
 
 # --- muster tls init ---
