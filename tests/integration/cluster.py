@@ -381,6 +381,14 @@ class Cluster:
             if replica.alive():
                 replica.wait_ready()
 
+    def wait_acquainted(self):
+        """Waits until each replica has heard from each member: only then does it know their URLs,
+        versions and levels. A ready one need not have. Returns what they all say of the members."""
+        def told():
+            members = [m for r in self.running() for m in r.get("/cluster").json["members"]]
+            return members if all(m["level_max"] > 0 for m in members) else None
+        return await_true("all have told each other", told)
+
     def __getitem__(self, index):
         return self.replicas[index]
 

@@ -28,7 +28,7 @@ def test_all_ready_exits_0_and_says_nothing(shared):
 
 def test_a_member_that_is_down_is_named_and_exits_1(make_cluster):
     with make_cluster(3) as cluster:
-        cluster.start()
+        cluster.start().wait_acquainted()
         down = cluster.followers()[0]
         asked = next(r for r in cluster if r is not down)
         name = down.health()["name"]

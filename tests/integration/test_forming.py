@@ -104,10 +104,7 @@ def test_the_cluster_and_the_lives_are_the_same_after_all_were_restarted(make_cl
 
 def test_members_say_which_levels_they_speak_and_which_is_spoken(make_cluster):
     cluster = make_cluster(3).start()
-    def told():
-        members = [m for r in cluster for m in r.get("/cluster").json["members"]]
-        return members if all(m["level_max"] > 0 for m in members) else None
-    members = await_true("all have told each other", told)
+    members = cluster.wait_acquainted()
     assert len(members) == 9
     assert {(m["level_min"], m["level_max"]) for m in members} == {
         (members[0]["level_min"], members[0]["level_max"])}

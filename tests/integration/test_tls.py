@@ -302,6 +302,7 @@ def test_the_command_line_speaks_tls_to_all_members(make_cluster, certificates, 
             "MUSTER_KEY": file(certificates, "ops-key.pem")}
     done = muster("register", "web", "--id", "web-1", "--port", "80", servers=[cluster[0].url], environment=good)
     assert done.returncode == DONE, done
+    cluster.wait_acquainted()
     done = muster("--output", "json", "status", servers=[cluster[0].url], environment=good)
     assert done.returncode == DONE, done
     rows = json.loads(done.stdout)["replicas"]

@@ -77,7 +77,7 @@ def test_a_version_that_does_not_speak_the_level_is_refused_before_it_votes(make
 def test_status_says_who_holds_an_upgrade_back(make_cluster):
     cluster = make_cluster(3)
     older(cluster[2])
-    cluster.start()
+    cluster.start().wait_acquainted()
     lines = muster("--server", cluster[0].url, "status").stdout.splitlines()
     at = lines[0].index("UP TO"), lines[0].index("VERSION")
     rows = {line.split()[0]: (line[at[0]:].split()[0], line[at[1]:].split()[0]) for line in lines[1:4]}
