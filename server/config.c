@@ -19,8 +19,8 @@
 static_assert(SNAPSHOT_LOG_BYTES_DEFAULT == 32 << 20, "config.def says 32MiB");
 static_assert(HTTP_THREADS_MAX == 64, "config.def says 64");
 static_assert(EVENTS_KEPT_DEFAULT == 8192 && EVENTS_KEPT_MIN == 16 && EVENTS_KEPT_MAX == 262144,
-              "config.def says so");
-static_assert(SECRET_BYTES_MIN == 16 && SECRET_BYTES_MAX == 256, "config.def says so");
+              "config.def has these numbers");
+static_assert(SECRET_BYTES_MIN == 16 && SECRET_BYTES_MAX == 256, "config.def has these numbers");
 static_assert(LOG_ERROR == 0 && LOG_WARN == 1 && LOG_INFO == 2 && LOG_DEBUG == 3 && LOG_TEXT == 0 &&
                   LOG_JSON == 1 && ANONYMOUS_DEFAULT == 0 && ANONYMOUS_NONE == 1 &&
                   ANONYMOUS_READ == 2 && ANONYMOUS_WRITE == 3 &&
@@ -28,7 +28,7 @@ static_assert(LOG_ERROR == 0 && LOG_WARN == 1 && LOG_INFO == 2 && LOG_DEBUG == 3
                   sizeof(enum log_level) == sizeof(unsigned),
               "config.def lists the choices in this order");
 
-/* Why a value was refused, without the place that it came from. */
+/* Why a value was refused, not including where it came from. */
 struct why {
     char text[512];
 };
@@ -42,7 +42,7 @@ PRINTF_LIKE(2, 3) static bool refuse(struct why *why, const char *format, ...)
     return false;
 }
 
-/* The value as it may stand in an error line, which must stay one line. */
+/* The value if it fits an error message of one line, else "...". */
 static const char *shown(const char *text)
 {
     size_t len = strlen(text);
@@ -50,7 +50,7 @@ static const char *shown(const char *text)
 }
 
 struct key {
-    const char *prose; /* text of --help; then nothing else is set */
+    const char *prose; /* a paragraph of --help; no other field is set then */
     const char *name;
     const char *variables[2];
     const char *placeholder;
@@ -61,17 +61,17 @@ struct key {
     size_t field; /* offset in struct config, for the setters that serve several keys */
     uint64_t min;
     uint64_t max;
-    bool zero;                                   /* is allowed besides */
-    bool (*check)(const char *item, size_t len); /* of a list */
+    bool zero;                                   /* 0 is allowed as well */
+    bool (*check)(const char *item, size_t len); /* for each item of a list */
     const char *choices[4];
-    const char *bare; /* what the flag without a value means; NULL: it needs one */
+    const char *bare; /* value of the flag when none is given; NULL: a value is required */
 };
 
-/* --- setters: named in config.def --- */
+/* --- setters, named in config.def --- */
 
 static bool refuse_range(const struct key *key, const char *text, struct why *why)
 {
-    return refuse(why, "\"%s\" is not allowed; allowed is %s", shown(text), key->range);
+    return refuse(why, "\"%s\" is not allowed; use %s", shown(text), key->range);
 }
 
 static bool set_duration(const struct key *key, struct config *c, const char *text, struct why *why)
@@ -88,7 +88,7 @@ static bool set_duration(const struct key *key, struct config *c, const char *te
     return true;
 }
 
-/* A number that ends at text[len]. */
+/* Parses the number in text[0..len). */
 static bool parse_number(const char *text, size_t len, uint64_t max, uint64_t *ret_value)
 {
     char digits[24];
@@ -127,7 +127,7 @@ static bool set_text(const struct key *key, struct config *c, const char *text, 
         return refuse(why, "must not be empty");
     }
     if (len < key->min) {
-        return refuse(why, "is too short and could be guessed; allowed is %s", key->range);
+        return refuse(why, "is too short and could be guessed; use %s", key->range);
     }
     if (len > key->max) {
         return refuse(why, "is longer than %" PRIu64 " bytes", key->max);
@@ -144,7 +144,7 @@ static bool is_host_item(const char *item, size_t len)
     return naming_is_host(item, len);
 }
 
-/* A scheme and a host, with a port where it is not the scheme's own; as browsers send it. */
+/* An origin as browsers send it: scheme, host, and the port if it is not the scheme's default. */
 static bool is_origin_item(const char *item, size_t len)
 {
     char authority[ADDRESS_SIZE], host[HOST_BYTES_MAX + 1];
@@ -165,7 +165,7 @@ static bool is_origin_item(const char *item, size_t len)
            naming_is_host(host, strlen(host));
 }
 
-/* Items between commas, or "*" for all. */
+/* A comma-separated list, or "*" for all. */
 static bool set_list(const struct key *key, struct config *c, const char *text, struct why *why)
 {
     size_t size = strlen(text) + 1;
@@ -186,7 +186,7 @@ static bool set_list(const struct key *key, struct config *c, const char *text, 
     return true;
 }
 
-/* The name of a service. */
+/* A service name. */
 static bool set_service(const struct key *key, struct config *c, const char *text, struct why *why)
 {
     struct problem problem;
@@ -207,7 +207,7 @@ static bool parse_address(const char *text, bool dialled, char out[ADDRESS_SIZE]
                       shown(text));
     }
     if (dialled && text_is_any_host(host)) {
-        return refuse(why, "\"%s\" names no host that others could dial", shown(text));
+        return refuse(why, "\"%s\" has no host that other members could connect to", shown(text));
     }
     memcpy(out, text, len + 1);
     return true;
@@ -218,7 +218,7 @@ static bool set_listen(const struct key *key, struct config *c, const char *text
     return parse_address(text, false, (char *)c + key->field, why);
 }
 
-/* An address that others dial. */
+/* An address that others connect to. */
 static bool set_dialled(const struct key *key, struct config *c, const char *text, struct why *why)
 {
     return parse_address(text, true, (char *)c + key->field, why);
@@ -232,7 +232,7 @@ static bool set_id(const struct key *key, struct config *c, const char *text, st
     return true;
 }
 
-/* The enum's values are the positions in the list. */
+/* The values of the enum are the indexes of `choices`. */
 static bool set_choice(const struct key *key, struct config *c, const char *text, struct why *why)
 {
     for (unsigned i = 0; i < ARRAY_LENGTH(key->choices) && key->choices[i] != NULL; i++) {
@@ -244,7 +244,7 @@ static bool set_choice(const struct key *key, struct config *c, const char *text
     return refuse_range(key, text, why);
 }
 
-/* --config itself: the file was read before; see config_load. */
+/* For --config: config_load has already read the file. */
 static bool set_nothing(const struct key *key UNUSED, struct config *c UNUSED,
                         const char *text UNUSED, struct why *why UNUSED)
 {
@@ -257,7 +257,7 @@ static bool set_join(const struct key *key UNUSED, struct config *c, const char 
     return servers_parse(text, &c->join, why->text, sizeof why->text);
 }
 
-/* An even number survives no more losses than the odd one below it. */
+/* An even number tolerates no more failures than the odd number below it. */
 static bool set_voters(const struct key *key, struct config *c, const char *text, struct why *why)
 {
     uint64_t voters;
@@ -285,10 +285,10 @@ static bool add_member(struct config *c, const char *text, struct why *why)
     }
     for (size_t i = 0; i < c->members_count; i++) {
         if (c->members[i].id == id) {
-            return refuse(why, "member %" PRIu64 " is there twice", id);
+            return refuse(why, "member %" PRIu64 " is listed twice", id);
         }
         if (strcmp(c->members[i].address, member->address) == 0) {
-            return refuse(why, "the address %s is there twice", member->address);
+            return refuse(why, "the address %s is listed twice", member->address);
         }
     }
     member->id = id;
@@ -335,7 +335,7 @@ static const struct key keys[] = {
 
 #define KEYS ARRAY_LENGTH(keys)
 
-/* KEYS when there is none of this name. */
+/* Returns KEYS if no key has this name. */
 static size_t find_key(const char *name, size_t len)
 {
     for (size_t i = 0; i < KEYS; i++) {
@@ -381,7 +381,7 @@ static void print_help(void)
 
 /* --- sources of values --- */
 
-/* Cuts off a comment: a # at the start of the line or behind a space. */
+/* Removes a comment: from a # at the start of the line or after a space. */
 static void cut_comment(char *line)
 {
     for (char *hash = strchr(line, '#'); hash != NULL; hash = strchr(hash + 1, '#')) {
@@ -392,7 +392,7 @@ static void cut_comment(char *line)
     }
 }
 
-/* `first_line` notes where each key was first seen, 0 for not yet. */
+/* `first_line` records the line where each key was first set; 0: not set yet. */
 static bool load_line(struct config *c, char *line, size_t number, size_t first_line[KEYS],
                       struct why *why)
 {
@@ -416,7 +416,7 @@ static bool load_line(struct config *c, char *line, size_t number, size_t first_
         return refuse(why, "a configuration file cannot name another");
     }
     if (first_line[k] != 0) {
-        return refuse(why, "%s is there already, in line %zu", name, first_line[k]);
+        return refuse(why, "%s is already set in line %zu", name, first_line[k]);
     }
     first_line[k] = number;
     struct why value_why;
@@ -435,7 +435,7 @@ static bool load_file(struct config *c, const char *path, struct why *why)
     if (file == NULL) {
         return refuse(why, "%s: %s", shown(path), strerror(errno));
     }
-    long at = ftell(file); /* -1 in a pipe */
+    long at = ftell(file); /* -1 for a pipe */
     for (size_t number = 1; good && fgets(line, sizeof line, file) != NULL; number++) {
         struct why line_why;
         bool has_nul = at >= 0 && (size_t)(ftell(file) - at) != strlen(line);
@@ -456,7 +456,7 @@ static bool load_file(struct config *c, const char *path, struct why *why)
     return good;
 }
 
-/* An empty variable counts as not set: that is what container tools pass for "nothing". */
+/* An empty variable counts as unset: container tools pass one for "no value". */
 static const char *find_variable(const struct key *key,
                                  const char *(*environment)(const char *name),
                                  const char **ret_name)
@@ -485,7 +485,7 @@ static bool load_environment(struct config *c, const char *(*environment)(const 
     return true;
 }
 
-/* Sorts the arguments to their keys; of a flag given twice the last one counts. */
+/* Assigns the arguments to their keys. When a flag is repeated, the last one wins. */
 static enum config_outcome scan_flags(int argc, char *const argv[], const char *values[KEYS],
                                       struct why *why)
 {
@@ -519,7 +519,7 @@ static enum config_outcome scan_flags(int argc, char *const argv[], const char *
     return CONFIG_RUN;
 }
 
-/* With `values` those, without the defaults. */
+/* Sets `values`, or the defaults when that is NULL. */
 static bool apply(struct config *c, const char *const values[KEYS], struct why *why)
 {
     for (size_t i = 0; i < KEYS; i++) {

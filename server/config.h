@@ -1,5 +1,5 @@
-/* Flags, environment and file as one validated struct: flag beats environment beats file beats
- * default. server/config.def lists every key once.
+/* The configuration as one validated struct. A flag overrides the environment, which overrides the
+ * file, which overrides the default. server/config.def lists every key once.
  *
  * Thread: main, before there are others. Owns: nothing. */
 #ifndef MUSTER_SERVER_CONFIG_H
@@ -28,10 +28,10 @@ struct config {
     char advertise_peer[ADDRESS_SIZE];
     char cluster_secret[SECRET_BYTES_MAX + 1];
     bool cluster_given;
-    bool peer_given; /* advertise_peer is what the user said, there or in --cluster */
+    bool peer_given; /* the user gave advertise_peer, by --advertise-peer or in --cluster */
     struct consensus_member members[MEMBERS_MAX]; /* in order of id */
     size_t members_count;
-    struct servers join; /* --join; none: not given */
+    struct servers join; /* empty without --join */
     unsigned voters;
     uint32_t replace_after_ms;
     uint32_t ttl_ms;
@@ -45,11 +45,11 @@ struct config {
     unsigned events_kept;
     uint64_t state_bytes;
     unsigned http_threads;
-    unsigned http_connections;             /* 0: what the limit on open files allows */
-    unsigned http_connections_per_address; /* 0: three quarters of those */
-    char allow_host[CONFIG_TEXT_MAX];      /* names between commas, or "*"; empty: none */
-    char cors[CONFIG_TEXT_MAX];            /* origins between commas, or "*"; empty: none */
-    char tls_cert[CONFIG_TEXT_MAX];        /* files; empty: none */
+    unsigned http_connections;             /* 0: as many as the limit on open files allows */
+    unsigned http_connections_per_address; /* 0: three quarters of http_connections */
+    char allow_host[CONFIG_TEXT_MAX];      /* comma-separated names, or "*"; empty: none */
+    char cors[CONFIG_TEXT_MAX];            /* comma-separated origins, or "*"; empty: none */
+    char tls_cert[CONFIG_TEXT_MAX];        /* path; empty: none; the same for the next two */
     char tls_key[CONFIG_TEXT_MAX];
     char tls_client_ca[CONFIG_TEXT_MAX];
     unsigned tls_client_required;               /* 1: yes */
@@ -61,18 +61,18 @@ struct config {
 
 enum config_outcome {
     CONFIG_RUN,     /* *ret_config is complete and consistent */
-    CONFIG_HELP,    /* --help or --version was asked for and printed to stdout: exit 0 */
-    CONFIG_INVALID, /* `error` says in one line what is wrong and where: exit 2 */
+    CONFIG_HELP,    /* --help or --version was given, and is printed to stdout: exit 0 */
+    CONFIG_INVALID, /* `error` has one line with what is wrong, and where: exit 2 */
 };
-/* `environment` looks a variable up (getenv in production). Reads the config file if one is named.
- * Writes nothing but help. */
+/* Loads all sources, and the configuration file if there is one. `environment` looks up a variable
+ * (getenv in production). Writes nothing but the help text. */
 enum config_outcome config_load(int argc, char *const argv[],
                                 const char *(*environment)(const char *name),
                                 struct config *ret_config, char *error, size_t error_size);
 
-/* The id that a directory or a cluster gave this member, and the name that follows from it. */
+/* Sets the id assigned by the data directory or the cluster, and the default name made from it. */
 void config_set_id(struct config *config, uint64_t id);
-/* By id. */
+/* Sorts the members by id. */
 void config_sort_members(struct config *config);
 
 #endif

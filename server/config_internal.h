@@ -1,7 +1,7 @@
-/* What concerns several options: contradictions between them, and what is worked out from others
- * when it was not given (the name, what is advertised, threads, the heartbeat interval).
+/* Checks that the options agree with each other, and derives the ones that were not given (name,
+ * advertised addresses, threads, heartbeat interval) from the others.
  *
- * Thread: main. Pure but for the host's name and its number of cores. */
+ * Thread: main. Pure except for the host name and the number of cores. */
 #ifndef MUSTER_SERVER_CONFIG_INTERNAL_H
 #define MUSTER_SERVER_CONFIG_INTERNAL_H
 
@@ -12,7 +12,7 @@
 
 struct config;
 
-/* With all sources read. False, with a line in `error`. */
+/* Call when all sources are loaded. Returns false with a line in `error`. */
 MUST_USE bool config_settle(struct config *config, char *error, size_t error_size);
 
 #endif

@@ -28,7 +28,7 @@ static void format_address(char out[ADDRESS_SIZE], const char *host, uint16_t po
     (void)snprintf(out, ADDRESS_SIZE, "%s%s%s:%u", ipv6 ? "[" : "", host, ipv6 ? "]" : "", port);
 }
 
-/* The machine's own name is the best guess when nobody said how others reach it. */
+/* The host name is the best guess when no option says how others reach this machine. */
 static void guess_host(char host[HOST_BYTES_MAX + 1])
 {
     if (gethostname(host, HOST_BYTES_MAX) != 0 || host[0] == '\0') {
@@ -47,9 +47,9 @@ static const struct consensus_member *find_self(const struct config *c)
     return NULL;
 }
 
-/* Advertised is, in this order: what the user said, the address listened on, and when that is every
- * address, the host that the cluster knows this member by. Members learn where --cluster says
- * that this one is, before what it listens on: something may stand in between. */
+/* The advertised address is the one given by the user; else the listen address, with the host that
+ * the cluster knows this member by if it listens on every address. For --advertise-peer, the
+ * address in --cluster comes before the listen address: a proxy or NAT may be in between. */
 static bool settle_addresses(struct config *c, char *error, size_t error_size)
 {
     char http_host[HOST_BYTES_MAX + 1] = "", peer_host[HOST_BYTES_MAX + 1] = "";
@@ -57,15 +57,15 @@ static bool settle_addresses(struct config *c, char *error, size_t error_size)
     uint16_t http_port = 0, peer_port = 0, port;
     const struct consensus_member *self = find_self(c);
     if (c->cluster_given && self == NULL) {
-        return refuse(error, error_size,
-                      "--cluster does not list this member, whose --id is %" PRIu64, c->id);
+        return refuse(error, error_size, "--cluster does not list this member, --id %" PRIu64,
+                      c->id);
     }
     bool parsed = text_parse_address(c->http, http_host, sizeof http_host, &http_port) &&
                   text_parse_address(c->peer, peer_host, sizeof peer_host, &peer_port);
     bool http_any = text_is_any_host(http_host), peer_any = text_is_any_host(peer_host);
     if (!parsed ||
         (http_port == peer_port && (http_any || peer_any || strcmp(http_host, peer_host) == 0))) {
-        return refuse(error, error_size, "--http %s and --peer %s cannot both be listened on",
+        return refuse(error, error_size, "--http %s and --peer %s overlap: use different ports",
                       c->http, c->peer);
     }
     c->peer_given = c->advertise_peer[0] != '\0' || self != NULL;
@@ -113,14 +113,15 @@ static bool check_tls(const struct config *c, char *error, size_t error_size)
     bool cert = c->tls_cert[0] != '\0', key = c->tls_key[0] != '\0';
     bool client_ca = c->tls_client_ca[0] != '\0';
     if (cert != key) {
-        return refuse(error, error_size, "--tls-cert and --tls-key go together: one is missing");
+        return refuse(error, error_size,
+                      "--tls-cert and --tls-key go together: give both or neither");
     }
     if (client_ca && !cert) {
         return refuse(error, error_size, "--tls-client-ca needs --tls-cert and --tls-key");
     }
     if (c->tls_client_required != 0 && !client_ca) {
         return refuse(error, error_size,
-                      "--tls-client-required needs --tls-client-ca: whose certificates count");
+                      "--tls-client-required needs --tls-client-ca, the CA to trust");
     }
     return true;
 }
@@ -132,8 +133,8 @@ bool config_settle(struct config *c, char *error, size_t error_size)
     config_set_id(c, c->id_given ? c->id : 1);
     if (c->cluster_given && c->join.count > 0) {
         return refuse(error, error_size,
-                      "--cluster is for the first members of a cluster, --join for those that "
-                      "come later: leave one out");
+                      "--cluster is for the first members of a cluster, --join for members "
+                      "added later: give only one of them");
     }
     if (c->http_threads == 0) {
         long cores = sysconf(_SC_NPROCESSORS_ONLN);

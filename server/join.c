@@ -14,23 +14,23 @@
 #include "server/base/text.h"
 #include "server/config.h"
 
-/* A cluster that is being started, too, has elected a leader by then. */
+/* Long enough for a cluster that is still starting to elect a leader. */
 #define PATIENCE_MS 60000
 #define ROUND_MS    500
-/* A machine that died without a word is taken for one at work until its links time out. */
+/* A crashed machine counts as running until its links time out. */
 #define GONE_MS    10000
 #define CONNECT_MS 3000
 #define ANSWER_MS  15000
 
-/* Of asking one replica. */
+/* Outcome of asking one replica. */
 enum outcome {
     ACCEPTED,
-    REFUSED,    /* for good */
-    IN_THE_WAY, /* of a member that is at work, or was a moment ago */
-    NOT_YET,    /* nobody there, or nobody who can say; another may */
+    REFUSED,    /* final */
+    IN_THE_WAY, /* a member with this id or address is running, or was a moment ago */
+    NOT_YET,    /* unreachable, or unable to decide; another replica may answer */
 };
 
-/* --- the answer --- */
+/* --- the response --- */
 
 static bool take_member(const json_t *from, struct consensus_member *ret_member)
 {
@@ -48,7 +48,7 @@ static bool take_member(const json_t *from, struct consensus_member *ret_member)
     return true;
 }
 
-/* A member is listed twice while one life of it takes the place of another. */
+/* A member is listed twice while its new data directory replaces the old one. */
 static bool is_listed(const struct config *config, uint64_t id)
 {
     for (size_t i = 0; i < config->members_count; i++) {
@@ -121,7 +121,7 @@ static enum outcome judge(struct config *config, const char *url, const struct h
         return ACCEPTED;
     }
     if (answer->status / 100 == 4 && answer->status != 429) {
-        (void)snprintf(error, error_size, "%s will not have this member: %s", url,
+        (void)snprintf(error, error_size, "%s refuses this member: %s", url,
                        message != NULL ? message : "no reason given");
         return answer->status == 409 ? IN_THE_WAY : REFUSED;
     }
@@ -184,11 +184,12 @@ static enum join_outcome ask_all(struct config *config, char *error, size_t erro
         }
         if (!is_said) {
             is_said = true;
-            log_write(LOG_WARN, "main", "no replica of --join answers yet", "last=\"%s\"", why);
+            log_write(LOG_WARN, "main", "no --join replica has accepted this member yet",
+                      "last=\"%s\"", why);
         }
         (void)nanosleep(&pause, NULL);
     } while (clock_monotonic_ms() - begun_ms < PATIENCE_MS && !is_stopped());
-    (void)snprintf(error, error_size, "no replica of --join has let this member in for %d s: %s",
+    (void)snprintf(error, error_size, "no --join replica has accepted this member within %d s: %s",
                    PATIENCE_MS / 1000, why);
     return is_stopped() ? JOIN_STOPPED : JOIN_REFUSED;
 }
@@ -208,7 +209,7 @@ enum join_outcome join_cluster(struct config *config, char *error, size_t error_
         }
         return JOIN_DONE;
     case CONSENSUS_DIRECTORY_WAITS:
-        /* It was expected once; who the members are may have changed since. */
+        /* A replica accepted it before; the members may have changed since. */
         config->id_given = true;
         config_set_id(config, id);
         break;

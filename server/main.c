@@ -23,8 +23,8 @@
 #include "server/offline.h"
 
 #define ERROR_SIZE            1024
-#define STOP_PATIENCE_SECONDS 10 /* besides two write timeouts */
-#define REFRESH_SECONDS       5  /* how often files of certificates are looked at */
+#define STOP_PATIENCE_SECONDS 10 /* on top of two write timeouts */
+#define REFRESH_SECONDS       5  /* how often certificate files are checked for changes */
 
 enum { EXIT_STOPPED = 0, EXIT_NOT_STARTED = 1, EXIT_USAGE = 2 };
 
@@ -33,18 +33,18 @@ static const char *find_variable(const char *name)
     return getenv(name);
 }
 
-/* Only while stopping: the user has asked twice. */
+/* Installed only while stopping: a second signal ends the process at once. */
 static void exit_at_once(int signal_number)
 {
     _exit(128 + signal_number);
 }
 
 static const int stop_signals[] = {SIGTERM, SIGINT};
-/* What a closed terminal, `systemctl reload` or a rotation of logs sends: no reason to end. SIGHUP
- * has certificates read again. */
+/* Sent by a closing terminal, `systemctl reload` or log rotation: no reason to end. SIGHUP reloads
+ * the certificates. */
 static const int noted_signals[] = {SIGHUP, SIGUSR1, SIGUSR2};
-/* A write that fails says so itself: to a client that left, or over a limit on the size of files.
- */
+/* The failing write already returns an error: EPIPE when the client left, EFBIG over the file size
+ * limit. */
 static const int ignored_signals[] = {SIGPIPE, SIGXFSZ};
 
 static void add_signals(sigset_t *set, const int *signals, size_t count)
@@ -54,7 +54,7 @@ static void add_signals(sigset_t *set, const int *signals, size_t count)
     }
 }
 
-/* Before there are threads, which inherit the mask: only the main thread takes these signals. */
+/* Call before any thread starts: they inherit the mask, so only the main thread takes signals. */
 static void block_signals(void)
 {
     sigset_t set;
@@ -90,8 +90,8 @@ static void take_signal(int signal_number, struct tls *tls)
     }
 }
 
-/* Returns the signal to stop that came; from then on another one ends the process. Until then looks
- * after the certificates, if there are any. */
+/* Returns the stop signal that arrived; from then on, another one ends the process. While waiting,
+ * reloads certificates that have changed. */
 static int wait_for_signal(struct tls *tls)
 {
     const struct timespec patience = {.tv_sec = REFRESH_SECONDS};
@@ -157,7 +157,7 @@ static struct node *start_node(const struct config *config, const struct descrip
     return node_start(&options, &own, error, error_size);
 }
 
-/* So that clients cannot take the descriptors that log, snapshots and members need. */
+/* Reserves descriptors for the log, snapshots and members, which clients then cannot take. */
 static bool share_descriptors(const struct config *config, struct descriptor_shares *ret_shares,
                               char *error, size_t error_size)
 {
@@ -167,16 +167,17 @@ static bool share_descriptors(const struct config *config, struct descriptor_sha
     if (!process_share(limit, inherited, config->http_threads, ret_shares, &needed)) {
         (void)snprintf(error, error_size,
                        "the limit on open files is %" PRIu64
-                       " (ulimit -Hn, LimitNOFILE), and %" PRIu64 " is the least to work with",
+                       " (ulimit -Hn, LimitNOFILE), but at least %" PRIu64 " are needed",
                        limit, needed);
         return false;
     }
     if (ret_shares->http_threads < config->http_threads) {
-        log_write(LOG_WARN, "main", "the limit on open files is low: fewer threads for HTTP",
+        log_write(LOG_WARN, "main", "the limit on open files is low: using fewer HTTP threads",
                   "limit=%" PRIu64 " threads=%u", limit, ret_shares->http_threads);
     }
     if (config->http_connections > ret_shares->http_connections) {
-        log_write(LOG_WARN, "main", "the limit on open files is low: fewer connections for HTTP",
+        log_write(LOG_WARN, "main",
+                  "the limit on open files is low: allowing fewer HTTP connections",
                   "limit=%" PRIu64 " connections=%u", limit, ret_shares->http_connections);
     } else if (config->http_connections > 0) {
         ret_shares->http_connections = config->http_connections;
@@ -244,7 +245,7 @@ static int serve(const struct config *config, struct tls *tls, char *error, size
     int signal_number = wait_for_signal(tls);
     log_write(LOG_INFO, "main", "stopping", "signal=%d", signal_number);
     notify_send("STOPPING=1");
-    /* Loop or disk may stand still. What was acknowledged is on disk. */
+    /* The loop or the disk may hang; every acknowledged write is already on disk. */
     (void)alarm(2 * config->write_timeout_ms / 1000 + STOP_PATIENCE_SECONDS);
     doors_drain(doors);
     node_stop(node);
@@ -289,7 +290,7 @@ static int run(struct config *config, const struct offline *offline, char *error
     return status;
 }
 
-/* The last line, and the status. */
+/* Prints the last line, and returns the exit status. */
 static int refuse_start(const char *error)
 {
     char sentence[ERROR_SIZE + 16];

@@ -17,17 +17,17 @@ enum command_kind {
 #define COMMAND(KIND, member, number, level, what, fields) COMMAND_##KIND = (number),
 #include "server/registry/commands.def"
 };
-/* The level from which a kind may be used; 0: this build knows no such kind. */
+/* The lowest level that has this kind of command; 0: unknown to this build. */
 uint16_t command_level(uint64_t kind);
 
-/* Names a lease for as long as its id is in the registry: the generation changes when the slot is
- * given to another id. */
+/* Identifies a lease while its instance is in the registry. The generation changes when another
+ * instance gets the slot. */
 struct lease_ref {
     uint32_t slot;
     uint32_t generation;
 };
 
-/* As it stands in a command: both numbers little endian. */
+/* The encoding in a command: both numbers little endian. */
 #define LEASE_REF_BYTES 8
 static inline void lease_ref_store(uint8_t out[LEASE_REF_BYTES], const struct lease_ref *ref)
 {
@@ -39,23 +39,23 @@ static inline struct lease_ref lease_ref_load(const uint8_t bytes[LEASE_REF_BYTE
     return (struct lease_ref){.slot = load_u32(bytes), .generation = load_u32(bytes + 4)};
 }
 
-/* On whose behalf: decided where the command is applied, so that nothing that happens on the way
- * can let it through. */
+/* On whose behalf a command is applied. The check is part of applying it, so a token that is
+ * revoked while the command is in flight no longer counts. */
 enum guard_kind {
-    GUARD_NONE,        /* its door has decided all that there is to decide */
-    GUARD_UNTIL_FIRST, /* nobody's: refused from the first token ever on */
-    GUARD_TOKEN,       /* the holder of a token: refused when that is gone, or does not allow it */
+    GUARD_NONE,        /* no check: the door has already decided */
+    GUARD_UNTIL_FIRST, /* anonymous: refused once the first token was created */
+    GUARD_TOKEN,       /* a token: refused if the token is gone or does not allow the command */
 };
 struct guard {
     enum guard_kind kind;
-    struct slice token; /* its id */
+    struct slice token; /* id; for GUARD_TOKEN */
 };
 
-/* When a token may be made. */
+/* The condition under which a token may be created. */
 enum token_turn {
-    TOKEN_TURN_LATER, /* there was one before */
-    TOKEN_TURN_FIRST, /* it is the first one ever */
-    TOKEN_TURN_ONLY,  /* there is none now */
+    TOKEN_TURN_LATER, /* a token was created before */
+    TOKEN_TURN_FIRST, /* no token was ever created */
+    TOKEN_TURN_ONLY,  /* no token exists now */
 };
 #define TOKEN_TURN_MAX TOKEN_TURN_ONLY
 
@@ -65,7 +65,7 @@ struct command {
     union {
         struct {
             struct registration registration;
-            uint64_t incarnation; /* 0: none said */
+            uint64_t incarnation; /* 0: not given */
             bool health_given;
             enum health health; /* passing, warning or critical; passing when not given */
         } register_;
@@ -76,8 +76,8 @@ struct command {
         struct {
             const struct slice *ids; /* borrowed */
             uint32_t count;
-            /* Below only with one id. */
-            uint64_t incarnation; /* 0: whichever is there */
+            /* The rest is allowed with a single id only. */
+            uint64_t incarnation; /* 0: any */
             bool status_given;
             enum health status; /* passing, warning or critical */
             bool note_given;
@@ -85,7 +85,7 @@ struct command {
         } heartbeat;
         struct {
             struct token_spec spec;
-            uint32_t ttl_s; /* 0: for good */
+            uint32_t ttl_s; /* 0: never expires */
             uint32_t turn;  /* enum token_turn */
         } token_create;
 #define OWN_COMMAND(KIND, member, number, level, what)
@@ -101,18 +101,18 @@ struct command {
 };
 
 struct result {
-    /* ST_OK, ST_NOT_FOUND, ST_CONFLICT; ST_FULL: no room in the table, or in the state;
-     * ST_TOO_LARGE: above a limit of the level (from the decoder). ST_UNAUTHENTICATED,
-     * ST_FORBIDDEN: what its guard says. */
+    /* ST_OK, ST_NOT_FOUND, ST_CONFLICT; ST_FULL: no room in the table or in the state;
+     * ST_TOO_LARGE: over a limit of the level (from the decoder); ST_UNAUTHENTICATED, ST_FORBIDDEN:
+     * refused by the guard. */
     enum status status;
-    uint64_t index; /* of the entry that it was applied in */
+    uint64_t index; /* of the log entry */
     uint64_t incarnation;
     uint32_t ttl_ms;
-    bool created;     /* register: the id was not there before */
+    bool created;     /* register: the id is new */
     uint32_t renewed; /* heartbeats */
-    uint32_t expired; /* expire: leases */
-    uint32_t reaped;  /* expire: instances that had expired before */
-    /* Positions in the command whose lease or id was not there. Caller frees with free(). */
+    uint32_t expired; /* expire: leases that ended */
+    uint32_t reaped;  /* expire: expired instances that were removed */
+    /* Positions in the command of the leases or ids not found. The caller frees it with free(). */
     uint32_t *missed;
     uint32_t missed_count;
 };
@@ -122,21 +122,21 @@ enum event_type {
 #include "server/registry/events.def"
     EVENT_TYPES,
 };
-/* "registered", ... as in the API. */
+/* "registered", ..., as in the API. */
 const char *event_type_name(enum event_type type);
-/* False for any other text. */
+/* Returns false for an unknown name. */
 bool event_type_parse(const char *text, enum event_type *ret_type);
 
 struct rendered;
 
 struct event {
-    uint64_t sequence; /* 1 for the first ever */
+    uint64_t sequence; /* counts all events, from 1 */
     uint64_t index;    /* log index of the entry */
     uint32_t position; /* among the events of that entry, from 0 */
     enum event_type type;
-    int64_t wall_ms;       /* of the leader, for people */
-    struct record *record; /* as it stood after the change, or last stood */
-    /* Made by the first reader that wants it (view_keep_event). */
+    int64_t wall_ms;       /* the leader's wall clock, for people */
+    struct record *record; /* after the change; of a removed instance, the last one */
+    /* Cached by the first reader that renders it (view_keep_event). */
     _Atomic(struct rendered *) rendered;
 };
 

@@ -6,12 +6,12 @@
 #include "server/registry/mix.h"
 
 #define X(limit, room, level_1)                                                                    \
-    static_assert((level_1) <= (room), "this build has no room for what a level allows");
+    static_assert((level_1) <= (room), "this build must have room for what a level allows");
 REGISTRY_LIMITS(X)
 TOKEN_LIMITS(X)
 #undef X
 
-static_assert(LEVEL_MIN == 1 && LEVEL_MAX == 3, "a row for each level");
+static_assert(LEVEL_MIN == 1 && LEVEL_MAX == 3, "one row per level");
 
 const struct registry_limits *level_limits(uint16_t level)
 {

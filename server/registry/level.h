@@ -1,10 +1,11 @@
-/* Levels of the replicated format: the commands that a level has, and the limits that decide what a
- * command does. All members of a cluster speak one level at a time, on which consensus agrees.
+/* Levels of the replicated format. A level defines which commands exist, and the limits that decide
+ * the outcome of a command. All members of a cluster use the same level, which is agreed on through
+ * the log.
  *
- * If such a limit were a constant of the build, two builds would apply one entry differently, and
- * replicas would diverge without a word. So the limits are part of the state: registry_set_level()
- * takes the row of a level, and a snapshot carries them. A row never changes once it was released.
- * limits.h says something else: what the doors let in, and what this build has room for.
+ * If these limits were constants of the build, two builds would apply the same entry differently,
+ * and replicas would silently diverge. So they are part of the state: registry_set_level() takes
+ * the row of a level, and a snapshot carries it. A released row never changes. limits.h is
+ * different: it has what the doors accept, and what this build has room for.
  *
  * Thread: any; constants. */
 #ifndef MUSTER_REGISTRY_LEVEL_H
@@ -15,12 +16,12 @@
 
 #include "server/base/limits.h"
 
-/* The levels that this build speaks. */
+/* The levels that this build supports. */
 #define LEVEL_MIN 1
 #define LEVEL_MAX 3
-/* From here on the size of the state is bounded. Limits are those of level 1. */
+/* From this level on, the size of the state is bounded. The limits are those of level 1. */
 #define LEVEL_STATE_BYTES 2
-/* From here on there are tokens, and guards of commands. */
+/* From this level on, there are tokens and guards. */
 #define LEVEL_TOKENS 3
 
 /* X(limit, what this build has room for, level 1) */
@@ -41,10 +42,10 @@
     X(events_kept_min, EVENTS_KEPT_MAX, 16)                                                        \
     X(events_kept_max, EVENTS_KEPT_MAX, 262144)                                                    \
     X(events_kept_first, EVENTS_KEPT_MAX, 8192) /* in a new registry */                            \
-    X(event_bytes_mean, EVENT_BYTES_MEAN, 1024) /* as many bytes of events for each one kept */    \
-    X(event_bytes_fixed, EVENT_BYTES_MEAN, 128) /* what an event counts, without its texts */
+    X(event_bytes_mean, EVENT_BYTES_MEAN, 1024) /* budget: bytes of events for each event kept */  \
+    X(event_bytes_fixed, EVENT_BYTES_MEAN, 128) /* size charged for an event, without its texts */
 
-/* X(limit, what this build has room for, level 3): below it there are no tokens. */
+/* X(limit, what this build has room for, level 3): tokens exist from level 3 on. */
 #define TOKEN_LIMITS(X)                                                                            \
     X(tokens, TOKENS_MAX, 4096)                                                                    \
     X(token_scopes, TOKEN_SCOPES_MAX, 32)                                                          \
@@ -57,13 +58,13 @@ struct registry_limits {
 #undef X
 };
 
-/* NULL for a level that this build does not speak. */
+/* Returns NULL for a level that this build does not support. */
 const struct registry_limits *level_limits(uint16_t level);
-/* What this build has room for. */
+/* The most that this build has room for. */
 const struct registry_limits *limits_room(void);
-/* Whether this build has room for them, and they fit together. */
+/* Whether this build has room for the limits, and they are consistent. */
 bool limits_are_possible(const struct registry_limits *limits);
-/* Of those of level 1; of those of tokens. */
+/* Hash of the REGISTRY_LIMITS, and of the TOKEN_LIMITS. */
 uint64_t limits_hash(const struct registry_limits *limits);
 uint64_t limits_token_hash(const struct registry_limits *limits);
 

@@ -18,7 +18,7 @@ static void touch_name(struct registry *r, const char *name)
 
 static void retire_view(struct registry *r, struct service_view *view)
 {
-    /* The mark tells registry_free_retired() that there may be text with it. */
+    /* RETIRED_SERVICE makes registry_free_retired() release its rendered text too. */
     retire_memory(r, view, RETIRED_SERVICE, retire_must_keep_epoch(r, view->epoch));
 }
 
@@ -26,7 +26,7 @@ void services_free_view(struct service_view *view)
 {
     struct rendered *text = atomic_load_explicit(&view->rendered, memory_order_relaxed);
     if (text != NULL) {
-        rendered_unref(text); /* answers that are on their way have their own */
+        rendered_unref(text); /* responses in flight hold their own reference */
     }
     free(view);
 }
@@ -36,7 +36,7 @@ static uint64_t service_hash(const struct service_view *service)
     return mix64(mix_bytes(service->name, strlen(service->name)) ^ service->index);
 }
 
-/* In the hash and the size of the state. */
+/* Adds it to the hash and the size of the state. */
 static void count_service(struct registry *r, const struct service_view *service)
 {
     r->services_sum += service_hash(service);
@@ -71,7 +71,7 @@ void services_first_index(struct registry *r, struct service_view *service, uint
     count_service(r, service);
 }
 
-/* The service as this entry may still change it, made when it is not there. */
+/* Returns the service in a version that this entry may change: copied if published, made if new. */
 static struct service_view *touch(struct registry *r, const char *name)
 {
     struct service_view *old = ptree_find(&r->work.services, &r->services_kind, name);
@@ -107,7 +107,7 @@ static void tally_change(struct registry *r, struct ptree *tallies, const char *
     struct tally *old = ptree_find(tallies, &r->tallies_kind, text);
     uint32_t count = (old != NULL ? old->count : 0) + (uint32_t)change;
     if (count > 0 && old != NULL && old->epoch == r->tallies_kind.epoch) {
-        old->count = count; /* nobody sees it yet */
+        old->count = count; /* not published yet */
         return;
     }
     if (count == 0) {
@@ -123,7 +123,7 @@ static void tally_change(struct registry *r, struct ptree *tallies, const char *
         r->work.services_index = r->work.index;
     }
     if (old != NULL) {
-        retire_memory(r, old, RETIRED_PLAIN, false); /* no snapshot looks at it */
+        retire_memory(r, old, RETIRED_PLAIN, false); /* snapshots do not read it */
     }
 }
 

@@ -4,9 +4,9 @@
 
 #include "server/base/ptree.h"
 
-#define ITEM_HEAD 4 /* the length of an item */
+#define ITEM_HEAD 4 /* the length before each item */
 
-/* --- MessagePack, the shortest form --- */
+/* --- MessagePack, in its shortest form --- */
 
 static uint64_t size_uint(uint64_t value)
 {

@@ -1,6 +1,7 @@
-/* How many bytes things take in a snapshot, to the byte (server/wire/README.md): the size of the
- * state, which is bounded. It decides which registrations are refused, so it is part of the format,
- * and never changes for what was released. tests/unit/test_size.c holds it against the encoder.
+/* The exact number of bytes that each item takes in a snapshot (server/wire/README.md). Their sum
+ * is the size of the state, which is bounded. The size decides which registrations are refused, so
+ * it is part of the format and never changes once released. tests/unit/test_size.c compares it with
+ * the encoder.
  *
  * Thread: any; pure. */
 #ifndef MUSTER_REGISTRY_SIZE_H
@@ -11,15 +12,16 @@
 #include "server/registry/command.h"
 #include "server/registry/view.h"
 
-/* An instance without its times, which change with each heartbeat; and those. */
+/* An instance without its lease times, which change with each heartbeat. */
 uint64_t size_instance(const struct record *record);
+/* The lease times of an instance. */
 uint64_t size_lease(uint64_t renewed_ms, uint64_t deadline_ms);
 uint64_t size_service(const char *name, uint64_t index);
 uint64_t size_event(const struct event *event);
 uint64_t size_token(const struct token *token);
-/* All that comes before these. */
+/* The head, which comes before all items. */
 uint64_t size_head(const struct view *view);
-/* No lease, and no event but for its record, takes more. */
+/* The most that a lease takes, and an event without its record. */
 #define SIZE_LEASE_MAX 18
 #define SIZE_EVENT_MAX 28
 

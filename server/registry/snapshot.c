@@ -9,8 +9,8 @@
 
 #define WORD_BITS 64u
 
-/* Leases as they were when the snapshot was taken, of those that have changed since. Only the loop
- * writes here, and each place once: the values first, then the bit. */
+/* The old values of the leases in a block that have changed since the snapshot was taken. Only the
+ * loop writes, and each place once: first the values, then the bit. */
 struct saved_leases {
     _Atomic uint64_t saved[LEASES_BLOCK / WORD_BITS];
     struct {
@@ -25,8 +25,8 @@ struct registry_snapshot {
     struct view view;
     uint64_t events_count;
     const struct event **events;
-    uint32_t slots;                         /* leases that there were */
-    _Atomic(struct saved_leases *) saved[]; /* for each block of them; NULL: none has changed */
+    uint32_t slots;                         /* number of leases when it was taken */
+    _Atomic(struct saved_leases *) saved[]; /* one per block; NULL: no lease has changed */
 };
 
 struct registry_snapshot *registry_snapshot_take(struct registry *r)
@@ -57,7 +57,7 @@ void registry_snapshot_release(struct registry_snapshot *s)
         CHECK(*link != NULL);
         link = &(*link)->next;
     }
-    *link = s->next; /* what piled up goes with the next entry */
+    *link = s->next; /* the next entry frees the memory that was kept for it */
     for (uint32_t i = 0; i < s->slots / LEASES_BLOCK; i++) {
         free(atomic_load_explicit(&s->saved[i], memory_order_relaxed));
     }
@@ -70,7 +70,7 @@ bool registry_is_held(const struct registry *r)
     return r->snapshots != NULL;
 }
 
-/* --- leases go on --- */
+/* --- leases, which keep changing --- */
 
 static void save(struct registry_snapshot *s, uint32_t slot)
 {
@@ -104,14 +104,15 @@ void snapshot_save_lease(struct registry *r, uint32_t slot)
     }
 }
 
-/* As it was. The values that are there first: if one of them is new, what was saved is seen. */
-static void read_lease(const struct registry_snapshot *s, struct snapshot_instance *said)
+/* Reads a lease as of the snapshot. The current values come first: if one of them is newer than the
+ * snapshot, then the saved values are visible too. */
+static void read_lease(const struct registry_snapshot *s, struct snapshot_instance *instance)
 {
-    uint32_t slot = said->record->slot;
+    uint32_t slot = instance->record->slot;
     uint32_t place = slot % LEASES_BLOCK;
     const struct lease *lease = leases_at(&s->registry->leases, slot);
-    said->renewed_ms = atomic_load_explicit(&lease->renewed_ms, memory_order_acquire);
-    said->deadline_ms = atomic_load_explicit(&lease->deadline_ms, memory_order_acquire);
+    instance->renewed_ms = atomic_load_explicit(&lease->renewed_ms, memory_order_acquire);
+    instance->deadline_ms = atomic_load_explicit(&lease->deadline_ms, memory_order_acquire);
     const struct saved_leases *block =
         atomic_load_explicit(&s->saved[slot / LEASES_BLOCK], memory_order_acquire);
     if (block == NULL) {
@@ -119,8 +120,8 @@ static void read_lease(const struct registry_snapshot *s, struct snapshot_instan
     }
     uint64_t bits = atomic_load_explicit(&block->saved[place / WORD_BITS], memory_order_acquire);
     if ((bits >> (place % WORD_BITS) & 1) != 0) {
-        said->renewed_ms = block->leases[place].renewed_ms;
-        said->deadline_ms = block->leases[place].deadline_ms;
+        instance->renewed_ms = block->leases[place].renewed_ms;
+        instance->deadline_ms = block->leases[place].deadline_ms;
     }
 }
 
@@ -155,9 +156,9 @@ void registry_snapshot_walk(const struct registry_snapshot *s,
     struct ptree_iterator it;
     ptree_iterate(&it, &s->view.instances, 0);
     for (const struct record *record; (record = ptree_next(&it)) != NULL;) {
-        struct snapshot_instance said = {.record = record};
-        read_lease(s, &said);
-        visitor->instance(visitor->ctx, &said);
+        struct snapshot_instance instance = {.record = record};
+        read_lease(s, &instance);
+        visitor->instance(visitor->ctx, &instance);
     }
     ptree_iterate(&it, &s->view.services, 0);
     for (const struct service_view *service; (service = ptree_next(&it)) != NULL;) {

@@ -1,8 +1,8 @@
-/* The whole replicated state as of one log index: taken in a moment, read at leisure.
+/* The whole replicated state as of one log index, taken quickly and read slowly.
  *
- * Taking is O(1) but for the events that are kept: all else is immutable, except for the leases. Of
- * those the loop saves the old values before it changes one for the first time. As long as a
- * snapshot is held, the registry frees nothing that can be reached from it.
+ * Taking a snapshot is O(events kept): everything but the leases is immutable and shared. Before
+ * the loop changes a lease for the first time, it saves the old values in the snapshot. While a
+ * snapshot is held, the registry frees nothing that is reachable from it.
  *
  * Thread: take and release on the loop; head and walk on any one thread in between. */
 #ifndef MUSTER_REGISTRY_SNAPSHOT_H
@@ -20,7 +20,7 @@ void registry_snapshot_release(struct registry_snapshot *snapshot);
 /* Whether a snapshot is held. Until all are released the registry must not be destroyed. */
 bool registry_is_held(const struct registry *registry);
 
-/* Everything that is not an instance or an event. */
+/* Everything but instances, services, events and tokens. */
 struct snapshot_head {
     uint16_t level;
     struct registry_limits limits;
@@ -30,18 +30,17 @@ struct snapshot_head {
     uint64_t changed_index;
     uint64_t services_index;
     uint64_t extinct_index;
-    uint64_t events_last;     /* sequence of the last event ever */
-    uint32_t events_kept;     /* at most */
-    uint64_t state_bytes_max; /* 0: none, as below LEVEL_STATE_BYTES */
-    uint64_t state_bytes;     /* of all that is encoded; not encoded itself */
-    uint64_t instances;       /* number that follow; the same for the other two */
+    uint64_t events_last;     /* sequence of the last event */
+    uint32_t events_kept;     /* the most that are kept */
+    uint64_t state_bytes_max; /* 0: no bound, as below LEVEL_STATE_BYTES */
+    uint64_t state_bytes;     /* size of the snapshot; not encoded itself */
+    uint64_t instances;       /* how many follow; likewise services, events and tokens */
     uint64_t services;
     uint64_t events;
-    uint64_t tokens;       /* 0 below LEVEL_TOKENS, as is the next */
-    uint64_t tokens_begun; /* index of the first ever; 0: none */
+    uint64_t tokens;       /* 0 below LEVEL_TOKENS */
+    uint64_t tokens_begun; /* index of the first token ever; 0: none yet, or below LEVEL_TOKENS */
 };
-/* One instance with its lease. `record` holds incarnation, index, times, states, slot and
- * generation. */
+/* One instance with its lease. */
 struct snapshot_instance {
     const struct record *record;
     uint64_t renewed_ms;
@@ -50,8 +49,8 @@ struct snapshot_instance {
 
 void registry_snapshot_head(const struct registry_snapshot *snapshot,
                             struct snapshot_head *ret_head);
-/* Calls back for each instance in order of id, for each service in order of name, for each
- * event from the oldest on, and for each token in order of id. What is given is borrowed. */
+/* Visits the instances by id, the services by name, the events from the oldest on, and the tokens
+ * by id. Arguments are borrowed for the call. */
 struct snapshot_visitor {
     void (*instance)(void *ctx, const struct snapshot_instance *instance);
     void (*service)(void *ctx, const char *name, uint64_t index);

@@ -1,5 +1,4 @@
-/* The tokens of the registry: what their commands do, when they are gone, and whether a command's
- * guard lets it through. */
+/* The tokens of the registry: their commands, their expiry, and the check of a command's guard. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,7 +8,7 @@
 #include "server/registry/mix.h"
 #include "server/registry/size.h"
 
-/* A token by an id that need not end with NUL. */
+/* Finds a token by an id that need not be NUL-terminated. */
 static struct token *find(const struct registry *r, const struct slice *id)
 {
     char text[NAME_BYTES_MAX + 1];
@@ -23,7 +22,7 @@ static struct token *find(const struct registry *r, const struct slice *id)
     return ptree_find(&r->work.tokens, &r->tokens_kind, text);
 }
 
-/* When the first of them is over. There are few, and they change seldom. */
+/* Computes when the next token expires. A scan is enough: tokens are few and change seldom. */
 static void find_due(struct registry *r)
 {
     struct ptree_iterator it;
@@ -86,8 +85,8 @@ void tokens_destroy(struct registry *r)
 
 /* --- commands --- */
 
-/* The first token closes what was open to all, so it is made on purpose; all later ones are made by
- * who holds one. */
+/* The first token ends open access, so it is created by an explicit request; later ones need a
+ * token of their creator. */
 static bool is_its_turn(const struct registry *r, uint32_t turn)
 {
     switch ((enum token_turn)turn) {
@@ -143,7 +142,7 @@ void tokens_apply_revoke(struct registry *r, const struct command *command,
 
 /* --- guards --- */
 
-/* Whether a command is about instances, each of which is looked at where it is found. */
+/* Whether a command is about instances: it is then checked for each instance (tokens_let). */
 static bool is_of_services(enum command_kind kind)
 {
     switch (kind) {

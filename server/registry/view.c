@@ -98,7 +98,7 @@ int64_t view_heard_ms(const struct view *view, const struct record *record, uint
     /* The lease may be newer than the view. */
     int64_t silent_ms = (int64_t)view->now_ms - (int64_t)renewed_ms;
     int64_t heard_ms = view->wall_ms - (silent_ms > 0 ? silent_ms : 0);
-    /* Cluster time and wall clock do not run side by side to the millisecond. */
+    /* Cluster time and wall clock drift apart by milliseconds. */
     return heard_ms > record->registered_ms ? heard_ms : record->registered_ms;
 }
 

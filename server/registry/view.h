@@ -1,15 +1,15 @@
-/* Reading the registry from any thread, without locks: a view is one published version, immutable,
- * valid until view_unlock().
+/* Reads the registry from any thread, without locks. A view is one published version; it is
+ * immutable and valid until view_unlock().
  *
  *     const struct view *view = view_lock(source);
  *     ... view_service(view, "web") ...
  *     view_unlock(&view);
  *
- * A snapshot from the leader replaces the whole registry, so a reader must not look for the
- * registry before its critical section begins. It cannot: view_lock() is the only way to one.
+ * A snapshot from the leader replaces the whole registry, so a reader must not look up the
+ * registry before its critical section begins. view_lock() ensures this: it is the only access.
  *
- * Thread: any that is registered with liburcu (rcu_register_thread), inside of a read-side critical
- * section. What is found is borrowed until its end. */
+ * Thread: any that is registered with liburcu (rcu_register_thread), inside a read-side critical
+ * section. Results are borrowed until it ends. */
 #ifndef MUSTER_REGISTRY_VIEW_H
 #define MUSTER_REGISTRY_VIEW_H
 
@@ -32,7 +32,7 @@ struct service_view {
     struct ptree instances;        /* of struct record, by id; walk with ptree_iterate */
     struct ptree tags;             /* of struct tally, by text */
     struct ptree types;            /* of struct tally, by text */
-    /* Made by the first reader that wants it (view_keep_rendered). */
+    /* Cached by the first reader that renders it (view_keep_rendered). */
     _Atomic(struct rendered *) rendered;
     char name[];
 };
@@ -48,8 +48,8 @@ struct event_ring;
 struct view {
     uint64_t index;                /* log index of the last entry applied */
     uint64_t changed_index;        /* last change of any instance */
-    uint64_t services_index;       /* last change of what GET /services says */
-    uint64_t extinct_index;        /* last time that a service lost its last instance */
+    uint64_t services_index;       /* last change of the response of GET /services */
+    uint64_t extinct_index;        /* last time a service lost its last instance */
     uint64_t now_ms;               /* cluster time */
     int64_t wall_ms;               /* wall clock of the last entry */
     uint64_t hash;                 /* registry_hash() */
@@ -60,60 +60,60 @@ struct view {
     struct ptree services;  /* of struct service_view, by name */
     struct ptree instances; /* of struct record, by id */
     struct ptree tokens;    /* of struct token, by id */
-    uint64_t tokens_begun;  /* index of the first token ever; 0: there was none */
-    uint64_t events_first;  /* sequences kept: first..last; none when first > last */
+    uint64_t tokens_begun;  /* index of the first token ever; 0: none yet */
+    uint64_t events_first;  /* events kept: events_first..events_last; none if first > last */
     uint64_t events_last;
     uint32_t events_kept;            /* the most that are kept */
     uint64_t state_bytes;            /* size of a snapshot */
-    uint64_t state_bytes_max;        /* a registration above it is refused; 0: no bound yet */
+    uint64_t state_bytes_max;        /* registrations above it are refused; 0: no bound yet */
     const struct event_ring *events; /* private */
     const struct registry *registry; /* private */
 };
 
-/* Where readers find the registry. The owner may put another registry in its place at any time, and
- * destroy the old one after a grace period. */
+/* Where readers find the registry. The owner may replace the registry at any time, and destroys the
+ * old one after a grace period. */
 struct view_source {
     struct registry *registry; /* private */
 };
-/* The owner's thread. The registry is complete and published. */
+/* The owner's thread. The registry must be complete and published. */
 void view_source_set(struct view_source *source, struct registry *registry);
 
-/* Begins a read-side critical section of liburcu and returns the latest view, never NULL. Does not
+/* Begins a liburcu read-side critical section and returns the latest view, never NULL. Does not
  * wait; may be nested. */
 MUST_USE const struct view *view_lock(const struct view_source *source);
-/* Ends it, and sets *view to NULL, so that a use after it cannot go unnoticed. */
+/* Ends the section and sets *view to NULL, so that a later use crashes. */
 void view_unlock(const struct view **view);
 
-/* NULL when there is no such service. */
+/* Returns NULL if the service does not exist. */
 const struct service_view *view_service(const struct view *view, const char *name);
-/* The index to say for a service, also for one that is not there. */
+/* The index to report for a service, whether or not it exists. */
 uint64_t view_service_index(const struct view *view, const char *name);
-/* From a rank on (0: the first), in order of name / id. */
+/* Iterates by name, from a rank on (0: the first). */
 void view_iterate_services(struct ptree_iterator *it, const struct view *view, size_t rank);
-/* The record of an id, as of this view. NULL when it is not there. O(log n). */
+/* The record of an id in this view; NULL if there is none. O(log n). */
 const struct record *view_instance(const struct view *view, const char *id);
-/* NULL when there is no such token, or none any more. */
+/* Returns NULL if the token does not exist, or no longer exists. */
 const struct token *view_token(const struct view *view, const char *id);
-/* Rank behind an id, for the next page: works also when the id is gone. */
+/* The rank after an id, for the next page. The id itself may be gone. */
 size_t view_rank_after(const struct view *view, const struct ptree *instances, const char *id);
-/* An event that is kept; NULL when it has been dropped. */
+/* Returns NULL if the event is no longer kept. */
 const struct event *view_event(const struct view *view, uint64_t sequence);
 
-/* The newest state of an id, O(1), maybe newer than any view: for resolving heartbeats. False when
- * it is not there now. */
+/* The current lease of an id, possibly newer than any view; for heartbeats. Returns false if there
+ * is none. O(1). */
 bool view_find_lease(const struct view *view, const char *id, size_t id_len,
                      struct lease_ref *ret_ref);
-/* When the instance of this record was last heard from and when its lease ends (or, when it has
- * expired, when it is reaped; UINT64_MAX: never), in cluster time. */
+/* The last heartbeat of the instance, and the end of its lease, in cluster time. For an expired
+ * instance, the deadline is when it is reaped (UINT64_MAX: never). */
 void view_lease_times(const struct view *view, const struct record *record,
                       uint64_t *ret_renewed_ms, uint64_t *ret_deadline_ms);
-/* When that was as wall-clock time: not before it was registered, nor after the view. `renewed_ms`
- * as view_lease_times has it. */
+/* The last heartbeat as wall-clock time, between the registration and the view. `renewed_ms` is
+ * from view_lease_times. */
 int64_t view_heard_ms(const struct view *view, const struct record *record, uint64_t renewed_ms);
 
-/* Keeps `text`, which a reader has made from the service or event, with it for later readers, and
- * the reference to it; if another reader was first, gives that back. Returns the one kept: borrowed
- * until the end of the critical section, and rendered_send() makes it last longer. */
+/* Caches `text`, rendered from the service or event, for later readers, and takes over the caller's
+ * reference; if another reader was first, releases it. Returns the cached text, borrowed until the
+ * end of the critical section; rendered_send() extends that. */
 struct rendered *view_keep_rendered(const struct service_view *service, struct rendered *text);
 struct rendered *view_keep_event(const struct event *event, struct rendered *text);
 

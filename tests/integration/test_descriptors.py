@@ -127,7 +127,7 @@ def test_too_few_descriptors_are_a_sentence(make_cluster):
     with make_cluster(1) as cluster:
         replica = start(cluster[0], 30)
         assert replica.process.wait(STOP_WITHIN_S) == 1
-        needed = re.search(r"limit on open files is 30 .* and (\d+) is the least", replica.log())
+        needed = re.search(r"limit on open files is 30 .* at least (\d+) are needed", replica.log())
         assert needed, replica.log()
         start(replica, int(needed.group(1))).wait_ready()
         replica.register("web", id="web-1")

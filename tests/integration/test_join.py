@@ -111,7 +111,7 @@ def test_a_machine_that_starts_before_the_cluster_waits_for_it(make_cluster):
     for replica in cluster.replicas[:3]:
         replica.start()
     learn_id(new)
-    assert "no replica of --join answers yet" in new.log()
+    assert "no --join replica has accepted this member yet" in new.log()
 
 
 @pytest.mark.parametrize("when", [0, 0.02, 0.05, 0.1, 0.2, 0.4])
@@ -130,7 +130,7 @@ def test_a_machine_that_nobody_lets_in_can_be_stopped(make_cluster):
     new = make_cluster(1)[0]
     new.joins = ["http://127.0.0.1:1"]
     new.start()
-    await_true("it asks", lambda: "no replica of --join answers yet" in new.log())
+    await_true("it asks", lambda: "no --join replica has accepted this member yet" in new.log())
     assert new.stop() == 0
 
 
@@ -139,7 +139,7 @@ def test_an_id_or_an_address_that_is_taken_is_refused(make_cluster):
     two = cluster.add(2)
     two.start()
     assert two.wait_exit() == 1
-    assert re.search("will not have this member: member 2 is at .* at work", two.log())
+    assert re.search("refuses this member: member 2 is at .* at work", two.log())
     address = "127.0.0.1:%d" % cluster[0].peer_port
     got = cluster[1].post("/cluster/members?peer=%s&id=8" % address, None)
     assert got.status == 409 and "is member 1" in got.json["message"], got
@@ -236,7 +236,7 @@ def test_nobody_is_let_in_with_another_secret(make_cluster):
 
 def test_options_that_contradict_each_other_are_refused(make_cluster):
     replica = make_cluster(1)[0]
-    for extra, word in ((("--join", "http://a:9000", "--cluster", "1=a:9100"), "leave one out"),
+    for extra, word in ((("--join", "http://a:9000", "--cluster", "1=a:9100"), "give only one of them"),
                         (("--join", "nonsense://a"), "--join"), (("--voters", "4"), "--voters")):
         replica.start(*extra)
         assert replica.wait_exit() == 2

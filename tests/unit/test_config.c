@@ -288,7 +288,7 @@ static void command_line_mistakes_are_refused(void **state UNUSED)
     assert_refused("--id", "--id: needs a value");
     assert_refused("--id --name x", "--id: needs a value");
     assert_refused("--join nonsense://a:9000", "--join: ");
-    assert_refused("--join http://a:9000 --cluster 1=a:9100", "leave one out");
+    assert_refused("--join http://a:9000 --cluster 1=a:9100", "give only one of them");
     assert_refused("--voters 4", "--voters: ");
 }
 
@@ -320,7 +320,7 @@ static void file_takes_comments_blanks_and_spaces(void **state UNUSED)
 static void file_mistakes_name_the_line(void **state UNUSED)
 {
     load_with_file("id = 1\nport = 3\n", "", ":2: unknown key \"port\"");
-    load_with_file("id = 1\n\nid = 2\n", "", ":3: id is there already, in line 1");
+    load_with_file("id = 1\n\nid = 2\n", "", ":3: id is already set in line 1");
     load_with_file("id\n", "", ":1: not of the form key = value");
     load_with_file("ttl = soon\n", "", ":1: ttl: \"soon\"");
     load_with_file("ttl =\n", "", ":1: ttl: ");
@@ -362,17 +362,17 @@ static void cluster_mistakes_are_refused(void **state UNUSED)
     static const struct {
         const char *list, *expected;
     } cases[] = {
-        {"2=a:1,3=b:1", "does not list this member, whose --id is 1"},
-        {"1=a:1,1=b:1", "member 1 is there twice"},
-        {"1=a:1,2=a:1", "a:1 is there twice"},
+        {"2=a:1,3=b:1", "does not list this member, --id 1"},
+        {"1=a:1,1=b:1", "member 1 is listed twice"},
+        {"1=a:1,2=a:1", "a:1 is listed twice"},
         {"1=a:1,", "is not a member"},
         {"1=a:1,,2=b:1", "is not a member"},
         {"0=a:1", "is not a member"},
         {"a:1", "is not a member"},
         {"99999999999999999999999999=a:1", "is not a member"},
         {"1=a", "is not an address"},
-        {"1=:9100", "names no host"},
-        {"1=0.0.0.0:9100", "names no host"},
+        {"1=:9100", "has no host"},
+        {"1=0.0.0.0:9100", "has no host"},
         {"1=a:1,2=a:2,3=a:3,4=a:4,5=a:5,6=a:6,7=a:7,8=a:8,9=a:9,10=a:10", "more than 9 members"},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
@@ -425,8 +425,8 @@ static void wildcard_listener_alone_advertises_the_machine(void **state UNUSED)
 
 static void one_port_for_both_listeners_is_a_contradiction(void **state UNUSED)
 {
-    assert_refused("--http a:9000 --peer a:9000", "cannot both be listened on");
-    assert_refused("--http :9000 --peer a:9000", "cannot both be listened on");
+    assert_refused("--http a:9000 --peer a:9000", "overlap: use different ports");
+    assert_refused("--http :9000 --peer a:9000", "overlap: use different ports");
     assert_runs("--http 127.0.0.1:9000 --peer 127.0.0.2:9000");
 }
 
