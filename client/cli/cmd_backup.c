@@ -191,7 +191,7 @@ static enum fetched judge(struct fetch *f, CURLcode code, char why[WHY_SIZE])
     }
     if (status_of(f) != 200) {
         explain(f, why);
-        return status_of(f) < 500 ? FETCH_FAILED : FETCH_REFUSED;
+        return status_of(f) < 500 && status_of(f) != 429 ? FETCH_FAILED : FETCH_REFUSED;
     }
     if (!backup_file_finish(&f->file, args_get(&f->cli->args, "force") != NULL)) {
         (void)snprintf(why, WHY_SIZE, "%s", f->file.error);

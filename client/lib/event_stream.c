@@ -170,6 +170,24 @@ static void close_transfer(struct event_stream *stream)
     stream->up = false;
 }
 
+/* Before the next round. Clients that were told the same do not come back all at once. */
+static uint64_t choose_pause(const struct event_stream *stream)
+{
+    size_t doublings = stream->rounds < PAUSES_MAX ? stream->rounds : PAUSES_MAX;
+    uint64_t own_ms = random_spread((uint64_t)PAUSE_MS << doublings);
+    uint64_t asked_ms = stream->asked_ms > 0 ? (uint64_t)stream->asked_ms : 0;
+    return asked_ms > own_ms ? asked_ms + random_below(asked_ms / 4) : own_ms;
+}
+
+/* Too much for now: 429 or 503. */
+static void note_asked(struct event_stream *stream)
+{
+    int64_t asked_ms = http_retry_after_ms(stream->curl);
+    if (asked_ms >= 0 && (stream->asked_ms < 0 || asked_ms < stream->asked_ms)) {
+        stream->asked_ms = asked_ms;
+    }
+}
+
 static void fail(struct event_stream *stream, const char *why)
 {
     size_t count = stream->servers->count;
@@ -190,8 +208,8 @@ static void fail(struct event_stream *stream, const char *why)
     stream->server = (stream->server + 1) % count;
     uint64_t pause_ms = 0;
     if (again) {
-        size_t doublings = stream->rounds < PAUSES_MAX ? stream->rounds : PAUSES_MAX;
-        pause_ms = random_spread((uint64_t)PAUSE_MS << doublings);
+        pause_ms = choose_pause(stream);
+        stream->asked_ms = -1;
         stream->tried = 0;
         stream->rounds++;
     }
@@ -238,6 +256,7 @@ static void on_transfer_done(struct loop_transfer *transfer, CURLcode code)
         (void)snprintf(why, sizeof why, "it ended the stream");
     } else {
         (void)snprintf(why, sizeof why, "status %ld, and no event stream", status);
+        note_asked(stream);
     }
     fail(stream, why);
 }
@@ -337,6 +356,7 @@ bool event_stream_start(struct event_stream *stream, struct loop *loop,
     stream->synced = !options->snapshot || *after != '\0';
     stream->timer = (struct loop_timer){.due_ms = LOOP_NEVER, .on_due = on_timer};
     stream->tried = stream->rounds = 0;
+    stream->asked_ms = -1;
     stream->up = stream->ended = false;
     stream->curl = NULL;
     stream->headers = NULL;

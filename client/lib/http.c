@@ -181,8 +181,7 @@ static int64_t number_header(CURL *curl, const char *name, uint64_t max)
     return text != NULL && text_parse_u64(text, max, &value) ? (int64_t)value : -1;
 }
 
-/* -1 when absent or no number of seconds. */
-static int64_t retry_after_ms(CURL *curl)
+int64_t http_retry_after_ms(CURL *curl)
 {
     int64_t seconds = number_header(curl, "Retry-After", RETRY_AFTER_SECONDS_MAX);
     return seconds < 0 ? -1 : seconds * 1000;
@@ -284,7 +283,7 @@ static void read_headers(CURL *curl, struct http_answer *answer)
         answer->index = number_header(curl, "X-Muster-Index", INT64_MAX); /* an older replica */
     }
     answer->staleness_ms = number_header(curl, "X-Muster-Staleness-Ms", INT64_MAX);
-    answer->retry_after_ms = retry_after_ms(curl);
+    answer->retry_after_ms = http_retry_after_ms(curl);
 }
 
 /* False when it is none that a replica would give: what was read must be there, and be JSON. */

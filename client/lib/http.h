@@ -71,6 +71,8 @@ MUST_USE bool http_prepare(CURL *curl, const char *server, const char *path,
 MUST_USE bool http_authorize(CURL *curl, const struct http_shared *shared);
 /* A header of the answer, NULL when absent. curl's, until the handle goes. */
 const char *http_header(CURL *curl, const char *name);
+/* The header Retry-After of an answer; -1 when absent or no number of seconds. */
+int64_t http_retry_after_ms(CURL *curl);
 
 struct http_exchange {
     CURL *curl; /* NULL: none is under way */

@@ -151,7 +151,9 @@ static bool next_request(const struct muster_registration *registration,
     return registration->maintenance.sent != registration->maintenance.version;
 }
 
-static void fail_later(struct renewer *renewer, struct muster_registration *registration)
+/* `asked_ms`: the pause that the replica asked for; -1: none. */
+static void fail_later(struct renewer *renewer, struct muster_registration *registration,
+                       int64_t asked_ms)
 {
     uint64_t limit_ms = registration_interval_ms(registration) / 2;
     uint64_t pause_ms = (uint64_t)PAUSE_MS
@@ -163,7 +165,13 @@ static void fail_later(struct renewer *renewer, struct muster_registration *regi
         return; /* the others of a burst */
     }
     renewer->failures++;
-    renewer->resume_ms = now_ms + random_spread(pause_ms < limit_ms ? pause_ms : limit_ms);
+    pause_ms = random_spread(pause_ms < limit_ms ? pause_ms : limit_ms);
+    uint64_t asked = asked_ms > 0 ? (uint64_t)asked_ms : 0;
+    if (asked > registration_interval_ms(registration)) {
+        asked = registration_interval_ms(registration); /* the lease must not end of it */
+    }
+    pause_ms = asked > pause_ms ? asked + random_below(asked / 4) : pause_ms;
+    renewer->resume_ms = now_ms + pause_ms;
 }
 
 static bool start_request(struct renewer *renewer, enum request_kind kind,
@@ -215,7 +223,7 @@ static void work_queue(struct renewer *renewer)
         if (!start_request(renewer, kind, &registration, 1)) {
             set_state(registration, registration->state, MUSTER_NO_MEMORY, "no memory");
             renewer_queue(renewer, registration);
-            fail_later(renewer, registration);
+            fail_later(renewer, registration, -1);
             return;
         }
     }
@@ -260,7 +268,7 @@ static void renew(struct renewer *renewer)
         renewer->renewing = start_request(renewer, REQUEST_RENEW, batch, count);
     }
     if (!renewer->renewing) {
-        fail_later(renewer, renewer->first);
+        fail_later(renewer, renewer->first, -1);
     }
     free(batch);
 }
@@ -486,8 +494,9 @@ static void take_refusal(struct renewer *renewer, struct registration_request *r
 }
 
 static void take_failure(struct renewer *renewer, struct registration_request *request,
-                         enum failover_outcome outcome)
+                         enum failover_outcome outcome, const struct http_answer *answer)
 {
+    int64_t asked_ms = outcome == FAILOVER_ANSWERED ? answer->retry_after_ms : -1;
     enum muster_error error = outcome == FAILOVER_UNKNOWN ? MUSTER_UNKNOWN : MUSTER_UNREACHABLE;
     for (size_t i = 0; i < request->count; i++) {
         struct muster_registration *one = request->registrations[i];
@@ -497,7 +506,7 @@ static void take_failure(struct renewer *renewer, struct registration_request *r
             renewer_queue(renewer, one);
         }
     }
-    fail_later(renewer, request->registrations[0]);
+    fail_later(renewer, request->registrations[0], asked_ms);
 }
 
 /* A removal is over with any answer but a failure. */
@@ -533,7 +542,7 @@ static void on_request_done(struct call *call, enum failover_outcome outcome,
     long status = outcome == FAILOVER_ANSWERED ? answer->status : 0;
     bool settled = is_settled(kind, status);
     if (!settled) {
-        take_failure(renewer, request, outcome);
+        take_failure(renewer, request, outcome, answer);
     } else {
         renewer->failures = 0;
         if (status < 300) {

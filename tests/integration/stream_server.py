@@ -3,6 +3,7 @@ repeat itself, reset."""
 import http.server
 import json
 import threading
+import time
 
 
 def instance(id, **fields):
@@ -41,11 +42,13 @@ STAY_AT_MOST_S = 600
 
 
 class StreamServer:
-    """Answers each request in turn with the next script: a list of texts, or a status number."""
+    """Answers each request in turn with the next script: a list of texts, a status number, or that and what
+    it says in Retry-After."""
 
     def __init__(self, *scripts):
         self.scripts = list(scripts)
         self.requests = []  # (path, Last-Event-ID)
+        self.times = []  # of these, monotonic
         self.ending = threading.Event()
         outer = self
 
@@ -53,13 +56,17 @@ class StreamServer:
             protocol_version = "HTTP/1.1"
 
             def do_GET(self):
+                outer.times.append(time.monotonic())
                 outer.requests.append((self.path, self.headers.get("Last-Event-ID")))
                 script = outer.scripts.pop(0) if outer.scripts else [STAY]
                 self.close_connection = True
+                script, retry_after = script if isinstance(script, tuple) else (script, None)
                 if isinstance(script, int):
                     body = json.dumps({"error": "told", "message": "as told"}).encode()
                     self.send_response(script)
                     self.send_header("Content-Type", "application/json")
+                    if retry_after is not None:
+                        self.send_header("Retry-After", str(retry_after))
                     self.send_header("Content-Length", str(len(body)))
                     self.end_headers()
                     self.wfile.write(body)

@@ -107,6 +107,14 @@ def test_ids_are_measured_within_their_cluster(watch, streams):
     assert b.requests == [("/events?service=web", "5.%d" % (one + 1))]
 
 
+def test_replicas_that_say_when_to_come_again_are_left_alone_until_then(watch, streams):
+    a, b = streams((429, 3), [event("5.0", "one"), STAY]), streams((503, 2))
+    w = watch("web", servers=[a.url, b.url])
+    w.await_seen(("registered", "one"), within_s=30)
+    assert a.times[1] - b.times[0] >= 2
+    assert w.interrupt() == DONE
+
+
 def test_a_bookmark_is_where_it_goes_on(watch, streams):
     a = streams([event("5.0", "one"), bookmark("900.65535")], [event("901.0", "two"), STAY])
     w = watch(servers=[a.url])

@@ -54,6 +54,26 @@ static void assert_over(enum failover_outcome outcome, long status, uint64_t now
     http_answer_done(&got);
 }
 
+static void too_many_requests_is_surely_not_done_and_tried_again_when_told(void **state)
+{
+    (void)state;
+    static const int64_t asked_ms[] = {7000, 3000, 5000};
+    struct http_answer got;
+    failover_begin(&call, &failover, &write_request, 10000);
+    for (size_t i = 0; i < 3; i++) {
+        assert_try(i, 100);
+        got = (struct http_answer){.status = 429,
+                                   .body = json_pack("{s:s}", "error", "rate_limited"),
+                                   .retry_after_ms = asked_ms[i]};
+        failover_note(&call, HTTP_ANSWERED, &got, NULL, 100);
+    }
+    assert_int_equal(failover_next(&call, 100), FAILOVER_PAUSE);
+    assert_int_equal(call.resume_ms, 3100);
+    assert_try(0, 3100);
+    answer(201, "", 3200);
+    assert_over(FAILOVER_ANSWERED, 201, 3200);
+}
+
 static void who_answered_is_asked_first_the_next_time(void **state)
 {
     (void)state;
@@ -207,6 +227,7 @@ static void the_reasons_are_kept_and_bounded(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        test(too_many_requests_is_surely_not_done_and_tried_again_when_told),
         test(who_answered_is_asked_first_the_next_time),
         test(a_write_that_may_have_left_is_unknown_and_not_repeated),
         test(a_repeatable_write_becomes_known_by_a_final_answer),
