@@ -47,9 +47,11 @@ struct config {
     unsigned http_threads;
     unsigned http_connections;             /* 0: as many as the limit on open files allows */
     unsigned http_connections_per_address; /* 0: three quarters of http_connections */
-    char allow_host[CONFIG_TEXT_MAX];      /* comma-separated names, or "*"; empty: none */
-    char cors[CONFIG_TEXT_MAX];            /* comma-separated origins, or "*"; empty: none */
-    char tls_cert[CONFIG_TEXT_MAX];        /* path; empty: none; the same for the next two */
+    unsigned rate_requests, rate_writes, rate_connections; /* per second; 0: unlimited */
+    unsigned rate_local;                                   /* 1: also for clients on this machine */
+    char allow_host[CONFIG_TEXT_MAX]; /* comma-separated names, or "*"; empty: none */
+    char cors[CONFIG_TEXT_MAX];       /* comma-separated origins, or "*"; empty: none */
+    char tls_cert[CONFIG_TEXT_MAX];   /* path; empty: none; the same for the next two */
     char tls_key[CONFIG_TEXT_MAX];
     char tls_client_ca[CONFIG_TEXT_MAX];
     unsigned tls_client_required;               /* 1: yes */

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "api/core/door.h"
+#include "api/core/rate_limit.h"
 #include "server/base/compiler.h"
 #include "server/base/limits.h"
 #include "server/base/log.h"
@@ -194,13 +195,20 @@ static unsigned connections_of_one(const struct config *config, unsigned connect
                                                     : connections - connections / 4;
 }
 
-static struct doors *open_doors(const struct config *config, struct tls *tls,
+/* What all doors share. */
+struct guards {
+    struct tls *tls; /* NULL: plain */
+    struct rate_limits *limits;
+};
+
+static struct doors *open_doors(const struct config *config, const struct guards *guards,
                                 const struct descriptor_shares *shares, char *error,
                                 size_t error_size)
 {
     const struct door_options options = {
         .http = config->http,
-        .tls = tls,
+        .tls = guards->tls,
+        .limits = guards->limits,
         .threads = shares->http_threads,
         .connections = shares->http_connections,
         .connections_of_one = connections_of_one(config, shares->http_connections),
@@ -218,13 +226,14 @@ static struct doors *open_doors(const struct config *config, struct tls *tls,
     return doors_open(&options, error, error_size);
 }
 
-static int serve(const struct config *config, struct tls *tls, char *error, size_t error_size)
+static int serve(const struct config *config, const struct guards *guards, char *error,
+                 size_t error_size)
 {
     struct descriptor_shares shares;
     if (!share_descriptors(config, &shares, error, error_size)) {
         return EXIT_NOT_STARTED;
     }
-    struct doors *doors = open_doors(config, tls, &shares, error, error_size);
+    struct doors *doors = open_doors(config, guards, &shares, error, error_size);
     if (doors == NULL) {
         return EXIT_NOT_STARTED;
     }
@@ -242,7 +251,7 @@ static int serve(const struct config *config, struct tls *tls, char *error, size
               config->id, config->name, config->http, config->peer, config->data);
     notify_send("READY=1");
 
-    int signal_number = wait_for_signal(tls);
+    int signal_number = wait_for_signal(guards->tls);
     log_write(LOG_INFO, "main", "stopping", "signal=%d", signal_number);
     notify_send("STOPPING=1");
     /* The loop or the disk may hang; every acknowledged write is already on disk. */
@@ -281,12 +290,20 @@ static int run(struct config *config, const struct offline *offline, char *error
     if (joined != JOIN_DONE) {
         return joined == JOIN_STOPPED ? EXIT_STOPPED : EXIT_NOT_STARTED;
     }
-    struct tls *tls;
-    if (!certificates_open(config, &tls, error, error_size)) {
+    const struct rate_limit_options rates = {
+        .requests = config->rate_requests,
+        .writes = config->rate_writes,
+        .connections = config->rate_connections,
+        .local = config->rate_local,
+    };
+    struct guards guards;
+    if (!certificates_open(config, &guards.tls, error, error_size)) {
         return EXIT_NOT_STARTED;
     }
-    int status = serve(config, tls, error, error_size);
-    tls_free(tls);
+    guards.limits = rate_limits_new(&rates);
+    int status = serve(config, &guards, error, error_size);
+    rate_limits_free(guards.limits);
+    tls_free(guards.tls);
     return status;
 }
 

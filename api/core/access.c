@@ -32,6 +32,11 @@ static const char *credentials_of(const char *authorization)
     return authorization + strspn(authorization, " ");
 }
 
+const char *principal_credentials(const char *authorization, const struct view *view)
+{
+    return authorization != NULL && view->tokens_begun != 0 ? credentials_of(authorization) : NULL;
+}
+
 enum status principal_find(struct principal *ret_principal, enum anonymous anonymous,
                            const char *authorization, const struct view *view)
 {
@@ -39,8 +44,8 @@ enum status principal_find(struct principal *ret_principal, enum anonymous anony
     static const uint8_t none[TOKEN_HASH_BYTES];
     ret_principal->anonymous = anonymous;
     ret_principal->token[0] = '\0';
-    const char *text = authorization != NULL ? credentials_of(authorization) : NULL;
-    if (text == NULL || view->tokens_begun == 0) {
+    const char *text = principal_credentials(authorization, view);
+    if (text == NULL) {
         return ST_OK;
     }
     char id[TOKEN_ID_SIZE];

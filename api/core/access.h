@@ -42,6 +42,8 @@ struct principal {
     char token[TOKEN_ID_SIZE]; /* the id of his token; "": nobody */
 };
 
+/* What is to be the text of a token in the header Authorization (NULL: none). NULL: nothing is. */
+const char *principal_credentials(const char *authorization, const struct view *view);
 /* From the header Authorization (NULL: none). ST_UNAUTHENTICATED: it names a token that is not
  * there, or has another secret. Schemes other than Bearer are not ours. Before the first token ever
  * none can be meant, and everybody is nobody. */

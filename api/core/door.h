@@ -13,12 +13,14 @@
 #include "api/core/access.h"
 #include "server/node/node.h"
 
+struct rate_limits;
 struct tls;
 
 /* What the doors are told. Texts are borrowed until doors_stop. */
 struct door_options {
     const char *http;            /* host:port; an empty host is every address, IPv6 and IPv4 */
     struct tls *tls;             /* for all listeners; outlives the doors. NULL: plain */
+    struct rate_limits *limits;  /* of all doors; outlives them */
     unsigned threads;            /* 1..HTTP_THREADS_MAX */
     unsigned connections;        /* of clients */
     unsigned connections_of_one; /* client's address */

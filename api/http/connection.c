@@ -44,6 +44,7 @@ void connection_open(struct worker *worker, int fd, const struct sockaddr_storag
     c->verdict = verdict;
     c->is_last = crowded;
     memcpy(&c->peer, peer, sizeof c->peer);
+    c->client = rate_limits_client(worker->context->limits, &c->peer.any);
     CDS_INIT_LIST_HEAD(&c->ready);
     CDS_INIT_LIST_HEAD(&c->crowded);
     bool opened = channel_open(c);
@@ -306,10 +307,11 @@ static void begin_request(struct connection *c)
     request->transport = call;
     request->peer = &c->peer.any;
     c->is_last = is_crowded(c) || !call->head.keep_alive;
+    call->exchange.client = c->client;
     exchange_route(&call->exchange, call->head.target);
     if (is_crowded(c)) {
         cds_list_del_init(&c->crowded);
-        exchange_crowded(&call->exchange);
+        exchange_crowded(&call->exchange, c->verdict == CROWD_TOO_FAST);
     }
     framing_begin(&call->framing, call->head.chunked, call->head.length);
     if (call->framing.state == FRAMING_OVER) {

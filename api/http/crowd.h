@@ -1,5 +1,5 @@
-/* How many connections there are, of all clients and of each client's address: an IPv4 address, or
- * the first 64 bits of an IPv6 address. Addresses are not stored: each has a place by hash in two
+/* How many connections there are, of all clients and of each client's address
+ * (api/core/client_address.h). Addresses are not stored: each has a place by hash in two
  * tables of counters, and the smaller of the two counts. So a stranger's share can be taken for
  * larger than it is, but hardly ever is, and never for smaller.
  *
@@ -8,6 +8,7 @@
 #define MUSTER_API_HTTP_CROWD_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/socket.h>
 
@@ -25,12 +26,13 @@ enum crowd_verdict {
     CROWD_FINE,
     CROWD_TOO_MANY,        /* over the limit of all */
     CROWD_TOO_MANY_OF_ONE, /* over that of its address */
+    CROWD_TOO_FAST,        /* its address opens them too fast */
 };
 
 void crowd_init(struct crowd *crowd, unsigned most, unsigned most_of_one);
-/* Counts a connection; among all of them only when the verdict is fine, so that who has too many
- * takes nothing from others. */
-enum crowd_verdict crowd_enter(struct crowd *crowd, const struct sockaddr *peer);
+/* Counts a connection, which its address may open now if `is_slow`; among all of them only when the
+ * verdict is fine, so that who has too many takes nothing from others. */
+enum crowd_verdict crowd_enter(struct crowd *crowd, const struct sockaddr *peer, bool is_slow);
 /* `verdict`: what it was told. */
 void crowd_leave(struct crowd *crowd, const struct sockaddr *peer, enum crowd_verdict verdict);
 

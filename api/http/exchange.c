@@ -5,13 +5,14 @@
 #include <string.h>
 
 #include "api/http/download.h"
+#include "api/http/read_query.h"
 #include "api/http/router.h"
 #include "api/http/status_http.h"
 #include "api/http/stream.h"
+#include "api/http/throttle.h"
 #include "server/base/clock.h"
 #include "server/base/limits.h"
 #include "server/base/metric.h"
-#include "server/base/text.h"
 
 #define ALL_METHODS (1u << METHOD_GET | 1u << METHOD_POST | 1u << METHOD_PUT | 1u << METHOD_DELETE)
 
@@ -126,20 +127,57 @@ static void route_among(struct exchange *x, const struct site *const *sites)
     }
 }
 
+/* 429: surely not done. */
+static void refuse_rate(struct exchange *x, const char *why, unsigned wait_s)
+{
+    x->route = NULL;
+    metric_add(METRIC_http_rate_limited_total, 1);
+    exchange_refuse(x, status_http(ST_RATE_LIMITED), status_code(ST_RATE_LIMITED), "", why);
+    response_header_u64(&x->response, "Retry-After", wait_s);
+    throttle_report(&x->scratch->rate_gate, &x->request, x->permit.principal.token, why);
+}
+
+/* Of his address, or with a token of this. False: refused. */
+static bool is_within(struct exchange *x, enum rate rate, const char *token)
+{
+    unsigned wait_s;
+    const char *why = throttle_take(x->context->limits, rate, x->client, token, &wait_s);
+    if (why != NULL) {
+        refuse_rate(x, why, wait_s);
+    }
+    return why == NULL;
+}
+
+static bool is_within_token(struct exchange *x, enum rate rate)
+{
+    const char *token = x->permit.principal.token;
+    return token[0] == '\0' || is_within(x, rate, token);
+}
+
+/* Who asks whether a replica is healthy always gets an answer. */
+static bool is_unlimited(const struct exchange *x)
+{
+    return x->route != NULL && x->route->vital && x->route->permission == PERMISSION_OPEN;
+}
+
 /* Whoever may not do it is told so before anything else of the request is looked at. */
 static void refuse_stranger(struct exchange *x, enum status status)
 {
-    exchange_refuse(x, status_http(status), status_code(status), "", status_text(status));
+    if (status == ST_RATE_LIMITED) {
+        refuse_rate(x, THROTTLE_LOGINS, x->permit.wait_s);
+    } else {
+        exchange_refuse(x, status_http(status), status_code(status), "", status_text(status));
+    }
     permit_refused(&x->permit, status, &x->response);
     x->route = NULL;
 }
 
 static void admit(struct exchange *x)
 {
-    enum status status = x->route != NULL
-                             ? permit_find(&x->permit, x->context->node, x->context->anonymous,
-                                           &x->request, x->route)
-                             : ST_OK;
+    const struct login login = {x->context->anonymous, x->context->limits, x->client};
+    enum status status =
+        x->route != NULL ? permit_find(&x->permit, x->context->node, &login, &x->request, x->route)
+                         : ST_OK;
     if (status != ST_OK) {
         refuse_stranger(x, status);
     }
@@ -158,8 +196,11 @@ void exchange_route(struct exchange *x, const char *target)
         return;
     }
     route_among(x, http_sites);
-    admit(x);
-    if (x->route != NULL) {
+    bool unlimited = is_unlimited(x);
+    if (unlimited || is_within(x, RATE_REQUESTS, NULL)) {
+        admit(x);
+    }
+    if (x->route != NULL && (unlimited || is_within_token(x, RATE_REQUESTS))) {
         buffer_init(&x->request.body,
                     x->route->body_limit > 0 ? x->route->body_limit : EMPTY_BODY_BYTES_MAX);
         buffer_count_in(&x->request.body, &x->context->bodies);
@@ -198,45 +239,17 @@ void exchange_refuse(struct exchange *x, int status, const char *code, const cha
     response_error(&x->response, status, code, field, message);
 }
 
-static const enum node_watch watches[] = {
-    [WATCH_SERVICE] = NODE_WATCH_SERVICE,   [WATCH_SERVICES] = NODE_WATCH_SERVICES,
-    [WATCH_INSTANCE] = NODE_WATCH_INSTANCE, [WATCH_CHANGED] = NODE_WATCH_CHANGED,
-    [WATCH_EVENTS] = NODE_WATCH_CHANGED,
-};
-
-/* consistency, min_index, index and wait, into the read to begin with. */
+/* Into the read to begin with. */
 static bool parse_read(struct exchange *x, struct problem *problem)
 {
-    struct node_read *read = &x->read;
-    const char *consistency = request_query(&x->request, "consistency");
-    const char *wait = request_query(&x->request, "wait");
-    uint64_t wait_ms = WAIT_MS_DEFAULT;
-    read->watch = watches[x->route->watch];
-    read->name = x->request.params[0];
-    if (consistency != NULL && strcmp(consistency, "linearizable") == 0) {
-        read->linearizable = true;
-    } else if (consistency != NULL && strcmp(consistency, "stale") != 0) {
-        problem_set(problem, "consistency", "must be stale or linearizable");
+    uint64_t wait_ms;
+    if (!read_query_parse(&x->read, &wait_ms, &x->request, x->route, problem)) {
         return false;
     }
-    if (!request_query_u64(&x->request, "min_index", &read->min_index, problem) ||
-        !request_query_u64(&x->request, "index", &read->after_index, problem)) {
-        return false;
-    }
-    if (wait != NULL && (!text_parse_duration_ms(wait, &wait_ms) || wait_ms > WAIT_MS_MAX)) {
-        problem_set(problem, "wait", "must be a duration such as 30s, of at most %d seconds",
-                    WAIT_MS_MAX / 1000);
-        return false;
-    }
-    if (wait != NULL && request_query(&x->request, "index") == NULL) {
-        problem_set(problem, "wait", "needs index=N, the index to wait to be passed");
-        return false;
-    }
-    bool streams = x->route->watch == WATCH_EVENTS && request_wants_stream(&x->request);
-    bool waits = request_query(&x->request, "index") != NULL && !streams;
-    if (waits && !(x->route->watch == WATCH_INSTANCE &&
-                   permit_hides(&x->permit, x->context->node, read->name))) {
-        read->deadline_ms = clock_monotonic_ms() + wait_ms;
+    if (wait_ms != READ_QUERY_NO_WAIT &&
+        !(x->route->watch == WATCH_INSTANCE &&
+          permit_hides(&x->permit, x->context->node, x->read.name))) {
+        x->read.deadline_ms = clock_monotonic_ms() + wait_ms;
     }
     return true;
 }
@@ -267,11 +280,16 @@ static void change_done(struct node_change *change, enum status status)
     stop_over(change->data, status);
 }
 
-void exchange_crowded(struct exchange *x)
+void exchange_crowded(struct exchange *x, bool too_fast)
 {
-    if (x->route != NULL && !x->route->vital) {
-        x->route = NULL;
-        metric_add(METRIC_http_connections_refused_total, 1);
+    if (x->route == NULL || x->route->vital) {
+        return;
+    }
+    x->route = NULL;
+    metric_add(METRIC_http_connections_refused_total, 1);
+    if (too_fast) {
+        refuse_rate(x, THROTTLE_CONNECTIONS, 1);
+    } else {
         exchange_refuse(x, 503, "overloaded", "",
                         "too many connections to this replica; try again or try another replica");
     }
@@ -365,25 +383,6 @@ static enum status begin(struct exchange *x, enum next next)
     }
 }
 
-/* Nothing, or JSON without content: some clients send that with every request. */
-static bool is_empty(const struct buffer *body)
-{
-    static const char *const empty[] = {"", "{}", "[]", "null", "\"\""};
-    char text[8];
-    size_t len = 0;
-    for (size_t i = 0; i < body->len && len < sizeof text; i++) {
-        if (body->data[i] == 0 || strchr(" \t\r\n", body->data[i]) == NULL) {
-            text[len++] = (char)body->data[i];
-        }
-    }
-    for (size_t i = 0; i < ARRAY_LENGTH(empty); i++) {
-        if (!body->overflowed && len == strlen(empty[i]) && memcmp(text, empty[i], len) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* Bodies: their type, and that there is one only where it is wanted. */
 static bool check_body(struct exchange *x)
 {
@@ -393,7 +392,7 @@ static bool check_body(struct exchange *x)
         return false;
     }
     if (x->route->body_limit == 0) {
-        if (!is_empty(&request->body)) {
+        if (!request_has_no_body(request)) {
             exchange_refuse(x, 400, "invalid", "", "this call takes no body");
             return false;
         }
@@ -461,6 +460,11 @@ static bool follow(struct exchange *x, enum next next)
     }
     if (next == NEXT_DECLINE) {
         decline(x);
+        return false;
+    }
+    if (x->stage == STAGE_HANDLE && next != NEXT_RENEW && next != NEXT_BACKUP &&
+        !(is_within(x, RATE_WRITES, NULL) && is_within_token(x, RATE_WRITES))) {
+        x->stage = STAGE_DONE;
         return false;
     }
     x->due_ms = clock_monotonic_ms() + node_facts(x->context->node)->write_timeout_ms;

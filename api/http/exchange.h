@@ -23,6 +23,7 @@
 #include "api/http/response.h"
 #include "api/http/same_answers.h"
 #include "api/http/site.h"
+#include "server/base/log.h"
 #include "server/node/node.h"
 #include "server/node/read.h"
 #include "server/node/renew.h"
@@ -34,8 +35,9 @@ struct tls;
 /* What all workers share. Immutable after start, but for the atomics. */
 struct api_context {
     struct node *node;
-    struct tls *tls;          /* NULL: plain */
-    struct origins origins;   /* which web pages may ask, and by which names */
+    struct tls *tls;        /* NULL: plain */
+    struct origins origins; /* which web pages may ask, and by which names */
+    struct rate_limits *limits;
     enum anonymous anonymous; /* what those may do who have no token */
     uint32_t ttl_ms;
     uint32_t reap_after_ms;
@@ -53,6 +55,7 @@ struct api_context {
 /* What the exchanges of one worker share. */
 struct worker_scratch {
     uint64_t random; /* state of its generator */
+    struct log_gate rate_gate;
     struct same_answers same;
     struct gzip gzip;
     struct command command; /* large; filled in by a handler, done with when it was submitted */
@@ -68,6 +71,7 @@ struct exchange {
     struct worker_scratch *scratch;
     struct request request;
     struct response response;
+    uint64_t client;           /* for rate limits */
     const char *target;        /* as it came; borrowed */
     const struct site *site;   /* whose route it is, or whose error */
     const struct route *route; /* NULL: the response is an error already */
@@ -103,8 +107,9 @@ void exchange_done(struct exchange *x);
  * NULL.
  */
 void exchange_route(struct exchange *x, const char *target);
-/* After that, for a connection over the limit: refused, but for what tells how the replica is. */
-void exchange_crowded(struct exchange *x);
+/* After that, for a connection over a limit, on the number of them or on how fast they are opened:
+ * refused, but for what tells how the replica is. */
+void exchange_crowded(struct exchange *x, bool too_fast);
 /* Answers with an error before a handler has looked at the request. */
 void exchange_refuse(struct exchange *x, int status, const char *code, const char *field,
                      const char *message);

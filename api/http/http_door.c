@@ -60,6 +60,7 @@ static bool http_start(struct door *door, struct node *node, char *error, size_t
     const struct door_options *options = &http->options;
     http->context.node = node;
     http->context.tls = options->tls;
+    http->context.limits = options->limits;
     origins_init(&http->context.origins, options);
     http->context.anonymous = options->anonymous;
     http->context.ttl_ms = options->ttl_ms;

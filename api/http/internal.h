@@ -65,6 +65,7 @@ struct connection {
         struct sockaddr_in v4;
         struct sockaddr_in6 v6;
     } peer;
+    uint64_t client;   /* of rate limits */
     struct call *call; /* NULL: between requests */
     /* What was read and not used: in the worker's memory while the connection runs, else in its
      * own. */

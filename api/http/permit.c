@@ -10,14 +10,14 @@ static enum status judge(struct permit *p, const struct view *view)
     return principal_may(&p->principal, view, p->needed, p->service);
 }
 
-enum status permit_find(struct permit *p, const struct node *node, enum anonymous anonymous,
+enum status permit_find(struct permit *p, const struct node *node, const struct login *login,
                         const struct request *request, const struct route *route)
 {
     p->needed = route->permission;
     p->service = p->needed == PERMISSION_READ_SERVICE ? request->params[0] : NULL;
     const struct view *view = node_view_lock(node);
-    enum status status =
-        principal_find(&p->principal, anonymous, request_header(request, "Authorization"), view);
+    enum status status = login_find(&p->principal, login, request_header(request, "Authorization"),
+                                    view, &p->wait_s);
     if (status == ST_OK || p->needed == PERMISSION_OPEN) {
         status = judge(p, view);
     }
@@ -37,6 +37,9 @@ void permit_refused(struct permit *p, enum status status, struct response *respo
 {
     p->is_closed = true;
     response_header_static(response, "Cache-Control", "no-store");
+    if (status == ST_RATE_LIMITED) {
+        return; /* counted */
+    }
     if (status == ST_UNAUTHENTICATED) {
         metric_add(METRIC_http_unauthenticated_total, 1);
     } else {

@@ -4,7 +4,7 @@
 #ifndef MUSTER_API_HTTP_PERMIT_H
 #define MUSTER_API_HTTP_PERMIT_H
 
-#include "api/core/access.h"
+#include "api/core/login.h"
 #include "api/http/request.h"
 #include "api/http/response.h"
 #include "api/http/site.h"
@@ -15,12 +15,13 @@ struct permit {
     enum permission needed;
     const char *service; /* that the call names, if it is about one; the request's */
     bool is_narrow;      /* he may not read all services: nothing is shared with others */
+    unsigned wait_s;     /* after ST_RATE_LIMITED */
     bool is_closed;      /* he is told nothing about the replica but what he asked */
 };
 
 /* Finds out who asks for a route that was found. ST_OK when he may. */
 MUST_USE enum status permit_find(struct permit *p, const struct node *node,
-                                 enum anonymous anonymous, const struct request *request,
+                                 const struct login *login, const struct request *request,
                                  const struct route *route);
 /* After waiting: whether he still may. */
 MUST_USE enum status permit_again(struct permit *p, const struct node *node);

@@ -158,6 +158,25 @@ bool request_query_u64(const struct request *request, const char *name, uint64_t
     return true;
 }
 
+bool request_has_no_body(const struct request *request)
+{
+    const struct buffer *body = &request->body;
+    static const char *const empty[] = {"", "{}", "[]", "null", "\"\""};
+    char text[8];
+    size_t len = 0;
+    for (size_t i = 0; i < body->len && len < sizeof text; i++) {
+        if (body->data[i] == 0 || strchr(" \t\r\n", body->data[i]) == NULL) {
+            text[len++] = (char)body->data[i];
+        }
+    }
+    for (size_t i = 0; i < ARRAY_LENGTH(empty); i++) {
+        if (!body->overflowed && len == strlen(empty[i]) && memcmp(text, empty[i], len) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool request_has_json_type(const struct request *request)
 {
     static const char *const types[] = {"application/json", "application/x-www-form-urlencoded"};

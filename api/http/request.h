@@ -69,6 +69,8 @@ const char *request_query(const struct request *request, const char *name);
 MUST_USE bool request_query_u64(const struct request *request, const char *name,
                                 uint64_t *ret_value, struct problem *problem);
 
+/* Whether the body is empty, or JSON without content: some clients send that with every request. */
+bool request_has_no_body(const struct request *request);
 /* Whether the body may be read as JSON: also what plain curl says of it. */
 bool request_has_json_type(const struct request *request);
 /* Whether a header names HTML, and before JSON. */

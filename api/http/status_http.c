@@ -18,6 +18,8 @@ int status_http(enum status status)
         return 409;
     case ST_TOO_LARGE:
         return 413;
+    case ST_RATE_LIMITED:
+        return 429;
     case ST_BUSY:
     case ST_NO_LEADER:
     case ST_NO_SPACE:

@@ -95,23 +95,45 @@ static void report_crowd(struct worker *worker, enum crowd_verdict verdict,
     }
     request_peer_text((const struct sockaddr *)peer, address);
     bool of_one = verdict == CROWD_TOO_MANY_OF_ONE;
+    if (verdict == CROWD_TOO_FAST) {
+        log_write(LOG_WARN, "http", "an address opens connections too fast",
+                  "address=\"%s\" held_back=%" PRIu64, address, held);
+        return;
+    }
     log_write(LOG_WARN, "http",
               of_one ? "too many connections of one address" : "too many connections",
               "address=\"%s\" limit=%u held_back=%" PRIu64, address,
               of_one ? crowd->most_of_one : crowd->most, held);
 }
 
+static bool is_slow(const struct worker *worker, const struct sockaddr *peer)
+{
+    struct rate_limits *limits = worker->context->limits;
+    unsigned wait_s;
+    return rate_limits_take(limits, RATE_CONNECTIONS, rate_limits_client(limits, peer), NULL,
+                            clock_monotonic_ns(), &wait_s);
+}
+
+/* Whether it does not even get an answer. One opened too fast would cost a handshake for that. */
+static bool is_hopeless(const struct worker *worker, enum crowd_verdict verdict)
+{
+    bool of_its_own = verdict == CROWD_TOO_MANY_OF_ONE || verdict == CROWD_TOO_FAST;
+    return of_its_own && (count_crowded(worker) >= worker->spare ||
+                          (verdict == CROWD_TOO_FAST && worker->context->tls != NULL));
+}
+
 static void admit(struct worker *worker, int fd, const struct sockaddr_storage *peer)
 {
     int on = 1;
+    const struct sockaddr *address = (const struct sockaddr *)peer;
     enum crowd_verdict verdict =
-        crowd_enter(&worker->context->crowd, (const struct sockaddr *)peer);
+        crowd_enter(&worker->context->crowd, address, is_slow(worker, address));
     if (verdict != CROWD_FINE) {
         report_crowd(worker, verdict, peer);
     }
-    if (verdict == CROWD_TOO_MANY_OF_ONE && count_crowded(worker) >= worker->spare) {
+    if (is_hopeless(worker, verdict)) {
         metric_add(METRIC_http_connections_closed_total, 1);
-        crowd_leave(&worker->context->crowd, (const struct sockaddr *)peer, verdict);
+        crowd_leave(&worker->context->crowd, address, verdict);
         (void)close(fd);
         return;
     }

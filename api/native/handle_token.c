@@ -2,10 +2,10 @@
  * replicated is its hash. */
 #include "api/native/handlers.h"
 
-#include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/core/client_address.h"
 #include "api/core/token_text.h"
 #include "api/native/body_token.h"
 #include "server/base/check.h"
@@ -101,16 +101,12 @@ enum next handle_token_create(struct exchange *x)
 /* The address of a proxy on this machine is no proof: it says whom it speaks for. */
 static bool is_from_here(const struct request *request)
 {
-    char text[INET6_ADDRSTRLEN];
-    struct in_addr v4;
     if (request_header(request, "Forwarded") != NULL ||
         request_header(request, "X-Forwarded-For") != NULL ||
         request_header(request, "X-Real-IP") != NULL || request_header(request, "Via") != NULL) {
         return false;
     }
-    request_peer_text(request->peer, text);
-    return strcmp(text, "::1") == 0 ||
-           (inet_pton(AF_INET, text, &v4) == 1 && (ntohl(v4.s_addr) >> 24) == 127);
+    return client_address_is_local(request->peer);
 }
 
 /* Once, and then it may do everything. */

@@ -14,7 +14,8 @@ FLAGS = ["id", "name", "data", "http", "peer", "advertise-http", "advertise-peer
          "cluster-secret", "join", "voters", "replace-after", "ttl", "reap-after", "tbfs-service",
          "tbfs-reap-after", "write-timeout", "election-timeout", "heartbeat-interval",
          "snapshot-log-bytes", "events-kept", "state-bytes", "http-threads", "http-connections",
-         "http-connections-per-address", "allow-host", "cors", "anonymous", "bootstrap-token-file",
+         "http-connections-per-address", "rate-requests", "rate-writes", "rate-connections", "rate-local",
+         "allow-host", "cors", "anonymous", "bootstrap-token-file",
          "tls-cert", "tls-key", "tls-client-ca", "tls-client-required",
          "log-level", "log-format", "config"]
 
@@ -44,7 +45,8 @@ def test_help_lists_every_option_and_version_is_one_line():
     ["--tbfs-service", ""], ["--tbfs-service", "n" * 256], ["--tbfs-service", ".."], ["--write-timeout", "0"],
     ["--election-timeout", "1ms"], ["--election-timeout", "100ms", "--heartbeat-interval", "100ms"],
     ["--http-threads", "0"], ["--http-threads", "65"],
-    ["--http-connections", "3"], ["--http-connections-per-address", "0"], ["--log-level", "loud"],
+    ["--http-connections", "3"], ["--http-connections-per-address", "0"], ["--rate-requests", "-1"],
+    ["--rate-writes", "1000001"], ["--rate-connections", "many"], ["--log-level", "loud"],
     ["--log-format", "xml"], ["--snapshot-log-bytes", "65535"], ["--snapshot-log-bytes", "x"],
     ["--events-kept", "15"], ["--events-kept", "262145"], ["--events-kept", "many"],
     ["--cluster", "1=a:1,1=b:2"], ["--cluster", "1=a:1,2=a:1"], ["--cluster", "2=a:1,3=b:1"],

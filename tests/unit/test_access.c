@@ -1,7 +1,7 @@
 /* Who asks, and whether he may: tokens as texts, principals, and what each may do. */
 #include "tests/unit/registry_fixture.h"
 
-#include "api/core/access.h"
+#include "api/core/login.h"
 #include "server/base/limits.h"
 
 #define PERMISSIONS (PERMISSION_OPERATOR_WRITE + 1)
@@ -287,6 +287,48 @@ static void who_reads_sees_what_his_token_lets(void **state)
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, fixture_tear_down)
 
+/* --- wrong tokens --- */
+
+static void wrong_tokens_are_slowed_and_good_ones_are_not(void **state)
+{
+    struct fixture *f = *state;
+    const struct rate_limit_options options = {.requests = 0};
+    struct rate_limits *limits = rate_limits_new(&options);
+    const struct login here = {ANONYMOUS_NONE, limits, 1}, there = {ANONYMOUS_NONE, limits, 2},
+                       local = {ANONYMOUS_NONE, limits, 0};
+    struct principal p;
+    unsigned wait_s = 0;
+    char wrong[sizeof header], unknown[sizeof header], other[TOKEN_TEXT_SIZE];
+    create(f, TOKEN_METRICS, 1);
+    const struct view *view = fixture_view(f);
+    (void)snprintf(wrong, sizeof wrong, "%s", header);
+    wrong[strlen(wrong) - 1] = wrong[strlen(wrong) - 1] == 'a' ? 'b' : 'a';
+    for (unsigned i = 0; i < 10; i++) {
+        assert_int_equal(login_find(&p, &here, wrong, view, &wait_s), ST_UNAUTHENTICATED);
+    }
+    /* From here it is not even compared any more, and alike for a token that there is not. */
+    assert_int_equal(login_find(&p, &here, wrong, view, &wait_s), ST_RATE_LIMITED);
+    assert_in_range(wait_s, 1, 10);
+    assert_int_equal(login_find(&p, &here, header, view, &wait_s), ST_RATE_LIMITED);
+    assert_int_equal(p.token[0], '\0');
+    assert_int_equal(login_find(&p, &there, header, view, &wait_s), ST_OK);
+    assert_int_equal(login_find(&p, &local, header, view, &wait_s), ST_OK);
+    for (unsigned i = 0; i < 90; i++) {
+        token_text_make(other);
+        (void)snprintf(unknown, sizeof unknown, "Bearer %s", other);
+        assert_int_equal(login_find(&p, &here, unknown, view, &wait_s), ST_UNAUTHENTICATED);
+    }
+    assert_int_equal(login_find(&p, &here, "Bearer what", view, &wait_s), ST_RATE_LIMITED);
+    /* Others at an address that guesses go on. */
+    for (unsigned i = 0; i < 100; i++) {
+        assert_int_not_equal(login_find(&p, &there, "Bearer what", view, &wait_s), ST_OK);
+    }
+    assert_int_equal(login_find(&p, &there, "Bearer what", view, &wait_s), ST_RATE_LIMITED);
+    assert_int_equal(login_find(&p, &there, header, view, &wait_s), ST_OK);
+    assert_int_equal(login_find(&p, &here, NULL, view, &wait_s), ST_OK);
+    rate_limits_free(limits);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -300,6 +342,7 @@ int main(void)
         CASE(a_route_that_says_nothing_is_closed),
         CASE(a_write_carries_whose_it_is),
         CASE(who_reads_sees_what_his_token_lets),
+        CASE(wrong_tokens_are_slowed_and_good_ones_are_not),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -39,16 +39,16 @@ static void one_address_has_no_more_than_its_share(void **state)
 {
     (void)state;
     struct crowd *crowd = crowd_of(100, 2);
-    assert_int_equal(crowd_enter(crowd, address("10.0.0.1")), CROWD_FINE);
-    assert_int_equal(crowd_enter(crowd, address("10.0.0.1")), CROWD_FINE);
-    assert_int_equal(crowd_enter(crowd, address("10.0.0.1")), CROWD_TOO_MANY_OF_ONE);
-    assert_int_equal(crowd_enter(crowd, address("::ffff:10.0.0.1")), CROWD_TOO_MANY_OF_ONE);
-    assert_int_equal(crowd_enter(crowd, address("10.0.0.2")), CROWD_FINE);
+    assert_int_equal(crowd_enter(crowd, address("10.0.0.1"), true), CROWD_FINE);
+    assert_int_equal(crowd_enter(crowd, address("10.0.0.1"), true), CROWD_FINE);
+    assert_int_equal(crowd_enter(crowd, address("10.0.0.1"), true), CROWD_TOO_MANY_OF_ONE);
+    assert_int_equal(crowd_enter(crowd, address("::ffff:10.0.0.1"), true), CROWD_TOO_MANY_OF_ONE);
+    assert_int_equal(crowd_enter(crowd, address("10.0.0.2"), true), CROWD_FINE);
     assert_int_equal(crowd->count, 3); /* a refused one takes nothing from others */
     crowd_leave(crowd, address("10.0.0.1"), CROWD_TOO_MANY_OF_ONE);
     crowd_leave(crowd, address("10.0.0.1"), CROWD_TOO_MANY_OF_ONE);
     crowd_leave(crowd, address("10.0.0.1"), CROWD_FINE);
-    assert_int_equal(crowd_enter(crowd, address("10.0.0.1")), CROWD_FINE);
+    assert_int_equal(crowd_enter(crowd, address("10.0.0.1"), true), CROWD_FINE);
     free(crowd);
 }
 
@@ -56,9 +56,9 @@ static void a_client_of_ipv6_is_its_first_64_bits(void **state)
 {
     (void)state;
     struct crowd *crowd = crowd_of(100, 1);
-    assert_int_equal(crowd_enter(crowd, address("2001:db8::1")), CROWD_FINE);
-    assert_int_equal(crowd_enter(crowd, address("2001:db8::2")), CROWD_TOO_MANY_OF_ONE);
-    assert_int_equal(crowd_enter(crowd, address("2001:db8:0:1::1")), CROWD_FINE);
+    assert_int_equal(crowd_enter(crowd, address("2001:db8::1"), true), CROWD_FINE);
+    assert_int_equal(crowd_enter(crowd, address("2001:db8::2"), true), CROWD_TOO_MANY_OF_ONE);
+    assert_int_equal(crowd_enter(crowd, address("2001:db8:0:1::1"), true), CROWD_FINE);
     free(crowd);
 }
 
@@ -66,12 +66,24 @@ static void all_together_have_a_limit_too(void **state)
 {
     (void)state;
     struct crowd *crowd = crowd_of(2, 2);
-    assert_int_equal(crowd_enter(crowd, address("10.0.0.1")), CROWD_FINE);
-    assert_int_equal(crowd_enter(crowd, address("10.0.0.2")), CROWD_FINE);
-    assert_int_equal(crowd_enter(crowd, address("10.0.0.3")), CROWD_TOO_MANY);
+    assert_int_equal(crowd_enter(crowd, address("10.0.0.1"), true), CROWD_FINE);
+    assert_int_equal(crowd_enter(crowd, address("10.0.0.2"), true), CROWD_FINE);
+    assert_int_equal(crowd_enter(crowd, address("10.0.0.3"), true), CROWD_TOO_MANY);
     crowd_leave(crowd, address("10.0.0.3"), CROWD_TOO_MANY);
     crowd_leave(crowd, address("10.0.0.2"), CROWD_FINE);
-    assert_int_equal(crowd_enter(crowd, address("10.0.0.3")), CROWD_FINE);
+    assert_int_equal(crowd_enter(crowd, address("10.0.0.3"), true), CROWD_FINE);
+    free(crowd);
+}
+
+static void one_that_opens_them_too_fast_takes_nothing_from_others(void **state)
+{
+    (void)state;
+    struct crowd *crowd = crowd_of(2, 2);
+    assert_int_equal(crowd_enter(crowd, address("10.0.0.1"), false), CROWD_TOO_FAST);
+    assert_int_equal(crowd->count, 0);
+    crowd_leave(crowd, address("10.0.0.1"), CROWD_TOO_FAST);
+    assert_int_equal(crowd_enter(crowd, address("10.0.0.1"), true), CROWD_FINE);
+    assert_int_equal(crowd_enter(crowd, address("10.0.0.1"), true), CROWD_FINE);
     free(crowd);
 }
 
@@ -83,6 +95,7 @@ int main(void)
         TEST(one_address_has_no_more_than_its_share),
         TEST(a_client_of_ipv6_is_its_first_64_bits),
         TEST(all_together_have_a_limit_too),
+        TEST(one_that_opens_them_too_fast_takes_nothing_from_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

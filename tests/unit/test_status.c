@@ -37,6 +37,7 @@ static void only_504_leaves_the_outcome_of_a_write_open(void **state)
     assert_string_equal(status_code(ST_UNKNOWN), "outcome_unknown");
     assert_int_equal(status_http(ST_CONFLICT), 409);
     assert_int_equal(status_http(ST_NOT_FOUND), 404);
+    assert_int_equal(status_http(ST_RATE_LIMITED), 429);
     static const enum status not_done[] = {ST_BUSY, ST_NO_LEADER, ST_NO_SPACE, ST_STOPPING};
     for (size_t i = 0; i < ARRAY_LENGTH(not_done); i++) {
         assert_int_equal(status_http(not_done[i]), 503);

@@ -1,0 +1,17 @@
+/* Who a client is by its address: an IPv4 address, or the first 64 bits of an IPv6 address, as one
+ * machine or network has all of those. IPv4 counts alike where it came through an IPv6 socket.
+ *
+ * Thread: any. */
+#ifndef MUSTER_CORE_CLIENT_ADDRESS_H
+#define MUSTER_CORE_CLIENT_ADDRESS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+/* Stands for the client; with a random seed nobody can choose addresses that collide. */
+uint64_t client_address_hash(uint64_t seed, const struct sockaddr *peer);
+/* Whether it is on this machine. */
+bool client_address_is_local(const struct sockaddr *peer);
+
+#endif
