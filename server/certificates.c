@@ -3,12 +3,12 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "api/core/exposure.h"
 #include "server/base/clock.h"
 #include "server/base/log.h"
 #include "server/base/metric.h"
 #include "server/base/text.h"
 
-#define END_IS_NEAR_S (14 * 24 * 3600)
 /* How often a failure is told that goes on. */
 #define REMIND_MS (60 * 1000)
 
@@ -24,7 +24,7 @@ static void tell_end(struct tls *tls, const char *event)
     if (end_s <= now_s) {
         log_write(LOG_WARN, "tls", "the certificate has ended: clients refuse it", "ended=%s",
                   text);
-    } else if (end_s - now_s < END_IS_NEAR_S) {
+    } else if (end_s - now_s < EXPOSURE_END_IS_NEAR_S) {
         log_write(LOG_WARN, "tls", "the certificate ends soon", "ends=%s days=%" PRId64, text,
                   (end_s - now_s) / 86400);
     }

@@ -18,6 +18,7 @@
 #include "server/bootstrap.h"
 #include "server/certificates.h"
 #include "server/config.h"
+#include "server/exposure_log.h"
 #include "server/join.h"
 #include "server/node/node.h"
 #include "server/notify.h"
@@ -91,11 +92,21 @@ static void take_signal(int signal_number, struct tls *tls)
     }
 }
 
+/* What all doors share. */
+struct guards {
+    struct tls *tls; /* NULL: plain */
+    struct rate_limits *limits;
+    struct exposure exposure;
+};
+
 /* Returns the stop signal that arrived; from then on, another one ends the process. While waiting,
- * reloads certificates that have changed. */
-static int wait_for_signal(struct tls *tls)
+ * reloads certificates that have changed, and warns of an open replica once all tokens are known.
+ */
+static int wait_for_signal(const struct guards *guards, const struct node *node)
 {
-    const struct timespec patience = {.tv_sec = REFRESH_SECONDS};
+    const struct timespec patience = {.tv_sec = REFRESH_SECONDS}, soon = {.tv_sec = 1};
+    struct tls *tls = guards->tls;
+    bool is_told = exposure_log_tokens(&guards->exposure, node);
     sigset_t set;
     sigset_t stop;
     int signal_number;
@@ -103,7 +114,11 @@ static int wait_for_signal(struct tls *tls)
     add_signals(&stop, stop_signals, ARRAY_LENGTH(stop_signals));
     set = stop;
     add_signals(&set, noted_signals, ARRAY_LENGTH(noted_signals));
-    while (!is_stop(signal_number = sigtimedwait(&set, NULL, tls != NULL ? &patience : NULL))) {
+    while (!is_stop(signal_number = sigtimedwait(&set, NULL,
+                                                 !is_told      ? &soon
+                                                 : tls != NULL ? &patience
+                                                               : NULL))) {
+        is_told = is_told || exposure_log_tokens(&guards->exposure, node);
         if (signal_number > 0) {
             take_signal(signal_number, tls);
         } else if (tls != NULL && errno == EAGAIN) {
@@ -195,12 +210,6 @@ static unsigned connections_of_one(const struct config *config, unsigned connect
                                                     : connections - connections / 4;
 }
 
-/* What all doors share. */
-struct guards {
-    struct tls *tls; /* NULL: plain */
-    struct rate_limits *limits;
-};
-
 static struct doors *open_doors(const struct config *config, const struct guards *guards,
                                 const struct descriptor_shares *shares, char *error,
                                 size_t error_size)
@@ -220,6 +229,7 @@ static struct doors *open_doors(const struct config *config, const struct guards
         .allow_host = config->allow_host,
         .cors = config->cors,
         .anonymous = config->anonymous,
+        .exposure = guards->exposure,
         .tbfs_reap_after_ms = config->tbfs_reap_after_ms,
         .tbfs_service = config->tbfs_service,
     };
@@ -249,9 +259,10 @@ static int serve(const struct config *config, const struct guards *guards, char 
     log_write(LOG_INFO, "main", "started",
               "version=%s id=%" PRIu64 " name=\"%s\" http=%s peer=%s data=\"%s\"", MUSTER_VERSION,
               config->id, config->name, config->http, config->peer, config->data);
+    exposure_log_options(&guards->exposure);
     notify_send("READY=1");
 
-    int signal_number = wait_for_signal(guards->tls);
+    int signal_number = wait_for_signal(guards, node);
     log_write(LOG_INFO, "main", "stopping", "signal=%d", signal_number);
     notify_send("STOPPING=1");
     /* The loop or the disk may hang; every acknowledged write is already on disk. */
@@ -301,6 +312,7 @@ static int run(struct config *config, const struct offline *offline, char *error
         return EXIT_NOT_STARTED;
     }
     guards.limits = rate_limits_new(&rates);
+    guards.exposure = exposure_of(config);
     int status = serve(config, &guards, error, error_size);
     rate_limits_free(guards.limits);
     tls_free(guards.tls);

@@ -130,6 +130,11 @@ enum status principal_may(const struct principal *p, const struct view *view,
     return token != NULL ? ST_FORBIDDEN : ST_UNAUTHENTICATED;
 }
 
+bool principal_anybody_writes(enum anonymous anonymous, const struct view *view)
+{
+    return rights_of_all(anonymous, view).write;
+}
+
 struct guard principal_guard(const struct principal *p, const struct view *view,
                              enum permission needed)
 {

@@ -53,6 +53,8 @@ MUST_USE enum status principal_find(struct principal *ret_principal, enum anonym
  * it. `service`: for PERMISSION_READ_SERVICE. */
 MUST_USE enum status principal_may(const struct principal *p, const struct view *view,
                                    enum permission needed, const char *service);
+/* Whether nobody may write, and so everybody. */
+bool principal_anybody_writes(enum anonymous anonymous, const struct view *view);
 /* What a write of his is to carry; borrows from the principal. */
 struct guard principal_guard(const struct principal *p, const struct view *view,
                              enum permission needed);

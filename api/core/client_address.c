@@ -1,6 +1,7 @@
 #include "api/core/client_address.h"
 
 #include <netinet/in.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "server/registry/mix.h"
@@ -34,11 +35,4 @@ uint64_t client_address_hash(uint64_t seed, const struct sockaddr *peer)
     uint8_t bytes[16];
     memcpy(key.address, bytes, is_v4(peer, bytes) ? 4 : 8);
     return mix_bytes(&key, sizeof key);
-}
-
-bool client_address_is_local(const struct sockaddr *peer)
-{
-    uint8_t bytes[16];
-    return is_v4(peer, bytes) ? bytes[0] == 127
-                              : memcmp(bytes, &in6addr_loopback, sizeof bytes) == 0;
 }

@@ -5,13 +5,10 @@
 #ifndef MUSTER_CORE_CLIENT_ADDRESS_H
 #define MUSTER_CORE_CLIENT_ADDRESS_H
 
-#include <stdbool.h>
 #include <stdint.h>
 #include <sys/socket.h>
 
 /* Stands for the client; with a random seed nobody can choose addresses that collide. */
 uint64_t client_address_hash(uint64_t seed, const struct sockaddr *peer);
-/* Whether it is on this machine. */
-bool client_address_is_local(const struct sockaddr *peer);
 
 #endif

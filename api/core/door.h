@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "api/core/access.h"
+#include "api/core/exposure.h"
 #include "server/node/node.h"
 
 struct rate_limits;
@@ -32,6 +32,7 @@ struct door_options {
     const char *allow_host;      /* other names of it, between commas; "*": any. NULL or "": none */
     const char *cors;            /* origins whose pages may read, between commas; likewise */
     enum anonymous anonymous;    /* what those may do who have no token */
+    struct exposure exposure;    /* how it is reached and protected */
     uint32_t tbfs_reap_after_ms; /* of a server of the older HTTP registry; 0: never */
     const char *tbfs_service;    /* likewise: the service that it is an instance of */
 };

@@ -9,7 +9,7 @@
 
 #include "api/core/client_address.h"
 #include "server/base/check.h"
-#include "server/base/mem.h"
+#include "server/net/loopback.h"
 #include "server/registry/mix.h"
 
 #define SECOND_NS 1000000000ull
@@ -77,7 +77,7 @@ void rate_limits_free(struct rate_limits *limits)
 
 uint64_t rate_limits_client(const struct rate_limits *limits, const struct sockaddr *peer)
 {
-    if (!limits->local && client_address_is_local(peer)) {
+    if (!limits->local && loopback_has(peer)) {
         return 0;
     }
     return client_address_hash(limits->seed, peer) | 1;

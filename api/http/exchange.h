@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "api/core/exposure.h"
 #include "api/http/crowd.h"
 #include "api/http/gzip.h"
 #include "api/http/origin.h"
@@ -39,6 +40,7 @@ struct api_context {
     struct origins origins; /* which web pages may ask, and by which names */
     struct rate_limits *limits;
     enum anonymous anonymous; /* what those may do who have no token */
+    struct exposure exposure; /* which warnings are due */
     uint32_t ttl_ms;
     uint32_t reap_after_ms;
     uint32_t tbfs_reap_after_ms; /* of what api/tbfs registers */

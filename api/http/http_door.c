@@ -63,6 +63,7 @@ static bool http_start(struct door *door, struct node *node, char *error, size_t
     http->context.limits = options->limits;
     origins_init(&http->context.origins, options);
     http->context.anonymous = options->anonymous;
+    http->context.exposure = options->exposure;
     http->context.ttl_ms = options->ttl_ms;
     http->context.reap_after_ms = options->reap_after_ms;
     http->context.tbfs_reap_after_ms = options->tbfs_reap_after_ms;

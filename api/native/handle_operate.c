@@ -41,6 +41,52 @@ static void raft_members(struct json_out *json, const struct node_status *status
     json_out_member_u64(json, "commit_index", status->commit_index);
 }
 
+static void render_warning(struct json_out *json, const struct warning *warning)
+{
+    json_out_begin(json, '{');
+    json_out_member_text(json, "code", warning->code);
+    json_out_member_text(json, "message", warning->message);
+    json_out_end(json, '}');
+}
+
+static void render_warnings(struct json_out *json, const struct api_context *context)
+{
+    const struct exposure *exposure = &context->exposure;
+    struct warning warnings[EXPOSURE_WARNINGS_MAX], one;
+    size_t count = exposure_find(exposure, warnings);
+    json_out_key(json, "warnings");
+    json_out_begin(json, '[');
+    for (size_t i = 0; i < count; i++) {
+        render_warning(json, &warnings[i]);
+    }
+    const struct view *view = node_view_lock(context->node);
+    if (exposure_find_open(exposure, view, &one)) {
+        render_warning(json, &one);
+    }
+    view_unlock(&view);
+    if (exposure_find_end(metric_get(METRIC_tls_certificate_end_seconds), clock_wall_ms() / 1000,
+                          &one)) {
+        render_warning(json, &one);
+    }
+    json_out_end(json, ']');
+}
+
+/* When its certificate ends, if it has one. */
+static void render_tls(struct json_out *json)
+{
+    int64_t end_s = metric_get(METRIC_tls_certificate_end_seconds);
+    int64_t left_ms = end_s * 1000 - clock_wall_ms();
+    if (end_s == 0) {
+        return;
+    }
+    json_out_key(json, "tls");
+    json_out_begin(json, '{');
+    json_out_key(json, "certificate_ends");
+    json_out_time(json, end_s * 1000);
+    json_out_member_seconds(json, "certificate_ends_in", left_ms > 0 ? (uint64_t)left_ms : 0);
+    json_out_end(json, '}');
+}
+
 static void render_details(struct json_out *json, struct exchange *x)
 {
     const struct consensus_facts *facts = node_facts(x->context->node);
@@ -79,6 +125,8 @@ static void render_details(struct json_out *json, struct exchange *x)
     json_out_member_u64(json, "bytes", (uint64_t)metric_get(METRIC_queue_bytes));
     json_out_member_u64(json, "waiters", (uint64_t)metric_get(METRIC_waiters));
     json_out_end(json, '}');
+    render_tls(json);
+    render_warnings(json, x->context);
 }
 
 /* Anybody may ask; who may not see more is told whether it is ready. */

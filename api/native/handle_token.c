@@ -5,11 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/core/client_address.h"
 #include "api/core/token_text.h"
 #include "api/native/body_token.h"
 #include "server/base/check.h"
 #include "server/base/mem.h"
+#include "server/net/loopback.h"
 
 /* --- make --- */
 
@@ -106,7 +106,7 @@ static bool is_from_here(const struct request *request)
         request_header(request, "X-Real-IP") != NULL || request_header(request, "Via") != NULL) {
         return false;
     }
-    return client_address_is_local(request->peer);
+    return loopback_has(request->peer);
 }
 
 /* Once, and then it may do everything. */

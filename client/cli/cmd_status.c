@@ -1,6 +1,7 @@
 /* How every replica and the cluster as a whole are: status. */
 #include "client/cli/commands.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -19,7 +20,9 @@ struct status {
     struct survey survey;
     json_t *rows;
     json_t *clusters;
-    json_t *problems; /* sentences */
+    json_t *problems; /* sentences; so the next two */
+    json_t *notes;
+    json_t *warnings; /* of replicas, about how they are protected */
     bool degraded;
     bool no_quorum;
     bool mixed;
@@ -57,11 +60,32 @@ static const char *state_of(const struct survey_replica *replica)
     return *phase != '\0' && strcmp(phase, "member") != 0 ? phase : "not ready";
 }
 
+#define DAY_S (24 * 3600)
+
+/* When its certificate ends, and what strangers could do to it: neither is a problem yet. */
+static void note_protection(struct status *status, const struct survey_replica *replica)
+{
+    const json_t *body = replica->health.body;
+    const json_t *ends_in = json_object_get(json_object_get(body, "tls"), "certificate_ends_in");
+    double days = json_number_value(ends_in) / DAY_S;
+    const json_t *warnings = json_object_get(body, "warnings");
+    if (json_is_number(ends_in) && days >= 0 && days < INT_MAX) {
+        json_array_append_new(status->notes, json_sprintf("%s: tls certificate ends in %d days",
+                                                          replica->url, (int)days));
+    }
+    for (size_t i = 0; i < json_array_size(warnings); i++) {
+        json_array_append_new(status->warnings,
+                              json_sprintf("%s: %s", replica->url,
+                                           output_member(json_array_get(warnings, i), "message")));
+    }
+}
+
 /* A replica as an object whose members are the columns of the table. */
 static void add_replica(struct status *status, const struct survey_replica *replica)
 {
-    static const char *const copied[] = {"id",     "name",  "role",  "leader",   "version",
-                                         "reason", "phase", "level", "level_max"};
+    static const char *const copied[] = {"id",        "name",   "role",    "leader",
+                                         "version",   "reason", "phase",   "level",
+                                         "level_max", "tls",    "warnings"};
     const struct http_answer *health = &replica->health;
     json_t *row = json_pack("{s:s}", "address", replica->url);
     json_array_append_new(status->rows, row);
@@ -74,6 +98,7 @@ static void add_replica(struct status *status, const struct survey_replica *repl
     for (size_t i = 0; i < ARRAY_LENGTH(copied); i++) {
         copy_member(row, health->body, copied[i]);
     }
+    note_protection(status, replica);
     if (*survey_cluster_of(replica) != '\0') {
         json_object_set_new(row, "cluster", json_string(survey_cluster_of(replica)));
     }
@@ -298,12 +323,20 @@ static void print_rows(const json_t *rows)
 static void print_status(const struct status *status)
 {
     if (status->cli->json) {
-        json_t *whole = json_pack("{s:O, s:O, s:O}", "replicas", status->rows, "clusters",
-                                  status->clusters, "problems", status->problems);
+        json_t *whole =
+            json_pack("{s:O, s:O, s:O, s:O}", "replicas", status->rows, "clusters",
+                      status->clusters, "problems", status->problems, "warnings", status->warnings);
         output_json(whole);
         json_decref(whole);
     } else {
         print_rows(status->rows);
+        for (size_t i = 0; i < json_array_size(status->notes); i++) {
+            output_text(stdout, json_string_value(json_array_get(status->notes, i)));
+            fputc('\n', stdout);
+        }
+    }
+    for (size_t i = 0; i < json_array_size(status->warnings); i++) {
+        cli_complain("warning: %s", json_string_value(json_array_get(status->warnings, i)));
     }
     for (size_t i = 0; i < json_array_size(status->problems); i++) {
         cli_complain("%s", json_string_value(json_array_get(status->problems, i)));
@@ -320,6 +353,8 @@ enum cli_exit cmd_status(struct cli *cli)
     status.rows = json_array();
     status.clusters = json_array();
     status.problems = json_array();
+    status.notes = json_array();
+    status.warnings = json_array();
     survey_run(&status.survey, cli);
     evaluate(&status);
     print_status(&status);
@@ -336,6 +371,8 @@ enum cli_exit cmd_status(struct cli *cli)
     json_decref(status.rows);
     json_decref(status.clusters);
     json_decref(status.problems);
+    json_decref(status.notes);
+    json_decref(status.warnings);
     survey_done(&status.survey);
     return exit_status;
 }

@@ -230,7 +230,8 @@ static const struct command commands[] = {
      "  muster run --name db --port 5432 --check 'pg_isready -q' --ttl 10s -- postgres -D data\n"},
     {"status", cmd_status, NULL, "", "ask every replica how it is",
      "Asks the replicas of --server, and the members that they know, each for itself and all at\n"
-     "once. What is wrong follows on stderr.\n"
+     "once. Says when their certificates end. What is wrong follows on stderr, and so do warnings\n"
+     "about replicas that strangers could reach, which do not change the exit status.\n"
      "\n"
      "Exit status:\n"
      "  0  every member answers and is ready\n"

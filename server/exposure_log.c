@@ -1,0 +1,49 @@
+#include "server/exposure_log.h"
+
+#include "server/base/log.h"
+#include "server/net/loopback.h"
+
+struct exposure exposure_of(const struct config *config)
+{
+    return (struct exposure){
+        .clients_reach = !loopback_listens(config->http),
+        .members_reach = !loopback_listens(config->peer),
+        .is_encrypted = config->tls_cert[0] != '\0',
+        .members_prove = config->cluster_secret[0] != '\0',
+        .anonymous = config->anonymous,
+    };
+}
+
+static void tell(const struct warning *warning)
+{
+    log_write(LOG_WARN, "main", "this replica is exposed", "code=%s what=\"%s\"", warning->code,
+              warning->message);
+}
+
+void exposure_log_options(const struct exposure *exposure)
+{
+    struct warning warnings[EXPOSURE_WARNINGS_MAX];
+    size_t count = exposure_find(exposure, warnings);
+    for (size_t i = 0; i < count; i++) {
+        tell(&warnings[i]);
+    }
+}
+
+bool exposure_log_tokens(const struct exposure *exposure, const struct node *node)
+{
+    const char *reason;
+    struct warning warning;
+    if (!exposure->clients_reach) {
+        return true;
+    }
+    if (!node_ready(node, &reason)) {
+        return false;
+    }
+    const struct view *view = node_view_lock(node);
+    bool is_open = exposure_find_open(exposure, view, &warning);
+    view_unlock(&view);
+    if (is_open) {
+        tell(&warning);
+    }
+    return true;
+}
