@@ -56,6 +56,8 @@ struct config {
     char tls_client_ca[CONFIG_TEXT_MAX];
     unsigned tls_client_required;               /* 1: yes */
     char bootstrap_token_file[CONFIG_TEXT_MAX]; /* empty: none */
+    char audit_log[CONFIG_TEXT_MAX];            /* path, "stderr" or "syslog"; empty: none */
+    unsigned audit_required;                    /* 1: yes */
     enum anonymous anonymous;
     enum log_level log_level;
     enum log_format log_format;

@@ -126,6 +126,19 @@ static bool check_tls(const struct config *c, char *error, size_t error_size)
     return true;
 }
 
+static bool check_audit(const struct config *c, char *error, size_t error_size)
+{
+    if (c->audit_required != 0 && c->audit_log[0] == '\0') {
+        return refuse(error, error_size, "--audit-required needs --audit-log");
+    }
+    if (c->audit_required != 0 && strcmp(c->audit_log, "syslog") == 0) {
+        return refuse(error, error_size,
+                      "--audit-required needs a file or stderr as --audit-log: syslog does not say "
+                      "whether it has taken a line");
+    }
+    return true;
+}
+
 bool config_settle(struct config *c, char *error, size_t error_size)
 {
     c->id_given = c->id != 0;
@@ -152,5 +165,6 @@ bool config_settle(struct config *c, char *error, size_t error_size)
                       "--election-timeout (%" PRIu32 "ms)",
                       c->heartbeat_interval_ms, c->election_timeout_ms);
     }
-    return check_tls(c, error, error_size) && settle_addresses(c, error, error_size);
+    return check_tls(c, error, error_size) && check_audit(c, error, error_size) &&
+           settle_addresses(c, error, error_size);
 }

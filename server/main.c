@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "api/core/audit.h"
 #include "api/core/door.h"
 #include "api/core/rate_limit.h"
 #include "server/base/compiler.h"
@@ -80,12 +81,17 @@ static bool is_stop(int signal_number)
     return false;
 }
 
-static void take_signal(int signal_number, struct tls *tls)
+static void take_signal(int signal_number, struct tls *tls, struct audit *audit)
 {
     static struct log_gate gate;
     uint64_t held;
-    if (signal_number == SIGHUP && tls != NULL) {
-        certificates_refresh(tls, true);
+    if (signal_number == SIGHUP && (tls != NULL || audit != NULL)) {
+        if (tls != NULL) {
+            certificates_refresh(tls, true);
+        }
+        if (audit != NULL) {
+            audit_reopen(audit);
+        }
     } else if (log_gate_open(&gate, &held)) {
         log_write(LOG_INFO, "main", "signal ignored: there is nothing to reload",
                   "signal=%d held_back=%" PRIu64, signal_number, held);
@@ -94,7 +100,8 @@ static void take_signal(int signal_number, struct tls *tls)
 
 /* What all doors share. */
 struct guards {
-    struct tls *tls; /* NULL: plain */
+    struct tls *tls;     /* NULL: plain */
+    struct audit *audit; /* NULL: no audit log */
     struct rate_limits *limits;
     struct exposure exposure;
 };
@@ -120,7 +127,7 @@ static int wait_for_signal(const struct guards *guards, const struct node *node)
                                                                : NULL))) {
         is_told = is_told || exposure_log_tokens(&guards->exposure, node);
         if (signal_number > 0) {
-            take_signal(signal_number, tls);
+            take_signal(signal_number, tls, guards->audit);
         } else if (tls != NULL && errno == EAGAIN) {
             certificates_refresh(tls, false);
         }
@@ -204,6 +211,23 @@ static bool share_descriptors(const struct config *config, struct descriptor_sha
     return true;
 }
 
+/* Without --audit-log: NULL. */
+static bool open_audit(const struct config *config, struct audit **ret_audit, char *error,
+                       size_t error_size)
+{
+    const struct audit_options options = {
+        .target = config->audit_log,
+        .replica = config->id,
+        .required = config->audit_required != 0,
+    };
+    if (config->audit_log[0] == '\0') {
+        *ret_audit = NULL;
+        return true;
+    }
+    *ret_audit = audit_open(&options, error, error_size);
+    return *ret_audit != NULL;
+}
+
 static unsigned connections_of_one(const struct config *config, unsigned connections)
 {
     return config->http_connections_per_address > 0 ? config->http_connections_per_address
@@ -217,6 +241,7 @@ static struct doors *open_doors(const struct config *config, const struct guards
     const struct door_options options = {
         .http = config->http,
         .tls = guards->tls,
+        .audit = guards->audit,
         .limits = guards->limits,
         .threads = shares->http_threads,
         .connections = shares->http_connections,
@@ -307,14 +332,15 @@ static int run(struct config *config, const struct offline *offline, char *error
         .connections = config->rate_connections,
         .local = config->rate_local,
     };
-    struct guards guards;
-    if (!certificates_open(config, &guards.tls, error, error_size)) {
-        return EXIT_NOT_STARTED;
+    struct guards guards = {.exposure = exposure_of(config)};
+    int status = EXIT_NOT_STARTED;
+    if (certificates_open(config, &guards.tls, error, error_size) &&
+        open_audit(config, &guards.audit, error, error_size)) {
+        guards.limits = rate_limits_new(&rates);
+        status = serve(config, &guards, error, error_size);
+        rate_limits_free(guards.limits);
     }
-    guards.limits = rate_limits_new(&rates);
-    guards.exposure = exposure_of(config);
-    int status = serve(config, &guards, error, error_size);
-    rate_limits_free(guards.limits);
+    audit_close(guards.audit, AUDIT_CLOSE_MS);
     tls_free(guards.tls);
     return status;
 }

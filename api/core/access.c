@@ -43,16 +43,19 @@ enum status principal_find(struct principal *ret_principal, enum anonymous anony
     uint8_t hash[TOKEN_HASH_BYTES];
     static const uint8_t none[TOKEN_HASH_BYTES];
     ret_principal->anonymous = anonymous;
-    ret_principal->token[0] = '\0';
+    ret_principal->token[0] = ret_principal->claimed[0] = '\0';
+    ret_principal->is_unknown = false;
     const char *text = principal_credentials(authorization, view);
     if (text == NULL) {
         return ST_OK;
     }
     char id[TOKEN_ID_SIZE];
     size_t len = strlen(text);
+    ret_principal->is_unknown = true;
     if (!token_text_parse(text, len, id)) {
         return ST_UNAUTHENTICATED;
     }
+    memcpy(ret_principal->claimed, id, sizeof id);
     token_text_hash(text, len, hash);
     const struct token *token = view_token(view, id);
     bool is_same = token_text_hash_equal(hash, token != NULL ? token->hash : none);
@@ -60,6 +63,7 @@ enum status principal_find(struct principal *ret_principal, enum anonymous anony
         return ST_UNAUTHENTICATED;
     }
     memcpy(ret_principal->token, id, sizeof id);
+    ret_principal->is_unknown = false;
     return ST_OK;
 }
 

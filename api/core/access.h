@@ -40,6 +40,10 @@ enum anonymous {
 struct principal {
     enum anonymous anonymous;
     char token[TOKEN_ID_SIZE]; /* the id of his token; "": nobody */
+    /* Only for the audit log: credentials came that are not good, and the id of the token in them,
+     * if that could be read. */
+    bool is_unknown;
+    char claimed[TOKEN_ID_SIZE];
 };
 
 /* What is to be the text of a token in the header Authorization (NULL: none). NULL: nothing is. */

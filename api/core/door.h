@@ -13,6 +13,7 @@
 #include "api/core/exposure.h"
 #include "server/node/node.h"
 
+struct audit;
 struct rate_limits;
 struct tls;
 
@@ -20,6 +21,7 @@ struct tls;
 struct door_options {
     const char *http;            /* host:port; an empty host is every address, IPv6 and IPv4 */
     struct tls *tls;             /* for all listeners; outlives the doors. NULL: plain */
+    struct audit *audit;         /* outlives the doors. NULL: no audit log */
     struct rate_limits *limits;  /* of all doors; outlives them */
     unsigned threads;            /* 1..HTTP_THREADS_MAX */
     unsigned connections;        /* of clients */

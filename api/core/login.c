@@ -24,12 +24,13 @@ enum status login_find(struct principal *ret_principal, const struct login *logi
     char id[TOKEN_ID_SIZE] = "";
     const char *text = principal_credentials(authorization, view);
     uint64_t now_ns = text != NULL ? clock_monotonic_ns() : 0;
-    ret_principal->anonymous = login->anonymous;
-    ret_principal->token[0] = '\0';
+    *ret_principal = (struct principal){.anonymous = login->anonymous};
     if (text != NULL && token_text_parse(text, strlen(text), id) &&
         !rate_limits_has(login->limits, RATE_LOGINS_OF_TOKEN, login->client, id, now_ns,
                          ret_wait_s)) {
         metric_add(METRIC_logins_failed_total, 1);
+        ret_principal->is_unknown = true;
+        memcpy(ret_principal->claimed, id, sizeof id);
         return ST_RATE_LIMITED;
     }
     enum status status = principal_find(ret_principal, login->anonymous, authorization, view);

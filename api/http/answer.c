@@ -9,6 +9,7 @@
 #include <sys/uio.h>
 #include <time.h>
 
+#include "api/http/audited_line.h"
 #include "api/http/download.h"
 #include "api/http/internal.h"
 #include "api/http/representation.h"
@@ -197,6 +198,7 @@ enum connection_state answer_begin(struct connection *c)
     struct call *call = c->call;
     struct exchange *x = &call->exchange;
     representation_settle(x);
+    audited_end(x);
     enum body_kind kind = body_of(call);
     bool is_head = x->request.method == METHOD_HEAD;
     c->is_last = c->is_last ||

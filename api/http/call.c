@@ -1,5 +1,6 @@
 #include <stdlib.h>
 
+#include "api/http/audited_line.h"
 #include "api/http/download.h"
 #include "api/http/internal.h"
 #include "api/http/stream.h"
@@ -21,6 +22,7 @@ struct call *call_new(struct connection *c, size_t head_len)
     struct call *call = mem_alloc(sizeof *call + head_len);
     call->worker = c->worker;
     call->connection = c;
+    call->peer = c->peer;
     lane_item_init(&call->finished);
     CDS_INIT_LIST_HEAD(&call->place);
     call->held = call->late = call->subscribed = call->idle = call->streamed = false;
@@ -87,6 +89,7 @@ static void go_on(struct lane_item *finished)
         download_stepped(download);
     }
     if (call->connection == NULL) {
+        audited_abandon(&call->exchange);
         call_release(call);
     } else if (call->late) {
         return; /* the connection releases it */

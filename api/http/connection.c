@@ -305,7 +305,7 @@ static void begin_request(struct connection *c)
     request->method = request_method(call->head.method);
     request->find_header = find_header;
     request->transport = call;
-    request->peer = &c->peer.any;
+    request->peer = &call->peer.any;
     c->is_last = is_crowded(c) || !call->head.keep_alive;
     call->exchange.client = c->client;
     exchange_route(&call->exchange, call->head.target);

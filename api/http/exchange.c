@@ -46,6 +46,7 @@ void exchange_done(struct exchange *x)
         download_free(x->download);
     }
     free(x->renewal.missed);
+    audited_done(&x->audited);
     request_done(&x->request);
     response_done(&x->response);
 }
@@ -113,8 +114,8 @@ static void route_among(struct exchange *x, const struct site *const *sites)
         response_problem(&x->response, &problem);
         return;
     }
-    bool changes = route->method != METHOD_GET || route->effects;
-    if (!origin_allows(&x->context->origins, &x->request, changes, &x->response)) {
+    x->audited.route = route;
+    if (!origin_allows(&x->context->origins, &x->request, route_changes(route), &x->response)) {
         return;
     }
     if (x->site->strict && !router_check_params(route, &x->request, &problem)) {
@@ -465,6 +466,12 @@ static bool follow(struct exchange *x, enum next next)
     if (x->stage == STAGE_HANDLE && next != NEXT_RENEW && next != NEXT_BACKUP &&
         !(is_within(x, RATE_WRITES, NULL) && is_within_token(x, RATE_WRITES))) {
         x->stage = STAGE_DONE;
+        return false;
+    }
+    const struct audited_change asked = {next, &x->scratch->command, &x->renewal,
+                                         &x->change.change};
+    if (!audited_begin(&x->audited, x->context->audit, x->context->node, &asked)) {
+        refuse(x, ST_UNAUDITED);
         return false;
     }
     x->due_ms = clock_monotonic_ms() + node_facts(x->context->node)->write_timeout_ms;

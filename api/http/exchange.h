@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "api/core/exposure.h"
+#include "api/http/audited.h"
 #include "api/http/crowd.h"
 #include "api/http/gzip.h"
 #include "api/http/origin.h"
@@ -31,12 +32,14 @@
 
 #define TURNS_SLOTS 1024
 
+struct audit;
 struct tls;
 
 /* What all workers share. Immutable after start, but for the atomics. */
 struct api_context {
     struct node *node;
     struct tls *tls;        /* NULL: plain */
+    struct audit *audit;    /* NULL: no audit log */
     struct origins origins; /* which web pages may ask, and by which names */
     struct rate_limits *limits;
     enum anonymous anonymous; /* what those may do who have no token */
@@ -57,7 +60,7 @@ struct api_context {
 /* What the exchanges of one worker share. */
 struct worker_scratch {
     uint64_t random; /* state of its generator */
-    struct log_gate rate_gate;
+    struct log_gate rate_gate, audit_gate;
     struct same_answers same;
     struct gzip gzip;
     struct command command; /* large; filled in by a handler, done with when it was submitted */
@@ -78,7 +81,8 @@ struct exchange {
     const struct site *site;   /* whose route it is, or whose error */
     const struct route *route; /* NULL: the response is an error already */
     struct permit permit;      /* who asks, once the route is found */
-    bool late;                 /* what the node still has of it must not be looked at */
+    struct audited audited;
+    bool late; /* what the node still has of it must not be looked at */
 
     enum stage stage;
     bool proven;           /* the leader proof was there */

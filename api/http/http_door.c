@@ -61,6 +61,7 @@ static bool http_start(struct door *door, struct node *node, char *error, size_t
     http->context.node = node;
     http->context.tls = options->tls;
     http->context.limits = options->limits;
+    http->context.audit = options->audit;
     origins_init(&http->context.origins, options);
     http->context.anonymous = options->anonymous;
     http->context.exposure = options->exposure;

@@ -45,6 +45,12 @@ enum connection_state {
     CONNECTION_CLOSED,
 };
 
+union peer_address {
+    struct sockaddr any;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+};
+
 struct connection {
     struct worker *worker;
     struct cds_list_head place;   /* among the worker's, or its closed ones */
@@ -60,11 +66,7 @@ struct connection {
     bool begun;                 /* a byte of a handshake or head was seen */
     enum crowd_verdict verdict; /* not fine: gets one answer */
     uint64_t due_ms;            /* monotonic; 0: never */
-    union {
-        struct sockaddr any;
-        struct sockaddr_in v4;
-        struct sockaddr_in6 v6;
-    } peer;
+    union peer_address peer;
     uint64_t client;   /* of rate limits */
     struct call *call; /* NULL: between requests */
     /* What was read and not used: in the worker's memory while the connection runs, else in its
@@ -129,14 +131,15 @@ struct call {
     struct exchange exchange;
     struct worker *worker;
     struct connection *connection; /* NULL: the client has gone away, or has its answer */
-    struct lane_item finished;     /* on the worker's lane */
-    struct cds_list_head place;    /* while the node has it and is not late: among the worker's */
-    bool held;                     /* by the node */
-    bool late;                     /* answered without the node */
-    bool subscribed;               /* to events, */
-    bool idle;                     /* and has all that there are */
-    bool streamed;                 /* the last piece of a stream or download is on its way */
-    uint64_t downloaded;           /* bytes */
+    union peer_address peer;
+    struct lane_item finished;  /* on the worker's lane */
+    struct cds_list_head place; /* while the node has it and is not late: among the worker's */
+    bool held;                  /* by the node */
+    bool late;                  /* answered without the node */
+    bool subscribed;            /* to events, */
+    bool idle;                  /* and has all that there are */
+    bool streamed;              /* the last piece of a stream or download is on its way */
+    uint64_t downloaded;        /* bytes */
     struct framing framing;
     uint64_t received;       /* bytes of body */
     uint64_t begun_ms, seen; /* of the body: when it began; received at the last look */

@@ -10,6 +10,7 @@
 void response_init(struct response *response, response_error_fn *error)
 {
     response->status = 200;
+    response->code = NULL;
     response->content_type = "application/json";
     response->index = response->asked_index = 0;
     response->is_tagged = response->has_asked_index = false;
@@ -47,6 +48,7 @@ void response_share(struct response *response, struct rendered *text)
 struct json_out response_json(struct response *response)
 {
     response->status = 200;
+    response->code = NULL;
     response->content_type = "application/json";
     drop_shared(response);
     buffer_clear(&response->body);
@@ -99,6 +101,7 @@ void response_error(struct response *response, int status, const char *code, con
 {
     response->is_tagged = false;
     response->error(response, status, code, field, message);
+    response->code = code;
 }
 
 void response_status(struct response *response, enum status status)

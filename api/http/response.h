@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "api/http/json_out.h"
+#include "api/core/json_out.h"
 #include "server/base/buffer.h"
 #include "server/base/limits.h"
 #include "server/base/problem.h"
@@ -28,6 +28,7 @@ typedef void response_error_fn(struct response *response, int status, const char
 
 struct response {
     int status;               /* HTTP */
+    const char *code;         /* of an error; static. NULL: it is none */
     const char *content_type; /* static */
     uint64_t index;           /* of the view that the body was made from; 0: of none */
     uint64_t asked_index;     /* of what was asked, which index=N waits to pass */
@@ -64,7 +65,7 @@ struct json_out response_json(struct response *response);
 /* The members that an error has at every site: error, message, and field if there is one. */
 void response_error_members(struct json_out *json, const char *code, const char *field,
                             const char *message);
-/* An error in the site's shape, in place of whatever was there. */
+/* An error in the site's shape, in place of whatever was there. The code is static. */
 void response_error(struct response *response, int status, const char *code, const char *field,
                     const char *message);
 void response_status(struct response *response, enum status status);

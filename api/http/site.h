@@ -38,6 +38,7 @@ enum watch {
 
 struct route {
     enum method method;
+    const char *name; /* of the call, as in the audit log: "register" */
     enum permission permission;
     const char *pattern; /* with at most REQUEST_PARAMS_MAX {variables} */
     /* Whether all that the request says is valid, before it waits for anything: of a route that
@@ -52,6 +53,12 @@ struct route {
     bool effects; /* a GET that does something beside answering */
     bool vital;   /* says how the replica is: answered also when there is no room for other calls */
 };
+
+/* Whether it may change something, or hand out all that is stored. */
+static inline bool route_changes(const struct route *route)
+{
+    return route->method != METHOD_GET || route->effects;
+}
 
 struct site {
     const char *name;

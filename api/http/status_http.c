@@ -26,6 +26,7 @@ int status_http(enum status status)
     case ST_STOPPING:
     case ST_STALLED:
     case ST_LEVEL:
+    case ST_UNAUDITED:
         return 503;
     case ST_UNKNOWN:
     case ST_TIMEOUT:

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "api/core/event_id.h"
-#include "api/http/json_out.h"
+#include "api/core/json_out.h"
 #include "api/native/render.h"
 #include "server/base/check.h"
 #include "server/base/limits.h"

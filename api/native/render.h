@@ -4,7 +4,7 @@
 #ifndef MUSTER_API_NATIVE_RENDER_H
 #define MUSTER_API_NATIVE_RENDER_H
 
-#include "api/http/json_out.h"
+#include "api/core/json_out.h"
 #include "server/registry/command.h"
 
 /* The whole object. Nothing in it changes with heartbeats, so that it can be kept. */

@@ -10,6 +10,7 @@ extern const struct site native_site;
 static const struct route routes[] = {
 #define ROUTE(METHOD, PATTERN, NEEDED, handler, BODY, WATCH, PARAMS)                               \
     {.method = METHOD_##METHOD,                                                                    \
+     .name = #handler,                                                                             \
      .permission = PERMISSION_##NEEDED,                                                            \
      .pattern = (PATTERN),                                                                         \
      .handle = handle_##handler,                                                                   \
@@ -18,6 +19,7 @@ static const struct route routes[] = {
      .params = (PARAMS)},
 #define EFFECTS(METHOD, PATTERN, NEEDED, handler, PARAMS)                                          \
     {.method = METHOD_##METHOD,                                                                    \
+     .name = #handler,                                                                             \
      .permission = PERMISSION_##NEEDED,                                                            \
      .pattern = (PATTERN),                                                                         \
      .handle = handle_##handler,                                                                   \
@@ -25,6 +27,7 @@ static const struct route routes[] = {
      .effects = true},
 #define CHECKED(METHOD, PATTERN, NEEDED, CHECK, handler, BODY, WATCH, PARAMS)                      \
     {.method = METHOD_##METHOD,                                                                    \
+     .name = #handler,                                                                             \
      .permission = PERMISSION_##NEEDED,                                                            \
      .pattern = (PATTERN),                                                                         \
      .check = check_##CHECK,                                                                       \
@@ -34,6 +37,7 @@ static const struct route routes[] = {
      .params = (PARAMS)},
 #define VITAL(METHOD, PATTERN, NEEDED, handler)                                                    \
     {.method = METHOD_##METHOD,                                                                    \
+     .name = #handler,                                                                             \
      .permission = PERMISSION_##NEEDED,                                                            \
      .pattern = (PATTERN),                                                                         \
      .handle = handle_##handler,                                                                   \

@@ -4,7 +4,7 @@
 #ifndef MUSTER_API_TBFS_ENTRY_H
 #define MUSTER_API_TBFS_ENTRY_H
 
-#include "api/http/json_out.h"
+#include "api/core/json_out.h"
 #include "server/registry/view.h"
 
 /* "active" or "inactive". Active is what the native API lets discover. */

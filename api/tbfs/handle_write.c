@@ -195,7 +195,7 @@ enum next tbfs_heartbeat(struct exchange *x)
 
 /* --- delete --- */
 
-static enum next finish_delete(struct exchange *x, enum status status)
+static enum next finish_deregister(struct exchange *x, enum status status)
 {
     status = exchange_outcome(x, status);
     if (status != ST_OK) {
@@ -207,12 +207,12 @@ static enum next finish_delete(struct exchange *x, enum status status)
     return NEXT_RESPOND;
 }
 
-enum next tbfs_delete(struct exchange *x)
+enum next tbfs_deregister(struct exchange *x)
 {
     struct command *c = &x->scratch->command;
     c->kind = COMMAND_DEREGISTER;
     c->deregister.id = (struct slice){x->request.params[0], strlen(x->request.params[0])};
     c->deregister.incarnation = 0;
-    x->finish = finish_delete;
+    x->finish = finish_deregister;
     return NEXT_WRITE;
 }

@@ -11,6 +11,7 @@ extern const struct site tbfs_site;
 static const struct route routes[] = {
 #define ROUTE(METHOD, PATTERN, NEEDED, handler, BODY)                                              \
     {.method = METHOD_##METHOD,                                                                    \
+     .name = #handler,                                                                             \
      .permission = PERMISSION_##NEEDED,                                                            \
      .pattern = (PATTERN),                                                                         \
      .handle = tbfs_##handler,                                                                     \

@@ -151,6 +151,10 @@
 #define HTTP_SPARE_IDLE_MS      1000
 /* Lines waiting for a blocked stderr; twice, as one half is being written. */
 #define LOG_WAITING_BYTES_MAX (256 * 1024)
+/* Lines waiting for the disk of the audit log; twice, likewise: some 10,000 lines. */
+#define AUDIT_QUEUE_BYTES_MAX ((size_t)4 * 1024 * 1024)
+/* How long an exiting process waits for the audit log. */
+#define AUDIT_CLOSE_MS 2000
 /* How long an exiting process waits for stderr to take its last lines. */
 #define LAST_WORDS_MS 500
 

@@ -9,6 +9,7 @@
 #define MUSTER_BASE_LOG_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "server/base/compiler.h"
@@ -31,6 +32,10 @@ void log_write(enum log_level level, const char *area, const char *event, const 
     PRINTF_LIKE(4, 5);
 /* A message for people, without time and level. */
 void log_say(const char *sentence);
+
+/* Writes whole lines of another log to stderr, between two lines of this one, and waits as long as
+ * that takes. Returns how many bytes were written; errno says why not all of them. */
+size_t log_raw(const char *text, size_t len);
 
 /* Lets one message per second through for each place, and counts the others.
  *     static struct log_gate gate;

@@ -53,23 +53,32 @@ static void count_lost(const char *text, size_t len)
     metric_add(METRIC_log_lines_dropped_total, lines);
 }
 
-/* Waits as long as it takes. What stderr refuses is lost: there is nowhere to report it. */
-static void write_all(const char *text, size_t len)
+size_t log_raw(const char *text, size_t len)
 {
-    while (len > 0) {
-        ssize_t n = write(STDERR_FILENO, text, len);
+    static pthread_mutex_t stderr_mutex = PTHREAD_MUTEX_INITIALIZER;
+    size_t done = 0;
+    (void)pthread_mutex_lock(&stderr_mutex);
+    while (done < len) {
+        ssize_t n = write(STDERR_FILENO, text + done, len - done);
         if (n > 0) {
-            text += n;
-            len -= (size_t)n;
+            done += (size_t)n;
         } else if (n < 0 && errno == EAGAIN) {
             /* A process that shares stderr with us made it non-blocking. */
             struct pollfd ready = {.fd = STDERR_FILENO, .events = POLLOUT};
             (void)poll(&ready, 1, -1);
         } else if (n == 0 || errno != EINTR) {
-            count_lost(text, len);
-            return;
+            break;
         }
     }
+    (void)pthread_mutex_unlock(&stderr_mutex);
+    return done;
+}
+
+/* What stderr refuses is lost: there is nowhere to report it. */
+static void write_all(const char *text, size_t len)
+{
+    size_t done = log_raw(text, len);
+    count_lost(text + done, len - done);
 }
 
 static void report_dropped(uint64_t count)

@@ -26,6 +26,7 @@
     X(ST_RATE_LIMITED, "rate_limited", "more than is allowed in a second; nothing was done")       \
     X(ST_CORRUPT, "corrupt", "data is damaged")                                                    \
     X(ST_LEVEL, "level_too_low", "older members do not know this; upgrade them; nothing was done") \
+    X(ST_UNAUDITED, "audit_unavailable", "the audit log here cannot be written; nothing was done") \
     X(ST_IO, "io", "an input/output error")
 
 enum status {

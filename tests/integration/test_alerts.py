@@ -41,6 +41,7 @@ def test_every_alert_is_tested_silent_and_firing():
     ("MusterFull", "muster_registrations_full_total"), ("MusterNearlyFull", "muster_state_bytes_max"),
     ("MusterLoopStalled", "muster_loop_stalled_seconds"), ("MusterDiskStalled", "muster_disk_stalled_seconds"),
     ("MusterLogLinesDropped", "muster_log_lines_dropped_total"),
+    ("MusterAuditLogFails", "muster_audit_lines_lost_total"), ("MusterAuditLogFails", "muster_audit_failing"),
     ("MusterMembersMissing", "muster_members_unreachable"),
     ("MusterTooManyConnections", "muster_http_connections_refused_total"),
     ("MusterHeartbeatsRefused", "muster_members_refusing_heartbeats")])

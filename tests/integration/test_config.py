@@ -15,7 +15,7 @@ FLAGS = ["id", "name", "data", "http", "peer", "advertise-http", "advertise-peer
          "tbfs-reap-after", "write-timeout", "election-timeout", "heartbeat-interval",
          "snapshot-log-bytes", "events-kept", "state-bytes", "http-threads", "http-connections",
          "http-connections-per-address", "rate-requests", "rate-writes", "rate-connections", "rate-local",
-         "allow-host", "cors", "anonymous", "bootstrap-token-file",
+         "allow-host", "cors", "anonymous", "bootstrap-token-file", "audit-log", "audit-required",
          "tls-cert", "tls-key", "tls-client-ca", "tls-client-required",
          "log-level", "log-format", "config"]
 

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "api/http/json_out.h"
+#include "api/core/json_out.h"
 
 static void assert_text(struct buffer *out, const char *expected)
 {

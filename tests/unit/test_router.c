@@ -124,7 +124,7 @@ static void fixed_path_beats_variable(void **state)
     assert_int_equal(find_in(&tbfs_site, METHOD_GET, "/servers/active"), ROUTE_FOUND);
     assert_ptr_equal(route->handle, tbfs_list_active);
     assert_int_equal(find_in(&tbfs_site, METHOD_DELETE, "/servers/active"), ROUTE_FOUND);
-    assert_ptr_equal(route->handle, tbfs_delete);
+    assert_ptr_equal(route->handle, tbfs_deregister);
 }
 
 static void unknown_paths_are_not_found(void **state)

@@ -7,8 +7,8 @@
  *     json_out_end(&json, '}');
  *
  * Thread: one owner at a time. Owns: nothing. */
-#ifndef MUSTER_API_HTTP_JSON_OUT_H
-#define MUSTER_API_HTTP_JSON_OUT_H
+#ifndef MUSTER_API_CORE_JSON_OUT_H
+#define MUSTER_API_CORE_JSON_OUT_H
 
 #include <stdbool.h>
 #include <stdint.h>

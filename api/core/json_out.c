@@ -1,4 +1,4 @@
-#include "api/http/json_out.h"
+#include "api/core/json_out.h"
 
 #include <inttypes.h>
 #include <string.h>
