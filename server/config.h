@@ -27,6 +27,7 @@ struct config {
     char advertise_http[ADDRESS_SIZE];
     char advertise_peer[ADDRESS_SIZE];
     char cluster_secret[SECRET_BYTES_MAX + 1];
+    char cluster_secret_file[CONFIG_TEXT_MAX]; /* read into cluster_secret; empty: none */
     bool cluster_given;
     bool peer_given; /* the user gave advertise_peer, by --advertise-peer or in --cluster */
     struct consensus_member members[MEMBERS_MAX]; /* in order of id */

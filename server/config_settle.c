@@ -1,5 +1,7 @@
 #include "server/config_internal.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -139,6 +141,50 @@ static bool check_audit(const struct config *c, char *error, size_t error_size)
     return true;
 }
 
+static bool check_secret(const char *text, const char *file, char *error, size_t error_size)
+{
+    size_t len = strlen(text);
+    return (len >= SECRET_BYTES_MIN && len <= SECRET_BYTES_MAX && text_is_printable(text, len)) ||
+           refuse(
+               error, error_size,
+               "--cluster-secret-file %s: its first line must be printable and of %d to %d bytes",
+               file, SECRET_BYTES_MIN, SECRET_BYTES_MAX);
+}
+
+/* Its file may be a pipe that nobody writes to. */
+static bool read_secret(struct config *c, char *error, size_t error_size)
+{
+    char text[SECRET_BYTES_MAX + 3];
+    const char *file = c->cluster_secret_file;
+    if (file[0] == '\0') {
+        return true;
+    }
+    if (c->cluster_secret[0] != '\0') {
+        return refuse(error, error_size,
+                      "give only one of --cluster-secret and --cluster-secret-file");
+    }
+    int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    ssize_t len = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
+    if (len < 0) {
+        (void)refuse(error, error_size, "--cluster-secret-file %s cannot be read: %s", file,
+                     strerror(errno));
+    }
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    if (len < 0) {
+        return false;
+    }
+    text[len] = '\0';
+    text[strcspn(text, "\r\n")] = '\0';
+    bool good = check_secret(text, file, error, error_size);
+    if (good) {
+        memcpy(c->cluster_secret, text, strlen(text) + 1);
+    }
+    explicit_bzero(text, sizeof text);
+    return good;
+}
+
 bool config_settle(struct config *c, char *error, size_t error_size)
 {
     c->id_given = c->id != 0;
@@ -165,6 +211,6 @@ bool config_settle(struct config *c, char *error, size_t error_size)
                       "--election-timeout (%" PRIu32 "ms)",
                       c->heartbeat_interval_ms, c->election_timeout_ms);
     }
-    return check_tls(c, error, error_size) && check_audit(c, error, error_size) &&
-           settle_addresses(c, error, error_size);
+    return read_secret(c, error, error_size) && check_tls(c, error, error_size) &&
+           check_audit(c, error, error_size) && settle_addresses(c, error, error_size);
 }

@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <gnutls/abstract.h>
 #include <gnutls/crypto.h>
 #include <gnutls/gnutls.h>
 #include <gnutls/x509.h>
@@ -289,4 +290,50 @@ bool authority_sign(const struct authority *a, const struct authority_subject *s
         gnutls_x509_crt_deinit(crt);
     }
     return good;
+}
+
+/* "sha256//" and the SHA-256 of the public key in base64. False with what GnuTLS says. */
+static bool format_pin(gnutls_x509_crt_t crt, gnutls_pubkey_t key, gnutls_datum_t *ret_pin,
+                       char *error, size_t error_size)
+{
+    static const char prefix[] = "sha256//";
+    unsigned char hash[32];
+    gnutls_datum_t der = {NULL, 0}, base64 = {NULL, 0};
+    int result = gnutls_pubkey_import_x509(key, crt, 0);
+    result = result < 0 ? result : gnutls_pubkey_export2(key, GNUTLS_X509_FMT_DER, &der);
+    result = result < 0 ? result : gnutls_hash_fast(GNUTLS_DIG_SHA256, der.data, der.size, hash);
+    const gnutls_datum_t raw = {hash, sizeof hash};
+    result = result < 0 ? result : gnutls_base64_encode2(&raw, &base64);
+    if (result >= 0) {
+        ret_pin->size = (unsigned)(sizeof prefix + base64.size);
+        ret_pin->data = mem_zalloc(1, ret_pin->size);
+        memcpy(ret_pin->data, prefix, sizeof prefix - 1);
+        memcpy(ret_pin->data + sizeof prefix - 1, base64.data, base64.size);
+    }
+    gnutls_free(der.data);
+    gnutls_free(base64.data);
+    return is_good(result, "its key cannot be read", error, error_size);
+}
+
+char *authority_pin(const char *path, char *error, size_t error_size)
+{
+    gnutls_datum_t text, pin = {NULL, 0};
+    gnutls_x509_crt_t crt = NULL;
+    gnutls_pubkey_t key = NULL;
+    if (!read_file(path, &text, error, error_size)) {
+        return NULL;
+    }
+    bool good =
+        is_good(gnutls_x509_crt_init(&crt), "TLS", error, error_size) &&
+        is_good(gnutls_pubkey_init(&key), "TLS", error, error_size) &&
+        is_good(gnutls_x509_crt_import(crt, &text, GNUTLS_X509_FMT_PEM), path, error, error_size) &&
+        format_pin(crt, key, &pin, error, error_size);
+    free(text.data);
+    if (key != NULL) {
+        gnutls_pubkey_deinit(key);
+    }
+    if (crt != NULL) {
+        gnutls_x509_crt_deinit(crt);
+    }
+    return good ? (char *)pin.data : NULL;
 }

@@ -32,4 +32,8 @@ MUST_USE bool authority_sign(const struct authority *authority,
                              const struct authority_subject *subject, unsigned days, char *error,
                              size_t error_size);
 
+/* What stands for the key of the first certificate of a PEM file, as curl's CURLOPT_PINNEDPUBLICKEY
+ * wants it; the caller's to free. NULL with a sentence in `error`. */
+char *authority_pin(const char *path, char *error, size_t error_size);
+
 #endif

@@ -86,6 +86,8 @@ static const struct args_option watch_options[] = {
     {.name = NULL},
 };
 
+static const struct args_option ready_options[] = {{.name = "wait"}, {.name = NULL}};
+
 static const struct args_option member_options[] = {{.name = "id"},
                                                     {.name = "force", .bare = true},
                                                     {.name = "dry-run", .bare = true},
@@ -243,6 +245,19 @@ static const struct command commands[] = {
      "Examples:\n"
      "  muster status\n"
      "  muster --server a:9000,b:9000,c:9000 status\n"},
+    {"ready", cmd_ready, ready_options, "[--wait D]",
+     "whether the replica of this machine can serve",
+     "Asks where musterd listens, as its variables say: MUSTER_HTTP, with TLS where\n"
+     "MUSTER_TLS_CERT is set. The replica must then have the key of that certificate;\n"
+     "its names and its CA do not count. With --server it asks there, as others do.\n"
+     "\n"
+     "  --wait D  until it is ready, or for so long (default: ask once)\n"
+     "\n"
+     "Exit status: 0 it is ready; 1 it is not, and says why; 3 it does not answer.\n"
+     "\n"
+     "Examples:\n"
+     "  muster ready --wait 30s\n"
+     "  MUSTER_HTTP=:9000 MUSTER_TLS_CERT=/etc/muster/a.pem muster ready\n"},
     {"members", cmd_members, NULL, "", "list the cluster's members as one replica sees them",
      "Examples:\n"
      "  muster members\n"},

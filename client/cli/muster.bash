@@ -15,6 +15,7 @@ _muster_options() {
     discover) echo "--strategy --near $filters" ;;
     watch) echo "--type --id --event --after --snapshot" ;;
     token) echo "create list show revoke bootstrap --service --write --operator --metrics --events --ttl --description" ;;
+    ready) echo "--wait" ;;
     tls) echo "init --out --client --days" ;;
     backup) echo "--verify --force --consistency" ;;
     bench)
@@ -31,7 +32,7 @@ _muster_services() {
 
 _muster() {
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
-    local commands="register heartbeat deregister maintenance services list discover watch run status members member leader token backup tls bench"
+    local commands="register heartbeat deregister maintenance services list discover watch run status ready members member leader token backup tls bench"
     local globals="--server --output --timeout --help --version"
     local command="" words="" i
     for ((i = 1; i < COMP_CWORD; i++)); do

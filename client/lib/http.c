@@ -83,6 +83,7 @@ void http_shared_free(struct http_shared *shared)
         free(shared->cacert);
         free(shared->cert);
         free(shared->key);
+        free(shared->pin);
         if (shared->token != NULL) {
             explicit_bzero(shared->token, strlen(shared->token));
         }
@@ -120,6 +121,13 @@ static bool can_be_sent(const char *token)
 static bool prepare_tls(CURL *curl, const struct http_shared *shared)
 {
     curl_easy_setopt(curl, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    if (shared->pin != NULL) {
+        if (curl_easy_setopt(curl, CURLOPT_PINNEDPUBLICKEY, shared->pin) != CURLE_OK) {
+            return false;
+        }
+        curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 0L);
+        curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 0L);
+    }
     return (shared->cacert == NULL ||
             curl_easy_setopt(curl, CURLOPT_CAINFO, shared->cacert) == CURLE_OK) &&
            (shared->cert == NULL ||

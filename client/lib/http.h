@@ -51,6 +51,9 @@ struct http_shared {
     char *cacert; /* MUSTER_CACERT: whose certificates of replicas count */
     char *cert;   /* MUSTER_CERT: to show to replicas */
     char *key;    /* MUSTER_KEY: of it; NULL: it is in the same file */
+    /* Of a replica's key, for curl: it proves to have it, and no CA or name counts. NULL: they do.
+     */
+    char *pin;
     /* Who asks, of the environment. NULL: nobody. */
     char *token;      /* MUSTER_TOKEN */
     char *token_file; /* MUSTER_TOKEN_FILE: read for each request, as it may be replaced */

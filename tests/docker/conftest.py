@@ -81,9 +81,10 @@ class Replica:
 
 
 class Compose:
-    """docker/compose.yml with the test's own project name, ports and volumes."""
+    """docker/compose.yml, and other files over it, with the test's own project name, ports and volumes."""
 
-    def __init__(self, image):
+    def __init__(self, image, *more):
+        self.files = [word for name in ("compose.yml", *more) for word in ("-f", "docker/" + name)]
         ports = free_ports(6)
         self.project = "mustertest" + uuid.uuid4().hex[:8]
         # Where the engine is, but nothing that Compose or compose.yml would read as a setting.
@@ -99,7 +100,7 @@ class Compose:
         self.joining = [Replica(self, "muster-%d" % n, ports[n]) for n in (4, 5)]
 
     def run(self, *arguments):
-        return run(*compose_command(), "-p", self.project, "-f", "docker/compose.yml", *arguments,
+        return run(*compose_command(), "-p", self.project, *self.files, *arguments,
                    cwd=ROOT, env=self.environment)
 
     def wait_healthy(self):

@@ -11,7 +11,7 @@ import pytest
 from cluster import MUSTERD, ROOT, await_true, clean_environment, has_ipv6, request
 
 FLAGS = ["id", "name", "data", "http", "peer", "advertise-http", "advertise-peer", "cluster",
-         "cluster-secret", "join", "voters", "replace-after", "ttl", "reap-after", "tbfs-service",
+         "cluster-secret", "cluster-secret-file", "join", "voters", "replace-after", "ttl", "reap-after", "tbfs-service",
          "tbfs-reap-after", "write-timeout", "election-timeout", "heartbeat-interval",
          "snapshot-log-bytes", "events-kept", "state-bytes", "http-threads", "http-connections",
          "http-connections-per-address", "rate-requests", "rate-writes", "rate-connections", "rate-local",
@@ -53,7 +53,8 @@ def test_help_lists_every_option_and_version_is_one_line():
     ["--cluster", "1"], ["--cluster", "1=a"], ["--cluster", "x=a:1"], ["--cluster", "1=a:0"],
     ["--cluster", ",".join("%d=h%d:1" % (n, n) for n in range(1, 11))],
     ["--name", "n" * 256], ["--name", "a\nb"], ["--config", "/nowhere/musterd.conf"],
-    ["--cluster-secret", "s" * 257], ["--cluster-secret", "s" * 15], ["--join", "nonsense://a"],
+    ["--cluster-secret", "s" * 257], ["--cluster-secret", "s" * 15],
+    ["--cluster-secret-file", "/nowhere/secret"], ["--cluster-secret-file", "/dev/null"], ["--join", "nonsense://a"],
     ["--join", "http://127.0.0.1:9000", "--cluster", "1=a:9100"], ["--voters", "4"],
 ], ids=lambda a: " ".join(a)[:40])
 def test_a_mistake_is_one_line_and_exit_2_before_anything_is_written(arguments, tmp_path):

@@ -1,6 +1,8 @@
 """The environment of a replica: readers of its log, signals, descriptors, foreign variables. None of it
 may stop a replica, or prevent its stop."""
+import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -9,7 +11,8 @@ import threading
 import pytest
 
 from cluster import (MUSTER, MUSTERD, ROOT, STOP_WITHIN_S, await_true, clean_environment,
-                     read_line)
+                     has_ipv6, read_line)
+from test_tls import file, make_certificates, options
 
 
 class StuckPipe:
@@ -195,16 +198,25 @@ def test_a_variable_that_is_adopted_and_unusable_is_named(shared, name):
     assert "HEARTBEAT_INTERVAL" in done.stderr
 
 
-@pytest.mark.parametrize("host", ["", "127.0.0.1", "127.0.0.2", "0.0.0.0"])
+def check(*arguments, **environment):
+    """What the image's health check runs."""
+    with open(os.path.join(ROOT, "docker", "Dockerfile"), encoding="utf-8") as file:
+        command = json.loads(re.search(r"HEALTHCHECK .*?CMD (\[.*?\])", file.read(), re.DOTALL).group(1))
+    assert command[0] == "muster"
+    return subprocess.run([MUSTER, *command[1:], *arguments], env=clean_environment(environment),
+                          stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8", timeout=30,
+                          check=False)
+
+
+@pytest.mark.parametrize("host", ["", "127.0.0.1", "127.0.0.2", "0.0.0.0", "localhost",
+                                  *(["[::]"] if has_ipv6() else [])])
 def test_the_image_s_health_check_asks_the_address_that_is_listened_on(make_cluster, host):
     with make_cluster(1) as cluster:
         address = "%s:%d" % (host, cluster[0].http_port)
         cluster[0].start("--http", address)
 
         def healthy():
-            return subprocess.run(["bash", os.path.join(ROOT, "docker", "healthcheck.sh")],
-                                  env=clean_environment({"MUSTER_HTTP": address}), timeout=30,
-                                  capture_output=True, check=False).returncode == 0
+            return check(MUSTER_HTTP=address).returncode == 0
         await_true("healthy at " + address, healthy)
 
 
@@ -232,25 +244,42 @@ class Answers(threading.Thread):
                     asked += connection.recv(4096)
                 status = self.statuses[min(self.asked, len(self.statuses) - 1)]
                 self.asked += 1
-                connection.sendall(b"HTTP/1.1 %d X\r\nConnection: close\r\n\r\nanswer %d" % (status, self.asked))
+                connection.sendall(b'HTTP/1.1 %d X\r\nConnection: close\r\n\r\n{"message": "answer %d"}' % (
+                    status, self.asked))
 
 
 @pytest.mark.parametrize("statuses, healthy", [((503, 503, 200), True), ((503,), False), ((404,), False)])
 def test_the_image_s_health_check_bears_with_an_election_and_no_longer(statuses, healthy):
     server = Answers(statuses)
-    done = subprocess.run(["bash", os.path.join(ROOT, "docker", "healthcheck.sh")],
-                          env=clean_environment({"MUSTER_HTTP": "127.0.0.1:%d" % server.port}),
-                          timeout=30, capture_output=True, check=False, encoding="utf-8")
+    done = check(MUSTER_HTTP="127.0.0.1:%d" % server.port)
     server.socket.close()
     assert (done.returncode == 0) == healthy, done
-    assert done.stdout.strip() == "answer %d" % server.asked  # for docker inspect
-    assert server.asked == (3 if healthy else 5)
+    if healthy:
+        assert done.stdout == "ready\n" and server.asked == 3
+    else:  # for docker inspect
+        assert done.stderr.strip().endswith(": answer %d" % server.asked) and server.asked > 1
 
 
 def test_the_image_s_health_check_says_that_nobody_answers():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-    done = subprocess.run(["bash", os.path.join(ROOT, "docker", "healthcheck.sh")],
-                          env=clean_environment({"MUSTER_HTTP": "127.0.0.1:%d" % port}),
-                          timeout=30, capture_output=True, check=False, encoding="utf-8")
-    assert done.returncode == 1 and done.stdout.strip() == "nobody answers at 127.0.0.1:%d" % port
+    done = check(MUSTER_HTTP="127.0.0.1:%d" % port)
+    assert done.returncode == 3 and "http://127.0.0.1:%d: " % port in done.stderr, done
+
+
+def test_the_image_s_health_check_trusts_the_replica_s_own_certificate_and_no_other(make_cluster, tmp_path):
+    """Whatever its CA, and also where clients must show a certificate."""
+    own, other = (make_certificates(tmp_path / name, "a") for name in ("own", "other"))
+    ca = file(own, "ca.pem")
+    replica = make_cluster(1, *options(own, "--tls-client-ca", ca, "--tls-client-required"))[0].start()
+    address = "127.0.0.1:%d" % replica.http_port
+    settings = {"MUSTER_HTTP": address, "MUSTER_TLS_CERT": file(own, "a.pem"),
+                "MUSTER_TLS_KEY": file(own, "a-key.pem"), "MUSTER_TLS_CLIENT_CA": ca}
+    await_true("healthy", lambda: check(**settings).returncode == 0)
+    done = check(**{**settings, "MUSTER_TLS_CERT": file(other, "a.pem"),
+                    "MUSTER_TLS_KEY": file(other, "a-key.pem")})
+    assert done.returncode == 3, done
+    done = check(MUSTER_HTTP=address)  # plain
+    assert done.returncode in (1, 3) and done.stdout == "", done
+    done = check(**{**settings, "MUSTER_TLS_CERT": "/nowhere.pem"})
+    assert done.returncode == 2 and "/nowhere.pem" in done.stderr

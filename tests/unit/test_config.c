@@ -317,6 +317,27 @@ static void file_takes_comments_blanks_and_spaces(void **state UNUSED)
     assert_int_equal(config.log_level, LOG_WARN);
 }
 
+static void a_secret_may_be_in_a_file(void **state UNUSED)
+{
+    char arguments[200];
+    char path[] = "/tmp/muster-test-secret-XXXXXX";
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, "a secret for tests\nmore\n", 24), 24);
+    (void)snprintf(arguments, sizeof arguments, "--cluster-secret-file %s", path);
+    assert_runs(arguments);
+    assert_string_equal(config.cluster_secret, "a secret for tests");
+    (void)snprintf(arguments, sizeof arguments,
+                   "--cluster-secret-file %s --cluster-secret 0123456789abcdef", path);
+    assert_refused(arguments, "only one of --cluster-secret and --cluster-secret-file");
+    assert_int_equal(ftruncate(fd, 15), 0);
+    (void)snprintf(arguments, sizeof arguments, "--cluster-secret-file %s", path);
+    assert_refused(arguments, "its first line must be printable and of 16 to 256 bytes");
+    assert_int_equal(unlink(path), 0);
+    assert_refused(arguments, "cannot be read: No such file");
+    assert_int_equal(close(fd), 0);
+}
+
 static void file_mistakes_name_the_line(void **state UNUSED)
 {
     load_with_file("id = 1\nport = 3\n", "", ":2: unknown key \"port\"");
@@ -457,6 +478,7 @@ int main(void)
         TEST(command_line_mistakes_are_refused),
         TEST(one_that_joins_has_no_id_unless_it_is_given),
         TEST(file_takes_comments_blanks_and_spaces),
+        TEST(a_secret_may_be_in_a_file),
         TEST(file_mistakes_name_the_line),
         TEST(file_with_an_endless_line_is_refused),
         TEST(file_that_cannot_be_read_is_refused),
