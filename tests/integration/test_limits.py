@@ -3,12 +3,14 @@ apart by their addresses on the loopback, for which the limits are switched on h
 import contextlib
 import http.client
 import json
+import socket
 import subprocess
 
 import pytest
 
 from cluster import MUSTER, await_true, clean_environment
 from driver import OK, Driver
+from test_tls import context, make_certificates, options
 
 ONE, OTHER = "127.0.0.2", "127.0.0.3"
 OFF = ("--rate-requests", "0", "--rate-writes", "0", "--rate-connections", "0")
@@ -164,6 +166,33 @@ def test_new_connections_of_one_address_are_limited(limited, client):
     assert one("GET", "/health").status == 200
     assert client(replica, OTHER)("GET", "/services").status == 200
     await_true("one may again", lambda: one("GET", "/services").status == 200)
+
+
+def test_a_connection_over_the_limit_is_closed_before_it_costs_a_handshake(make_cluster, tmp_path):
+    folder = make_certificates(tmp_path / "tls", "a")
+    trusting = context(folder)
+    replica = make_cluster(1, "--rate-local", *OFF, "--rate-connections", "1", *options(folder),
+                           tls=trusting).start()[0]
+
+    def shakes_hands(address):
+        with socket.create_connection(("127.0.0.1", replica.http_port), 15, (address, 0)) as plain:
+            try:
+                with trusting.wrap_socket(plain, server_hostname="localhost"):
+                    return True
+            except OSError:
+                return False
+
+    assert [shakes_hands(ONE) for _ in range(5)] == [True] * 5
+    assert not all(shakes_hands(ONE) for _ in range(300))
+    assert shakes_hands(OTHER)
+    await_true("one may again", lambda: shakes_hands(ONE))
+
+    def are_counted():
+        try:
+            return replica.metric("http_connections_closed_total") >= 1
+        except OSError:
+            return False  # this address, too, is over its limit after the start
+    await_true("they are counted", are_counted)
 
 
 def test_clients_on_this_machine_have_no_limits_by_default(make_cluster, client):
