@@ -119,6 +119,9 @@ struct consensus *consensus_create(const struct consensus_options *options,
     c->members_count = o->members_count;
     memcpy(c->members, o->members, o->members_count * sizeof *o->members);
     c->secret = mem_strdup(o->secret);
+    c->secret_old = o->secret_old != NULL ? mem_strdup(o->secret_old) : NULL;
+    c->tls = o->tls;
+    c->plain_too = o->plain_too;
     c->peer_listen = mem_strdup(o->peer_listen);
     c->peer_connections = o->peer_connections;
     c->engine_options = (struct engine_options){
@@ -189,7 +192,8 @@ void consensus_destroy(struct consensus *c)
     files_posix_close(c->files);
     pthread_mutex_destroy(&c->mutex);
     pthread_cond_destroy(&c->started_changed);
-    free(c->secret);
+    mem_free_secret(c->secret);
+    mem_free_secret(c->secret_old);
     free(c->peer_listen);
     free(c);
 }

@@ -38,6 +38,8 @@ struct consensus_member {
     char address[ADDRESS_SIZE]; /* host:port of its peer listener */
 };
 
+struct link_tls;
+
 struct consensus_options {
     uint64_t id;
     const char *name;
@@ -54,6 +56,9 @@ struct consensus_options {
     const char *advertise_http; /* host:port, sent to the other members */
     bool peer_given;            /* advertise_peer was set by the user: announce it */
     const char *secret;         /* shared by the cluster; "": none */
+    const char *secret_old;     /* one that also counts; "": members without; NULL: none */
+    struct link_tls *tls;       /* of links; borrowed until consensus_destroy; NULL: none */
+    bool plain_too;             /* with `tls`: links without are also made and accepted */
     uint32_t election_timeout_ms;
     uint32_t heartbeat_interval_ms;
     uint32_t write_timeout_ms;

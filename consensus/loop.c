@@ -154,6 +154,16 @@ static void drain(struct consensus *c)
     }
 }
 
+/* A change counts for Raft as soon as it is in the log, but may be lost again until it is committed:
+ * whoever reads "voter" may rely on that vote. */
+static void show_committed_role(const struct engine *e, struct consensus_member_info *info)
+{
+    const char *role = e->running ? member_info_committed_role(e, info->life) : "";
+    if (role[0] != '\0') {
+        (void)snprintf(info->role, sizeof info->role, "%s", role);
+    }
+}
+
 static void publish_members(struct consensus *c)
 {
     uint64_t leader = c->engine.running ? driver_leader_life(&c->engine) : 0;
@@ -165,6 +175,7 @@ static void publish_members(struct consensus *c)
     for (size_t i = 0; i < c->table.count; i++) {
         struct member *m = &c->table.list[i];
         struct consensus_member_info *info = &m->info;
+        show_committed_role(&c->engine, info);
         info->is_leader = info->life == leader;
         info->reachable = info->is_self || engine_is_up(&c->engine, m);
         if (info->is_self) {
@@ -349,6 +360,9 @@ static bool open_links(struct consensus *c, char *error, size_t error_size)
         .listen = c->peer_listen,
         .connections = c->peer_connections,
         .secret = c->secret,
+        .secret_old = c->secret_old,
+        .tls = c->tls,
+        .plain_too = c->plain_too,
         .retry_ms = PEER_RETRY_MS,
         .ctx = c,
         .admit = on_admit,

@@ -23,6 +23,9 @@ struct consensus {
     bool members_given;
     struct engine_options engine_options;
     char *secret;
+    char *secret_old; /* NULL: none */
+    struct link_tls *tls;
+    bool plain_too;
     char *peer_listen;
     unsigned peer_connections;
     struct consensus_member members[MEMBERS_MAX];

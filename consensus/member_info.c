@@ -216,6 +216,13 @@ bool member_info_is_voter(const struct member *m)
     return strcmp(m->info.role, "voter") == 0;
 }
 
+const char *member_info_committed_role(const struct engine *e, uint64_t life)
+{
+    const struct raft_server *server =
+        configuration_find(&e->driver.raft.configuration_committed, life);
+    return server != NULL ? role_name(server->role) : "";
+}
+
 size_t member_info_voters(const struct engine *e)
 {
     size_t voters = 0;

@@ -48,6 +48,8 @@ struct member_table {
 
 /* Takes over a configuration; keeps what is known of members that stay. */
 void member_info_configure(struct engine *e, const struct raft_configuration *conf);
+/* The role of a life as it is committed: what others may be told. "" if its addition is not. */
+const char *member_info_committed_role(const struct engine *e, uint64_t life);
 /* The configured member with that id; of two, the later life. NULL: none. */
 struct member *member_info_find(struct engine *e, uint64_t id);
 /* A configured member or a guest. NULL: none. */

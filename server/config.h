@@ -27,7 +27,8 @@ struct config {
     char advertise_http[ADDRESS_SIZE];
     char advertise_peer[ADDRESS_SIZE];
     char cluster_secret[SECRET_BYTES_MAX + 1];
-    char cluster_secret_file[CONFIG_TEXT_MAX]; /* read into cluster_secret; empty: none */
+    char cluster_secret_file[CONFIG_TEXT_MAX];     /* read into cluster_secret; empty: none */
+    char cluster_secret_old[SECRET_BYTES_MAX + 1]; /* empty: none; or SECRET_NONE */
     bool cluster_given;
     bool peer_given; /* the user gave advertise_peer, by --advertise-peer or in --cluster */
     struct consensus_member members[MEMBERS_MAX]; /* in order of id */
@@ -55,7 +56,11 @@ struct config {
     char tls_cert[CONFIG_TEXT_MAX];   /* path; empty: none; the same for the next two */
     char tls_key[CONFIG_TEXT_MAX];
     char tls_client_ca[CONFIG_TEXT_MAX];
-    unsigned tls_client_required;               /* 1: yes */
+    unsigned tls_client_required;    /* 1: yes */
+    char peer_ca[CONFIG_TEXT_MAX];   /* files; empty: none */
+    char peer_cert[CONFIG_TEXT_MAX]; /* once settled: that of tls_cert, if not given */
+    char peer_key[CONFIG_TEXT_MAX];
+    unsigned peer_tls;                          /* 0: required; 1: optional */
     char bootstrap_token_file[CONFIG_TEXT_MAX]; /* empty: none */
     char audit_log[CONFIG_TEXT_MAX];            /* path, "stderr" or "syslog"; empty: none */
     unsigned audit_required;                    /* 1: yes */
@@ -74,6 +79,12 @@ enum config_outcome {
 enum config_outcome config_load(int argc, char *const argv[],
                                 const char *(*environment)(const char *name),
                                 struct config *ret_config, char *error, size_t error_size);
+
+/* Wipes secrets from the command line and the environment of this process, where others of the
+ * machine could read them. `argv` ends with NULL. */
+void config_hide(char *argv[]);
+/* Whether the process has, or reads, secrets of its own. */
+bool config_has_secrets(const struct config *config);
 
 /* Sets the id assigned by the data directory or the cluster, and the default name made from it. */
 void config_set_id(struct config *config, uint64_t id);

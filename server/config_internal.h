@@ -12,7 +12,12 @@
 
 struct config;
 
+/* Writes the sentence; returns false. */
+PRINTF_LIKE(3, 4) bool config_refuse(char *error, size_t error_size, const char *format, ...);
+
 /* Call when all sources are loaded. Returns false with a line in `error`. */
 MUST_USE bool config_settle(struct config *config, char *error, size_t error_size);
+/* The part of it about secrets, which may be in files. */
+MUST_USE bool config_settle_secrets(struct config *config, char *error, size_t error_size);
 
 #endif

@@ -1,7 +1,5 @@
 #include "server/config_internal.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -15,7 +13,7 @@
 
 #define HEARTBEAT_INTERVAL_MS 40
 
-PRINTF_LIKE(3, 4) static bool refuse(char *error, size_t error_size, const char *format, ...)
+bool config_refuse(char *error, size_t error_size, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
@@ -59,16 +57,17 @@ static bool settle_addresses(struct config *c, char *error, size_t error_size)
     uint16_t http_port = 0, peer_port = 0, port;
     const struct consensus_member *self = find_self(c);
     if (c->cluster_given && self == NULL) {
-        return refuse(error, error_size, "--cluster does not list this member, --id %" PRIu64,
-                      c->id);
+        return config_refuse(error, error_size,
+                             "--cluster does not list this member, --id %" PRIu64, c->id);
     }
     bool parsed = text_parse_address(c->http, http_host, sizeof http_host, &http_port) &&
                   text_parse_address(c->peer, peer_host, sizeof peer_host, &peer_port);
     bool http_any = text_is_any_host(http_host), peer_any = text_is_any_host(peer_host);
     if (!parsed ||
         (http_port == peer_port && (http_any || peer_any || strcmp(http_host, peer_host) == 0))) {
-        return refuse(error, error_size, "--http %s and --peer %s overlap: use different ports",
-                      c->http, c->peer);
+        return config_refuse(error, error_size,
+                             "--http %s and --peer %s overlap: use different ports", c->http,
+                             c->peer);
     }
     c->peer_given = c->advertise_peer[0] != '\0' || self != NULL;
     if (c->advertise_peer[0] == '\0' && self != NULL) {
@@ -115,15 +114,15 @@ static bool check_tls(const struct config *c, char *error, size_t error_size)
     bool cert = c->tls_cert[0] != '\0', key = c->tls_key[0] != '\0';
     bool client_ca = c->tls_client_ca[0] != '\0';
     if (cert != key) {
-        return refuse(error, error_size,
-                      "--tls-cert and --tls-key go together: give both or neither");
+        return config_refuse(error, error_size,
+                             "--tls-cert and --tls-key go together: give both or neither");
     }
     if (client_ca && !cert) {
-        return refuse(error, error_size, "--tls-client-ca needs --tls-cert and --tls-key");
+        return config_refuse(error, error_size, "--tls-client-ca needs --tls-cert and --tls-key");
     }
     if (c->tls_client_required != 0 && !client_ca) {
-        return refuse(error, error_size,
-                      "--tls-client-required needs --tls-client-ca, the CA to trust");
+        return config_refuse(error, error_size,
+                             "--tls-client-required needs --tls-client-ca, the CA to trust");
     }
     return true;
 }
@@ -131,58 +130,37 @@ static bool check_tls(const struct config *c, char *error, size_t error_size)
 static bool check_audit(const struct config *c, char *error, size_t error_size)
 {
     if (c->audit_required != 0 && c->audit_log[0] == '\0') {
-        return refuse(error, error_size, "--audit-required needs --audit-log");
+        return config_refuse(error, error_size, "--audit-required needs --audit-log");
     }
     if (c->audit_required != 0 && strcmp(c->audit_log, "syslog") == 0) {
-        return refuse(error, error_size,
-                      "--audit-required needs a file or stderr as --audit-log: syslog does not say "
-                      "whether it has taken a line");
+        return config_refuse(
+            error, error_size,
+            "--audit-required needs a file or stderr as --audit-log: syslog does not say "
+            "whether it has taken a line");
     }
     return true;
 }
 
-static bool check_secret(const char *text, const char *file, char *error, size_t error_size)
+static bool settle_peer_tls(struct config *c, char *error, size_t error_size)
 {
-    size_t len = strlen(text);
-    return (len >= SECRET_BYTES_MIN && len <= SECRET_BYTES_MAX && text_is_printable(text, len)) ||
-           refuse(
-               error, error_size,
-               "--cluster-secret-file %s: its first line must be printable and of %d to %d bytes",
-               file, SECRET_BYTES_MIN, SECRET_BYTES_MAX);
-}
-
-/* Its file may be a pipe that nobody writes to. */
-static bool read_secret(struct config *c, char *error, size_t error_size)
-{
-    char text[SECRET_BYTES_MAX + 3];
-    const char *file = c->cluster_secret_file;
-    if (file[0] == '\0') {
-        return true;
+    if ((c->peer_cert[0] != '\0') != (c->peer_key[0] != '\0')) {
+        return config_refuse(error, error_size,
+                             "--peer-cert and --peer-key go together: one is missing");
     }
-    if (c->cluster_secret[0] != '\0') {
-        return refuse(error, error_size,
-                      "give only one of --cluster-secret and --cluster-secret-file");
+    if (c->peer_cert[0] != '\0' && c->peer_ca[0] == '\0') {
+        return config_refuse(
+            error, error_size,
+            "--peer-cert needs --peer-ca: whose certificates count between members");
     }
-    int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    ssize_t len = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
-    if (len < 0) {
-        (void)refuse(error, error_size, "--cluster-secret-file %s cannot be read: %s", file,
-                     strerror(errno));
+    if (c->peer_cert[0] == '\0') {
+        memcpy(c->peer_cert, c->tls_cert, sizeof c->peer_cert);
+        memcpy(c->peer_key, c->tls_key, sizeof c->peer_key);
     }
-    if (fd >= 0) {
-        (void)close(fd);
+    if (c->peer_ca[0] != '\0' && c->peer_cert[0] == '\0') {
+        return config_refuse(error, error_size,
+                             "--peer-ca needs --peer-cert and --peer-key, or --tls-cert");
     }
-    if (len < 0) {
-        return false;
-    }
-    text[len] = '\0';
-    text[strcspn(text, "\r\n")] = '\0';
-    bool good = check_secret(text, file, error, error_size);
-    if (good) {
-        memcpy(c->cluster_secret, text, strlen(text) + 1);
-    }
-    explicit_bzero(text, sizeof text);
-    return good;
+    return true;
 }
 
 bool config_settle(struct config *c, char *error, size_t error_size)
@@ -191,9 +169,9 @@ bool config_settle(struct config *c, char *error, size_t error_size)
     c->name_given = c->name[0] != '\0';
     config_set_id(c, c->id_given ? c->id : 1);
     if (c->cluster_given && c->join.count > 0) {
-        return refuse(error, error_size,
-                      "--cluster is for the first members of a cluster, --join for members "
-                      "added later: give only one of them");
+        return config_refuse(error, error_size,
+                             "--cluster is for the first members of a cluster, --join for members "
+                             "added later: give only one of them");
     }
     if (c->http_threads == 0) {
         long cores = sysconf(_SC_NPROCESSORS_ONLN);
@@ -206,11 +184,12 @@ bool config_settle(struct config *c, char *error, size_t error_size)
         c->heartbeat_interval_ms = tenth < HEARTBEAT_INTERVAL_MS ? tenth : HEARTBEAT_INTERVAL_MS;
     }
     if (c->heartbeat_interval_ms > c->election_timeout_ms / 2) {
-        return refuse(error, error_size,
-                      "--heartbeat-interval (%" PRIu32 "ms) must be at most half of "
-                      "--election-timeout (%" PRIu32 "ms)",
-                      c->heartbeat_interval_ms, c->election_timeout_ms);
+        return config_refuse(error, error_size,
+                             "--heartbeat-interval (%" PRIu32 "ms) must be at most half of "
+                             "--election-timeout (%" PRIu32 "ms)",
+                             c->heartbeat_interval_ms, c->election_timeout_ms);
     }
-    return read_secret(c, error, error_size) && check_tls(c, error, error_size) &&
-           check_audit(c, error, error_size) && settle_addresses(c, error, error_size);
+    return config_settle_secrets(c, error, error_size) && check_tls(c, error, error_size) &&
+           settle_peer_tls(c, error, error_size) && check_audit(c, error, error_size) &&
+           settle_addresses(c, error, error_size);
 }

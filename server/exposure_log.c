@@ -9,7 +9,8 @@ struct exposure exposure_of(const struct config *config)
         .clients_reach = !loopback_listens(config->http),
         .members_reach = !loopback_listens(config->peer),
         .is_encrypted = config->tls_cert[0] != '\0',
-        .members_prove = config->cluster_secret[0] != '\0',
+        .members_prove = (config->cluster_secret[0] != '\0' || config->peer_ca[0] != '\0') &&
+                         config->peer_tls == 0,
         .anonymous = config->anonymous,
     };
 }

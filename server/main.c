@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -81,16 +82,25 @@ static bool is_stop(int signal_number)
     return false;
 }
 
-static void take_signal(int signal_number, struct tls *tls, struct audit *audit)
+/* What all doors share, and TLS between members. */
+struct guards {
+    struct certificates certificates;
+    struct audit *audit; /* NULL: no audit log */
+    struct rate_limits *limits;
+    struct exposure exposure;
+};
+
+static void take_signal(int signal_number, const struct guards *guards)
 {
     static struct log_gate gate;
     uint64_t held;
-    if (signal_number == SIGHUP && (tls != NULL || audit != NULL)) {
-        if (tls != NULL) {
-            certificates_refresh(tls, true);
+    bool has_files = certificates_have_files(&guards->certificates);
+    if (signal_number == SIGHUP && (has_files || guards->audit != NULL)) {
+        if (has_files) {
+            certificates_refresh(&guards->certificates, true);
         }
-        if (audit != NULL) {
-            audit_reopen(audit);
+        if (guards->audit != NULL) {
+            audit_reopen(guards->audit);
         }
     } else if (log_gate_open(&gate, &held)) {
         log_write(LOG_INFO, "main", "signal ignored: there is nothing to reload",
@@ -98,21 +108,13 @@ static void take_signal(int signal_number, struct tls *tls, struct audit *audit)
     }
 }
 
-/* What all doors share. */
-struct guards {
-    struct tls *tls;     /* NULL: plain */
-    struct audit *audit; /* NULL: no audit log */
-    struct rate_limits *limits;
-    struct exposure exposure;
-};
-
 /* Returns the stop signal that arrived; from then on, another one ends the process. While waiting,
  * reloads certificates that have changed, and warns of an open replica once all tokens are known.
  */
 static int wait_for_signal(const struct guards *guards, const struct node *node)
 {
     const struct timespec patience = {.tv_sec = REFRESH_SECONDS}, soon = {.tv_sec = 1};
-    struct tls *tls = guards->tls;
+    bool watches = certificates_have_files(&guards->certificates);
     bool is_told = exposure_log_tokens(&guards->exposure, node);
     sigset_t set;
     sigset_t stop;
@@ -122,14 +124,14 @@ static int wait_for_signal(const struct guards *guards, const struct node *node)
     set = stop;
     add_signals(&set, noted_signals, ARRAY_LENGTH(noted_signals));
     while (!is_stop(signal_number = sigtimedwait(&set, NULL,
-                                                 !is_told      ? &soon
-                                                 : tls != NULL ? &patience
-                                                               : NULL))) {
+                                                 !is_told  ? &soon
+                                                 : watches ? &patience
+                                                           : NULL))) {
         is_told = is_told || exposure_log_tokens(&guards->exposure, node);
         if (signal_number > 0) {
-            take_signal(signal_number, tls, guards->audit);
-        } else if (tls != NULL && errno == EAGAIN) {
-            certificates_refresh(tls, false);
+            take_signal(signal_number, guards);
+        } else if (watches && errno == EAGAIN) {
+            certificates_refresh(&guards->certificates, false);
         }
     }
     struct sigaction second = {.sa_handler = exit_at_once};
@@ -141,9 +143,11 @@ static int wait_for_signal(const struct guards *guards, const struct node *node)
     return signal_number;
 }
 
-static struct node *start_node(const struct config *config, const struct descriptor_shares *shares,
-                               char *error, size_t error_size)
+static struct node *start_node(const struct config *config, struct link_tls *tls,
+                               const struct descriptor_shares *shares, char *error,
+                               size_t error_size)
 {
+    const char *old = config->cluster_secret_old;
     const struct consensus_options options = {
         .id = config->id,
         .name = config->name,
@@ -159,6 +163,11 @@ static struct node *start_node(const struct config *config, const struct descrip
         .voters = config->voters,
         .replace_after_ms = config->replace_after_ms,
         .secret = config->cluster_secret,
+        .secret_old = old[0] == '\0'                  ? NULL
+                      : strcmp(old, SECRET_NONE) == 0 ? ""
+                                                      : old,
+        .tls = tls,
+        .plain_too = config->peer_tls != 0,
         .election_timeout_ms = config->election_timeout_ms,
         .heartbeat_interval_ms = config->heartbeat_interval_ms,
         .write_timeout_ms = config->write_timeout_ms,
@@ -240,7 +249,7 @@ static struct doors *open_doors(const struct config *config, const struct guards
 {
     const struct door_options options = {
         .http = config->http,
-        .tls = guards->tls,
+        .tls = guards->certificates.clients,
         .audit = guards->audit,
         .limits = guards->limits,
         .threads = shares->http_threads,
@@ -272,7 +281,8 @@ static int serve(const struct config *config, const struct guards *guards, char 
     if (doors == NULL) {
         return EXIT_NOT_STARTED;
     }
-    struct node *node = start_node(config, &shares, error, error_size);
+    struct node *node =
+        start_node(config, guards->certificates.members, &shares, error, error_size);
     if (node == NULL || !doors_start(doors, node, error, error_size)) {
         if (node != NULL) {
             node_stop(node);
@@ -334,14 +344,14 @@ static int run(struct config *config, const struct offline *offline, char *error
     };
     struct guards guards = {.exposure = exposure_of(config)};
     int status = EXIT_NOT_STARTED;
-    if (certificates_open(config, &guards.tls, error, error_size) &&
+    if (certificates_open(config, &guards.certificates, error, error_size) &&
         open_audit(config, &guards.audit, error, error_size)) {
         guards.limits = rate_limits_new(&rates);
         status = serve(config, &guards, error, error_size);
         rate_limits_free(guards.limits);
     }
     audit_close(guards.audit, AUDIT_CLOSE_MS);
-    tls_free(guards.tls);
+    certificates_close(&guards.certificates);
     return status;
 }
 
@@ -371,6 +381,10 @@ int main(int argc, char *argv[])
         fprintf(stderr, "musterd: %s\n", error);
         return EXIT_USAGE;
     }
+    if (config_has_secrets(&config)) {
+        process_close_memory();
+    }
+    config_hide(argv);
     log_setup(config.log_level, config.log_format);
     block_signals();
     if (!log_start()) {

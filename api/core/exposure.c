@@ -1,11 +1,5 @@
 #include "api/core/exposure.h"
 
-/* Whether strangers may speak to this replica as if they were members. */
-static bool members_are_exposed(bool is_reached, bool is_proven)
-{
-    return is_reached && !is_proven;
-}
-
 size_t exposure_find(const struct exposure *exposure,
                      struct warning ret_warnings[EXPOSURE_WARNINGS_MAX])
 {
@@ -16,11 +10,12 @@ size_t exposure_find(const struct exposure *exposure,
             "clients of other machines are not encrypted, and their tokens can be read on the way: "
             "set --tls-cert and --tls-key, or listen on 127.0.0.1"};
     }
-    if (members_are_exposed(exposure->members_reach, exposure->members_prove)) {
+    if (exposure->members_reach && !exposure->members_prove) {
         ret_warnings[count++] =
             (struct warning){"members_not_proven",
-                             "whoever reaches the port for members can pose as one: set the same "
-                             "--cluster-secret on all members"};
+                             "whoever reaches the port for members may pose as one: set the same "
+                             "--cluster-secret on all members, or --peer-ca, without --peer-tls "
+                             "optional"};
     }
     return count;
 }

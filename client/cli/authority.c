@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -250,6 +251,15 @@ static int add_host(gnutls_x509_crt_t crt, const char *host)
                                                 (unsigned)strlen(host), GNUTLS_FSAN_APPEND);
 }
 
+/* As members look for it (server/net/link_tls.h). */
+static int add_member(gnutls_x509_crt_t crt, uint64_t member)
+{
+    char uri[64];
+    int len = snprintf(uri, sizeof uri, "muster:member:%" PRIu64, member);
+    return gnutls_x509_crt_set_subject_alt_name(crt, GNUTLS_SAN_URI, uri, (unsigned)len,
+                                                GNUTLS_FSAN_APPEND);
+}
+
 static int sign(const struct authority *a, const struct authority_subject *subject, time_t ends,
                 gnutls_x509_crt_t crt, gnutls_x509_privkey_t key)
 {
@@ -265,6 +275,9 @@ static int sign(const struct authority *a, const struct authority_subject *subje
     }
     for (size_t i = 0; result >= 0 && i < subject->hosts_count; i++) {
         result = add_host(crt, subject->hosts[i]);
+    }
+    if (result >= 0 && subject->member != 0) {
+        result = add_member(crt, subject->member);
     }
     result = result < 0 ? result : gnutls_x509_crt_get_subject_key_id(a->crt, id, &id_size, NULL);
     result = result < 0 ? result : gnutls_x509_crt_set_authority_key_id(crt, id, id_size);

@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "server/base/compiler.h"
 
@@ -26,6 +27,7 @@ struct authority_subject {
     const char *name;                       /* common name, and of the files */
     const char *hosts[AUTHORITY_HOSTS_MAX]; /* names and addresses that it is reached by */
     size_t hosts_count;                     /* none: a client */
+    uint64_t member;                        /* id of the member that it is for; 0: not said */
 };
 /* The certificate ends after `days`, or with the authority's own. False with a sentence. */
 MUST_USE bool authority_sign(const struct authority *authority,

@@ -1,6 +1,7 @@
 /* tls init: certificates for those who have no authority of their own. */
 #include "client/cli/commands.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -22,10 +23,30 @@ static bool is_subject(const char *name)
            strchr(name, ':') == NULL && strcmp(name, "ca") != 0;
 }
 
-/* "a", or "a=a.example,10.0.0.1": a name that may be that of a file, and hosts. `text` is cut up.
- */
+/* "3:" before the name: the certificate is for member 3. Moves *at on. False: not an id. */
+static bool read_member(char **at, uint64_t *ret_member)
+{
+    char *colon = strchr(*at, ':');
+    const char *hosts = strchr(*at, '=');
+    *ret_member = 0;
+    if (colon == NULL || (hosts != NULL && hosts < colon)) {
+        return true;
+    }
+    *colon = '\0';
+    bool good = text_parse_u64(*at, INT64_MAX, ret_member) && *ret_member != 0;
+    *at = colon + 1;
+    return good;
+}
+
+/* "a", "3:a", or "3:a=a.example,10.0.0.1": the id of a member, a name that may be that of a file,
+ * and hosts. `text` is cut up. */
 static bool read_subject(const struct cli *cli, char *text, struct authority_subject *ret_subject)
 {
+    uint64_t member;
+    if (!read_member(&text, &member)) {
+        cli_usage(cli, "before a colon there is the id of a member, as in 3:c");
+        return false;
+    }
     char *hosts = strchr(text, '=');
     if (hosts != NULL) {
         *hosts++ = '\0';
@@ -35,8 +56,10 @@ static bool read_subject(const struct cli *cli, char *text, struct authority_sub
         return false;
     }
     /* A member is asked by its own machine, too. */
-    *ret_subject = (struct authority_subject){
-        .name = text, .hosts = {text, "localhost", "127.0.0.1", "::1"}, .hosts_count = 4};
+    *ret_subject = (struct authority_subject){.name = text,
+                                              .hosts = {text, "localhost", "127.0.0.1", "::1"},
+                                              .hosts_count = 4,
+                                              .member = member};
     while (hosts != NULL) {
         char *host = strsep(&hosts, ",");
         if (!naming_is_host(host, strlen(host))) {
@@ -60,8 +83,12 @@ static bool sign(const struct authority *authority, const struct authority_subje
         cli_complain("%s", error);
         return false;
     }
-    printf("%s/%s.pem and %s-key.pem: %s\n", folder, subject->name, subject->name,
-           subject->hosts_count > 0 ? "a member" : "a client");
+    printf("%s/%s.pem and %s-key.pem: ", folder, subject->name, subject->name);
+    if (subject->member != 0) {
+        printf("member %" PRIu64 "\n", subject->member);
+    } else {
+        printf("%s\n", subject->hosts_count > 0 ? "a member" : "a client");
+    }
     return true;
 }
 

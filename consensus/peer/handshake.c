@@ -79,8 +79,8 @@ static void note_said(struct handshake *h, const uint8_t *message, size_t len)
 }
 
 /* Over the label, the transcript, and the message up to its proof. */
-static void make_proof(const struct handshake *h, enum hello_kind kind, const uint8_t *message,
-                       uint8_t out[HELLO_PROOF_BYTES])
+static void make_proof(const struct handshake *h, const char *secret, enum hello_kind kind,
+                       const uint8_t *message, uint8_t out[HELLO_PROOF_BYTES])
 {
     uint8_t text[LABEL_BYTES + HANDSHAKE_SAID_BYTES_MAX + HELLO_BYTES_MAX];
     size_t message_len = hello_proof_at(kind);
@@ -88,16 +88,23 @@ static void make_proof(const struct handshake *h, enum hello_kind kind, const ui
     memcpy(text, labels[kind], LABEL_BYTES);
     memcpy(text + LABEL_BYTES, h->said, h->said_len);
     memcpy(text + LABEL_BYTES + h->said_len, message, message_len);
-    CHECK(gnutls_hmac_fast(GNUTLS_MAC_SHA256, h->secret, strlen(h->secret), text,
+    CHECK(gnutls_hmac_fast(GNUTLS_MAC_SHA256, secret, strlen(secret), text,
                            LABEL_BYTES + h->said_len + message_len, out) == 0);
 }
 
-static bool proof_is_right(const struct handshake *h, const struct hello_message *m,
-                           const uint8_t *bytes)
+/* Under any of our secrets: from then on that one is used. */
+static bool proof_is_right(struct handshake *h, const struct hello_message *m, const uint8_t *bytes)
 {
-    uint8_t expected[HELLO_PROOF_BYTES];
-    make_proof(h, m->kind, bytes, expected);
-    return gnutls_memcmp(expected, m->proof, HELLO_PROOF_BYTES) == 0;
+    for (size_t i = 0; i < h->secrets_count; i++) {
+        uint8_t expected[HELLO_PROOF_BYTES];
+        make_proof(h, h->secrets[i], m->kind, bytes, expected);
+        if (gnutls_memcmp(expected, m->proof, HELLO_PROOF_BYTES) == 0) {
+            h->secrets[0] = h->secrets[i];
+            h->secrets_count = 1;
+            return true;
+        }
+    }
+    return false;
 }
 
 static void say(struct handshake *h, const struct hello_message *m, struct handshake_reply *reply)
@@ -112,30 +119,44 @@ static void say_with_proof(struct handshake *h, struct hello_message *m,
 {
     uint8_t bytes[HELLO_BYTES_MAX];
     (void)hello_encode(m, bytes);
-    make_proof(h, m->kind, bytes, m->proof);
+    CHECK(h->secrets_count == 1);
+    make_proof(h, h->secrets[0], m->kind, bytes, m->proof);
     say(h, m, reply);
 }
 
 /* --- start --- */
 
+static void start(struct handshake *h, const struct hello_facts *ours,
+                  const struct handshake_keys *keys)
+{
+    CHECK(keys->count >= 1 && keys->count <= HANDSHAKE_SECRETS_MAX);
+    *h = (struct handshake){.ours = *ours, .secrets_count = keys->count};
+    memcpy(h->secrets, keys->secrets, sizeof h->secrets);
+    if (keys->binding != NULL) {
+        note_said(h, keys->binding, HANDSHAKE_BINDING_BYTES);
+    }
+}
+
 void handshake_connect(struct handshake *h, const struct hello_facts *ours, uint64_t to,
-                       const char *secret, struct handshake_reply *ret_hello)
+                       const struct handshake_keys *keys, struct handshake_reply *ret_hello)
 {
     CHECK(to != 0 && to != ours->member);
-    *h = (struct handshake){.phase = HANDSHAKE_CHALLENGE,
-                            .connects = true,
-                            .secret = secret,
-                            .ours = *ours,
-                            .wanted = to};
+    CHECK(keys->count == 1);
+    start(h, ours, keys);
+    h->phase = HANDSHAKE_CHALLENGE;
+    h->connects = true;
+    h->wanted = to;
     struct hello_message m = {.kind = HELLO_KIND_HELLO, .facts = *ours, .to = to};
     hello_nonce(m.nonce);
     ret_hello->len = 0;
     say(h, &m, ret_hello);
 }
 
-void handshake_accept(struct handshake *h, const struct hello_facts *ours, const char *secret)
+void handshake_accept(struct handshake *h, const struct hello_facts *ours,
+                      const struct handshake_keys *keys)
 {
-    *h = (struct handshake){.phase = HANDSHAKE_HELLO, .secret = secret, .ours = *ours};
+    start(h, ours, keys);
+    h->phase = HANDSHAKE_HELLO;
 }
 
 size_t handshake_wants(const struct handshake *h)

@@ -9,7 +9,9 @@
  *
  * A proof is an HMAC-SHA-256 (RFC 2104) under the secret, over a label for each kind of message and
  * the transcript so far. So no proof can be replayed: not in another handshake (nonces), not at
- * another step or to its maker (label, ids), not with anything altered.
+ * another step or to its maker (label, ids), not with anything altered. Over TLS the transcript
+ * begins with the binding of that session (RFC 9266), so nobody can relay a handshake from one
+ * session into another.
  *
  * What this avoids: an acceptor that sends anything derived from the secret to anybody lets
  * strangers guess the secret offline. Before the connector has proved itself it gets a nonce only.
@@ -38,12 +40,22 @@ enum handshake_phase {
     HANDSHAKE_PHASES,
 };
 
-#define HANDSHAKE_SAID_BYTES_MAX 320 /* by both: the transcript */
+#define HANDSHAKE_BINDING_BYTES  32
+#define HANDSHAKE_SAID_BYTES_MAX 352 /* by both: the transcript, after the binding */
+#define HANDSHAKE_SECRETS_MAX    2
+
+/* What both sides must know. Borrowed until the handshake is over. */
+struct handshake_keys {
+    const char *secrets[HANDSHAKE_SECRETS_MAX]; /* an acceptor accepts any, a connector has one */
+    size_t count;
+    const uint8_t *binding; /* of the channel below: HANDSHAKE_BINDING_BYTES; NULL: none */
+};
 
 struct handshake {
     enum handshake_phase phase;
     bool connects;
-    const char *secret;
+    const char *secrets[HANDSHAKE_SECRETS_MAX];
+    size_t secrets_count; /* one, once the other side has proved which */
     struct hello_facts ours;
     struct hello_facts theirs;  /* proven from HANDSHAKE_JUDGE on */
     uint64_t wanted;            /* connector: the member to reach */
@@ -61,10 +73,11 @@ struct handshake_reply {
     uint8_t bytes[HELLO_BYTES_MAX];
 };
 
-/* `secret` may be "", and must outlive the handshake. */
+/* Secrets may be "". */
 void handshake_connect(struct handshake *h, const struct hello_facts *ours, uint64_t to,
-                       const char *secret, struct handshake_reply *ret_hello);
-void handshake_accept(struct handshake *h, const struct hello_facts *ours, const char *secret);
+                       const struct handshake_keys *keys, struct handshake_reply *ret_hello);
+void handshake_accept(struct handshake *h, const struct hello_facts *ours,
+                      const struct handshake_keys *keys);
 /* The length of the expected message; 0: none is expected. */
 size_t handshake_wants(const struct handshake *h);
 /* `in` has the first `len` bytes of that message, at most all of it. Returns true if they changed

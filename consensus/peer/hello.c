@@ -228,6 +228,7 @@ const char *hello_verdict_text(enum hello_verdict verdict)
         [HELLO_EARLIER_LIFE] = "a directory of an earlier life",
         [HELLO_EARLIER_BOOT] = "an earlier process",
         [HELLO_WAITS] = "not let in yet",
+        [HELLO_WRONG_CERTIFICATE] = "wrong certificate",
     };
     static_assert(ARRAY_LENGTH(texts) == HELLO_VERDICTS, "each has a text");
     CHECK(verdict < HELLO_VERDICTS);
@@ -289,6 +290,11 @@ static int explain_process(enum hello_verdict verdict, const struct hello_facts 
                         ": this life of member %" PRIu64 " (%016" PRIx64
                         ") is not in the configuration of the cluster",
                         id, judged->life);
+    case HELLO_WRONG_CERTIFICATE:
+        return snprintf(out, size,
+                        ": the one that was shown is not for member %" PRIu64
+                        ": it names neither muster:member:%" PRIu64 " nor the host of its address",
+                        id, id);
     default:
         return 0;
     }

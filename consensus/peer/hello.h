@@ -47,12 +47,13 @@ enum hello_verdict {
     /* Found afterwards, and sent. */
     HELLO_REFUSED = 5, /* for a reason that this version does not know */
     HELLO_WRONG_CLUSTER = 6,
-    HELLO_WRONG_MEMBER = 7,  /* it wants another member, is unknown, or has our own id */
-    HELLO_WRONG_LIST = 8,    /* both are new, with different --cluster lists */
-    HELLO_NO_LEVEL = 9,      /* none in common */
-    HELLO_EARLIER_LIFE = 10, /* removed from the cluster, or older than the known one */
-    HELLO_EARLIER_BOOT = 11, /* a later boot of this life is connected */
-    HELLO_WAITS = 12,        /* its life is not in the configuration yet */
+    HELLO_WRONG_MEMBER = 7,       /* it wants another member, is unknown, or has our own id */
+    HELLO_WRONG_LIST = 8,         /* both are new, with different --cluster lists */
+    HELLO_NO_LEVEL = 9,           /* none in common */
+    HELLO_EARLIER_LIFE = 10,      /* removed from the cluster, or older than the known one */
+    HELLO_EARLIER_BOOT = 11,      /* a later boot of this life is connected */
+    HELLO_WAITS = 12,             /* its life is not in the configuration yet */
+    HELLO_WRONG_CERTIFICATE = 13, /* its certificate is not that of the member that it is */
     HELLO_VERDICTS,
 };
 

@@ -15,6 +15,7 @@
 #include "server/base/check.h"
 #include "server/base/crc32c.h"
 #include "server/base/mem.h"
+#include "server/base/text.h"
 #include "server/net/listen.h"
 
 #define SILENCE_SECONDS  (PEER_SILENCE_MS / 1000)
@@ -76,17 +77,21 @@ struct link *peers_find(const struct peers *p, uint64_t id)
     return NULL;
 }
 
-static void log_closed(enum peer_side side, const char *address, const char *reason, uint64_t held)
+static void log_closed(enum peer_side side, const char *address, const char *reason,
+                       const char *detail, uint64_t held)
 {
     log_write(LOG_WARN, "peer", side == SIDE_IN ? "connection refused" : "connection not made",
-              "%s=%s reason=\"%s\" held_back=%" PRIu64, side == SIDE_IN ? "from" : "to", address,
-              reason, held);
+              "%s=%s reason=\"%s%s\" held_back=%" PRIu64, side == SIDE_IN ? "from" : "to", address,
+              reason, detail, held);
 }
 
 void peers_log_fault(struct peers *p, enum peer_side side, enum peer_fault fault,
-                     const char *address)
+                     const char *address, const char *detail)
 {
     static const char *const texts[] = {
+        [FAULT_TLS] = "TLS: ",
+        [FAULT_TLS_UNKNOWN] = "it speaks TLS; this member has no secret and no certificate for it",
+        [FAULT_PLAIN] = "garbage, or a member without TLS, which is required here",
         [FAULT_LATE] = "the handshake took too long",
         [FAULT_CUT] = "closed by the other side in the handshake",
         [FAULT_CUT_AT_PROOF] =
@@ -99,7 +104,7 @@ void peers_log_fault(struct peers *p, enum peer_side side, enum peer_fault fault
     uint64_t held;
     CHECK(fault != FAULT_HANDSHAKE && fault < FAULTS);
     if (log_gate_open(&p->fault_gates[side][fault], &held)) {
-        log_closed(side, address, texts[fault], held);
+        log_closed(side, address, texts[fault], detail != NULL ? detail : "", held);
     }
 }
 
@@ -114,7 +119,7 @@ void peers_report_refusal(struct peers *p, enum peer_side side, const struct han
         handshake_explain(h, sentence);
         (void)snprintf(reason, sizeof reason, "%s%s", h->told ? "the other side says: " : "",
                        sentence);
-        log_closed(side, address, reason, held);
+        log_closed(side, address, reason, "", held);
     }
     if (h->told && p->options.rejected != NULL) {
         p->options.rejected(p->options.ctx, h->theirs.member, h->verdict);
@@ -156,9 +161,25 @@ static bool has_later(const struct peers *p, const struct hello_facts *theirs)
            incoming_has_later(p, theirs);
 }
 
-enum hello_verdict peers_judge(struct peers *p, const struct handshake *h)
+/* The certificate is checked against the member that its holder says it is, at the address that is
+ * known of that member. */
+static bool has_its_certificate(const struct peers *p, uint64_t member, const struct secure *s)
+{
+    const struct link *link = peers_find(p, member);
+    char host[HOST_BYTES_MAX + 1] = "";
+    uint16_t port;
+    if (link != NULL && !text_parse_address(link_address(link), host, sizeof host, &port)) {
+        host[0] = '\0';
+    }
+    return s->session == NULL || link_session_is_member(s->session, member, host);
+}
+
+enum hello_verdict peers_judge(struct peers *p, const struct handshake *h, const struct secure *s)
 {
     enum hello_verdict verdict = handshake_judge(h);
+    if (verdict == HELLO_ACCEPTED && !has_its_certificate(p, h->theirs.member, s)) {
+        verdict = HELLO_WRONG_CERTIFICATE;
+    }
     if (verdict == HELLO_ACCEPTED && has_later(p, &h->theirs)) {
         verdict = HELLO_EARLIER_BOOT;
     }
@@ -178,6 +199,30 @@ static void on_connection(uv_stream_t *listener, int status)
     }
 }
 
+static void add_way(struct peers *p, bool tls, enum link_side side, size_t secret)
+{
+    CHECK(p->ways_count < WAYS_MAX);
+    p->ways[p->ways_count++] = (struct way){.tls = tls, .side = side, .secret = secret};
+}
+
+static void choose_ways(struct peers *p)
+{
+    const struct link_tls *tls = p->options.tls;
+    bool certified = tls != NULL && link_tls_has_certificate(tls);
+    for (size_t i = 0; certified && i < p->secrets_count; i++) {
+        add_way(p, true, LINK_CONNECT_CERT, i);
+    }
+    for (size_t i = 0; tls != NULL && i < p->secrets_count; i++) {
+        if (link_tls_has_secret(tls, i) && (!certified || p->options.plain_too)) {
+            add_way(p, true, LINK_CONNECT_KEY, i);
+        }
+    }
+    for (size_t i = 0; (tls == NULL || p->options.plain_too) && i < p->secrets_count; i++) {
+        add_way(p, false, LINK_ACCEPT, i);
+    }
+    CHECK(p->ways_count > 0);
+}
+
 struct peers *peers_create(const struct peers_options *options, char *error, size_t error_size)
 {
     CHECK(options->admit != NULL && options->receive != NULL && options->state != NULL);
@@ -188,8 +233,12 @@ struct peers *peers_create(const struct peers_options *options, char *error, siz
     }
     struct peers *p = mem_zalloc(1, sizeof *p);
     p->options = *options;
-    p->secret = mem_strdup(options->secret);
-    p->options.listen = p->options.secret = NULL; /* they belong to the caller */
+    p->secrets[p->secrets_count++] = mem_strdup(options->secret);
+    if (options->secret_old != NULL) {
+        p->secrets[p->secrets_count++] = mem_strdup(options->secret_old);
+    }
+    p->options.listen = p->options.secret = p->options.secret_old = NULL; /* the caller's */
+    choose_ways(p);
     p->options.connections = options->connections > 0 ? options->connections : PEER_CONNECTIONS_MAX;
     p->lookups = lookups_open(options->loop);
     peers_hold(p);
@@ -229,7 +278,9 @@ void peers_close(struct peers *p, void (*closed)(void *ctx))
 void peers_destroy(struct peers *p)
 {
     CHECK(p->objects == 0);
-    free(p->secret);
+    for (size_t i = 0; i < p->secrets_count; i++) {
+        mem_free_secret(p->secrets[i]);
+    }
     free(p);
 }
 

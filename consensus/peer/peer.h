@@ -1,8 +1,9 @@
 /* Links between members: an outgoing TCP connection to each other member, for sending, and an
  * incoming one from each, for receiving; IPv4 and IPv6, by host name (resolved at each attempt,
- * except the first ones after a loss, which use the address that worked). After the handshake
- * (handshake.h) a connection carries checksummed frames. A connection that breaks the rules is
- * closed and the reason logged, rate-limited; nothing else is affected.
+ * except the first ones after a loss, which use the address that worked). After the handshakes, of
+ * TLS if it is on (secure.h) and ours (handshake.h), a connection carries checksummed frames. A
+ * connection that breaks the rules is closed and the reason logged, rate-limited; nothing else is
+ * affected.
  *
  *   frame:  length u32 (of what follows the header), type u8, three zero bytes, crc32c u32 (of
  *           type, zeros and content), content
@@ -25,6 +26,7 @@
 #include "server/base/compiler.h"
 #include "server/base/status.h"
 
+struct link_tls;
 struct peers;
 struct uv_loop_s;
 
@@ -41,7 +43,12 @@ struct peers_options {
     const char *listen;   /* host:port, copied */
     unsigned connections; /* limit on incoming ones; 0: PEER_CONNECTIONS_MAX */
     const char *secret;   /* "": none; copied */
-    uint32_t retry_ms;    /* between connection attempts, with jitter; the first is immediate */
+    /* Another one that is accepted, and tried last; "": members without one; NULL: none. Copied. */
+    const char *secret_old;
+    /* Links are made and accepted with TLS. Borrowed. NULL: without. */
+    struct link_tls *tls;
+    bool plain_too;    /* with `tls`: also without it, as the last resort */
+    uint32_t retry_ms; /* between connection attempts, with jitter; the first is immediate */
     void *ctx;
     /* Whether to admit an authenticated process, on either side of a link, after hello_judge has
      * accepted it: HELLO_ACCEPTED, or one of HELLO_REFUSED and above. */

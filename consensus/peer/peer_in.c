@@ -25,7 +25,8 @@ struct incoming {
     uv_tcp_t tcp;
     uv_timer_t deadline; /* of the handshake */
     char remote[REMOTE_TEXT_SIZE];
-    struct handshake handshake;
+    struct secure secure;
+    struct handshake handshake;     /* phase HANDSHAKE_HELLO until TLS, if any, is open */
     uint8_t bytes[HELLO_BYTES_MAX]; /* of the next message */
     size_t len;
     struct buffer received; /* frames */
@@ -57,19 +58,25 @@ static void close_incoming(struct incoming *in)
         at = &(*at)->next;
     }
     *at = in->next;
+    secure_end(&in->secure);
     uv_close((uv_handle_t *)&in->tcp, on_handle_closed);
     uv_close((uv_handle_t *)&in->deadline, on_handle_closed);
 }
 
-static void reject(struct incoming *in, enum peer_fault fault)
+static void reject_because(struct incoming *in, enum peer_fault fault, const char *detail)
 {
     metric_add(METRIC_peer_connections_refused_total, 1);
     if (fault == FAULT_HANDSHAKE) {
         peers_report_refusal(in->p, SIDE_IN, &in->handshake, in->remote);
     } else {
-        peers_log_fault(in->p, SIDE_IN, fault, in->remote);
+        peers_log_fault(in->p, SIDE_IN, fault, in->remote, detail);
     }
     close_incoming(in);
+}
+
+static void reject(struct incoming *in, enum peer_fault fault)
+{
+    reject_because(in, fault, NULL);
 }
 
 /* --- its member --- */
@@ -136,9 +143,8 @@ bool incoming_has_later(const struct peers *p, const struct hello_facts *facts)
 
 static void send_reply(struct incoming *in, const struct handshake_reply *reply)
 {
-    uv_buf_t buf = {.base = (char *)(uintptr_t)reply->bytes, .len = (unsigned)reply->len};
-    /* A new socket has room for so few bytes. */
-    if (uv_try_write((uv_stream_t *)&in->tcp, &buf, 1) != (int)reply->len) {
+    int error;
+    if (!secure_write(&in->secure, reply->bytes, reply->len, &error)) {
         close_incoming(in);
     }
 }
@@ -146,7 +152,7 @@ static void send_reply(struct incoming *in, const struct handshake_reply *reply)
 static void judge(struct incoming *in)
 {
     struct handshake_reply reply;
-    enum hello_verdict verdict = peers_judge(in->p, &in->handshake);
+    enum hello_verdict verdict = peers_judge(in->p, &in->handshake, &in->secure);
     if (in->closing) {
         return; /* closed in the callback */
     }
@@ -250,12 +256,93 @@ static void take_frames(struct incoming *in)
     }
 }
 
+/* --- TLS --- */
+
+static void start_handshake(struct incoming *in, const uint8_t *binding)
+{
+    const struct peers *p = in->p;
+    struct handshake_keys keys = {.count = p->secrets_count, .binding = binding};
+    for (size_t i = 0; i < p->secrets_count; i++) {
+        keys.secrets[i] = p->secrets[i];
+    }
+    handshake_accept(&in->handshake, &p->options.self, &keys);
+}
+
+/* All that can be opened now. */
+static void take_opened(struct incoming *in)
+{
+    enum link_read result = LINK_READ_SOME;
+    while (result == LINK_READ_SOME && !in->closing) {
+        struct buffer *b = &in->received;
+        size_t wanted = handshake_wants(&in->handshake), len;
+        if (is_open(in)) {
+            CHECK(buffer_reserve(b, READ_BYTES_MIN));
+            result =
+                link_session_read(in->secure.session, b->data + b->len, b->capacity - b->len, &len);
+            b->len += len;
+            take_frames(in);
+        } else {
+            result =
+                link_session_read(in->secure.session, in->bytes + in->len, wanted - in->len, &len);
+            if (len > 0) {
+                take_handshake(in, len);
+            }
+        }
+    }
+    if (in->closing) {
+        return;
+    }
+    if (result == LINK_READ_BROKEN) {
+        reject_because(in, FAULT_TLS, link_session_trouble(in->secure.session));
+    } else if (result == LINK_READ_CLOSED) {
+        close_incoming(in);
+    }
+}
+
+static void on_secured(void *owner, const char *failure)
+{
+    struct incoming *in = owner;
+    uint8_t binding[LINK_BINDING_BYTES];
+    if (failure != NULL) {
+        reject_because(in, FAULT_TLS, failure);
+        return;
+    }
+    link_session_binding(in->secure.session, binding);
+    start_handshake(in, binding);
+    take_opened(in);
+}
+
+/* The first byte tells TLS from our own handshake, which begins with 'M'. */
+static void begin(struct incoming *in, size_t len)
+{
+    struct peers *p = in->p;
+    if (!link_session_is_first(in->bytes[0])) {
+        if (p->options.tls != NULL && !p->options.plain_too) {
+            reject(in, FAULT_PLAIN);
+        } else {
+            take_handshake(in, len);
+        }
+        return;
+    }
+    struct link_session *session =
+        p->options.tls != NULL ? link_session_begin(p->options.tls, LINK_ACCEPT, 0) : NULL;
+    if (session == NULL) {
+        reject(in, FAULT_TLS_UNKNOWN);
+        return;
+    }
+    secure_begin(&in->secure, session, in->bytes, len);
+}
+
 /* --- reading --- */
 
 /* The buffer grows with what has arrived, not with what a header announces. */
 static void on_alloc(uv_handle_t *handle, size_t suggested UNUSED, uv_buf_t *buf)
 {
     struct incoming *in = handle->data;
+    if (in->secure.session != NULL) {
+        *buf = (uv_buf_t){.base = (char *)in->p->raw, .len = sizeof in->p->raw};
+        return;
+    }
     if (!is_open(in)) {
         size_t wanted = handshake_wants(&in->handshake);
         CHECK(wanted > in->len);
@@ -269,7 +356,16 @@ static void on_alloc(uv_handle_t *handle, size_t suggested UNUSED, uv_buf_t *buf
     *buf = (uv_buf_t){.base = (char *)b->data + b->len, .len = b->capacity - b->len};
 }
 
-static void on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf UNUSED)
+static void take_sealed(struct incoming *in, const void *data, size_t len)
+{
+    if (!secure_take(&in->secure, data, len)) {
+        reject(in, FAULT_FRAME);
+    } else if (in->secure.open) {
+        take_opened(in);
+    }
+}
+
+static void on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
 {
     struct incoming *in = stream->data;
     if (nread == 0 || in->closing) {
@@ -280,9 +376,13 @@ static void on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf UNUS
     } else if (nread < 0) {
         /* Also before a hello, for port probes. */
         close_incoming(in);
+    } else if (in->secure.session != NULL) {
+        take_sealed(in, buf->base, (size_t)nread);
     } else if (is_open(in)) {
         in->received.len += (size_t)nread;
         take_frames(in);
+    } else if (in->handshake.phase == HANDSHAKE_HELLO && in->len == 0) {
+        begin(in, (size_t)nread);
     } else {
         take_handshake(in, (size_t)nread);
     }
@@ -342,7 +442,13 @@ void incoming_accept(struct peers *p)
         return;
     }
     note_remote(in);
-    handshake_accept(&in->handshake, &p->options.self, p->secret);
+    in->secure = (struct secure){.p = p,
+                                 .tcp = &in->tcp,
+                                 .alloc = on_alloc,
+                                 .read = on_read,
+                                 .done = on_secured,
+                                 .owner = in};
+    start_handshake(in, NULL);
     CHECK(uv_timer_start(&in->deadline, on_deadline, PEER_HANDSHAKE_MS, 0) == 0);
     CHECK(uv_read_start((uv_stream_t *)&in->tcp, on_alloc, on_read) == 0);
     make_room(p);

@@ -1,4 +1,4 @@
-/* Shared by peer.c, peer_out.c, peer_send.c and peer_in.c.
+/* Shared by the files of this folder.
  *
  * Everything with a libuv handle is a separate heap object, counted in peers->objects, and freed in
  * its close callback, so that no callback meets freed memory; the last one calls `closed`.
@@ -15,6 +15,7 @@
 
 #include "consensus/peer/handshake.h"
 #include "consensus/peer/peer.h"
+#include "consensus/peer/secure.h"
 #include "server/base/limits.h"
 #include "server/base/log.h"
 
@@ -39,6 +40,9 @@ uint32_t frame_crc(const uint8_t header[FRAME_HEADER_BYTES], const uint8_t *cont
 
 enum peer_fault {
     FAULT_HANDSHAKE, /* see the handshake */
+    FAULT_TLS,       /* with a reason */
+    FAULT_TLS_UNKNOWN,
+    FAULT_PLAIN,
     FAULT_LATE,
     FAULT_CUT,
     FAULT_CUT_AT_PROOF,
@@ -57,9 +61,21 @@ struct link;
 struct lookups;
 struct send;
 
+/* A way to open a link: the ways are tried in order, until one is accepted. */
+struct way {
+    bool tls;
+    enum link_side side; /* with TLS */
+    size_t secret;       /* index */
+};
+#define WAYS_MAX 6 /* certificate, key, plain; with each secret */
+
 struct peers {
     struct peers_options options;
-    char *secret;
+    char *secrets[HANDSHAKE_SECRETS_MAX];
+    size_t secrets_count;
+    struct way ways[WAYS_MAX];
+    size_t ways_count;
+    uint8_t raw[LINK_INPUT_BYTES / 4]; /* what a read has brought; used up before the next */
     uv_tcp_t listener;
     struct link *links[LINKS_MAX]; /* one per other member; NULL: free */
     struct lookups *lookups;
@@ -76,16 +92,17 @@ void peers_hold(struct peers *p);
 void peers_drop(struct peers *p);
 /* NULL if unknown. */
 struct link *peers_find(const struct peers *p, uint64_t id);
-/* Logs, at most once a second per reason. */
+/* Logs, at most once a second per reason. `detail` may be NULL. */
 void peers_log_fault(struct peers *p, enum peer_side side, enum peer_fault fault,
-                     const char *address);
+                     const char *address, const char *detail);
 /* Likewise for a handshake that ended without a link; also informs the layer above. */
 void peers_report_refusal(struct peers *p, enum peer_side side, const struct handshake *h,
                           const char *address);
 /* For every connection between members: no delay, quick detection of a dead machine. */
 void peers_tune_socket(const uv_tcp_t *tcp);
-/* Whether to admit the other side of a handshake. Calls out: may close the caller. */
-enum hello_verdict peers_judge(struct peers *p, const struct handshake *h);
+/* Whether to admit the other side of a handshake over this connection. Calls out: may close the
+ * caller. */
+enum hello_verdict peers_judge(struct peers *p, const struct handshake *h, const struct secure *s);
 
 /* --- peer_out.c: outgoing links --- */
 
@@ -97,6 +114,7 @@ void link_restart(struct link *link);
 void link_remove(struct link *link);
 uint64_t link_id(const struct link *link);
 const char *link_trouble(const struct link *link);
+const char *link_address(const struct link *link);
 bool link_is_up(const struct link *link);
 /* The facts of its other end; NULL if not up. */
 const struct hello_facts *link_facts(const struct link *link);
@@ -106,7 +124,7 @@ enum status link_send(struct link *link, const struct peer_message *message);
 
 struct send_queue {
     struct peers *p;
-    uv_tcp_t *tcp;
+    struct secure *secure;
     size_t waiting_bytes; /* of frames that are not bulk */
     unsigned bulk_count;
     struct send *bulk_waiting; /* while another is being written */

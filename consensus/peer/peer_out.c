@@ -1,4 +1,4 @@
-#include "consensus/peer/peer_internal.h"
+#include "consensus/peer/peer_dial.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -58,6 +58,7 @@ struct link {
     enum peer_state told;
     bool removed;
     bool refused, unclear; /* results of this round */
+    size_t way;            /* index of the way in use, or next to be tried */
     size_t quick;          /* index of the next of quick_delays_ms; past the end: none */
     uint64_t up_since_ms;
     struct trouble trouble;
@@ -66,19 +67,7 @@ struct link {
     struct addrinfo *found, *candidate;
     struct addrinfo *later;  /* result of a lookup that took longer than its round */
     struct addrinfo *worked; /* the address of the last UP, among those found */
-    struct out *out;         /* the current connection */
-};
-
-/* One connection. May outlive its use by the link until it is closed. */
-struct out {
-    struct peers *p;
-    struct link *link; /* NULL: abandoned */
-    uv_tcp_t tcp;
-    uv_connect_t connect;
-    struct send_queue queue;
-    struct handshake handshake;
-    uint8_t bytes[HELLO_BYTES_MAX]; /* of the next message */
-    size_t len;
+    struct dial *dial;       /* the current connection */
 };
 
 static void start_round(struct link *link);
@@ -111,21 +100,11 @@ static void forget_addresses(struct link *link)
     link->candidate = link->worked = NULL;
 }
 
-static void on_out_closed(uv_handle_t *handle)
-{
-    struct out *out = CONTAINER_OF(handle, struct out, tcp);
-    struct peers *p = out->p;
-    send_queue_fail(&out->queue);
-    free(out);
-    peers_drop(p);
-}
-
 static void give_up_connection(struct link *link)
 {
-    if (link->out != NULL) {
-        link->out->link = NULL;
-        uv_close((uv_handle_t *)&link->out->tcp, on_out_closed);
-        link->out = NULL;
+    if (link->dial != NULL) {
+        dial_close(link->dial);
+        link->dial = NULL;
     }
 }
 
@@ -227,14 +206,39 @@ static void fail_candidate(struct link *link, int reason)
     connect_candidate(link);
 }
 
-static void fail_handshake(struct link *link, enum peer_fault fault)
+/* Something is there. If it has not proved to be a member, it may be one that knows another way. */
+static bool try_next_way(struct link *link)
+{
+    if (link->dial->handshake.proven || link->way + 1 >= link->p->ways_count) {
+        link->way = 0;
+        return false;
+    }
+    link->way++;
+    give_up_connection(link);
+    connect_candidate(link);
+    return true;
+}
+
+static void refuse(struct link *link, enum peer_fault fault, const char *detail)
 {
     if (fault == FAULT_HANDSHAKE) {
-        peers_report_refusal(link->p, SIDE_OUT, &link->out->handshake, link->address);
+        peers_report_refusal(link->p, SIDE_OUT, &link->dial->handshake, link->address);
     } else {
-        peers_log_fault(link->p, SIDE_OUT, fault, link->address);
+        peers_log_fault(link->p, SIDE_OUT, fault, link->address, detail);
     }
-    fail_candidate(link, UV_EPROTO);
+    if (fault == FAULT_LATE || !try_next_way(link)) {
+        fail_candidate(link, UV_EPROTO);
+    }
+}
+
+/* Who does not know our way resets the connection; but so does the kernel of a dying process, for
+ * which there are quick attempts. */
+static void on_failed(struct link *link, int error)
+{
+    bool reset = link->phase == LINK_HANDSHAKE && (error == UV_ECONNRESET || error == UV_EPIPE);
+    if (!reset || is_quick(link) || !try_next_way(link)) {
+        fail_candidate(link, error);
+    }
 }
 
 /* An UP link broke. */
@@ -251,14 +255,6 @@ static void lose(struct link *link)
     tell(link, PEER_DOWN);
 }
 
-static void on_write_failed(void *owner)
-{
-    struct out *out = owner;
-    if (out->link != NULL) {
-        lose(out->link);
-    }
-}
-
 static void on_timer(uv_timer_t *timer)
 {
     struct link *link = CONTAINER_OF(timer, struct link, timer);
@@ -267,7 +263,7 @@ static void on_timer(uv_timer_t *timer)
         return;
     }
     if (link->phase == LINK_HANDSHAKE) {
-        fail_handshake(link, FAULT_LATE);
+        refuse(link, FAULT_LATE, NULL);
         return;
     }
     if (link->phase == LINK_RESOLVING) {
@@ -291,36 +287,16 @@ static void on_timer(uv_timer_t *timer)
     }
 }
 
-/* --- the handshake --- */
+/* --- what the connection reports --- */
 
-/* False if the link has lost or replaced its connection. */
-static bool send_reply(struct link *link, const struct handshake_reply *reply)
+static void on_connected(struct link *link)
 {
-    uv_buf_t buf = {.base = (char *)(uintptr_t)reply->bytes, .len = (unsigned)reply->len};
-    /* A new socket has room for so few bytes. */
-    int rv = uv_try_write((uv_stream_t *)&link->out->tcp, &buf, 1);
-    if (rv != (int)reply->len) {
-        fail_candidate(link, rv < 0 ? rv : UV_EPROTO);
-        return false;
-    }
-    return true;
+    move(link, LINK_HANDSHAKE);
 }
 
-static bool judge(struct out *out)
+static void on_opened(struct link *link)
 {
-    struct link *link = out->link;
-    struct handshake_reply reply;
-    enum hello_verdict verdict = peers_judge(link->p, &out->handshake);
-    if (out->link == NULL) {
-        return false; /* abandoned in the callback */
-    }
-    handshake_answer(&out->handshake, verdict, &reply);
-    return send_reply(link, &reply);
-}
-
-static void come_up(struct link *link)
-{
-    CHECK(link->out->handshake.phase == HANDSHAKE_OPEN);
+    CHECK(link->dial->handshake.phase == HANDSHAKE_OPEN);
     (void)uv_timer_stop(&link->timer);
     move(link, LINK_UP);
     link->worked = link->candidate;
@@ -329,107 +305,25 @@ static void come_up(struct link *link)
         log_write(LOG_INFO, "peer", "a member is reached", "id=%" PRIu64 " address=%s", link->id,
                   link->address);
     }
-    incoming_close_earlier(link->p, &link->out->handshake.theirs);
+    incoming_close_earlier(link->p, &link->dial->handshake.theirs);
     tell(link, PEER_UP);
 }
 
-static void take_handshake(struct out *out, size_t len)
-{
-    struct link *link = out->link;
-    struct handshake_reply reply;
-    out->len += len;
-    if (!handshake_take(&out->handshake, out->bytes, out->len, &reply)) {
-        return;
-    }
-    out->len = 0;
-    if (reply.len > 0 && !send_reply(link, &reply)) {
-        return;
-    }
-    if (out->handshake.phase == HANDSHAKE_JUDGE && !judge(out)) {
-        return;
-    }
-    if (out->handshake.phase == HANDSHAKE_ENDED) {
-        fail_handshake(link, FAULT_HANDSHAKE);
-    } else if (out->handshake.phase == HANDSHAKE_OPEN) {
-        come_up(link);
-    }
-}
-
-static void on_alloc(uv_handle_t *handle, size_t suggested UNUSED, uv_buf_t *buf)
-{
-    struct out *out = CONTAINER_OF(handle, struct out, tcp);
-    size_t wanted = handshake_wants(&out->handshake);
-    /* Nothing may follow the handshake: one more byte is read here, and breaks the link. */
-    *buf = wanted > out->len
-               ? (uv_buf_t){.base = (char *)out->bytes + out->len, .len = wanted - out->len}
-               : (uv_buf_t){.base = (char *)out->bytes, .len = sizeof out->bytes};
-}
-
-static void on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf UNUSED)
-{
-    struct out *out = CONTAINER_OF(stream, struct out, tcp);
-    struct link *link = out->link;
-    if (nread == 0 || link == NULL) {
-        return;
-    }
-    if (link->phase == LINK_UP) {
-        if (nread > 0) {
-            peers_log_fault(link->p, SIDE_OUT, FAULT_FRAME, link->address);
-        }
-        lose(link);
-        return;
-    }
-    if (nread == UV_EOF) {
-        bool at_proof = out->handshake.phase == HANDSHAKE_FACTS;
-        fail_handshake(link, at_proof ? FAULT_CUT_AT_PROOF : FAULT_CUT);
-    } else if (nread < 0) {
-        fail_candidate(link, (int)nread);
-    } else {
-        take_handshake(out, (size_t)nread);
-    }
-}
-
-static void on_connected(uv_connect_t *request, int status)
-{
-    struct out *out = CONTAINER_OF(request, struct out, connect);
-    struct link *link = out->link;
-    if (link == NULL) {
-        return;
-    }
-    if (status != 0) {
-        fail_candidate(link, status);
-        return;
-    }
-    peers_tune_socket(&out->tcp);
-    struct handshake_reply hello;
-    handshake_connect(&out->handshake, &link->p->options.self, link->id, link->p->secret, &hello);
-    if (send_reply(link, &hello)) {
-        move(link, LINK_HANDSHAKE);
-        CHECK(uv_read_start((uv_stream_t *)&out->tcp, on_alloc, on_read) == 0);
-    }
-}
+static const struct dial_events events = {.connected = on_connected,
+                                          .failed = on_failed,
+                                          .refused = refuse,
+                                          .opened = on_opened,
+                                          .broke = lose};
 
 /* --- connecting --- */
-
-/* Zero, or why it cannot be attempted. */
-static int open_connection(struct link *link)
-{
-    struct out *out = mem_zalloc(1, sizeof *out);
-    out->p = link->p;
-    out->link = link;
-    out->queue = (struct send_queue){
-        .p = link->p, .tcp = &out->tcp, .owner = out, .broken = on_write_failed};
-    CHECK(uv_tcp_init(link->p->options.loop, &out->tcp) == 0);
-    peers_hold(link->p);
-    link->out = out;
-    return uv_tcp_connect(&out->connect, &out->tcp, link->candidate->ai_addr, on_connected);
-}
 
 /* Tries this address, or the next possible one; ends the round if there is none left. */
 static void connect_candidate(struct link *link)
 {
     for (; link->candidate != NULL; link->candidate = link->candidate->ai_next) {
-        int rv = open_connection(link);
+        int rv;
+        link->dial = dial_open(link->p, link, &events, &link->p->ways[link->way], link->id,
+                               link->candidate->ai_addr, &rv);
         if (rv == 0) {
             move(link, LINK_CONNECTING);
             CHECK(uv_timer_start(&link->timer, on_timer, PEER_HANDSHAKE_MS, 0) == 0);
@@ -499,6 +393,7 @@ static bool begin_lookup(struct link *link)
 
 static void start_round(struct link *link)
 {
+    link->way = 0;
     bool waits = link->lookup != NULL; /* since an earlier round */
     if (!waits && link->later == NULL && !begin_lookup(link)) {
         link->unclear = true;
@@ -581,6 +476,11 @@ uint64_t link_id(const struct link *link)
     return link->id;
 }
 
+const char *link_address(const struct link *link)
+{
+    return link->address;
+}
+
 bool link_is_up(const struct link *link)
 {
     return link->phase == LINK_UP;
@@ -588,11 +488,11 @@ bool link_is_up(const struct link *link)
 
 const struct hello_facts *link_facts(const struct link *link)
 {
-    CHECK(link->phase != LINK_UP || link->out != NULL);
-    return link->phase == LINK_UP ? &link->out->handshake.theirs : NULL;
+    CHECK(link->phase != LINK_UP || link->dial != NULL);
+    return link->phase == LINK_UP ? &link->dial->handshake.theirs : NULL;
 }
 
 enum status link_send(struct link *link, const struct peer_message *message)
 {
-    return send_message(&link->out->queue, message);
+    return send_message(&link->dial->queue, message);
 }

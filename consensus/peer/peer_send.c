@@ -17,6 +17,7 @@ struct send {
     void (*sent)(void *data, enum status status);
     void *data;
     uv_buf_t payload;
+    uint8_t *sealed; /* what is written instead, with TLS */
     size_t head_len;
     uint8_t bytes[]; /* frame header and the head of the message */
 };
@@ -37,6 +38,7 @@ static void finish(struct send *send, enum status status)
     if (send->sent != NULL) {
         send->sent(send->data, status);
     }
+    free(send->sealed);
     free(send);
 }
 
@@ -45,10 +47,22 @@ static void on_sent(uv_write_t *request, int status);
 /* False if the connection takes no more. */
 static bool hand_to_socket(struct send *send)
 {
+    struct secure *secure = send->queue->secure;
     uv_buf_t bufs[2] = {{.base = (char *)send->bytes, .len = FRAME_HEADER_BYTES + send->head_len},
                         send->payload};
-    return uv_write(&send->request, (uv_stream_t *)send->queue->tcp, bufs,
-                    send->payload.len > 0 ? 2 : 1, on_sent) == 0;
+    unsigned count = send->payload.len > 0 ? 2 : 1;
+    if (secure->session != NULL) {
+        const struct iovec pieces[2] = {{.iov_base = bufs[0].base, .iov_len = bufs[0].len},
+                                        {.iov_base = bufs[1].base, .iov_len = bufs[1].len}};
+        size_t len;
+        if (!link_session_write(secure->session, pieces, count)) {
+            return false;
+        }
+        send->sealed = link_session_take(secure->session, &len);
+        bufs[0] = (uv_buf_t){.base = (char *)send->sealed, .len = len};
+        count = 1;
+    }
+    return uv_write(&send->request, (uv_stream_t *)secure->tcp, bufs, count, on_sent) == 0;
 }
 
 static void write_next_bulk(struct send_queue *q)
@@ -133,6 +147,7 @@ enum status send_message(struct send_queue *q, const struct peer_message *messag
         CHECK(q->bulk_waiting == NULL);
         q->bulk_waiting = send;
     } else if (!hand_to_socket(send)) {
+        free(send->sealed);
         free(send);
         return ST_IO;
     }

@@ -130,6 +130,7 @@
 /* An eavesdropper on a handshake, or an impostor, can guess the secret offline. */
 #define SECRET_BYTES_MIN 16
 #define SECRET_BYTES_MAX 256
+#define SECRET_NONE      "none" /* in place of an older one */
 
 /* --- stalls: detected by the threads that serve HTTP, outside loop and disk --- */
 #define STALL_GRAIN_MS  500  /* shorter ones are ignored */

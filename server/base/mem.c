@@ -38,3 +38,11 @@ char *mem_strdup(const char *text)
 {
     return mem_strndup(text, strlen(text));
 }
+
+void mem_free_secret(char *text)
+{
+    if (text != NULL) {
+        explicit_bzero(text, strlen(text));
+        free(text);
+    }
+}

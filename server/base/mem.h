@@ -16,5 +16,7 @@ MUST_USE void *mem_realloc(void *old, size_t size);
 MUST_USE char *mem_strdup(const char *text);
 /* A NUL-terminated copy of len bytes. */
 MUST_USE char *mem_strndup(const char *text, size_t len);
+/* Wipes a text, and frees it. NULL is allowed. */
+void mem_free_secret(char *text);
 
 #endif

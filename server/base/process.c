@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -46,6 +47,12 @@ uint64_t process_inherited(void)
     }
     (void)closedir(dir);
     return count > 0 ? count - 1 : 0; /* without the directory's own */
+}
+
+void process_close_memory(void)
+{
+    /* Best effort: it cannot fail with this value. */
+    (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 
 static uint64_t needed(uint64_t inherited, unsigned http_threads)

@@ -28,6 +28,9 @@ MUST_USE bool process_share(uint64_t limit, uint64_t inherited, unsigned http_th
 uint64_t process_raise_descriptors(void);
 /* Open descriptors except the standard ones: before any is opened, those left by the parent. */
 uint64_t process_inherited(void);
+/* From now on there are no core dumps, and other processes of the same user cannot read our memory:
+ * it has secrets. */
+void process_close_memory(void);
 /* Bytes of memory in use; 0: unknown. Thread: any. */
 uint64_t process_resident_bytes(void);
 

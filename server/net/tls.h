@@ -17,9 +17,8 @@
 #include <sys/uio.h>
 
 #include "server/base/compiler.h"
-
-#define TLS_FILE_BYTES_MAX ((size_t)1024 * 1024)
-#define TLS_REASON_SIZE    160
+#include "server/net/credentials.h"
+#include "server/net/tls_peer.h"
 
 /* Texts are borrowed until tls_free. */
 struct tls_options {
@@ -37,11 +36,6 @@ struct tls_session;
 /* Reads the files. NULL with a sentence in `error`. */
 struct tls *tls_open(const struct tls_options *options, char *error, size_t error_size);
 
-enum tls_refreshed {
-    TLS_UNCHANGED,
-    TLS_RELOADED, /* counts for sessions that begin from now on */
-    TLS_FAILED,   /* a sentence in `error`; those of before go on to count */
-};
 /* Reads the files again, if they have changed or `forced`. After a failure they count as changed.
  */
 enum tls_refreshed tls_refresh(struct tls *tls, bool forced, char *error, size_t error_size);

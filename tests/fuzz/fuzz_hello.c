@@ -6,8 +6,9 @@
  * and bit to flip 3; secret 8; the rest is the stranger's. */
 #include "consensus/peer/handshake.h"
 #include "server/base/crc32c.h"
-#include "tests/fake_random.h" /* a target is a function of its input alone */
+#include "tests/fake_random.h"
 #include "tests/fuzz/fuzz.h"
+#include "tests/handshake_keys.h" /* a target is a function of its input alone */
 
 #define MESSAGES 5
 #define AT_ZERO  (HELLO_PREFIX_BYTES + 52) /* of facts */
@@ -69,8 +70,8 @@ static void run(const struct situation *s, size_t until, bool turn, struct hands
 {
     struct handshake_reply message;
     random_state = s->seed;
-    handshake_connect(&h[0], &s->facts[0], s->facts[1].member, s->secret, &message);
-    handshake_accept(&h[1], &s->facts[1], s->secret);
+    handshake_connect(&h[0], &s->facts[0], s->facts[1].member, KEYS(s->secret), &message);
+    handshake_accept(&h[1], &s->facts[1], KEYS(s->secret));
     for (size_t at = 0; at < until && message.len > 0; at++) {
         struct handshake *taker = &h[1 - at % 2];
         struct handshake_reply reply;

@@ -7,6 +7,7 @@ import socket
 import struct
 
 VERSION = 2
+TLS_RECORD = b"\x16"  # the first byte of a session of TLS
 HELLO_BYTES, CHALLENGE_BYTES, PROOF_BYTES, FACTS_BYTES, VERDICT_BYTES = 92, 28, 44, 108, 44
 (ACCEPTED, GARBAGE, WRONG_VERSION, WRONG_SECRET, OURSELVES, REFUSED, WRONG_CLUSTER, WRONG_MEMBER,
  WRONG_LIST, NO_LEVEL, EARLIER_LIFE, EARLIER_BOOT, WAITS) = range(13)
@@ -82,16 +83,25 @@ def listen(port, within_s=20):
     return listener
 
 
+def accept_plain(listener, within_s=20):
+    """The next connection that does not begin with TLS, which members try first: (connection, its
+    hello)."""
+    while True:
+        connection, _ = listener.accept()
+        connection.settimeout(within_s)
+        if connection.recv(1, socket.MSG_PEEK) != TLS_RECORD:
+            return connection, receive(connection, HELLO_BYTES)
+        connection.close()
+
+
 def capture_facts(port, members, within_s=20):
     """Listens at a member's address until all `members` have dialled, and reads the facts of each:
     {member: Facts}."""
     found = {}
     with listen(port, within_s) as listener:
         while not set(members) <= set(found):
-            connection, _ = listener.accept()
-            with connection:
-                connection.settimeout(within_s)
-                got = receive(connection, HELLO_BYTES)
+            connection, got = accept_plain(listener, within_s)
+            connection.close()
             assert len(got) == HELLO_BYTES and got[:8] == prefix(b"MSTh"), got
             assert struct.unpack("<I", got[-4:])[0] == crc32c(got[:-4])
             facts = decode_facts(got[8:72])

@@ -11,9 +11,8 @@ import pytest
 from cluster import MUSTERD, ROOT, await_true, clean_environment, has_ipv6, request
 
 FLAGS = ["id", "name", "data", "http", "peer", "advertise-http", "advertise-peer", "cluster",
-         "cluster-secret", "cluster-secret-file", "join", "voters", "replace-after", "ttl", "reap-after", "tbfs-service",
-         "tbfs-reap-after", "write-timeout", "election-timeout", "heartbeat-interval",
-         "snapshot-log-bytes", "events-kept", "state-bytes", "http-threads", "http-connections",
+         "cluster-secret", "cluster-secret-file", "cluster-secret-old", "peer-ca", "peer-cert", "peer-key", "peer-tls",
+         "join", "voters", "replace-after", "ttl", "reap-after", "tbfs-service", "tbfs-reap-after", "write-timeout", "election-timeout", "heartbeat-interval", "snapshot-log-bytes", "events-kept", "state-bytes", "http-threads", "http-connections",
          "http-connections-per-address", "rate-requests", "rate-writes", "rate-connections", "rate-local",
          "allow-host", "cors", "anonymous", "bootstrap-token-file", "audit-log", "audit-required",
          "tls-cert", "tls-key", "tls-client-ca", "tls-client-required",

@@ -19,9 +19,10 @@ SECRET = "correct horse battery staple"
 
 @pytest.fixture(scope="module")
 def guarded():
-    """Three replicas with a secret, and the facts of each."""
+    """Three replicas with a secret, and the facts of each. They also take links without TLS, so that the
+    handshake alone can be attacked; see test_peer_tls.py for the other case."""
     from cluster import Cluster
-    with Cluster(3, environment={"MUSTER_CLUSTER_SECRET": SECRET}) as cluster:
+    with Cluster(3, ["--peer-tls", "optional"], environment={"MUSTER_CLUSTER_SECRET": SECRET}) as cluster:
         cluster.start()
         for replica in cluster:
             replica.wait_ready()
@@ -249,13 +250,11 @@ def test_a_hello_of_another_version_is_refused(guarded, message):
 
 def test_an_acceptor_without_the_secret_is_not_taken_for_a_member(make_cluster):
     """It replaces a member that is down: it gets a proof, but no link."""
-    cluster = make_cluster(3, environment={"MUSTER_CLUSTER_SECRET": SECRET})
+    cluster = make_cluster(3, "--peer-tls", "optional", environment={"MUSTER_CLUSTER_SECRET": SECRET})
     cluster[0].start()
     with hello.listen(cluster[1].peer_port) as listener:
-        connection, _ = listener.accept()
+        connection, said = hello.accept_plain(listener)
         with connection:
-            connection.settimeout(10)
-            said = hello.receive(connection, hello.HELLO_BYTES)
             challenge = hello.seal(hello.prefix(b"MSTc") + os.urandom(16))
             connection.sendall(challenge)
             its_proof = hello.receive(connection, hello.PROOF_BYTES)
@@ -271,14 +270,13 @@ def test_an_acceptor_without_the_secret_is_not_taken_for_a_member(make_cluster):
 
 def test_a_member_does_not_prove_anything_to_itself(make_cluster):
     """A stranger at the address of a member that is down relays a member's messages back to it."""
-    cluster = make_cluster(3, environment={"MUSTER_CLUSTER_SECRET": SECRET})
+    cluster = make_cluster(3, "--peer-tls", "optional", environment={"MUSTER_CLUSTER_SECRET": SECRET})
     cluster[0].start()
     with hello.listen(cluster[1].peer_port) as listener:
-        dialled, _ = listener.accept()
+        dialled, said = hello.accept_plain(listener)
         with dialled, socket.create_connection(("127.0.0.1", cluster[0].peer_port)) as back:
-            dialled.settimeout(10)
             back.settimeout(10)
-            back.sendall(hello.receive(dialled, hello.HELLO_BYTES))
+            back.sendall(said)
             assert hello.receive(back, 1) == b""
     await_true("a line in the log", lambda: any(
         "our own hello" in line for line in warnings(cluster[0].log())))

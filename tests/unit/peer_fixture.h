@@ -24,6 +24,7 @@
 #include "server/base/crc32c.h"
 #include "server/base/limits.h"
 #include "server/base/metric.h"
+#include "server/net/link_tls.h"
 
 #define NODES        4 /* ids 1 to 3 */
 #define RECEIVED_MAX 256
@@ -44,6 +45,7 @@ struct received {
 
 struct node {
     struct peers *p;
+    struct link_tls *tls; /* NULL: without */
     uint64_t id;
     struct hello_facts self;
     char address[64];
@@ -68,6 +70,7 @@ struct fixture {
     struct node nodes[NODES];
     int sent[ST_IO + 1]; /* by status */
     uint32_t retry_ms;
+    bool tls;               /* with the key of the secret */
     int64_t refused_before; /* counted by earlier tests */
 };
 
@@ -224,10 +227,15 @@ static inline struct node *start_as(struct fixture *f, uint64_t slot,
 {
     struct node *n = &f->nodes[slot];
     char error[256] = "";
+    if (f->tls && secret[0] != '\0') {
+        n->tls =
+            link_tls_open(&(struct link_tls_options){.secrets = {secret}}, error, sizeof error);
+    }
     struct peers_options options = {.loop = &f->loop,
                                     .self = *self,
                                     .listen = n->address,
                                     .secret = secret,
+                                    .tls = n->tls,
                                     .retry_ms = f->retry_ms,
                                     .ctx = n,
                                     .admit = on_admit,
@@ -261,7 +269,9 @@ static inline void stop(struct fixture *f, struct node *n)
     peers_close(n->p, on_closed);
     RUN_UNTIL(f, n->closed);
     peers_destroy(n->p);
+    link_tls_free(n->tls);
     n->p = NULL;
+    n->tls = NULL;
 }
 
 static inline void introduce(struct node *a, struct node *b)
@@ -297,6 +307,13 @@ static inline int set_up(void **state)
     }
     *state = f;
     return 0;
+}
+
+static inline int set_up_tls(void **state)
+{
+    int result = set_up(state);
+    ((struct fixture *)*state)->tls = true;
+    return result;
 }
 
 static inline int tear_down(void **state)

@@ -13,6 +13,7 @@
 #include "server/base/buffer.h"
 #include "server/base/crc32c.h"
 #include "tests/fake_random.h"
+#include "tests/handshake_keys.h"
 
 #define SECRET "a secret for the tests"
 
@@ -53,8 +54,8 @@ static void run(struct exchange *x, const struct hello_facts facts[2], const cha
                 const struct damage *damage)
 {
     memset(x, 0, sizeof *x);
-    handshake_connect(&x->connector, &facts[0], 2, secrets[0], &x->messages[0]);
-    handshake_accept(&x->acceptor, &facts[1], secrets[1]);
+    handshake_connect(&x->connector, &facts[0], 2, KEYS(secrets[0]), &x->messages[0]);
+    handshake_accept(&x->acceptor, &facts[1], KEYS(secrets[1]));
     for (x->sent = 1; x->sent <= MESSAGES; x->sent++) {
         size_t at = x->sent - 1;
         struct handshake *taker = at % 2 == 0 ? &x->acceptor : &x->connector;
@@ -159,8 +160,8 @@ static void run_to_connectors_judgement(struct handshake *connector, struct hand
                                         uint64_t acceptor_id, struct handshake_reply *reply)
 {
     struct hello_facts one = facts_of(1), other = facts_of(acceptor_id);
-    handshake_connect(connector, &one, 2, SECRET, reply);
-    handshake_accept(acceptor, &other, SECRET);
+    handshake_connect(connector, &one, 2, KEYS(SECRET), reply);
+    handshake_accept(acceptor, &other, KEYS(SECRET));
     assert_true(handshake_take(acceptor, reply->bytes, reply->len, reply));
     assert_true(handshake_take(connector, reply->bytes, reply->len, reply));
     assert_true(handshake_take(acceptor, reply->bytes, reply->len, reply));
@@ -317,7 +318,7 @@ static void recorded_exchange_opens_nothing(void **state)
     random_state = 1;
     run_members(&recorded, NULL);
     random_state = 99;
-    handshake_accept(&acceptor, &two, SECRET);
+    handshake_accept(&acceptor, &two, KEYS(SECRET));
     assert_true(handshake_take(&acceptor, recorded.messages[HELLO].bytes,
                                recorded.messages[HELLO].len, &reply));
     assert_memory_not_equal(reply.bytes, recorded.messages[CHALLENGE].bytes, reply.len);
@@ -326,7 +327,7 @@ static void recorded_exchange_opens_nothing(void **state)
     assert_int_equal(acceptor.verdict, HELLO_WRONG_SECRET);
     assert_int_equal(reply.len, 0);
 
-    handshake_connect(&connector, &one, 2, SECRET, &reply);
+    handshake_connect(&connector, &one, 2, KEYS(SECRET), &reply);
     assert_true(handshake_take(&connector, recorded.messages[CHALLENGE].bytes,
                                recorded.messages[CHALLENGE].len, &reply));
     assert_true(handshake_take(&connector, recorded.messages[FACTS].bytes,
@@ -342,8 +343,8 @@ static void own_voice_is_recognized(void **state)
     struct handshake connector, acceptor;
     struct handshake_reply reply;
     struct hello_facts one = facts_of(1);
-    handshake_connect(&connector, &one, 2, SECRET, &reply);
-    handshake_accept(&acceptor, &one, SECRET);
+    handshake_connect(&connector, &one, 2, KEYS(SECRET), &reply);
+    handshake_accept(&acceptor, &one, KEYS(SECRET));
     assert_true(handshake_take(&acceptor, reply.bytes, reply.len, &reply));
     assert_int_equal(acceptor.phase, HANDSHAKE_ENDED);
     assert_int_equal(acceptor.verdict, HELLO_OURSELVES);
@@ -404,8 +405,8 @@ static size_t listen_as_stranger(unsigned shape, const struct hello_facts *ours,
     struct hello_facts one = facts_of(1);
     size_t len = 0;
     random_state = 7;
-    handshake_accept(&acceptor, ours, secret);
-    handshake_connect(&stranger, &one, shape == 1 ? 77 : 2, guess, &said);
+    handshake_accept(&acceptor, ours, KEYS(secret));
+    handshake_connect(&stranger, &one, shape == 1 ? 77 : 2, KEYS(guess), &said);
     if (shape == 2) { /* half a hello */
         said.len /= 2;
     } else if (shape == 3) { /* garbage */

@@ -366,9 +366,13 @@ static void address_that_cannot_be_bound_is_a_sentence(void **state)
     assert_non_null(strstr(error, "host:port"));
 }
 
+/* Everything twice: plain, and over TLS. */
+#define TEST(name)                                                                                 \
+    cmocka_unit_test_setup_teardown(name, set_up, tear_down),                                      \
+        cmocka_unit_test_setup_teardown(name, set_up_tls, tear_down)
+
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(small_messages_arrive_in_order_both_ways),
         TEST(three_members_are_all_linked),

@@ -316,9 +316,13 @@ static void link_to_a_later_process_closes_the_earlier_one_from_it(void **state)
     assert_false(peers_is_up(b->p, 1));
 }
 
+/* Everything twice: plain, and over TLS. */
+#define TEST(name)                                                                                 \
+    cmocka_unit_test_setup_teardown(name, set_up, tear_down),                                      \
+        cmocka_unit_test_setup_teardown(name, set_up_tls, tear_down)
+
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(wrong_secret_is_refused),
         TEST(empty_secret_is_one_like_others),

@@ -1,4 +1,5 @@
 /* What a stranger, or a faulty member, can do to us: nothing but get disconnected. */
+#include "tests/handshake_keys.h"
 #include "tests/unit/peer_fixture.h"
 
 #include <arpa/inet.h>
@@ -40,7 +41,7 @@ static void begin_handshake(int fd, const struct node *n, uint64_t from, struct 
 {
     struct handshake_reply hello;
     struct hello_facts facts = facts_of(from);
-    handshake_connect(h, &facts, n->id, SECRET, &hello);
+    handshake_connect(h, &facts, n->id, KEYS(SECRET), &hello);
     put(fd, hello.bytes, hello.len);
 }
 
@@ -155,13 +156,13 @@ static void stranger_gets_nothing_but_a_challenge(void **state)
             put(fd, proof, hello_bytes(HELLO_KIND_PROOF));
             break;
         case 4: /* another secret */
-            h.secret = "a guess at that secret";
+            h.secrets[0] = "a guess at that secret";
             read_message(f, fd, &h, &reply);
             put(fd, reply.bytes, reply.len);
             memcpy(proof, reply.bytes, reply.len);
             break;
         case 5: /* a proof of another exchange */
-            h.secret = SECRET;
+            h.secrets[0] = SECRET;
             put(fd, proof, hello_bytes(HELLO_KIND_PROOF));
             break;
         }
@@ -180,7 +181,7 @@ static void recorded_handshake_is_rejected(void **state)
     struct handshake_reply hello, proof, verdict;
     struct hello_facts facts = facts_of(2);
     int fd = dial(a);
-    handshake_connect(&h, &facts, 1, SECRET, &hello);
+    handshake_connect(&h, &facts, 1, KEYS(SECRET), &hello);
     put(fd, hello.bytes, hello.len);
     read_message(f, fd, &h, &proof);
     put(fd, proof.bytes, proof.len);
