@@ -344,13 +344,14 @@ static const struct command commands[] = {
      "valid for NAME, the HOSTs, localhost, 127.0.0.1 and ::1. The CA of the folder is used "
      "again.\n"
      "Nothing is written over: for a new certificate move the old one away.\n"
+     "With an id before it, as in 3:c, it counts between members for member 3 alone.\n"
      "\n"
      "  --out DIR      the folder, made when missing (default: tls)\n"
      "  --client NAME  a certificate of a client besides\n"
      "  --days N       how long they are valid (default: 365; a new CA: 3650)\n"
      "\n"
      "Examples:\n"
-     "  muster tls init a=a.example,10.0.0.1 b=b.example c=c.example --client ops\n"
+     "  muster tls init 1:a=a.example,10.0.0.1 2:b=b.example 3:c=c.example --client ops\n"
      "  musterd --tls-cert tls/a.pem --tls-key tls/a-key.pem\n"
      "  MUSTER_CACERT=tls/ca.pem muster --server https://a.example:9000 status\n"},
     {"bench", cmd_bench, bench_options, "KIND [OPTION]...",

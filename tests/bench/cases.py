@@ -123,6 +123,21 @@ def tls(bench):
         }, COLUMNS)
 
 
+def members_tls(bench):
+    """Two clusters, one of which encrypts the links between its members, written to in turn."""
+    with Muster(bench.folder) as plain, Muster(bench.folder + "/secured") as secured:
+        secured.environment = {"MUSTER_CLUSTER_SECRET": "a secret for the benchmark"}
+        for cluster in plain, secured:
+            cluster.start()
+
+        def load(cluster, connections):
+            return lambda: cluster.load("register", "--prefix", fresh("m"), "--keep", "--duration", bench.duration,
+                                        "--connections", str(connections))
+        for connections in (1, 256):
+            bench.alternate("members_tls_%d" % connections, "register, %d clients over all replicas" % connections, {
+                "links in plain": load(plain, connections), "links over TLS": load(secured, connections)}, COLUMNS)
+
+
 def answers(replica, context):
     try:
         return request(replica.http_port, "GET", "/services/d-s0", tls=context).status == 200
@@ -285,5 +300,5 @@ def with_rss(cluster, figures, before, connections):
     return figures
 
 
-CASES = [register_256, register_1, heartbeat_256, heartbeat_batch, discover, discover_1000, tls, linearizable, churn,
+CASES = [register_256, register_1, heartbeat_256, heartbeat_batch, discover, discover_1000, tls, members_tls, linearizable, churn,
          big_service, growth, idle]
