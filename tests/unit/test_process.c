@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -77,6 +78,15 @@ static void what_the_parent_left_open_is_counted(void **state)
     assert_int_equal(process_inherited(), before);
 }
 
+static void a_process_with_secrets_writes_no_core_dump(void **state)
+{
+    (void)state;
+    int before = prctl(PR_GET_DUMPABLE, 0, 0, 0, 0);
+    process_close_memory();
+    assert_int_equal(prctl(PR_GET_DUMPABLE, 0, 0, 0, 0), 0);
+    (void)prctl(PR_SET_DUMPABLE, before, 0, 0, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -84,6 +94,7 @@ int main(void)
         cmocka_unit_test(what_is_said_to_be_needed_is_enough_and_the_least),
         cmocka_unit_test(a_large_limit_gives_what_there_is_to_have),
         cmocka_unit_test(what_the_parent_left_open_is_counted),
+        cmocka_unit_test(a_process_with_secrets_writes_no_core_dump),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
