@@ -264,14 +264,20 @@ static inline void know(struct node *n, uint64_t id, const char *address)
     peers_set(n->p, id, address);
 }
 
-static inline void stop(struct fixture *f, struct node *n)
+/* After it has closed. */
+static inline void forget(struct node *n)
 {
-    peers_close(n->p, on_closed);
-    RUN_UNTIL(f, n->closed);
     peers_destroy(n->p);
     link_tls_free(n->tls);
     n->p = NULL;
     n->tls = NULL;
+}
+
+static inline void stop(struct fixture *f, struct node *n)
+{
+    peers_close(n->p, on_closed);
+    RUN_UNTIL(f, n->closed);
+    forget(n);
 }
 
 static inline void introduce(struct node *a, struct node *b)

@@ -177,8 +177,7 @@ static void closing_fails_what_waits_with_stopping(void **state)
     assert_int_equal(send_plain(f, a, 2, 1, false, payload, len), ST_IO);
     RUN_UNTIL(f, a->closed);
     assert_int_equal(f->sent[ST_STOPPING], 3);
-    peers_destroy(a->p);
-    a->p = NULL;
+    forget(a);
     free(payload);
 }
 
@@ -211,8 +210,7 @@ static void closing_inside_a_callback_is_fine(void **state)
     RUN_UNTIL(f, b->closed);
     assert_int_equal(b->received_count, 1);
     assert_int_equal(b->received[0].life, a->self.life);
-    peers_destroy(b->p);
-    b->p = NULL;
+    forget(b);
 }
 
 /* --- tests: losses and returns --- */

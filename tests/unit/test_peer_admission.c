@@ -195,9 +195,8 @@ static void closing_inside_admit_is_fine(void **state)
         peers_close(other->p, on_closed);
     }
     RUN_UNTIL(f, a->closed && b->closed);
-    peers_destroy(a->p);
-    peers_destroy(b->p);
-    a->p = b->p = NULL;
+    forget(a);
+    forget(b);
 }
 
 /* --- facts --- */
