@@ -127,7 +127,7 @@ def test_the_environment_of_older_registries_is_adopted_when_asked_for(shared, c
     c = client(shared, environment=environment, options=["adopt"])
     assert c("register", name, "-", 0, 3000, 1) == [OK, name + "-env"]
     assert c("wait", 10000) == [OK]
-    first = shared[0].get("/instances/%s-env" % name).json
+    first = shared[0].get("/instances/%s-env?consistency=linearizable" % name).json
     assert first["port"] == 4711
     await_true("heartbeats faster than a third of the ttl", lambda: shared[0].get(
         "/instances/%s-env" % name).json["last_heartbeat"] > first["last_heartbeat"])
