@@ -1,5 +1,6 @@
 #include "api/core/access.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -37,14 +38,25 @@ const char *principal_credentials(const char *authorization, const struct view *
     return authorization != NULL && view->tokens_begun != 0 ? credentials_of(authorization) : NULL;
 }
 
+static void set_space(struct principal *p, const char *space)
+{
+    (void)snprintf(p->space, sizeof p->space, "%s", space);
+}
+
+static struct slice space_of(const struct principal *p)
+{
+    return (struct slice){p->space, strlen(p->space)};
+}
+
 enum status principal_find(struct principal *ret_principal, enum anonymous anonymous,
-                           const char *authorization, const struct view *view)
+                           const char *authorization, const char *space, const struct view *view)
 {
     uint8_t hash[TOKEN_HASH_BYTES];
     static const uint8_t none[TOKEN_HASH_BYTES];
     ret_principal->anonymous = anonymous;
     ret_principal->token[0] = ret_principal->claimed[0] = '\0';
     ret_principal->is_unknown = false;
+    set_space(ret_principal, space != NULL ? space : "");
     const char *text = principal_credentials(authorization, view);
     if (text == NULL) {
         return ST_OK;
@@ -64,6 +76,13 @@ enum status principal_find(struct principal *ret_principal, enum anonymous anony
     }
     memcpy(ret_principal->token, id, sizeof id);
     ret_principal->is_unknown = false;
+    const char *own = token_space(token);
+    if (own[0] != '\0' && space != NULL && strcmp(own, space) != 0) {
+        return ST_FORBIDDEN;
+    }
+    if (own[0] != '\0') {
+        set_space(ret_principal, own);
+    }
     return ST_OK;
 }
 
@@ -93,19 +112,27 @@ static bool everybody_may(const struct rights *all, enum permission needed)
     return false;
 }
 
-static bool holder_may(const struct token *token, enum permission needed, const char *service)
+/* What it says of services is said of those of the namespace. */
+static bool holder_reaches(const struct principal *p, const struct token *token, bool write)
+{
+    return token_reaches(token, space_of(p), write);
+}
+
+static bool holder_may(const struct principal *p, const struct token *token, enum permission needed,
+                       const char *service)
 {
     switch (needed) {
     case PERMISSION_OPEN:
         return true;
     case PERMISSION_READ:
-        return token_may_some(token, false);
+        return holder_reaches(p, token, false) && token_may_some(token, false);
     case PERMISSION_READ_SERVICE:
         return service != NULL && token_may(token, service, false);
     case PERMISSION_EVENTS:
-        return token_grants(token, TOKEN_EVENTS) || token_may_some(token, false);
+        return holder_reaches(p, token, false) &&
+               (token_grants(token, TOKEN_EVENTS) || token_may_some(token, false));
     case PERMISSION_WRITE:
-        return token_may_some(token, true);
+        return holder_reaches(p, token, true) && token_may_some(token, true);
     case PERMISSION_METRICS:
         return token_grants(token, TOKEN_METRICS) || token_grants(token, TOKEN_OPERATOR_READ);
     case PERMISSION_STATUS:
@@ -128,7 +155,7 @@ enum status principal_may(const struct principal *p, const struct view *view,
     if (p->token[0] != '\0' && token == NULL) {
         return ST_UNAUTHENTICATED; /* also for what everybody may: he would think it counts */
     }
-    if (everybody_may(&all, needed) || (token != NULL && holder_may(token, needed, service))) {
+    if (everybody_may(&all, needed) || (token != NULL && holder_may(p, token, needed, service))) {
         return ST_OK;
     }
     return token != NULL ? ST_FORBIDDEN : ST_UNAUTHENTICATED;
@@ -153,13 +180,19 @@ struct guard principal_guard(const struct principal *p, const struct view *view,
                           .token = {.data = p->token, .len = strlen(p->token)}};
 }
 
+bool permission_has_namespace(enum permission needed)
+{
+    return needed == PERMISSION_READ || needed == PERMISSION_READ_SERVICE ||
+           needed == PERMISSION_EVENTS || needed == PERMISSION_WRITE;
+}
+
 struct viewer principal_viewer(const struct principal *p, const struct view *view,
                                enum permission needed)
 {
     const struct token *token = token_of(p, view);
-    bool all =
-        rights_of_all(p->anonymous, view).read ||
-        (token != NULL && (token_may_all(token, false) ||
-                           (needed == PERMISSION_EVENTS && token_grants(token, TOKEN_EVENTS))));
+    bool all = rights_of_all(p->anonymous, view).read ||
+               (token != NULL && holder_reaches(p, token, false) &&
+                (token_may_all(token, false) ||
+                 (needed == PERMISSION_EVENTS && token_grants(token, TOKEN_EVENTS))));
     return (struct viewer){.all = all, .token = token};
 }

@@ -2,7 +2,10 @@
  *
  * A call says what it needs (its permission). Who asks is a principal: the holder of a token, or
  * nobody. Nobody has rights, too (--anonymous); what nobody is allowed to do, everybody is. Today
- * only tokens make principals; certificates and namespaces come in here.
+ * only tokens make principals; certificates come in here.
+ *
+ * What is about services and instances is asked in a namespace: the one that the call names, else
+ * the one that the token is bound to, else `default`.
  *
  * Reads are decided with the view that they read. Writes are let in or refused with it, and then
  * carry a guard (server/registry/command.h), with which they are decided once more where they are
@@ -39,7 +42,8 @@ enum anonymous {
 
 struct principal {
     enum anonymous anonymous;
-    char token[TOKEN_ID_SIZE]; /* the id of his token; "": nobody */
+    char token[TOKEN_ID_SIZE];  /* the id of his token; "": nobody */
+    char space[NAMESPACE_SIZE]; /* in which he asks; "": `default` */
     /* Only for the audit log: credentials came that are not good, and the id of the token in them,
      * if that could be read. */
     bool is_unknown;
@@ -48,13 +52,15 @@ struct principal {
 
 /* What is to be the text of a token in the header Authorization (NULL: none). NULL: nothing is. */
 const char *principal_credentials(const char *authorization, const struct view *view);
-/* From the header Authorization (NULL: none). ST_UNAUTHENTICATED: it names a token that is not
- * there, or has another secret. Schemes other than Bearer are not ours. Before the first token ever
- * none can be meant, and everybody is nobody. */
+/* From the header Authorization (NULL: none), and the namespace that the call names ("": `default`;
+ * NULL: none). ST_UNAUTHENTICATED: it names a token that is not there, or has another secret.
+ * ST_FORBIDDEN: the token is bound to another namespace. Schemes other than Bearer are not ours.
+ * Before the first token ever none can be meant, and everybody is nobody. */
 MUST_USE enum status principal_find(struct principal *ret_principal, enum anonymous anonymous,
-                                    const char *authorization, const struct view *view);
+                                    const char *authorization, const char *space,
+                                    const struct view *view);
 /* ST_OK; ST_UNAUTHENTICATED: he is nobody, or his token is gone; ST_FORBIDDEN: it does not allow
- * it. `service`: for PERMISSION_READ_SERVICE. */
+ * it. `service`: for PERMISSION_READ_SERVICE, as it is stored. */
 MUST_USE enum status principal_may(const struct principal *p, const struct view *view,
                                    enum permission needed, const char *service);
 /* Whether nobody may write, and so everybody. */
@@ -62,7 +68,10 @@ bool principal_anybody_writes(enum anonymous anonymous, const struct view *view)
 /* What a write of his is to carry; borrows from the principal. */
 struct guard principal_guard(const struct principal *p, const struct view *view,
                              enum permission needed);
-/* Which services he may read, or with PERMISSION_EVENTS follow; borrows from the view. */
+/* Whether such a call is in a namespace. */
+bool permission_has_namespace(enum permission needed);
+/* Which services of the namespace he may read, or with PERMISSION_EVENTS follow; borrows from the
+ * view. */
 struct viewer principal_viewer(const struct principal *p, const struct view *view,
                                enum permission needed);
 

@@ -12,7 +12,7 @@
 #define IS_INSIDE(byte) (((unsigned char)(byte)&0xc0u) == 0x80) /* of a character of UTF-8 */
 
 static_assert(AUDIT_LINE_BYTES_MAX >
-                  (4 + AUDIT_PARAMETERS_MAX) * 2 * (AUDIT_TEXT_BYTES_MAX + sizeof ELLIPSIS) + 1024,
+                  (5 + AUDIT_PARAMETERS_MAX) * 2 * (AUDIT_TEXT_BYTES_MAX + sizeof ELLIPSIS) + 1024,
               "any line fits");
 
 /* Copies a text without the secrets of tokens in it. */
@@ -90,6 +90,7 @@ void audit_line_render(const struct audit_line *line, struct buffer *out)
     add_text(&json, "address", line->address);
     add_principal(&json, line->principal);
     add_text(&json, "action", line->action);
+    add_text(&json, "namespace", line->space);
     add_text(&json, "service", line->service);
     add_text(&json, "id", line->id);
     add_parameters(&json, line);

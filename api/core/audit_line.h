@@ -33,6 +33,7 @@ struct audit_line {
     const char *action; /* "register", "token_create", ... */
     const char *address;
     const struct principal *principal; /* NULL: refused before he was known */
+    const char *space;                 /* the namespace */
     const char *service;
     const char *id; /* of the instance, token or member */
     struct audit_parameter parameters[AUDIT_PARAMETERS_MAX];

@@ -17,7 +17,8 @@
 struct login {
     enum anonymous anonymous;
     struct rate_limits *limits;
-    uint64_t client; /* rate_limits_client() */
+    uint64_t client;   /* rate_limits_client() */
+    const char *space; /* as in principal_find() */
 };
 
 /* As principal_find(); ST_RATE_LIMITED: there were too many wrong ones, *ret_wait_s as in

@@ -130,10 +130,9 @@ static uint64_t wait_ns(const struct rule *rule, uint64_t full_ns, uint64_t now_
     return next_ns > now_ns + rule->burst_ns ? next_ns - now_ns - rule->burst_ns : 0;
 }
 
-static bool ask(struct rate_limits *limits, enum rate rate, uint64_t key, uint64_t now_ns,
+static bool ask(struct rate_limits *limits, const struct rule *rule, uint64_t key, uint64_t now_ns,
                 bool takes, unsigned *ret_wait_s)
 {
-    const struct rule *rule = &limits->rules[rate];
     struct set *set = &limits->sets[key / 2 % SETS];
     struct bucket *bucket = find(set, key);
     if (bucket == NULL && !takes) {
@@ -160,12 +159,25 @@ bool rate_limits_take(struct rate_limits *limits, enum rate rate, uint64_t clien
                       const char *token, uint64_t now_ns, unsigned *ret_wait_s)
 {
     return client == 0 || limits->rules[rate].interval_ns == 0 ||
-           ask(limits, rate, key_of(limits, rate, client, token), now_ns, true, ret_wait_s);
+           ask(limits, &limits->rules[rate], key_of(limits, rate, client, token), now_ns, true,
+               ret_wait_s);
 }
 
 bool rate_limits_has(struct rate_limits *limits, enum rate rate, uint64_t client, const char *token,
                      uint64_t now_ns, unsigned *ret_wait_s)
 {
     return client == 0 || limits->rules[rate].interval_ns == 0 ||
-           ask(limits, rate, key_of(limits, rate, client, token), now_ns, false, ret_wait_s);
+           ask(limits, &limits->rules[rate], key_of(limits, rate, client, token), now_ns, false,
+               ret_wait_s);
+}
+
+bool rate_limits_take_namespace(struct rate_limits *limits, const char *space, unsigned a_second,
+                                uint64_t now_ns, unsigned *ret_wait_s)
+{
+    const struct rule rule = rule_of(a_second);
+    if (a_second == 0) {
+        return true;
+    }
+    uint64_t key = mix64(mix64(limits->seed ^ RATES) + mix_bytes(space, strlen(space))) | 1;
+    return ask(limits, &rule, key, now_ns, true, ret_wait_s);
 }

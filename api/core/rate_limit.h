@@ -1,4 +1,5 @@
-/* How much clients may do in a second: token buckets, for each client's address and for each token.
+/* How much clients may do in a second: token buckets, for each client's address, for each token,
+ * and for writes in each namespace that has a quota of them.
  *
  * A bucket is one number, the time at which it is full again (GCRA, the virtual scheduling
  * algorithm of ITU-T I.371). Full ones need no memory, so a table of fixed size holds those in use:
@@ -52,5 +53,9 @@ MUST_USE bool rate_limits_take(struct rate_limits *limits, enum rate rate, uint6
 /* The same, and takes none. */
 MUST_USE bool rate_limits_has(struct rate_limits *limits, enum rate rate, uint64_t client,
                               const char *token, uint64_t now_ns, unsigned *ret_wait_s);
+/* Takes a write from the bucket of a namespace, which gives `a_second` of them; 0: no
+ * limit. */
+MUST_USE bool rate_limits_take_namespace(struct rate_limits *limits, const char *space,
+                                         unsigned a_second, uint64_t now_ns, unsigned *ret_wait_s);
 
 #endif

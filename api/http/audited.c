@@ -31,11 +31,13 @@ static void note_id(struct audited *a, struct slice id)
 /* An instance, and the service that it belongs to now. */
 static void note_instance(struct audited *a, const struct node *node, struct slice id)
 {
+    char stored[STORED_NAME_SIZE];
     note_id(a, id);
+    namespace_store(a->space, a->id, stored);
     const struct view *view = node_view_lock(node);
-    const struct record *record = view_instance(view, a->id);
+    const struct record *record = view_instance(view, stored);
     if (record != NULL && a->service == NULL) {
-        a->service = copy(slice_of(record_name(record)));
+        a->service = copy(slice_of(namespace_bare(record_name(record))));
     }
     view_unlock(&view);
 }
@@ -59,7 +61,9 @@ static void note_command(struct audited *a, const struct node *node, const struc
     case COMMAND_TOKEN_REVOKE:
         note_id(a, c->token_revoke.id);
         break;
-    case COMMAND_HEARTBEAT: /* comes as a renewal */
+    case COMMAND_QUOTA_SET:
+    case COMMAND_QUOTA_DELETE: /* the route's variable */
+    case COMMAND_HEARTBEAT:    /* comes as a renewal */
     case COMMAND_RENEW:
     case COMMAND_EXPIRE:
     case COMMAND_KEEP_EVENTS:
@@ -96,14 +100,16 @@ static bool is_same(const char *known, const struct slice *given)
 }
 
 /* Whether a heartbeat gives a health or note that this replica does not know already. */
-static bool declares(const struct node *node, const struct node_renewal *renewal)
+static bool declares(const struct node *node, const char *space, const struct node_renewal *renewal)
 {
+    char stored[STORED_NAME_SIZE];
     if (renewal->count != 1 || !(renewal->health_given || renewal->note_given)) {
         return false;
     }
     char *id = copy(renewal->ids[0]);
+    namespace_store(space, id, stored);
     const struct view *view = node_view_lock(node);
-    const struct record *record = view_instance(view, id);
+    const struct record *record = view_instance(view, stored);
     bool is_new = record == NULL ||
                   (renewal->health_given && record->declared != renewal->health) ||
                   (renewal->note_given && !is_same(record_note(record), &renewal->note));
@@ -118,7 +124,8 @@ bool audited_begin(struct audited *a, struct audit *audit, const struct node *no
     if (audit == NULL || a->next != NEXT_RESPOND) {
         return true;
     }
-    a->is_quiet = change->next == NEXT_RENEW && !declares(node, change->renewal);
+    a->is_quiet = change->next == NEXT_RENEW && !declares(node, change->space, change->renewal);
+    a->space = change->space;
     if (!a->is_quiet && !audit_accepts(audit)) {
         return false;
     }

@@ -18,6 +18,7 @@ struct audited {
     bool is_quiet;             /* a heartbeat that only renews */
     bool is_done;              /* has its line, or needs none */
     char *service, *id;        /* of what is changed; NULL: see the route's {variable} */
+    const char *space;         /* in which namespace; "": `default`. Borrowed */
 };
 
 /* What the node is asked for: the one of these that `next` means. */
@@ -26,6 +27,7 @@ struct audited_change {
     const struct command *command;
     const struct node_renewal *renewal;
     const struct consensus_change *members;
+    const char *space; /* the namespace; the exchange's */
 };
 
 /* Before the node is asked. False: the audit log is required and cannot be written. `audit` may be

@@ -62,6 +62,7 @@ static void write_line(struct exchange *x, struct audit_line *line)
     line->address = address;
     /* Whoever came too fast may have been refused before he said who he is. */
     line->principal = x->permit.needed != 0 ? &x->permit.principal : NULL;
+    line->space = permission_has_namespace(x->permit.needed) ? permit_space(&x->permit) : "";
     line->service = a->service != NULL ? a->service : names_service ? variable : "";
     line->id = a->id != NULL ? a->id : names_service ? "" : variable;
     line->index = index_of(x);

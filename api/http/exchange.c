@@ -128,6 +128,36 @@ static void route_among(struct exchange *x, const struct site *const *sites)
     }
 }
 
+/* The sites that are asked after the one that has it now. */
+static const struct site *const *sites_after(const struct exchange *x)
+{
+    const struct site *const *sites = http_sites;
+    while (*sites != x->site) {
+        sites++;
+    }
+    return sites + 1;
+}
+
+/* In the shape of the last site that has the route, as the others might have declined it. */
+static void take_last_site(struct exchange *x)
+{
+    for (const struct site *const *sites = sites_after(x); *sites != NULL; sites++) {
+        const struct route *route;
+        unsigned methods = 0;
+        struct problem problem;
+        if (router_find(*sites, &x->request, &route, &methods, &problem) == ROUTE_FOUND) {
+            take_site(x, *sites);
+        }
+    }
+}
+
+void exchange_refuse(struct exchange *x, int status, const char *code, const char *field,
+                     const char *message)
+{
+    take_last_site(x);
+    response_error(&x->response, status, code, field, message);
+}
+
 /* 429: surely not done. */
 static void refuse_rate(struct exchange *x, const char *why, unsigned wait_s)
 {
@@ -138,21 +168,16 @@ static void refuse_rate(struct exchange *x, const char *why, unsigned wait_s)
     throttle_report(&x->scratch->rate_gate, &x->request, x->permit.principal.token, why);
 }
 
-/* Of his address, or with a token of this. False: refused. */
-static bool is_within(struct exchange *x, enum rate rate, const char *token)
+/* False: refused. */
+static bool is_within(struct exchange *x, enum rate rate, enum throttle_bucket bucket)
 {
+    const struct throttle throttle = {x->context->limits, x->context->node, x->client, &x->permit};
     unsigned wait_s;
-    const char *why = throttle_take(x->context->limits, rate, x->client, token, &wait_s);
+    const char *why = throttle_take(&throttle, rate, bucket, &wait_s);
     if (why != NULL) {
         refuse_rate(x, why, wait_s);
     }
     return why == NULL;
-}
-
-static bool is_within_token(struct exchange *x, enum rate rate)
-{
-    const char *token = x->permit.principal.token;
-    return token[0] == '\0' || is_within(x, rate, token);
 }
 
 /* Who asks whether a replica is healthy always gets an answer. */
@@ -175,11 +200,18 @@ static void refuse_stranger(struct exchange *x, enum status status)
 
 static void admit(struct exchange *x)
 {
-    const struct login login = {x->context->anonymous, x->context->limits, x->client};
+    struct problem problem;
+    const struct login login = {x->context->anonymous, x->context->limits, x->client, NULL};
+    if (x->route == NULL) {
+        return;
+    }
     enum status status =
-        x->route != NULL ? permit_find(&x->permit, x->context->node, &login, &x->request, x->route)
-                         : ST_OK;
-    if (status != ST_OK) {
+        permit_find(&x->permit, x->context->node, &login, &x->request, x->route, &problem);
+    if (status == ST_INVALID) {
+        take_last_site(x);
+        response_problem(&x->response, &problem);
+        x->route = NULL;
+    } else if (status != ST_OK) {
         refuse_stranger(x, status);
     }
 }
@@ -198,24 +230,14 @@ void exchange_route(struct exchange *x, const char *target)
     }
     route_among(x, http_sites);
     bool unlimited = is_unlimited(x);
-    if (unlimited || is_within(x, RATE_REQUESTS, NULL)) {
+    if (unlimited || is_within(x, RATE_REQUESTS, THROTTLE_ADDRESS)) {
         admit(x);
     }
-    if (x->route != NULL && (unlimited || is_within_token(x, RATE_REQUESTS))) {
+    if (x->route != NULL && (unlimited || is_within(x, RATE_REQUESTS, THROTTLE_TOKEN))) {
         buffer_init(&x->request.body,
                     x->route->body_limit > 0 ? x->route->body_limit : EMPTY_BODY_BYTES_MAX);
         buffer_count_in(&x->request.body, &x->context->bodies);
     }
-}
-
-/* The sites that are asked after the one that has it now. */
-static const struct site *const *sites_after(const struct exchange *x)
-{
-    const struct site *const *sites = http_sites;
-    while (*sites != x->site) {
-        sites++;
-    }
-    return sites + 1;
 }
 
 /* The site that has it does not want it. */
@@ -225,21 +247,6 @@ static void route_again(struct exchange *x)
     admit(x);
 }
 
-/* In the shape of the last site that has the route, as the others might have declined it. */
-void exchange_refuse(struct exchange *x, int status, const char *code, const char *field,
-                     const char *message)
-{
-    for (const struct site *const *sites = sites_after(x); *sites != NULL; sites++) {
-        const struct route *route;
-        unsigned methods = 0;
-        struct problem problem;
-        if (router_find(*sites, &x->request, &route, &methods, &problem) == ROUTE_FOUND) {
-            take_site(x, *sites);
-        }
-    }
-    response_error(&x->response, status, code, field, message);
-}
-
 /* Into the read to begin with. */
 static bool parse_read(struct exchange *x, struct problem *problem)
 {
@@ -247,9 +254,9 @@ static bool parse_read(struct exchange *x, struct problem *problem)
     if (!read_query_parse(&x->read, &wait_ms, &x->request, x->route, problem)) {
         return false;
     }
+    x->read.name = x->permit.key;
     if (wait_ms != READ_QUERY_NO_WAIT &&
-        !(x->route->watch == WATCH_INSTANCE &&
-          permit_hides(&x->permit, x->context->node, x->read.name))) {
+        !(x->route->watch == WATCH_INSTANCE && permit_hides(&x->permit, x->context->node))) {
         x->read.deadline_ms = clock_monotonic_ms() + wait_ms;
     }
     return true;
@@ -340,6 +347,9 @@ static bool begin_read(struct exchange *x)
 static enum status begin_write(struct exchange *x)
 {
     x->write = (struct node_write){.data = x, .done = write_done};
+    if (permission_has_namespace(x->route->permission)) {
+        x->scratch->command.space = permit_space_text(&x->permit);
+    }
     x->scratch->command.guard = permit_guard(&x->permit, x->context->node);
     return node_write(x->context->node, &x->write, &x->scratch->command);
 }
@@ -347,6 +357,7 @@ static enum status begin_write(struct exchange *x)
 static enum status begin_renewal(struct exchange *x)
 {
     x->renewal.data = x;
+    x->renewal.space = permit_space_text(&x->permit);
     x->renewal.guard = permit_guard(&x->permit, x->context->node);
     x->renewal.done = renewal_done;
     return node_renew(x->context->node, &x->renewal);
@@ -464,12 +475,14 @@ static bool follow(struct exchange *x, enum next next)
         return false;
     }
     if (x->stage == STAGE_HANDLE && next != NEXT_RENEW && next != NEXT_BACKUP &&
-        !(is_within(x, RATE_WRITES, NULL) && is_within_token(x, RATE_WRITES))) {
+        !(is_within(x, RATE_WRITES, THROTTLE_ADDRESS) &&
+          is_within(x, RATE_WRITES, THROTTLE_TOKEN) &&
+          is_within(x, RATE_WRITES, THROTTLE_NAMESPACE))) {
         x->stage = STAGE_DONE;
         return false;
     }
-    const struct audited_change asked = {next, &x->scratch->command, &x->renewal,
-                                         &x->change.change};
+    const struct audited_change asked = {next, &x->scratch->command, &x->renewal, &x->change.change,
+                                         permit_space(&x->permit)};
     if (!audited_begin(&x->audited, x->context->audit, x->context->node, &asked)) {
         refuse(x, ST_UNAUDITED);
         return false;
@@ -499,6 +512,7 @@ static bool run(struct exchange *x)
             stopped = begin_read(x);
             break;
         case STAGE_HANDLE:
+            x->scratch->command.space = (struct slice){"", 0};
             stopped = follow(x, x->route->handle(x));
             break;
         case STAGE_WRITE:

@@ -234,7 +234,8 @@ void origin_headers(const struct origins *origins, const struct request *request
     if (is_preflight) {
         response_header_static(response, "Access-Control-Allow-Methods", "GET, HEAD");
         response_header_static(response, "Access-Control-Allow-Headers",
-                               "Accept, Cache-Control, Content-Type, If-None-Match, Last-Event-ID");
+                               "Accept, Cache-Control, Content-Type, If-None-Match, Last-Event-ID, "
+                               "X-Muster-Namespace");
         response_header_static(response, "Access-Control-Max-Age", "600");
     } else {
         response_header_static(response, "Access-Control-Expose-Headers",

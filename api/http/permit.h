@@ -4,6 +4,8 @@
 #ifndef MUSTER_API_HTTP_PERMIT_H
 #define MUSTER_API_HTTP_PERMIT_H
 
+#include <string.h>
+
 #include "api/core/login.h"
 #include "api/http/request.h"
 #include "api/http/response.h"
@@ -13,16 +15,20 @@
 struct permit {
     struct principal principal;
     enum permission needed;
-    const char *service; /* that the call names, if it is about one; the request's */
-    bool is_narrow;      /* he may not read all services: nothing is shared with others */
-    unsigned wait_s;     /* after ST_RATE_LIMITED */
-    bool is_closed;      /* he is told nothing about the replica but what he asked */
+    char key[STORED_NAME_SIZE]; /* the id or the service that the path names, as it is stored; "":
+                                   none, or none that there can be */
+    bool is_narrow;             /* he may not read all services, or asks in a namespace of his own:
+                                   nothing is shared with others */
+    unsigned wait_s;            /* after ST_RATE_LIMITED */
+    bool is_closed;             /* he is told nothing about the replica but what he asked */
 };
 
-/* Finds out who asks for a route that was found. ST_OK when he may. */
+/* Finds out who asks for a route that was found, and in which namespace. ST_OK when he may.
+ * ST_INVALID: the namespace is not valid, there are two, or the name in the path is too long for
+ * it; `problem` says which. The login's namespace is not looked at. */
 MUST_USE enum status permit_find(struct permit *p, const struct node *node,
                                  const struct login *login, const struct request *request,
-                                 const struct route *route);
+                                 const struct route *route, struct problem *problem);
 /* After waiting: whether he still may. */
 MUST_USE enum status permit_again(struct permit *p, const struct node *node);
 /* He may not, as the response says. Counts. */
@@ -31,7 +37,16 @@ void permit_refused(struct permit *p, enum status status, struct response *respo
 struct guard permit_guard(const struct permit *p, const struct node *node);
 /* Which services he may see by this route; borrows from the view. */
 struct viewer permit_viewer(const struct permit *p, const struct view *view);
-/* Whether an instance is there, and not for him: it must be as if it were not. */
-bool permit_hides(const struct permit *p, const struct node *node, const char *id);
+/* In which namespace he asks; "": `default`. The permit's. */
+static inline const char *permit_space(const struct permit *p)
+{
+    return p->principal.space;
+}
+static inline struct slice permit_space_text(const struct permit *p)
+{
+    return (struct slice){p->principal.space, strlen(p->principal.space)};
+}
+/* Whether the instance of the key is there, and not for him: it must be as if it were not. */
+bool permit_hides(const struct permit *p, const struct node *node);
 
 #endif

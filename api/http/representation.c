@@ -136,7 +136,7 @@ static void negotiate(struct exchange *x)
     bool compressed =
         may_be_compressed && gzip_is_accepted(request_header(&x->request, "Accept-Encoding"));
     if (may_be_compressed || response->is_tagged) {
-        response_header_static(response, "Vary", "Accept-Encoding");
+        response_header_static(response, "Vary", "Accept-Encoding, X-Muster-Namespace");
     }
     if (response->shared == NULL && (compressed || len > BUDGET_FREE_BYTES)) {
         share_body(x);

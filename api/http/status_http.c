@@ -32,6 +32,7 @@ int status_http(enum status status)
     case ST_TIMEOUT:
         return 504;
     case ST_FULL:
+    case ST_QUOTA:
         return 507;
     case ST_CORRUPT:
     case ST_IO:

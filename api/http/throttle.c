@@ -4,18 +4,47 @@
 
 #include "server/base/clock.h"
 
-const char *throttle_take(struct rate_limits *limits, enum rate rate, uint64_t client,
-                          const char *token, unsigned *ret_wait_s)
+#define LATER "; nothing was done; try again later"
+
+/* In the namespace of the request; 0: no bound. */
+static unsigned writes_max(const struct throttle *t)
 {
-    if (rate_limits_take(limits, rate, client, token, clock_monotonic_ns(), ret_wait_s)) {
-        return NULL;
+    const char *space = permit_space(t->permit);
+    const struct view *view = node_view_lock(t->node);
+    const struct namespace_use *use =
+        view->quotas_count > 0 ? view_namespace(view, space[0] != '\0' ? space : NAMESPACE_DEFAULT)
+                               : NULL;
+    unsigned most = use != NULL ? use->quota.writes : 0;
+    view_unlock(&view);
+    return most;
+}
+
+const char *throttle_take(const struct throttle *t, enum rate rate, enum throttle_bucket bucket,
+                          unsigned *ret_wait_s)
+{
+    const char *token = t->permit->principal.token;
+    uint64_t now_ns = clock_monotonic_ns();
+    bool taken = true;
+    switch (bucket) {
+    case THROTTLE_ADDRESS:
+        taken = rate_limits_take(t->limits, rate, t->client, NULL, now_ns, ret_wait_s);
+        break;
+    case THROTTLE_TOKEN:
+        taken = token[0] == '\0' ||
+                rate_limits_take(t->limits, rate, t->client, token, now_ns, ret_wait_s);
+        break;
+    case THROTTLE_NAMESPACE:
+        taken = !permission_has_namespace(t->permit->needed) ||
+                rate_limits_take_namespace(t->limits, permit_space(t->permit), writes_max(t),
+                                           now_ns, ret_wait_s);
+        break;
     }
-    if (rate == RATE_WRITES) {
-        return token != NULL ? "too many writes with this token; nothing was done; try again later"
-                             : "too many writes of this address; nothing was done; try again later";
-    }
-    return token != NULL ? "too many requests with this token; nothing was done; try again later"
-                         : "too many requests of this address; nothing was done; try again later";
+    static const char *const writes[] = {"too many writes of this address" LATER,
+                                         "too many writes with this token" LATER,
+                                         "too many writes in this namespace" LATER};
+    static const char *const requests[] = {"too many requests of this address" LATER,
+                                           "too many requests with this token" LATER, ""};
+    return taken ? NULL : rate == RATE_WRITES ? writes[bucket] : requests[bucket];
 }
 
 void throttle_report(struct log_gate *gate, const struct request *request, const char *token,

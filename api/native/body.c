@@ -256,3 +256,21 @@ void body_maintenance_done(struct body_maintenance *body)
     json_decref(body->root);
     body->root = NULL;
 }
+
+bool body_quota_parse(struct namespace_quota *ret_quota, const struct buffer *text,
+                      struct problem *problem)
+{
+    static const char *const known[] = {"instances_max", "bytes_max", "writes_max", NULL};
+    uint64_t instances = 0, bytes = 0, writes = 0;
+    bool present;
+    json_t *root = json_in_object(text->data, text->len, known, problem);
+    bool parsed =
+        root != NULL &&
+        json_in_integer(root, "instances_max", 1, INSTANCES_MAX, &instances, &present, problem) &&
+        json_in_integer(root, "bytes_max", 1, STATE_BOUND_MAX, &bytes, &present, problem) &&
+        json_in_integer(root, "writes_max", 1, NAMESPACE_WRITES_MAX, &writes, &present, problem);
+    json_decref(root);
+    *ret_quota = (struct namespace_quota){
+        .bytes = bytes, .instances = (uint32_t)instances, .writes = (uint32_t)writes};
+    return parsed;
+}

@@ -58,4 +58,7 @@ MUST_USE bool body_maintenance_parse(struct body_maintenance *body, const struct
                                      struct problem *problem);
 void body_maintenance_done(struct body_maintenance *body);
 
+MUST_USE bool body_quota_parse(struct namespace_quota *ret_quota, const struct buffer *text,
+                               struct problem *problem);
+
 #endif

@@ -5,6 +5,7 @@
 #include "api/http/json_in.h"
 #include "server/base/compiler.h"
 #include "server/base/limits.h"
+#include "server/base/naming.h"
 #include "server/registry/check.h"
 
 /* "read" or "write"; false when it is something else. */
@@ -93,11 +94,39 @@ static bool parse_grants(const json_t *root, struct token_spec *spec, struct pro
     return true;
 }
 
+/* It is bound to that; `default` is where one is that is bound to none. */
+static bool parse_namespace(const json_t *root, struct token_spec *spec, struct problem *problem)
+{
+    bool present = false;
+    if (!json_in_text(root, "namespace", NAMESPACE_BYTES_MAX, &spec->space, &present, problem)) {
+        return false;
+    }
+    if (!present) {
+        return true;
+    }
+    if (!naming_is_namespace(spec->space.data, spec->space.len)) {
+        problem_set(problem, "namespace",
+                    "must be lower-case letters, digits, '-', '_' and '.', the first a letter or "
+                    "digit");
+        return false;
+    }
+    if (!namespace_is_other(spec->space)) {
+        spec->space.len = 0;
+    }
+    if (spec->space.len > 0 && (spec->grants & ~(unsigned)TOKEN_EVENTS) != 0) {
+        problem_set(problem, "namespace",
+                    "a token of a namespace is for services and events: operator and metrics are "
+                    "of the whole cluster");
+        return false;
+    }
+    return true;
+}
+
 bool body_token_parse(struct body_token *body, struct token_spec *ret_spec,
                       const struct buffer *text, struct problem *problem)
 {
-    static const char *const known[] = {"description", "ttl",    "services", "operator",
-                                        "metrics",     "events", NULL};
+    static const char *const known[] = {"description", "ttl",    "services",  "operator",
+                                        "metrics",     "events", "namespace", NULL};
     uint64_t ttl_s = 0;
     bool present;
     *body = (struct body_token){.root = json_in_object(text->data, text->len, known, problem)};
@@ -109,7 +138,8 @@ bool body_token_parse(struct body_token *body, struct token_spec *ret_spec,
         !registration_check_text("description", ret_spec->description, NAME_BYTES_MAX, problem) ||
         !json_in_integer(body->root, "ttl", 1, TOKEN_TTL_S_MAX, &ttl_s, &present, problem) ||
         !parse_scopes(json_object_get(body->root, "services"), ret_spec, problem) ||
-        !parse_grants(body->root, ret_spec, problem)) {
+        !parse_grants(body->root, ret_spec, problem) ||
+        !parse_namespace(body->root, ret_spec, problem)) {
         return false;
     }
     body->ttl_s = (uint32_t)ttl_s;

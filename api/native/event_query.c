@@ -80,12 +80,18 @@ static bool parse_snapshot(struct event_query *query, const struct request *requ
     return true;
 }
 
-static char *copy_or_null(const char *text)
+/* As it is stored. "", which matches nothing, where there can be none. */
+static char *stored_or_null(const char *space, const char *text)
 {
-    return text != NULL ? mem_strdup(text) : NULL;
+    char stored[STORED_NAME_SIZE];
+    if (text == NULL) {
+        return NULL;
+    }
+    namespace_store(space, text, stored);
+    return mem_strdup(stored);
 }
 
-bool event_query_parse(struct event_query *query, const struct request *request,
+bool event_query_parse(struct event_query *query, const struct request *request, const char *space,
                        struct problem *problem)
 {
     *query = (struct event_query){.has_after = false};
@@ -93,9 +99,11 @@ bool event_query_parse(struct event_query *query, const struct request *request,
         !parse_after(query, request, problem) || !parse_snapshot(query, request, problem)) {
         return false;
     }
-    query->filter.service = copy_or_null(request_query(request, "service"));
-    query->filter.type = copy_or_null(request_query(request, "type"));
-    query->filter.id = copy_or_null(request_query(request, "id"));
+    const char *type = request_query(request, "type");
+    query->filter.service = stored_or_null(space, request_query(request, "service"));
+    query->filter.type = type != NULL ? mem_strdup(type) : NULL;
+    query->filter.id = stored_or_null(space, request_query(request, "id"));
+    query->filter.space = space[0] != '\0' ? mem_strdup(space) : NULL;
     return true;
 }
 
@@ -111,5 +119,6 @@ void event_query_done(struct event_query *query)
     free(query->filter.service);
     free(query->filter.type);
     free(query->filter.id);
+    free(query->filter.space);
     query->filter = (struct event_filter){.events = 0};
 }

@@ -18,9 +18,9 @@ struct event_query {
     uint64_t limit;
 };
 
-/* On failure there is nothing to clean up. */
+/* In the namespace `space`. On failure there is nothing to clean up. */
 MUST_USE bool event_query_parse(struct event_query *query, const struct request *request,
-                                struct problem *problem);
+                                const char *space, struct problem *problem);
 /* Gives the filter, whose texts are the caller's then. */
 struct event_filter event_query_take(struct event_query *query);
 void event_query_done(struct event_query *query);

@@ -43,7 +43,17 @@ bool check_type(struct exchange *x, struct problem *problem)
     return check_choice(x, problem);
 }
 
-/* `service` NULL: among all instances. */
+/* False if the namespace is empty. */
+static bool among_namespace(struct choice *choice, const struct view *view, const char *space)
+{
+    const struct namespace_use *use =
+        view_namespace(view, space[0] != '\0' ? space : NAMESPACE_DEFAULT);
+    choice->first = view_rank_of_namespace(view, &view->instances, space);
+    choice->count = use != NULL ? use->instances : 0;
+    return choice->count > 0;
+}
+
+/* `service` as it is stored; NULL: among all instances of the namespace. */
 static enum next discover(struct exchange *x, const char *service, const char *name)
 {
     static const struct ptree empty;
@@ -54,15 +64,18 @@ static enum next discover(struct exchange *x, const char *service, const char *n
         return NEXT_RESPOND;
     }
     choice.random = &x->scratch->random;
+    choice.first = choice.count = 0;
     choice.turn = choice.strategy == STRATEGY_ROUND_ROBIN ? take_turn(x->context, name) : 0;
     struct json_out json = response_json(&x->response);
     const struct view *view = node_view_lock(x->context->node);
     const struct viewer viewer = permit_viewer(&x->permit, view);
-    const struct ptree *instances = &view->instances;
-    choice.filter.viewer = service == NULL ? &viewer : NULL;
+    const struct ptree *instances = &empty;
     if (service != NULL) {
         const struct service_view *found = view_service(view, service);
         instances = found != NULL ? &found->instances : &empty;
+    } else if (among_namespace(&choice, view, permit_space(&x->permit))) {
+        choice.filter.viewer = &viewer;
+        instances = &view->instances;
     }
     const struct record *record = choose_instance(&choice, instances);
     if (record != NULL) {
@@ -80,7 +93,7 @@ static enum next discover(struct exchange *x, const char *service, const char *n
 
 enum next handle_discover(struct exchange *x)
 {
-    return discover(x, x->request.params[0], x->request.params[0]);
+    return discover(x, x->permit.key, x->permit.key);
 }
 
 enum next handle_discover_type(struct exchange *x)

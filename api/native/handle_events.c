@@ -139,7 +139,7 @@ static bool fits(const struct event_query *query, const struct request *request,
 
 static bool parse(struct exchange *x, struct event_query *query, struct problem *problem)
 {
-    if (!event_query_parse(query, &x->request, problem)) {
+    if (!event_query_parse(query, &x->request, permit_space(&x->permit), problem)) {
         return false;
     }
     if (!fits(query, &x->request, request_wants_stream(&x->request), problem)) {

@@ -75,6 +75,8 @@ static void render_registry(struct exchange *x, struct buffer *out)
     const struct view *view = node_view_lock(x->context->node);
     x->response.index = view->index;
     gauge(out, "services", "Services that have an instance", view->services_count);
+    gauge(out, "namespaces", "Namespaces that have instances or a quota",
+          ptree_count(&view->namespaces));
     buffer_append_text(out, "# HELP muster_instances Instances by health\n"
                             "# TYPE muster_instances gauge\n");
     for (unsigned h = 0; h < HEALTH_COUNT; h++) {

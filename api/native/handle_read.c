@@ -1,5 +1,6 @@
 #include "api/native/handlers.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "api/http/representation.h"
@@ -13,6 +14,7 @@ struct page {
     struct filter filter;
     const char *after; /* id; NULL: from the start */
     uint64_t limit;
+    const char *space; /* the namespace; "": `default` */
 };
 
 static bool page_parse(struct page *page, const struct request *request, unsigned health,
@@ -34,18 +36,42 @@ bool check_page(struct exchange *x, struct problem *problem)
     return page_parse(&page, &x->request, FILTER_ANY_HEALTH, PAGE_LIMIT_MAX, problem);
 }
 
+/* NULL at the end of the namespace. */
+static const struct record *next_of(struct ptree_iterator *it, const char *space)
+{
+    const struct record *record = ptree_next(it);
+    return record != NULL && namespace_has(space, record_id(record)) ? record : NULL;
+}
+
+/* Where the page begins. */
+static size_t rank_of(const struct view *view, const struct ptree *instances,
+                      const struct page *page)
+{
+    char key[STORED_NAME_SIZE];
+    const char *after = page->after;
+    size_t first = view_rank_of_namespace(view, instances, page->space);
+    if (after != NULL && page->space[0] != '\0') {
+        /* Cut off where it is longer than any id there: nothing is between the two. */
+        (void)snprintf(key, sizeof key, "%c%s%c%s", NAMESPACE_MARK, page->space, NAMESPACE_MARK,
+                       after);
+        after = key;
+    }
+    size_t rank = after != NULL ? view_rank_after(view, instances, after) : first;
+    return rank > first ? rank : first;
+}
+
 /* "instances": [...], and "next": the id to go on after, when there are more that match. */
 static void render_page(struct json_out *json, const struct view *view,
                         const struct ptree *instances, const struct page *page)
 {
-    size_t rank = page->after != NULL ? view_rank_after(view, instances, page->after) : 0;
+    size_t rank = rank_of(view, instances, page);
     const struct record *record, *last = NULL;
     struct ptree_iterator it;
     uint64_t listed = 0;
     json_out_key(json, "instances");
     json_out_begin(json, '[');
     ptree_iterate(&it, instances, rank);
-    while ((record = ptree_next(&it)) != NULL) {
+    while ((record = next_of(&it, page->space)) != NULL) {
         if (!filter_match(&page->filter, record)) {
             continue;
         }
@@ -58,7 +84,7 @@ static void render_page(struct json_out *json, const struct view *view,
     }
     json_out_end(json, ']');
     if (record != NULL && last != NULL) {
-        json_out_member_text(json, "next", record_id(last));
+        json_out_member_text(json, "next", namespace_bare(record_id(last)));
     }
 }
 
@@ -70,6 +96,7 @@ enum next handle_instances(struct exchange *x)
         response_problem(&x->response, &problem);
         return NEXT_RESPOND;
     }
+    page.space = permit_space(&x->permit);
     struct json_out json = response_json(&x->response);
     const struct view *view = node_view_lock(x->context->node);
     const struct viewer viewer = permit_viewer(&x->permit, view);
@@ -91,7 +118,8 @@ static void render_service(struct json_out *json, const struct view *view, const
     static const struct ptree empty;
     const struct service_view *service = view_service(view, name);
     json_out_begin(json, '{');
-    json_out_member_text(json, "name", name);
+    json_out_member_text(json, "name", namespace_bare(name));
+    render_namespace(json, name);
     json_out_member_u64(json, "index", view_service_index(view, name));
     render_page(json, view, service != NULL ? &service->instances : &empty, page);
     json_out_end(json, '}');
@@ -128,7 +156,8 @@ enum next handle_service(struct exchange *x)
         return NEXT_RESPOND;
     }
     bool plain = filter_is_plain(&page.filter) && page.limit == UINT64_MAX && page.after == NULL;
-    const char *name = x->request.params[0];
+    const char *name = x->permit.key;
+    page.space = permit_space(&x->permit);
     struct json_out json = response_json(&x->response);
     const struct view *view = node_view_lock(x->context->node);
     const struct service_view *service = view_service(view, name);
@@ -160,7 +189,7 @@ static void render_tallies(struct json_out *json, const char *key, const struct 
 }
 
 static void render_services(struct json_out *json, const struct view *view,
-                            const struct viewer *viewer)
+                            const struct viewer *viewer, const char *space)
 {
     const struct service_view *service;
     struct ptree_iterator it;
@@ -168,13 +197,15 @@ static void render_services(struct json_out *json, const struct view *view,
     json_out_member_u64(json, "index", view->services_index);
     json_out_key(json, "services");
     json_out_begin(json, '[');
-    view_iterate_services(&it, view, 0);
-    while (!json->out->overflowed && (service = ptree_next(&it)) != NULL) {
+    view_iterate_services(&it, view, view_rank_of_namespace(view, &view->services, space));
+    while (!json->out->overflowed && (service = ptree_next(&it)) != NULL &&
+           namespace_has(space, service->name)) {
         if (!viewer_may(viewer, service->name)) {
             continue;
         }
         json_out_begin(json, '{');
-        json_out_member_text(json, "name", service->name);
+        json_out_member_text(json, "name", namespace_bare(service->name));
+        render_namespace(json, service->name);
         render_tallies(json, "types", &service->types);
         render_tallies(json, "tags", &service->tags);
         json_out_member_u64(json, "instances", ptree_count(&service->instances));
@@ -192,7 +223,7 @@ enum next handle_services(struct exchange *x)
     x->response.index = view->index;
     if (!representation_is_known(x, view->services_index)) {
         const struct viewer viewer = permit_viewer(&x->permit, view);
-        render_services(&json, view, &viewer);
+        render_services(&json, view, &viewer, permit_space(&x->permit));
     }
     view_unlock(&view);
     return NEXT_RESPOND;
@@ -222,7 +253,7 @@ enum next handle_instance(struct exchange *x)
     struct json_out json = response_json(&x->response);
     const struct view *view = node_view_lock(x->context->node);
     const struct viewer viewer = permit_viewer(&x->permit, view);
-    const struct record *record = view_instance(view, x->request.params[0]);
+    const struct record *record = view_instance(view, x->permit.key);
     if (record != NULL && viewer_may(&viewer, record_name(record))) {
         response_asked(&x->response, record->index);
         json_out_begin(&json, '{');

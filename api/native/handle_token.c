@@ -71,6 +71,7 @@ static enum next submit(struct exchange *x, struct making *m, enum token_turn tu
     spec->id = (struct slice){m->id, strlen(m->id)};
     spec->hash = (struct slice){(const char *)m->hash, sizeof m->hash};
     c->kind = COMMAND_TOKEN_CREATE;
+    c->space = spec->space;
     c->token_create.ttl_s = m->body.ttl_s;
     c->token_create.turn = turn;
     m->first = turn == TOKEN_TURN_FIRST;
@@ -170,6 +171,12 @@ static void render_token(struct json_out *json, const struct view *view, const s
     json_out_begin(json, '{');
     json_out_member_text(json, "id", token_id(token));
     json_out_member_text(json, "description", token_description(token));
+    json_out_key(json, "namespace");
+    if (token_space(token)[0] != '\0') {
+        json_out_text(json, token_space(token));
+    } else {
+        json_out_null(json);
+    }
     json_out_key(json, "created");
     json_out_time(json, token->created_ms);
     json_out_key(json, "expires_in");

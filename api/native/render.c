@@ -30,10 +30,20 @@ static void render_metadata(struct json_out *json, const struct record *record)
     json_out_end(json, '}');
 }
 
+void render_namespace(struct json_out *json, const char *stored)
+{
+    struct slice space = namespace_of(stored);
+    if (space.len > 0) {
+        json_out_key(json, "namespace");
+        json_out_text_n(json, space.data, space.len);
+    }
+}
+
 void render_instance_members(struct json_out *json, const struct record *record)
 {
-    json_out_member_text(json, "id", record_id(record));
-    json_out_member_text(json, "name", record_name(record));
+    json_out_member_text(json, "id", namespace_bare(record_id(record)));
+    json_out_member_text(json, "name", namespace_bare(record_name(record)));
+    render_namespace(json, record_id(record));
     json_out_member_text(json, "type", record_type(record));
     json_out_member_text(json, "host", record_host(record));
     json_out_member_u64(json, "port", record->port);

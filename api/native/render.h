@@ -7,6 +7,8 @@
 #include "api/core/json_out.h"
 #include "server/registry/command.h"
 
+/* "namespace": of what is stored under that id or name; nothing for `default`. */
+void render_namespace(struct json_out *json, const char *stored);
 /* The whole object. Nothing in it changes with heartbeats, so that it can be kept. */
 void render_instance(struct json_out *json, const struct record *record);
 /* The same members, without the braces. */

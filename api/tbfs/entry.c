@@ -53,7 +53,7 @@ void tbfs_entry_render(struct json_out *json, const struct view *view, const str
     view_lease_times(view, record, &renewed_ms, &deadline_ms);
     int64_t up_ms = wall_ms - record->registered_ms;
     json_out_begin(json, '{');
-    json_out_member_text(json, "server_id", record_id(record));
+    json_out_member_text(json, "server_id", namespace_bare(record_id(record)));
     render_url(json, record);
     json_out_key(json, "ip");
     if (ip != NULL) {

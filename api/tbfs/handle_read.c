@@ -26,14 +26,15 @@ static enum next list(struct exchange *x, const char *status)
     }
     struct json_out json = response_json(&x->response);
     int64_t wall_ms = clock_wall_ms();
+    const char *space = permit_space(&x->permit);
     const struct record *record;
     struct ptree_iterator it;
     const struct view *view = node_view_lock(x->context->node);
     const struct viewer viewer = permit_viewer(&x->permit, view);
     x->response.index = view->index;
     json_out_begin(&json, '[');
-    ptree_iterate(&it, &view->instances, 0);
-    while ((record = ptree_next(&it)) != NULL) {
+    ptree_iterate(&it, &view->instances, view_rank_of_namespace(view, &view->instances, space));
+    while ((record = ptree_next(&it)) != NULL && namespace_has(space, record_id(record))) {
         if ((status == NULL || strcmp(tbfs_status(record), status) == 0) &&
             viewer_may(&viewer, record_name(record))) {
             tbfs_entry_render(&json, view, record, wall_ms);
@@ -63,7 +64,7 @@ enum next tbfs_get(struct exchange *x)
     struct json_out json = response_json(&x->response);
     const struct view *view = node_view_lock(x->context->node);
     const struct viewer viewer = permit_viewer(&x->permit, view);
-    const struct record *record = view_instance(view, x->request.params[0]);
+    const struct record *record = view_instance(view, x->permit.key);
     if (record != NULL && viewer_may(&viewer, record_name(record))) {
         tbfs_entry_render(&json, view, record, clock_wall_ms());
     } else {

@@ -109,11 +109,13 @@ static enum next finish_register(struct exchange *x, enum status status)
 
 /* What this replica knows of the id may be out of date; then the first try says so. One that was
  * registered by the native API is replaced. */
-static uint64_t known_incarnation(const struct node *node, const char *id)
+static uint64_t known_incarnation(const struct exchange *x, const char *id)
 {
     uint64_t incarnation = INCARNATION_BELOW_ALL;
-    const struct view *view = node_view_lock(node);
-    const struct record *record = view_instance(view, id);
+    char stored[STORED_NAME_SIZE];
+    namespace_store(permit_space(&x->permit), id, stored);
+    const struct view *view = node_view_lock(x->context->node);
+    const struct record *record = view_instance(view, stored);
     if (record != NULL) {
         bool ours = record_metadata_value(record, TBFS_META_URL) != NULL;
         incarnation = ours ? record->incarnation : 0;
@@ -140,7 +142,7 @@ enum next tbfs_register(struct exchange *x)
         reply_bad(x, &problem);
         return NEXT_RESPOND;
     }
-    return submit(x, known_incarnation(x->context->node, r->body.server_id.data));
+    return submit(x, known_incarnation(x, r->body.server_id.data));
 }
 
 /* --- heartbeat --- */

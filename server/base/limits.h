@@ -89,6 +89,10 @@
 #define TOKENS_MAX       4096
 #define TOKEN_SCOPES_MAX 32
 #define TOKEN_TTL_S_MAX  3153600000u
+/* Namespaces: any number may be in use, as they cost what is in them; so many have a quota. */
+#define NAMESPACE_BYTES_MAX  63
+#define NAMESPACES_MAX       4096
+#define NAMESPACE_WRITES_MAX 1000000 /* a second */
 /* Bounds of --state-bytes. */
 #define STATE_BOUND_MIN (1024 * 1024)
 #define STATE_BOUND_MAX (1024ull * 1024 * 1024 * 1024)

@@ -119,3 +119,18 @@ bool naming_is_host(const char *text, size_t len)
     }
     return is_name(host) && !looks_like_ipv4(host);
 }
+
+bool naming_is_namespace(const char *text, size_t len)
+{
+    if (len == 0 || len > NAMESPACE_BYTES_MAX || strchr("-_.", text[0]) != NULL) {
+        return false;
+    }
+    for (size_t i = 0; i < len; i++) {
+        bool is_letter = text[i] >= 'a' && text[i] <= 'z';
+        bool is_digit = text[i] >= '0' && text[i] <= '9';
+        if (!is_letter && !is_digit && (text[i] == '\0' || strchr("-_.", text[i]) == NULL)) {
+            return false;
+        }
+    }
+    return true;
+}

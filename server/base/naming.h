@@ -20,5 +20,8 @@ MUST_USE bool naming_is_name(const char *text, size_t len);
  * scheme, port, path, white space or interface zone, and not a wildcard address. Names are ASCII,
  * and may have underscores. */
 MUST_USE bool naming_is_host(const char *text, size_t len);
+/* A namespace: 1 to NAMESPACE_BYTES_MAX lower-case letters, digits, '-', '_' and '.', first a
+ * letter or digit. */
+MUST_USE bool naming_is_namespace(const char *text, size_t len);
 
 #endif

@@ -20,9 +20,15 @@ int event_id_compare(struct event_id a, struct event_id b)
 
 /* --- the filter --- */
 
+static const char *space_of(const struct event_filter *filter)
+{
+    return filter->space != NULL ? filter->space : "";
+}
+
 static bool takes_record(const struct event_filter *filter, const struct record *record)
 {
-    return (filter->service == NULL || strcmp(filter->service, record_name(record)) == 0) &&
+    return namespace_has(space_of(filter), record_id(record)) &&
+           (filter->service == NULL || strcmp(filter->service, record_name(record)) == 0) &&
            (filter->type == NULL || strcmp(filter->type, record_type(record)) == 0) &&
            (filter->id == NULL || strcmp(filter->id, record_id(record)) == 0);
 }
@@ -84,6 +90,7 @@ void event_cursor_done(struct event_cursor *cursor)
     free(cursor->filter.service);
     free(cursor->filter.type);
     free(cursor->filter.id);
+    free(cursor->filter.space);
     free(cursor->last_id);
     *cursor = (struct event_cursor){.next = 0};
 }
@@ -135,8 +142,11 @@ static const struct record *next_instance(const struct event_cursor *cursor,
         instances = &service->instances;
     }
     ptree_iterate(&it, instances,
-                  cursor->last_id != NULL ? view_rank_after(view, instances, cursor->last_id) : 0);
-    for (const struct record *record; (record = ptree_next(&it)) != NULL;) {
+                  cursor->last_id != NULL
+                      ? view_rank_after(view, instances, cursor->last_id)
+                      : view_rank_of_namespace(view, instances, space_of(filter)));
+    for (const struct record *record; (record = ptree_next(&it)) != NULL &&
+                                      namespace_has(space_of(filter), record_id(record));) {
         if (takes_record(filter, record)) {
             return record;
         }

@@ -32,6 +32,7 @@ struct event_filter {
     char *service; /* NULL: any; likewise the next two */
     char *type;
     char *id;
+    char *space; /* the namespace; NULL: `default`. The service and the id are as they are stored */
     unsigned events; /* a bit for each enum event_type */
 };
 #define EVENT_FILTER_ALL ((1u << EVENT_TYPES) - 1)

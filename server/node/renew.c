@@ -70,6 +70,7 @@ static enum status write_by_id(struct node_renewal *r)
     const struct command command = {
         .kind = COMMAND_HEARTBEAT,
         .guard = r->guard,
+        .space = r->space,
         .heartbeat = {.ids = r->by_id,
                       .count = r->by_id_count,
                       .incarnation = r->incarnation,
@@ -123,8 +124,11 @@ static void resolve(struct node_renewal *r)
     bool details = r->incarnation != 0 || r->health_given || r->note_given;
     const struct view *view = node_view_lock(r->node);
     for (uint32_t i = 0; i < r->count; i++) {
+        char room[STORED_NAME_SIZE];
+        struct slice id;
         struct lease_ref ref;
-        if (!details && view_find_lease(view, r->ids[i].data, r->ids[i].len, &ref)) {
+        if (!details && namespace_join(r->space, r->ids[i], NAME_BYTES_MAX, room, &id) &&
+            view_find_lease(view, id.data, id.len, &ref)) {
             lease_ref_store(r->refs + (size_t)r->refs_count * LEASE_REF_BYTES, &ref);
             r->ref_ids[r->refs_count++] = i;
         } else {

@@ -30,6 +30,7 @@ struct node_renewal {
     bool note_given;
     struct slice note;  /* borrowed */
     struct guard guard; /* of both commands; borrowed until `done` */
+    struct slice space; /* the namespace of the ids, as in a command; borrowed until `done` */
 
     /* Valid in `done`. */
     uint64_t index;   /* of the last entry; 0: none */

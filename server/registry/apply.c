@@ -8,6 +8,17 @@
 #include "server/registry/mix.h"
 #include "server/registry/size.h"
 
+/* The instance of an id that a command names; NULL if there is none. */
+static struct instance *find(const struct registry *r, const struct command *command,
+                             const struct slice *id)
+{
+    char room[STORED_NAME_SIZE];
+    struct slice stored;
+    return namespace_join(command->space, *id, r->work.limits.name_bytes, room, &stored)
+               ? registry_find(r, stored.data, stored.len)
+               : NULL;
+}
+
 static void set_result(const struct instance *instance, struct result *ret_result)
 {
     ret_result->incarnation = instance->record->incarnation;
@@ -73,8 +84,12 @@ static void register_new(struct registry *r, const struct command *command,
     record->declared = (uint8_t)command->register_.health;
     if (registry_count(r) >= r->work.limits.instances ||
         !registry_has_room(r, size_added(record))) {
-        free(record);
         ret_result->status = ST_FULL;
+    } else if (!namespaces_have_room(r, record_id(record), 1, size_instance(record))) {
+        ret_result->status = ST_QUOTA;
+    }
+    if (ret_result->status != ST_OK) {
+        free(record);
         return;
     }
     record->slot = leases_take_slot(&r->leases);
@@ -110,9 +125,18 @@ static enum status register_other(struct registry *r, struct instance *instance,
     /* A change that makes it smaller is accepted even if the state is full. */
     uint64_t added =
         size_added(new) - size_instance(old) + (moved ? size_instance(old) + SIZE_EVENT_MAX : 0);
-    if (size_instance(new) > size_instance(old) && !registry_has_room(r, added)) {
-        free(new);
-        return ST_FULL;
+    if (size_instance(new) > size_instance(old)) {
+        enum status status = ST_OK;
+        if (!registry_has_room(r, added)) {
+            status = ST_FULL;
+        } else if (!namespaces_have_room(r, record_id(new), 0,
+                                         size_instance(new) - size_instance(old))) {
+            status = ST_QUOTA;
+        }
+        if (status != ST_OK) {
+            free(new);
+            return status;
+        }
     }
     if (moved) {
         events_add(r, EVENT_DEREGISTERED, instance->record);
@@ -123,8 +147,9 @@ static enum status register_other(struct registry *r, struct instance *instance,
     return ST_OK;
 }
 
-static void apply_register(struct registry *r, const struct command *command,
-                           struct result *ret_result)
+/* Its id and name are as they are stored. */
+static void register_stored(struct registry *r, const struct command *command,
+                            struct result *ret_result)
 {
     const struct registration *registration = &command->register_.registration;
     struct instance *instance = registry_find(r, registration->id.data, registration->id.len);
@@ -148,6 +173,27 @@ static void apply_register(struct registry *r, const struct command *command,
         ret_result->status = register_other(r, instance, command);
     }
     set_result(instance, ret_result);
+}
+
+static void apply_register(struct registry *r, const struct command *command,
+                           struct result *ret_result)
+{
+    const struct registration *said = &command->register_.registration;
+    char id_room[STORED_NAME_SIZE];
+    char name_room[STORED_NAME_SIZE];
+    struct slice id, name;
+    size_t most = r->work.limits.name_bytes;
+    if (!namespace_join(command->space, said->id, most, id_room, &id) ||
+        !namespace_join(command->space, said->name, most, name_room, &name)) {
+        ret_result->status = ST_TOO_LARGE;
+    } else if (command->space.len == 0) {
+        register_stored(r, command, ret_result);
+    } else {
+        struct command stored = *command;
+        stored.register_.registration.id = id;
+        stored.register_.registration.name = name;
+        register_stored(r, &stored, ret_result);
+    }
 }
 
 /* --- heartbeats --- */
@@ -208,7 +254,7 @@ static void apply_heartbeat(struct registry *r, const struct command *command,
 {
     for (uint32_t i = 0; i < command->heartbeat.count; i++) {
         const struct slice *id = &command->heartbeat.ids[i];
-        struct instance *instance = registry_find(r, id->data, id->len);
+        struct instance *instance = find(r, command, id);
         if (instance == NULL) {
             miss(ret_result, i, command->heartbeat.count);
         } else if (tokens_let(r, instance)) {
@@ -230,8 +276,7 @@ static void apply_heartbeat(struct registry *r, const struct command *command,
 static void apply_deregister(struct registry *r, const struct command *command,
                              struct result *ret_result)
 {
-    const struct slice *id = &command->deregister.id;
-    struct instance *instance = registry_find(r, id->data, id->len);
+    struct instance *instance = find(r, command, &command->deregister.id);
     if (instance == NULL) {
         ret_result->status = ST_NOT_FOUND;
         return;
@@ -253,11 +298,10 @@ static void apply_deregister(struct registry *r, const struct command *command,
 static void apply_maintenance(struct registry *r, const struct command *command,
                               struct result *ret_result)
 {
-    const struct slice *id = &command->maintenance.id;
     const struct slice none = {.data = "", .len = 0};
     const struct slice *reason =
         command->maintenance.enabled ? &command->maintenance.reason : &none;
-    struct instance *instance = registry_find(r, id->data, id->len);
+    struct instance *instance = find(r, command, &command->maintenance.id);
     if (instance == NULL) {
         ret_result->status = ST_NOT_FOUND;
         return;
@@ -387,6 +431,12 @@ void apply_command(struct registry *r, const struct command *command, struct res
         return;
     case COMMAND_TOKEN_REVOKE:
         tokens_apply_revoke(r, command, ret_result);
+        return;
+    case COMMAND_QUOTA_SET:
+        namespaces_apply_set(r, command, ret_result);
+        return;
+    case COMMAND_QUOTA_DELETE:
+        namespaces_apply_delete(r, command, ret_result);
         return;
     }
     CHECK(false); /* the decoder accepts no other kind */

@@ -10,7 +10,12 @@ struct instances {
 static const void *at(const void *ctx, size_t rank)
 {
     const struct instances *of = ctx;
-    return ptree_at(of->tree, rank);
+    return ptree_at(of->tree, of->choice->first + rank);
+}
+
+static size_t count_of(const struct instances *of)
+{
+    return of->choice->count > 0 ? of->choice->count : ptree_count(of->tree);
 }
 
 static void walk(const void *ctx, size_t rank, bool (*visit)(void *arg, const void *item),
@@ -19,8 +24,9 @@ static void walk(const void *ctx, size_t rank, bool (*visit)(void *arg, const vo
     const struct instances *of = ctx;
     struct ptree_iterator it;
     const struct record *record;
-    ptree_iterate(&it, of->tree, rank);
-    while ((record = ptree_next(&it)) != NULL && visit(arg, record)) {
+    size_t left = count_of(of) - rank;
+    ptree_iterate(&it, of->tree, of->choice->first + rank);
+    while (left-- > 0 && (record = ptree_next(&it)) != NULL && visit(arg, record)) {
     }
 }
 
@@ -47,7 +53,7 @@ const struct record *choose_instance(const struct choice *choice, const struct p
 {
     const struct instances of = {choice, instances};
     const struct choose_set set = {.ctx = &of,
-                                   .count = ptree_count(instances),
+                                   .count = count_of(&of),
                                    .at = at,
                                    .walk = walk,
                                    .wanted = wanted,

@@ -17,6 +17,7 @@ struct choice {
     uint32_t turn;    /* round_robin: the number of this call */
     uint64_t *random; /* state of random_next */
     struct filter filter;
+    size_t first, count; /* among so many from that rank on; 0: among all */
 };
 
 /* NULL if none matches. O(log n) for random and round_robin if most match; otherwise O(n). */

@@ -10,6 +10,7 @@
 
 #include "server/base/buffer.h"
 #include "server/base/status.h"
+#include "server/registry/namespace.h"
 #include "server/registry/record.h"
 #include "server/registry/token.h"
 
@@ -62,6 +63,8 @@ enum token_turn {
 struct command {
     enum command_kind kind;
     struct guard guard;
+    struct slice space; /* the namespace of its ids and names, which stand here without it; empty:
+                           `default`. Of those that name instances, and of TOKEN_CREATE */
     union {
         struct {
             struct registration registration;
@@ -102,8 +105,9 @@ struct command {
 
 struct result {
     /* ST_OK, ST_NOT_FOUND, ST_CONFLICT; ST_FULL: no room in the table or in the state;
-     * ST_TOO_LARGE: over a limit of the level (from the decoder); ST_UNAUTHENTICATED, ST_FORBIDDEN:
-     * refused by the guard. */
+     * ST_QUOTA: the namespace's quota is used up; ST_TOO_LARGE: over a limit of the level (from the
+     * decoder, and of an id or name with its namespace); ST_UNAUTHENTICATED, ST_FORBIDDEN: refused
+     * by the guard. */
     enum status status;
     uint64_t index; /* of the log entry */
     uint64_t incarnation;

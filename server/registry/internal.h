@@ -69,7 +69,7 @@ struct retired {
 
 struct registry {
     struct registry_options options;
-    struct ptree_kind services_kind, records_kind, tallies_kind, tokens_kind;
+    struct ptree_kind services_kind, records_kind, tallies_kind, tokens_kind, namespaces_kind;
     struct cds_lfht *by_id; /* NULL while a snapshot is being restored */
     size_t buckets;         /* of by_id, once it has grown */
     struct leases leases;
@@ -84,6 +84,8 @@ struct registry {
     uint64_t services_size;
     uint64_t events_size;
     uint64_t tokens_size;
+    uint64_t quotas_sum; /* of all quotas of namespaces */
+    uint64_t quotas_size;
     uint64_t tokens_due_ms;     /* when the first token expires */
     uint32_t entry_events;      /* created in this entry */
     uint64_t incarnation;       /* of the command being applied */
@@ -159,6 +161,22 @@ enum status tokens_admit(struct registry *r, const struct command *command);
 bool tokens_let(const struct registry *r, const struct instance *instance);
 bool tokens_let_register(const struct registry *r, const struct instance *instance,
                          const struct registration *registration);
+
+/* namespaces.c. `stored` is an id or name that is in the namespace meant. */
+/* So many instances and bytes of them more in its namespace; negative: fewer. Services likewise. */
+void namespaces_count(struct registry *r, const char *stored, int instances, int64_t bytes);
+void namespaces_count_service(struct registry *r, const char *stored, int services);
+/* Whether its quota lets so much more in. */
+bool namespaces_have_room(const struct registry *r, const char *stored, uint64_t instances,
+                          uint64_t bytes);
+void namespaces_set_quota(struct registry *r, const char *name,
+                          const struct namespace_quota *quota);
+uint64_t namespaces_quota_hash(const struct namespace_use *use);
+void namespaces_apply_set(struct registry *r, const struct command *command,
+                          struct result *ret_result);
+void namespaces_apply_delete(struct registry *r, const struct command *command,
+                             struct result *ret_result);
+void namespaces_destroy(struct registry *r);
 
 /* services.c: counts, tags and types of each service */
 void services_add(struct registry *r, struct record *record);

@@ -9,9 +9,10 @@
     static_assert((level_1) <= (room), "this build must have room for what a level allows");
 REGISTRY_LIMITS(X)
 TOKEN_LIMITS(X)
+NAMESPACE_LIMITS(X)
 #undef X
 
-static_assert(LEVEL_MIN == 1 && LEVEL_MAX == 3, "one row per level");
+static_assert(LEVEL_MIN == 1 && LEVEL_MAX == 4, "one row per level");
 
 const struct registry_limits *level_limits(uint16_t level)
 {
@@ -25,12 +26,19 @@ const struct registry_limits *level_limits(uint16_t level)
         REGISTRY_LIMITS(X) TOKEN_LIMITS(X)
 #undef X
     };
+    static const struct registry_limits level_4 = {
+#define X(limit, room, value) .limit = (value),
+        REGISTRY_LIMITS(X) TOKEN_LIMITS(X) NAMESPACE_LIMITS(X)
+#undef X
+    };
     switch (level) {
     case 1:
     case LEVEL_STATE_BYTES:
         return &level_1;
     case LEVEL_TOKENS:
         return &level_3;
+    case LEVEL_NAMESPACES:
+        return &level_4;
     default:
         return NULL;
     }
@@ -40,7 +48,7 @@ const struct registry_limits *limits_room(void)
 {
     static const struct registry_limits most = {
 #define X(limit, room, level_1) .limit = (room),
-        REGISTRY_LIMITS(X) TOKEN_LIMITS(X)
+        REGISTRY_LIMITS(X) TOKEN_LIMITS(X) NAMESPACE_LIMITS(X)
 #undef X
     };
     return &most;
@@ -54,6 +62,7 @@ bool limits_are_possible(const struct registry_limits *limits)
     }
     REGISTRY_LIMITS(X)
     TOKEN_LIMITS(X)
+    NAMESPACE_LIMITS(X)
 #undef X
     return limits->events_kept_min > 0 && limits->events_kept_min <= limits->events_kept_first &&
            limits->events_kept_first <= limits->events_kept_max;
@@ -73,6 +82,15 @@ uint64_t limits_token_hash(const struct registry_limits *limits)
     uint64_t h = 0;
 #define X(limit, room, level_3) h = mix64(h ^ limits->limit);
     TOKEN_LIMITS(X)
+#undef X
+    return h;
+}
+
+uint64_t limits_namespace_hash(const struct registry_limits *limits)
+{
+    uint64_t h = 0;
+#define X(limit, room, level_4) h = mix64(h ^ limits->limit);
+    NAMESPACE_LIMITS(X)
 #undef X
     return h;
 }

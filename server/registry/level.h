@@ -18,11 +18,13 @@
 
 /* The levels that this build supports. */
 #define LEVEL_MIN 1
-#define LEVEL_MAX 3
+#define LEVEL_MAX 4
 /* From this level on, the size of the state is bounded. The limits are those of level 1. */
 #define LEVEL_STATE_BYTES 2
 /* From this level on, there are tokens and guards. */
 #define LEVEL_TOKENS 3
+/* From this level on, there are namespaces and quotas. */
+#define LEVEL_NAMESPACES 4
 
 /* X(limit, what this build has room for, level 1) */
 #define REGISTRY_LIMITS(X)                                                                         \
@@ -51,10 +53,14 @@
     X(token_scopes, TOKEN_SCOPES_MAX, 32)                                                          \
     X(token_ttl_s, TOKEN_TTL_S_MAX, 3153600000)
 
+/* X(limit, what this build has room for, level 4): below it there are no quotas. */
+#define NAMESPACE_LIMITS(X) X(namespaces, NAMESPACES_MAX, 4096) /* with a quota */
+
 struct registry_limits {
 #define X(limit, room, level_1) uint32_t limit;
     REGISTRY_LIMITS(X)
     TOKEN_LIMITS(X)
+    NAMESPACE_LIMITS(X)
 #undef X
 };
 
@@ -64,8 +70,9 @@ const struct registry_limits *level_limits(uint16_t level);
 const struct registry_limits *limits_room(void);
 /* Whether this build has room for the limits, and they are consistent. */
 bool limits_are_possible(const struct registry_limits *limits);
-/* Hash of the REGISTRY_LIMITS, and of the TOKEN_LIMITS. */
+/* Hash of the REGISTRY_LIMITS, of the TOKEN_LIMITS, and of the NAMESPACE_LIMITS. */
 uint64_t limits_hash(const struct registry_limits *limits);
 uint64_t limits_token_hash(const struct registry_limits *limits);
+uint64_t limits_namespace_hash(const struct registry_limits *limits);
 
 #endif

@@ -30,6 +30,11 @@ static const char *token_key(const void *value)
     return token_id(value);
 }
 
+static const char *namespace_key(const void *value)
+{
+    return ((const struct namespace_use *)value)->name;
+}
+
 static void retire_node(void *ctx, void *memory, uint64_t epoch)
 {
     struct registry *r = ctx;
@@ -68,6 +73,7 @@ struct registry *registry_create(const struct registry_options *options)
     r->records_kind = kind_of(r, record_key);
     r->tallies_kind = kind_of(r, tally_key);
     r->tokens_kind = kind_of(r, token_key);
+    r->namespaces_kind = kind_of(r, namespace_key);
     r->tokens_due_ms = NEVER;
     r->by_id = create_table(TABLE_BUCKETS_MIN);
     r->buckets = TABLE_BUCKETS_MIN;
@@ -142,6 +148,7 @@ void registry_destroy(struct registry *r)
         }
     }
     tokens_destroy(r);
+    namespaces_destroy(r);
     ptree_clear(&r->work.services, &r->services_kind);
     ptree_clear(&r->work.instances, &r->records_kind);
     retire_done(r);
@@ -241,6 +248,7 @@ struct instance *registry_lease_out(struct registry *r, struct record *record, u
     leases_link(&r->leases, record->slot);
     r->instances_sum += record_in_place_hash(record) + registry_lease_hash(lease);
     r->instances_size += size_instance(record) + lease_size(lease);
+    namespaces_count(r, record_id(record), 1, (int64_t)size_instance(record));
     return instance;
 }
 
@@ -266,6 +274,7 @@ void registry_remove(struct registry *r, struct instance *instance)
     CHECK(cds_lfht_del(r->by_id, &instance->node) == 0);
     ptree_remove(&r->work.instances, &r->records_kind, record_id(record));
     services_remove(r, record);
+    namespaces_count(r, record_id(record), -1, -(int64_t)size_instance(record));
     leases_free_slot(&r->leases, record->slot);
     r->work.changed_index = r->work.index;
     retire_record(r, record);
@@ -281,6 +290,8 @@ void registry_replace(struct registry *r, struct instance *instance, struct reco
     record->index = r->work.index;
     r->instances_sum += record_in_place_hash(record) - record_in_place_hash(old);
     r->instances_size += size_instance(record) - size_instance(old);
+    namespaces_count(r, record_id(record), 0,
+                     (int64_t)size_instance(record) - (int64_t)size_instance(old));
     ptree_put(&r->work.instances, &r->records_kind, record);
     services_replace(r, old, record);
     lease->expired = record->expired;
@@ -318,6 +329,7 @@ void registry_apply(struct registry *r, uint32_t position, const struct command 
     struct result *result = ret_result != NULL ? ret_result : &ignored;
     CHECK(r->in_entry);
     CHECK(position < 1u << INCARNATION_POSITION_BITS);
+    CHECK(command->space.len == 0 || r->work.level >= LEVEL_NAMESPACES);
     CHECK(command_level(command->kind) > 0 && command_level(command->kind) <= r->work.level);
     r->incarnation = r->work.index << INCARNATION_POSITION_BITS | position;
     *result = (struct result){.status = ST_OK, .index = r->work.index};
@@ -418,6 +430,7 @@ void registry_publish(struct registry *r)
     ptree_publish(&r->records_kind);
     ptree_publish(&r->tallies_kind);
     ptree_publish(&r->tokens_kind);
+    ptree_publish(&r->namespaces_kind);
     retire_give(r);
 }
 
@@ -449,7 +462,7 @@ uint32_t registry_events_kept(const struct registry *r)
 uint64_t registry_state_bytes(const struct registry *r)
 {
     return size_head(&r->work) + r->instances_size + r->services_size + r->events_size +
-           r->tokens_size;
+           r->tokens_size + r->quotas_size;
 }
 
 uint64_t registry_state_bytes_max(const struct registry *r)
@@ -495,6 +508,10 @@ uint64_t registry_hash(const struct registry *r)
         h = mix64(h ^ r->tokens_sum);
         h = mix64(h ^ r->work.tokens_begun);
         h = mix64(h ^ limits_token_hash(&r->work.limits));
+    }
+    if (r->work.level >= LEVEL_NAMESPACES) {
+        h = mix64(h ^ r->quotas_sum);
+        h = mix64(h ^ limits_namespace_hash(&r->work.limits));
     }
     return mix64(h ^ limits_hash(&r->work.limits));
 }

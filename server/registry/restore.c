@@ -1,4 +1,5 @@
 #include "server/registry/restore.h"
+#include "server/base/naming.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +25,7 @@ struct restore {
     const struct record *last_record; /* the newest instance; NULL: none yet */
     const struct service_view *last_service;
     const struct token *last_token;
+    char last_quota[NAMESPACE_SIZE];   /* "": none yet */
     struct restored_service *services; /* a table with open addressing; a power of two */
     size_t services_count, services_capacity;
 };
@@ -100,7 +102,8 @@ enum status registry_restore_head(struct registry *r, const struct snapshot_head
         head->instances > INSTANCES_MAX || head->services > head->instances ||
         head->changed_index > head->index || head->services_index > head->index ||
         head->extinct_index > head->index || head->tokens_begun > head->index ||
-        head->tokens > TOKENS_MAX || (head->tokens > 0 && head->tokens_begun == 0)) {
+        head->tokens > TOKENS_MAX || head->quotas > NAMESPACES_MAX ||
+        (head->tokens > 0 && head->tokens_begun == 0)) {
         return ST_CORRUPT;
     }
     r->restore = mem_zalloc(1, sizeof *r->restore);
@@ -122,6 +125,16 @@ enum status registry_restore_head(struct registry *r, const struct snapshot_head
     return ST_OK;
 }
 
+/* Its id and its service's name are of the same one, which there is at this level. */
+static bool is_of_a_namespace(const struct restore *x, const struct record *record)
+{
+    struct slice space = namespace_of(record_id(record));
+    struct slice other = namespace_of(record_name(record));
+    return namespace_is_stored(record_id(record)) && namespace_is_stored(record_name(record)) &&
+           space.len == other.len && memcmp(space.data, other.data, space.len) == 0 &&
+           (space.len == 0 || x->head.level >= LEVEL_NAMESPACES);
+}
+
 enum status registry_restore_instance(struct registry *r, struct record *record,
                                       uint64_t renewed_ms, uint64_t deadline_ms)
 {
@@ -129,7 +142,7 @@ enum status registry_restore_instance(struct registry *r, struct record *record,
     CHECK(x != NULL && record->references == 1);
     if (record->index > x->head.index || renewed_ms > x->head.now_ms ||
         (x->last_record != NULL && strcmp(record_id(x->last_record), record_id(record)) >= 0) ||
-        !leases_take_this_slot(&r->leases, record->slot)) {
+        !is_of_a_namespace(x, record) || !leases_take_this_slot(&r->leases, record->slot)) {
         return ST_CORRUPT;
     }
     x->last_record = record;
@@ -153,6 +166,7 @@ enum status registry_restore_service(struct registry *r, const char *name, uint6
     x->last_service = service;
     ptree_settle(&service->instances, &r->records_kind);
     services_first_index(r, service, index);
+    namespaces_count_service(r, name, 1);
     ptree_append(&r->work.services, &r->services_kind, service);
     r->work.services_count++;
     return ST_OK;
@@ -182,6 +196,19 @@ enum status registry_restore_token(struct registry *r, struct token *token)
     return ST_OK;
 }
 
+enum status registry_restore_quota(struct registry *r, const char *name,
+                                   const struct namespace_quota *quota)
+{
+    struct restore *x = r->restore;
+    CHECK(x != NULL);
+    if (!naming_is_namespace(name, strlen(name)) || strcmp(x->last_quota, name) >= 0) {
+        return ST_CORRUPT;
+    }
+    memcpy(x->last_quota, name, strlen(name) + 1);
+    namespaces_set_quota(r, name, quota);
+    return ST_OK;
+}
+
 enum status registry_restore_end(struct registry *r)
 {
     struct restore *x = r->restore;
@@ -189,7 +216,7 @@ enum status registry_restore_end(struct registry *r)
     if (ptree_count(&r->work.instances) != x->head.instances ||
         r->work.services_count != x->head.services || x->services_count != x->head.services ||
         r->work.events_last != x->head.events_last ||
-        ptree_count(&r->work.tokens) != x->head.tokens) {
+        ptree_count(&r->work.tokens) != x->head.tokens || r->work.quotas_count != x->head.quotas) {
         return ST_CORRUPT;
     }
     ptree_settle(&r->work.instances, &r->records_kind);

@@ -88,6 +88,7 @@ static struct service_view *touch(struct registry *r, const char *name)
         uncount_service(r, old);
     } else {
         r->work.services_count++;
+        namespaces_count_service(r, name, 1);
     }
     services_first_index(r, copy, r->work.index);
     void *replaced = ptree_put(&r->work.services, &r->services_kind, copy);
@@ -176,6 +177,7 @@ void services_remove(struct registry *r, struct record *record)
         ptree_clear(&service->tags, &r->tallies_kind);
         ptree_clear(&service->types, &r->tallies_kind);
         r->work.services_count--;
+        namespaces_count_service(r, service->name, -1);
         uncount_service(r, service);
         r->work.extinct_index = r->work.index;
         retire_view(r, service);

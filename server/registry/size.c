@@ -87,7 +87,13 @@ uint64_t size_token(const struct token *t)
     for (uint32_t i = 0; i < spec.scopes_count; i++) {
         size += size_text(spec.scopes[i].name.data) + 2; /* prefix, write */
     }
-    return size;
+    return spec.space.len > 0 ? size + size_text(token_space(t)) : size;
+}
+
+uint64_t size_quota(const char *name, const struct namespace_quota *quota)
+{
+    return ITEM_HEAD + size_text(name) + size_uint(quota->instances) + size_uint(quota->bytes) +
+           size_uint(quota->writes);
 }
 
 uint64_t size_head(const struct view *view)
@@ -109,6 +115,12 @@ uint64_t size_head(const struct view *view)
         TOKEN_LIMITS(X)
 #undef X
         size += size_uint(view->tokens_begun) + size_uint(ptree_count(&view->tokens));
+    }
+    if (view->level >= LEVEL_NAMESPACES) {
+#define X(limit, room, level_4) size += size_uint(view->limits.limit);
+        NAMESPACE_LIMITS(X)
+#undef X
+        size += size_uint(view->quotas_count);
     }
     return size;
 }

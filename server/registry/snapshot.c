@@ -147,6 +147,7 @@ void registry_snapshot_head(const struct registry_snapshot *s, struct snapshot_h
         .events = s->events_count,
         .tokens = ptree_count(&s->view.tokens),
         .tokens_begun = s->view.tokens_begun,
+        .quotas = s->view.quotas_count,
     };
 }
 
@@ -170,5 +171,11 @@ void registry_snapshot_walk(const struct registry_snapshot *s,
     ptree_iterate(&it, &s->view.tokens, 0);
     for (const struct token *token; (token = ptree_next(&it)) != NULL;) {
         visitor->token(visitor->ctx, token);
+    }
+    ptree_iterate(&it, &s->view.namespaces, 0);
+    for (const struct namespace_use *use; (use = ptree_next(&it)) != NULL;) {
+        if (use->has_quota) {
+            visitor->quota(visitor->ctx, use);
+        }
     }
 }

@@ -10,7 +10,8 @@
 #define SCOPE_PREFIX 1
 #define SCOPE_WRITE  2
 
-static_assert(2 * (NAME_BYTES_MAX + 1) + TOKEN_SCOPES_MAX * (NAME_BYTES_MAX + 2) <= UINT16_MAX,
+static_assert(2 * (NAME_BYTES_MAX + 1) + NAMESPACE_SIZE + TOKEN_SCOPES_MAX * (NAME_BYTES_MAX + 2) <=
+                  UINT16_MAX,
               "a token's text has 16-bit offsets");
 
 static size_t text_size(const struct token_spec *spec)
@@ -19,7 +20,7 @@ static size_t text_size(const struct token_spec *spec)
     for (uint32_t i = 0; i < spec->scopes_count; i++) {
         size += 1 + spec->scopes[i].name.len + 1;
     }
-    return size;
+    return spec->space.len > 0 ? size + spec->space.len + 1 : size;
 }
 
 static uint16_t add_text(struct token *t, struct slice text)
@@ -48,6 +49,12 @@ struct token *token_create(const struct token_spec *spec)
         t->text[t->text_len++] =
             (char)((scope->prefix ? SCOPE_PREFIX : 0) | (scope->write ? SCOPE_WRITE : 0));
         (void)add_text(t, scope->name);
+    }
+    /* Of one that is bound to none this is the end of its text, which is the same as below the
+     * level of namespaces, and with it its hash. */
+    t->space = (uint16_t)(t->text_len - 1);
+    if (spec->space.len > 0) {
+        t->space = add_text(t, spec->space);
     }
     return t;
 }
@@ -81,6 +88,7 @@ void token_spec_of(const struct token *t, struct token_spec *ret_spec)
     ret_spec->hash = (struct slice){.data = (const char *)t->hash, .len = TOKEN_HASH_BYTES};
     ret_spec->description =
         (struct slice){.data = token_description(t), .len = strlen(token_description(t))};
+    ret_spec->space = (struct slice){.data = token_space(t), .len = strlen(token_space(t))};
     ret_spec->grants = t->grants;
     ret_spec->scopes_count = t->scopes_count;
     for (uint32_t i = 0; i < t->scopes_count; i++) {
@@ -104,10 +112,23 @@ static bool covers(const struct token_scope *scope, const char *service, size_t 
            memcmp(service, scope->name.data, scope->name.len) == 0;
 }
 
-bool token_may(const struct token *t, const char *service, bool write)
+bool token_reaches(const struct token *t, struct slice space, bool write)
+{
+    const char *own = token_space(t);
+    if (own[0] != '\0') {
+        return strlen(own) == space.len && memcmp(own, space.data, space.len) == 0;
+    }
+    return space.len == 0 || token_grants(t, write ? TOKEN_OPERATOR_WRITE : TOKEN_OPERATOR_READ);
+}
+
+bool token_may(const struct token *t, const char *stored, bool write)
 {
     const char *at = t->text + t->scopes;
+    const char *service = namespace_bare(stored);
     size_t len = strlen(service);
+    if (!token_reaches(t, namespace_of(stored), write)) {
+        return false;
+    }
     for (unsigned i = 0; i < t->scopes_count; i++) {
         struct token_scope scope;
         at = scope_at(at, &scope);

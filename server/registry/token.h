@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "server/base/limits.h"
+#include "server/registry/namespace.h"
 #include "server/registry/record.h"
 
 #define TOKEN_HASH_BYTES 32
@@ -36,6 +37,7 @@ struct token_spec {
     struct slice id;
     struct slice hash; /* TOKEN_HASH_BYTES */
     struct slice description;
+    struct slice space; /* the namespace that it is bound to; empty: none */
     uint32_t grants;
     uint32_t scopes_count;
     struct token_scope scopes[TOKEN_SCOPES_MAX];
@@ -50,6 +52,7 @@ struct token {
     uint8_t scopes_count;
     uint16_t description; /* offsets into text, where the id is at 0 and each text ends with NUL */
     uint16_t scopes;
+    uint16_t space;
     uint16_t text_len;
     char text[];
 };
@@ -63,6 +66,12 @@ static inline const char *token_description(const struct token *t)
     return t->text + t->description;
 }
 
+/* The namespace that it is bound to; "": none. */
+static inline const char *token_space(const struct token *t)
+{
+    return t->text + t->space;
+}
+
 /* From malloc; index and times are zero. The spec obeys the limits. */
 struct token *token_create(const struct token_spec *spec);
 /* Fills a spec that borrows from the token. */
@@ -72,8 +81,13 @@ void token_spec_everything(const char *description, struct token_spec *ret_spec)
 /* A 64-bit hash of everything in it. */
 uint64_t token_hash(const struct token *t);
 
+/* Whether what it says of services is said of those in a namespace ("": `default`). Of a token that
+ * is bound to one: of those in that; of any other: of those in `default`, and if it may read or
+ * write what is the operator's, everywhere. */
+bool token_reaches(const struct token *t, struct slice space, bool write);
+/* `service` as it is stored. */
 bool token_may(const struct token *t, const char *service, bool write);
-/* The same for all services, those to come included. */
+/* The same for all services of a namespace that it reaches, those to come included. */
 bool token_may_all(const struct token *t, bool write);
 bool token_grants(const struct token *t, enum token_grant grant);
 /* The same for any service at all. */

@@ -103,13 +103,14 @@ static bool is_its_turn(const struct registry *r, uint32_t turn)
 void tokens_apply_create(struct registry *r, const struct command *command,
                          struct result *ret_result)
 {
-    const struct token_spec *spec = &command->token_create.spec;
+    struct token_spec spec = command->token_create.spec;
     uint64_t ttl_ms = (uint64_t)command->token_create.ttl_s * 1000;
-    if (!is_its_turn(r, command->token_create.turn) || find(r, &spec->id) != NULL) {
+    if (!is_its_turn(r, command->token_create.turn) || find(r, &spec.id) != NULL) {
         ret_result->status = ST_CONFLICT;
         return;
     }
-    struct token *token = token_create(spec);
+    spec.space = command->space;
+    struct token *token = token_create(&spec);
     token->index = r->work.index;
     token->created_ms = r->work.wall_ms;
     token->expires_ms =
@@ -157,6 +158,8 @@ static bool is_of_services(enum command_kind kind)
     case COMMAND_STATE_BYTES:
     case COMMAND_TOKEN_CREATE:
     case COMMAND_TOKEN_REVOKE:
+    case COMMAND_QUOTA_SET:
+    case COMMAND_QUOTA_DELETE:
         return false;
     }
     return false;

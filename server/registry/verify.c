@@ -81,6 +81,36 @@ static const char *verify_sizes(const struct registry *r)
                : "the size of the state is counted wrongly";
 }
 
+/* Of any but `default`, which has the rest. */
+static const char *verify_use(const struct registry *r, const struct namespace_use *use)
+{
+    struct ptree_iterator it;
+    uint64_t instances = 0;
+    uint64_t services = 0;
+    uint64_t bytes = 0;
+    const char *space = use->name;
+    ptree_iterate(&it, &r->work.instances,
+                  view_rank_of_namespace(&r->work, &r->work.instances, space));
+    for (const struct record *record;
+         (record = ptree_next(&it)) != NULL && namespace_has(space, record_id(record));) {
+        if (!namespace_has(space, record_name(record))) {
+            return "an instance is of another namespace than its service";
+        }
+        instances++;
+        bytes += size_instance(record);
+    }
+    ptree_iterate(&it, &r->work.services,
+                  view_rank_of_namespace(&r->work, &r->work.services, space));
+    for (const struct service_view *s;
+         (s = ptree_next(&it)) != NULL && namespace_has(space, s->name);) {
+        services++;
+    }
+    return instances == use->instances && services == use->services && bytes == use->bytes &&
+                   (instances > 0 || use->has_quota)
+               ? NULL
+               : "what a namespace has is counted wrongly";
+}
+
 static const char *verify_tokens(const struct registry *r)
 {
     struct ptree_iterator it;
@@ -103,6 +133,48 @@ static const char *verify_tokens(const struct registry *r)
     return sum == r->tokens_sum && size == r->tokens_size && due_ms == r->tokens_due_ms
                ? NULL
                : "the tokens are counted wrongly";
+}
+
+static uint64_t size_of_instances(const struct registry *r)
+{
+    struct ptree_iterator it;
+    uint64_t size = 0;
+    ptree_iterate(&it, &r->work.instances, 0);
+    for (const struct record *record; (record = ptree_next(&it)) != NULL;) {
+        size += size_instance(record);
+    }
+    return size;
+}
+
+/* What is counted of the instances and services of each namespace. */
+static const char *verify_namespaces(const struct registry *r)
+{
+    struct ptree_iterator it;
+    uint64_t instances = 0;
+    uint64_t services = 0;
+    uint64_t bytes = 0;
+    uint64_t sum = 0;
+    uint64_t size = 0;
+    uint32_t quotas = 0;
+    ptree_iterate(&it, &r->work.namespaces, 0);
+    for (const struct namespace_use *use; (use = ptree_next(&it)) != NULL;) {
+        bool is_default = strcmp(use->name, NAMESPACE_DEFAULT) == 0;
+        const char *broken = is_default ? NULL : verify_use(r, use);
+        if (broken != NULL) {
+            return broken;
+        }
+        instances += use->instances;
+        services += use->services;
+        bytes += use->bytes;
+        sum += use->has_quota ? namespaces_quota_hash(use) : 0;
+        size += use->has_quota ? size_quota(use->name, &use->quota) : 0;
+        quotas += use->has_quota;
+    }
+    return instances == ptree_count(&r->work.instances) && services == r->work.services_count &&
+                   bytes == size_of_instances(r) && sum == r->quotas_sum &&
+                   size == r->quotas_size && quotas == r->work.quotas_count
+               ? NULL
+               : "the namespaces together do not make up the registry";
 }
 
 static const char *verify(const struct registry *r)
@@ -132,6 +204,9 @@ static const char *verify(const struct registry *r)
         return "the hash of the instances is wrong";
     }
     const char *broken = verify_tokens(r);
+    if (broken == NULL) {
+        broken = verify_namespaces(r);
+    }
     return broken != NULL ? broken : verify_sizes(r);
 }
 

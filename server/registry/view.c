@@ -1,5 +1,7 @@
 #include "server/registry/view.h"
 
+#include <stdio.h>
+
 #include "server/base/check.h"
 #include "server/base/compiler.h"
 #include "server/registry/internal.h"
@@ -58,6 +60,25 @@ const struct record *view_instance(const struct view *view, const char *id)
 const struct token *view_token(const struct view *view, const char *id)
 {
     return ptree_find(&view->tokens, &view->registry->tokens_kind, id);
+}
+
+const struct namespace_use *view_namespace(const struct view *view, const char *name)
+{
+    return ptree_find(&view->namespaces, &view->registry->namespaces_kind, name);
+}
+
+size_t view_rank_of_namespace(const struct view *view, const struct ptree *tree, const char *space)
+{
+    const struct ptree_kind *kind =
+        tree == &view->services ? &view->registry->services_kind : &view->registry->records_kind;
+    char before[STORED_NAME_SIZE];
+    /* No key is between these and the first of the namespace. */
+    if (space[0] == '\0') {
+        (void)snprintf(before, sizeof before, "%c\xff", NAMESPACE_MARK);
+    } else {
+        (void)snprintf(before, sizeof before, "%c%s%c", NAMESPACE_MARK, space, NAMESPACE_MARK - 1);
+    }
+    return ptree_rank_after(tree, kind, before);
 }
 
 size_t view_rank_after(const struct view *view, const struct ptree *instances, const char *id)

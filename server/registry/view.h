@@ -22,6 +22,7 @@
 #include "server/base/rendered.h"
 #include "server/registry/command.h"
 #include "server/registry/level.h"
+#include "server/registry/namespace.h"
 #include "server/registry/record.h"
 #include "server/registry/token.h"
 
@@ -57,11 +58,13 @@ struct view {
     struct registry_limits limits; /* of the level */
     uint32_t counts[HEALTH_COUNT];
     uint32_t services_count;
-    struct ptree services;  /* of struct service_view, by name */
-    struct ptree instances; /* of struct record, by id */
-    struct ptree tokens;    /* of struct token, by id */
-    uint64_t tokens_begun;  /* index of the first token ever; 0: none yet */
-    uint64_t events_first;  /* events kept: events_first..events_last; none if first > last */
+    struct ptree services;   /* of struct service_view, by name */
+    struct ptree instances;  /* of struct record, by id */
+    struct ptree tokens;     /* of struct token, by id */
+    struct ptree namespaces; /* of struct namespace_use, by name */
+    uint32_t quotas_count;   /* namespaces with a quota */
+    uint64_t tokens_begun;   /* index of the first token ever; 0: none yet */
+    uint64_t events_first;   /* events kept: events_first..events_last; none if first > last */
     uint64_t events_last;
     uint32_t events_kept;            /* the most that are kept */
     uint64_t state_bytes;            /* size of a snapshot */
@@ -94,6 +97,12 @@ void view_iterate_services(struct ptree_iterator *it, const struct view *view, s
 const struct record *view_instance(const struct view *view, const char *id);
 /* Returns NULL if the token does not exist, or no longer exists. */
 const struct token *view_token(const struct view *view, const char *id);
+/* Returns NULL if the namespace has neither instances nor a quota. "default" is one, too. */
+const struct namespace_use *view_namespace(const struct view *view, const char *name);
+/* The rank at which the ids or names of a namespace ("": `default`) begin in `tree`: the instances
+ * or services of the view, or the instances of a service. They end with the first for which
+ * namespace_has() is false. */
+size_t view_rank_of_namespace(const struct view *view, const struct ptree *tree, const char *space);
 /* The rank after an id, for the next page. The id itself may be gone. */
 size_t view_rank_after(const struct view *view, const struct ptree *instances, const char *id);
 /* Returns NULL if the event is no longer kept. */

@@ -31,6 +31,8 @@ static void encode_heartbeat(const struct command *c, struct buffer *out)
 
 /* Precedes the kind of a command with a guard. */
 #define GUARDED 11
+/* Precedes the kind of a command in a namespace, behind the guard. */
+#define IN_NAMESPACE 12
 /* Of the id in a guard: fixed by the format, at every level. */
 #define GUARD_BYTES_MAX 255
 
@@ -40,6 +42,10 @@ void wire_command_encode(const struct command *c, struct buffer *out)
         pack_uint(out, GUARDED);
         pack_uint(out, c->guard.kind);
         pack_text(out, c->guard.token.data, c->guard.token.len);
+    }
+    if (c->space.len > 0) {
+        pack_uint(out, IN_NAMESPACE);
+        pack_text(out, c->space.data, c->space.len);
     }
     pack_uint(out, c->kind);
     switch (c->kind) {
@@ -165,14 +171,8 @@ static void decode_fields(struct unpack *in, const struct registry_limits *limit
     in->bad = true;
 }
 
-/* The kind, and the guard before it. */
-static uint64_t decode_kind(struct unpack *in, struct guard *ret_guard)
+static void decode_guard(struct unpack *in, struct guard *ret_guard)
 {
-    uint64_t kind = unpack_uint(in, UINT64_MAX);
-    *ret_guard = (struct guard){.kind = GUARD_NONE};
-    if (kind != GUARDED) {
-        return kind;
-    }
     ret_guard->kind = (enum guard_kind)unpack_uint(in, GUARD_TOKEN);
     ret_guard->token = unpack_text(in, GUARD_BYTES_MAX);
     bool is_one = ret_guard->kind == GUARD_TOKEN
@@ -181,7 +181,33 @@ static uint64_t decode_kind(struct unpack *in, struct guard *ret_guard)
     if (!is_one) {
         in->bad = true;
     }
-    return unpack_uint(in, UINT64_MAX);
+}
+
+/* Whether commands of a kind may be in a namespace. */
+static bool has_namespace(uint64_t kind)
+{
+    return kind == COMMAND_REGISTER || kind == COMMAND_HEARTBEAT || kind == COMMAND_DEREGISTER ||
+           kind == COMMAND_MAINTENANCE || kind == COMMAND_TOKEN_CREATE;
+}
+
+/* The kind, and what stands before it. */
+static uint64_t decode_kind(struct unpack *in, struct guard *ret_guard, struct slice *ret_space)
+{
+    uint64_t kind = unpack_uint(in, UINT64_MAX);
+    *ret_guard = (struct guard){.kind = GUARD_NONE};
+    *ret_space = (struct slice){"", 0};
+    if (kind == GUARDED) {
+        decode_guard(in, ret_guard);
+        kind = unpack_uint(in, UINT64_MAX);
+    }
+    if (kind == IN_NAMESPACE) {
+        *ret_space = unpack_text(in, NAMESPACE_BYTES_MAX);
+        kind = unpack_uint(in, UINT64_MAX);
+        if (!namespace_is_other(*ret_space) || !has_namespace(kind)) {
+            in->bad = true;
+        }
+    }
+    return kind;
 }
 
 enum status wire_command_decode(const uint8_t *data, size_t len,
@@ -189,7 +215,7 @@ enum status wire_command_decode(const uint8_t *data, size_t len,
                                 struct wire_command *ret_command)
 {
     struct unpack in = unpack_begin(data, len);
-    uint64_t kind = decode_kind(&in, &ret_command->command.guard);
+    uint64_t kind = decode_kind(&in, &ret_command->command.guard, &ret_command->command.space);
     ret_command->ids = NULL;
     if (in.bad || command_level(kind) == 0) {
         return ST_CORRUPT;
@@ -207,10 +233,14 @@ bool wire_command_understands(const uint8_t *data, size_t len, uint16_t level)
 {
     struct unpack in = unpack_begin(data, len);
     struct guard guard;
-    uint64_t kind = decode_kind(&in, &guard);
+    struct slice space;
+    uint64_t kind = decode_kind(&in, &guard, &space);
     uint16_t from = command_level(kind);
     if (guard.kind != GUARD_NONE && from > 0 && from < LEVEL_TOKENS) {
         from = LEVEL_TOKENS;
+    }
+    if (space.len > 0 && from > 0 && from < LEVEL_NAMESPACES) {
+        from = LEVEL_NAMESPACES;
     }
     return !in.bad && from > 0 && from <= level;
 }

@@ -104,7 +104,12 @@ static enum status restore_token(struct wire_restore *w, struct unpack *in)
     uint64_t index = unpack_uint(in, UINT64_MAX);
     int64_t created_ms = unpack_int(in);
     uint64_t expires_ms = unpack_uint(in, UINT64_MAX);
-    if (!unpack_finished(in)) {
+    bool is_bound = !in->bad && in->at < in->end;
+    if (is_bound) {
+        spec.space = unpack_text(in, NAMESPACE_BYTES_MAX);
+    }
+    if (!unpack_finished(in) || (is_bound && !namespace_is_other(spec.space)) ||
+        (is_bound && w->head.level < LEVEL_NAMESPACES)) {
         return ST_CORRUPT;
     }
     struct token *token = token_create(&spec);
@@ -116,6 +121,22 @@ static enum status restore_token(struct wire_restore *w, struct unpack *in)
         return ST_CORRUPT;
     }
     return ST_OK;
+}
+
+static enum status restore_quota(struct wire_restore *w, struct unpack *in)
+{
+    char name[NAMESPACE_SIZE];
+    struct slice text = unpack_text(in, NAMESPACE_BYTES_MAX);
+    struct namespace_quota quota;
+    quota.instances = (uint32_t)unpack_uint(in, UINT32_MAX);
+    quota.bytes = unpack_uint(in, UINT64_MAX);
+    quota.writes = (uint32_t)unpack_uint(in, UINT32_MAX);
+    if (!unpack_finished(in)) {
+        return ST_CORRUPT;
+    }
+    memcpy(name, text.data, text.len);
+    name[text.len] = '\0';
+    return registry_restore_quota(w->registry, name, &quota);
 }
 
 static enum status restore_head(struct wire_restore *w, struct unpack *in)
@@ -151,6 +172,12 @@ static enum status restore_head(struct wire_restore *w, struct unpack *in)
         head->tokens_begun = unpack_uint(in, UINT64_MAX);
         head->tokens = unpack_uint(in, TOKENS_MAX);
     }
+    if (head->level >= LEVEL_NAMESPACES) {
+#define X(limit, room, level_4) head->limits.limit = (uint32_t)unpack_uint(in, UINT32_MAX);
+        NAMESPACE_LIMITS(X)
+#undef X
+        head->quotas = unpack_uint(in, NAMESPACES_MAX);
+    }
     return unpack_finished(in) ? registry_restore_head(w->registry, head) : ST_CORRUPT;
 }
 
@@ -169,6 +196,8 @@ static uint64_t items_of(const struct wire_restore *w)
         return w->head.events;
     case WIRE_RESTORE_TOKENS:
         return w->head.tokens;
+    case WIRE_RESTORE_QUOTAS:
+        return w->head.quotas;
     case WIRE_RESTORE_COMPLETE:
     case WIRE_RESTORE_CORRUPT:
         break;
@@ -190,6 +219,8 @@ static enum status restore_item(struct wire_restore *w, const uint8_t *content, 
         return restore_event(w, &in);
     case WIRE_RESTORE_TOKENS:
         return restore_token(w, &in);
+    case WIRE_RESTORE_QUOTAS:
+        return restore_quota(w, &in);
     case WIRE_RESTORE_COMPLETE:
     case WIRE_RESTORE_CORRUPT:
         break;

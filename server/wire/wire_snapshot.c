@@ -120,6 +120,20 @@ static void encode_token(void *ctx, const struct token *token)
     pack_uint(out, token->index);
     pack_int(out, token->created_ms);
     pack_uint(out, token->expires_ms);
+    if (spec.space.len > 0) {
+        pack_text(out, spec.space.data, spec.space.len);
+    }
+    item_end(w);
+}
+
+static void encode_quota(void *ctx, const struct namespace_use *use)
+{
+    struct writer *w = ctx;
+    struct buffer *out = item_begin(w);
+    pack_text(out, use->name, strlen(use->name));
+    pack_uint(out, use->quota.instances);
+    pack_uint(out, use->quota.bytes);
+    pack_uint(out, use->quota.writes);
     item_end(w);
 }
 
@@ -153,6 +167,12 @@ static void encode_head(struct writer *w, const struct snapshot_head *head)
         pack_uint(out, head->tokens_begun);
         pack_uint(out, head->tokens);
     }
+    if (head->level >= LEVEL_NAMESPACES) {
+#define X(limit, room, level_4) pack_uint(out, head->limits.limit);
+        NAMESPACE_LIMITS(X)
+#undef X
+        pack_uint(out, head->quotas);
+    }
     item_end(w);
 }
 
@@ -169,6 +189,7 @@ void wire_snapshot_encode(const struct registry_snapshot *snapshot,
         .service = encode_service,
         .event = encode_event,
         .token = encode_token,
+        .quota = encode_quota,
         .ctx = &w,
     };
     registry_snapshot_walk(snapshot, &visitor);

@@ -20,6 +20,7 @@ void wire_token_decode(struct unpack *in, const struct registry_limits *limits,
     ret_spec->id = unpack_text(in, limits->name_bytes);
     ret_spec->hash = unpack_bytes(in, TOKEN_HASH_BYTES);
     ret_spec->description = unpack_text(in, limits->name_bytes);
+    ret_spec->space = (struct slice){"", 0}; /* of a snapshot: it stands behind the others */
     ret_spec->grants = (uint32_t)unpack_uint(in, TOKEN_GRANTS_ALL);
     ret_spec->scopes_count = (uint32_t)unpack_uint(in, limits->token_scopes);
     if (ret_spec->id.len == 0 || ret_spec->hash.len != TOKEN_HASH_BYTES) {

@@ -48,11 +48,18 @@ static void through_the_log(struct token_spec *spec)
     wire_token_decode(&in, level_limits(LEVEL_TOKENS), &back);
     CHECK(unpack_finished(&in));
     check_same(spec, &back);
+    back.space = spec->space; /* the command's */
     struct token *token = token_create(&back);
     token_spec_of(token, &kept);
     check_same(spec, &kept);
+    CHECK(kept.space.len == spec->space.len);
+    CHECK(kept.space.len == 0 || namespace_is_other(kept.space));
+    CHECK(token_reaches(token, kept.space, true));
     for (uint32_t i = 0; i < kept.scopes_count; i++) {
-        CHECK(token_may(token, kept.scopes[i].name.data, kept.scopes[i].write));
+        char stored[STORED_NAME_SIZE];
+        namespace_store(token_space(token), kept.scopes[i].name.data, stored);
+        CHECK(stored[0] == '\0' || token_may(token, stored, kept.scopes[i].write));
+        CHECK(kept.space.len == 0 || !token_may(token, kept.scopes[i].name.data, false));
     }
     free(token);
     buffer_done(&out);

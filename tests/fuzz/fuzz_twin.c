@@ -155,10 +155,40 @@ static void make_token(struct twins *t, struct made *m)
     m->command.token_create.turn = input_u8(&t->in) % (TOKEN_TURN_MAX + 1);
 }
 
-/* Sometimes on behalf of a token. */
+static struct slice take_namespace(struct twins *t)
+{
+    static const char *const names[] = {"shop", "shop-2", "a", "default"};
+    const char *name = names[input_u8(&t->in) % ARRAY_LENGTH(names)];
+    return (struct slice){.data = name, .len = strlen(name)};
+}
+
+static void make_quota(struct twins *t, struct made *m)
+{
+    uint8_t which = input_u8(&t->in) % 4;
+    if (which == 0) {
+        m->command.kind = COMMAND_QUOTA_DELETE;
+        m->command.quota_delete.name = take_namespace(t);
+    } else {
+        m->command.kind = COMMAND_QUOTA_SET;
+        m->command.quota_set.name = take_namespace(t);
+        m->command.quota_set.instances = which == 1 ? 0 : input_u8(&t->in);
+        m->command.quota_set.bytes = which == 2 ? 0 : (uint64_t)input_u8(&t->in) * 10;
+        m->command.quota_set.writes = which;
+    }
+}
+
+/* Sometimes on behalf of a token, and in a namespace if it is about names. */
 static void add_guard(struct twins *t, struct made *m)
 {
-    uint8_t which = input_u8(&t->in) % 8;
+    uint8_t which = input_u8(&t->in) % 16;
+    enum command_kind kind = m->command.kind;
+    if (which >= 8 &&
+        (kind == COMMAND_REGISTER || kind == COMMAND_HEARTBEAT || kind == COMMAND_DEREGISTER ||
+         kind == COMMAND_MAINTENANCE || kind == COMMAND_TOKEN_CREATE)) {
+        struct slice space = take_namespace(t);
+        m->command.space = namespace_is_other(space) ? space : (struct slice){.len = 0};
+    }
+    which %= 8;
     if (which == 0) {
         m->command.guard.kind = GUARD_UNTIL_FIRST;
     } else if (which == 1) {
@@ -169,7 +199,7 @@ static void add_guard(struct twins *t, struct made *m)
 static void make_small(struct twins *t, struct made *m)
 {
     struct slice id = take_id(t, m, 0);
-    switch (input_u8(&t->in) % 8) {
+    switch (input_u8(&t->in) % 9) {
     case 0:
         m->command.kind = COMMAND_DEREGISTER;
         m->command.deregister.id = id;
@@ -195,6 +225,9 @@ static void make_small(struct twins *t, struct made *m)
     case 7:
         m->command.kind = COMMAND_TOKEN_REVOKE;
         m->command.token_revoke.id = take_token(t);
+        return;
+    case 8:
+        make_quota(t, m);
         return;
     default:
         m->command.kind = COMMAND_EXPIRE;

@@ -65,6 +65,10 @@ COMMANDS = [
     b"\x0a" + text("aaaaaaaaaa"),
     b"\x0b" + uint(2) + text("aaaaaaaaaa") + b"\x04" + text("web-1") + uint(0),
     b"\x0b" + uint(1) + text("") + b"\x06" + uint(31000) + uint(1000),
+    b"\x0c" + text("shop") + b"\x01" + registration("web-1", "web") + uint(0) + uint(0),
+    b"\x0b" + uint(1) + text("") + b"\x0c" + text("shop-2") + b"\x04" + text("web-1") + uint(0),
+    b"\x0d" + text("shop") + uint(5) + uint(1 << 20) + uint(10),
+    b"\x0e" + text("shop"),
 ]
 
 
@@ -86,21 +90,31 @@ LIMITS = [1 << 24, 10000, 255, 255, 64, 255, 64, 128, 512, 512, 65535, 86400000,
 TOKEN_LIMITS = [4096, 32, 3153600000]
 
 
-def token(name_id, index, expires, scopes):
+def token(name_id, index, expires, scopes, space=None):
     out = text(name_id) + raw(bytes(range(32))) + text("why") + uint(9) + uint(len(scopes))
     out += b"".join(text(s) + truth(p) + truth(w) for s, p, w in scopes)
-    return out + uint(index) + sint(1790000000000) + uint(expires)
+    return out + uint(index) + sint(1790000000000) + uint(expires) + (text(space) if space else b"")
 
 
-def snapshot(instances, services, events, limits=LIMITS, tokens=None):
-    level = 1 if tokens is None else 3
+NAMESPACE_LIMITS = [4096]
+
+
+def quota(name, instances, size, writes):
+    return text(name) + uint(instances) + uint(size) + uint(writes)
+
+
+def snapshot(instances, services, events, limits=LIMITS, tokens=None, quotas=None):
+    level = 4 if quotas is not None else 1 if tokens is None else 3
     head = text("MUSR") + uint(3) + uint(level) + b"".join(uint(n) for n in limits)
     head += uint(9) + uint(5000) + sint(1790000000000)
     head += uint(9) + uint(8) + uint(0) + uint(len(events) + 3) + uint(8192)
     head += uint(len(instances)) + uint(len(services)) + uint(len(events))
+    tokens = [] if quotas is not None and tokens is None else tokens
     if tokens is not None:
         head += uint(1 << 30) + b"".join(uint(n) for n in TOKEN_LIMITS)
         head += uint(2 if tokens else 0) + uint(len(tokens))
+    if quotas is not None:
+        head += b"".join(uint(n) for n in NAMESPACE_LIMITS) + uint(len(quotas))
     items = [head]
     for rec, generation, renewed, deadline in instances:
         items.append(rec + uint(generation) + uint(renewed) + uint(deadline))
@@ -108,7 +122,7 @@ def snapshot(instances, services, events, limits=LIMITS, tokens=None):
         items.append(wide_text(name) + uint(index))
     for index, kind, rec in events:
         items.append(uint(index) + uint(0) + uint(kind) + sint(-1) + rec)
-    items += tokens or []
+    items += (tokens or []) + (quotas or [])
     return bytes([len(items)]) + b"\xc1".join(items)
 
 
@@ -129,6 +143,15 @@ SNAPSHOTS = [
                                  token("b", 9, (1 << 64) - 1, [("", True, False)] * 32)]),
     snapshot([], [], [], tokens=[token("a", 2, 5000, [])]),
     snapshot([], [], [], tokens=[token("a", 2, 5001, [("", True, False)] * 33)]),
+    snapshot([], [], [], quotas=[]),
+    snapshot([(record("\x1fshop\x1fweb-1", "\x1fshop\x1fweb", 2, 0), 11, 4000, 34000),
+              (record("web-1", "web", 8, 1), 12, 4000, 34000)],
+             [("\x1fshop\x1fweb", 2), ("web", 8)],
+             [(2, 0, record("\x1fshop\x1fweb-1", "\x1fshop\x1fweb", 2, 0))],
+             tokens=[token("a", 2, 5001, [("web", True, True)], "shop")],
+             quotas=[quota("default", 0, 1 << 20, 0), quota("shop", 500, 0, 10)]),
+    snapshot([(record("\x1fshop\x1fweb-1", "web", 2, 0), 11, 4000, 34000)], [("web", 2)], [], quotas=[]),
+    snapshot([], [], [], quotas=[quota("b", 1, 1, 1), quota("a", 1, 1, 1)]),
 ]
 
 
@@ -448,6 +471,8 @@ SEEDS = {
         b'{"services": [' + b", ".join([b'{"name": "' + b"n" * 255 + b'", "access": "read"}'] * 32) + b"]}",
         b'{"services": [' + b", ".join([b'{"prefix": "p", "access": "read"}'] * 33) + b"]}",
         b'{"services": [{"name": "a", "prefix": "b", "access": "read"}]}',
+        b'{"namespace": "shop", "events": true, "services": [{"prefix": "", "access": "write"}]}',
+        b'{"namespace": "No", "events": true}', b'{"namespace": "shop", "operator": "read"}',
         b'{"metrics": true, "ttl": 3153600001}', b"{}")],
     "twin": [bytes(range(256)), b"\x0b" * 40 + b"\x00" + b"\x04" * 9 + b"\x08\x00\x02" * 9] +
                  [b"\x05" + bytes([len(c)]) + c + b"\x00" for c in COMMANDS],

@@ -29,7 +29,9 @@ TOKENS = {
     "events": {"events": True},
     "looker": {"operator": "read"},
     "operator": {"operator": "write"},
+    "bound": {"namespace": "shop", "services": [{"prefix": "", "access": "write"}], "events": True},
 }
+IN_NAMESPACE = {"READ", "READ_SERVICE", "EVENTS", "WRITE"}
 BAD = ("wrong", "other secret", "malformed", "expired", "revoked")
 
 
@@ -41,6 +43,8 @@ def allows(who, permission, service):
     """What the token itself allows, whatever everybody may."""
     if who == "everything":
         return True
+    if who == "bound":
+        return permission in IN_NAMESPACE
     of_web = service == "web" and who in ("writer", "reader")
     operates = who in ("looker", "operator")
     return {
@@ -51,13 +55,17 @@ def allows(who, permission, service):
     }[permission]
 
 
-def expected(mode, who, permission, service):
+def expected(mode, who, permission, service, space=None):
     """401, 403, or None: it is done, or fails for another reason."""
     if permission == "OPEN":
         return None
     if who in BAD:
         return 401
-    if permission in EVERYBODY[mode] or (who != "nobody" and allows(who, permission, service)):
+    if who == "bound" and space not in (None, "shop"):
+        return 403  # whatever everybody may
+    # Of those that are bound to none only the operator's own go beyond `default`, with what they allow there.
+    reaches = space is None or who in ("bound", "everything")
+    if permission in EVERYBODY[mode] or (who != "nobody" and reaches and allows(who, permission, service)):
         return None
     return 401 if who == "nobody" else 403
 
@@ -72,19 +80,22 @@ def body_of(method, path, service):
         return {"enabled": False}
     if (method, path) == ("POST", "/tokens"):
         return {"metrics": True, "ttl": 600}
+    if (method, path) == ("PUT", "/namespaces/{namespace}"):
+        return {"instances_max": 1}
     return None
 
 
-def ask(replica, method, path, service, token):
+def ask(replica, method, path, service, token, space=None):
     """Nothing is changed of the cluster: it is only tried."""
-    values = {"name": service, "id": service + "-1", "server_id": service + "-1"}
+    values = {"namespace": "unused", "name": service, "id": service + "-1", "server_id": service + "-1"}
     if path.startswith("/cluster/members/"):
         values["id"] = "1"
     target = re.sub(r"{(\w+)}", lambda found: values[found.group(1)], path)
     query = {"/discover": "?type=t", "/cluster/members": "", "/events": "?service=" + service}.get(path, "")
     if path.startswith("/cluster") and method != "GET":
         query = "?dry_run=true&peer=127.0.0.1:1" if path == "/cluster/members" else "?dry_run=true"
-    return replica.request(method, target + query, body_of(method, path, service), bearer(token))
+    headers = {**bearer(token), **({"X-Muster-Namespace": space} if space else {})}
+    return replica.request(method, target + query, body_of(method, path, service), headers)
 
 
 def bootstrap(replica):
@@ -139,6 +150,8 @@ def test_every_call_answers_every_asker_as_it_should(make_cluster, mode):
                     wanted = 403  # it names a service that he may not follow
                 fits = got.status == wanted if wanted else got.status < 500 and \
                     got.status not in (401, 403)
+                if who == "bound" and path.endswith("/discover") and not wanted:
+                    fits = got.json["error"] == "no_healthy_instance"  # there is nothing in his namespace
                 if not fits:
                     wrong.append((mode, method, path, who, service, wanted, got))
                 check(got, method.lower(), path)
@@ -148,6 +161,35 @@ def test_every_call_answers_every_asker_as_it_should(make_cluster, mode):
                         or permission == "WRITE", got.headers
                     assert set(got.json) <= {"error", "message", "detail"}, got
     assert wrong == []
+
+
+@pytest.mark.parametrize("mode", sorted(EVERYBODY))
+def test_every_call_in_another_namespace_answers_as_it_should_and_shows_nothing_of_this_one(
+        make_cluster, mode):
+    replica = make_cluster(1, "--anonymous", mode).start()[0]
+    tokens = make_tokens(replica)
+    got = replica.request("POST", "/register", {**body_of("POST", "/register", "web"), "host": "hidden.test"},
+                          bearer(tokens["everything"]))
+    before = replica.request("GET", "/instances/web-1", headers=bearer(tokens["everything"])).json
+    assert got.status == 200 and before["host"] == "hidden.test"
+    wrong = []
+    for method, path, permission in CALLS:
+        if permission not in IN_NAMESPACE:
+            continue
+        for who, token in sorted(tokens.items(), key=lambda item: item[0]):
+            for space in ("shop", "other"):
+                got = ask(replica, method, path, "web", token, space)
+                wanted = expected(mode, who, permission, "web", space)
+                fits = got.status == wanted if wanted else got.status < 500 and got.status not in (401, 403) \
+                    or got.json and got.json["error"] == "no_healthy_instance"
+                if not fits or b"hidden.test" in got.body:
+                    wrong.append((mode, method, path, who, space, wanted, got))
+                check(got, method.lower(), path)
+    assert wrong == []
+    # Whatever was done there, nothing was done here.
+    after = replica.request("GET", "/instances/web-1", headers=bearer(tokens["everything"])).json
+    assert [after[k] for k in ("host", "incarnation", "index")] == \
+        [before[k] for k in ("host", "incarnation", "index")]
 
 
 def test_before_the_first_token_everything_is_open_and_none_is_made_but_on_purpose(make_cluster):
@@ -166,6 +208,34 @@ def test_before_the_first_token_everything_is_open_and_none_is_made_but_on_purpo
     assert replica.request("POST", "/tokens/bootstrap", headers=bearer(token)).status == 409
     assert ask(replica, "POST", "/register", "web", None).status == 401
     assert replica.request("GET", "/services", headers={"Authorization": "Basic eDp5"}).status == 200
+
+
+def test_a_token_of_a_namespace_is_there_without_saying_so_and_nowhere_else(make_cluster):
+    replica = make_cluster(1, "--anonymous", "read").start()[0]
+    tokens = make_tokens(replica)
+    everything, bound = bearer(tokens["everything"]), bearer(tokens["bound"])
+
+    def register(headers, query="", host="h"):
+        return replica.request("POST", "/register" + query, {"id": "x", "name": "web", "host": host, "port": 1},
+                               headers)
+    assert register(bound).status == 201
+    assert replica.request("GET", "/instances/x", headers=everything).status == 404
+    for query in ("?ns=shop", "?ns=default"):
+        there = replica.request("GET", "/instances/x" + query, headers=everything)
+        assert there.status == (200 if query == "?ns=shop" else 404), there
+    assert there.status == 404
+    assert register(bound, "?ns=shop").status == 200
+    for query, headers in (("?ns=default", {}), ("?ns=other", {}), ("", {"X-Muster-Namespace": "default"})):
+        got = register({**bound, **headers}, query)
+        assert got.status == 403 and got.json["error"] == "forbidden", got
+    assert replica.request("GET", "/services", headers=bound).json["services"][0]["namespace"] == "shop"
+    assert replica.request("GET", "/services?ns=default", headers=bound).status == 403
+    listed = {t["id"]: t for t in replica.request("GET", "/tokens", headers=everything).json["tokens"]}
+    assert listed[tokens["bound"].split("_")[1]]["namespace"] == "shop"
+    assert listed[tokens["writer"].split("_")[1]]["namespace"] is None
+    for spec in ({"operator": "read"}, {"metrics": True}, {"services": [], "namespace": "No"}):
+        got = replica.request("POST", "/tokens", {"namespace": "shop", "events": True, **spec}, everything)
+        assert got.status == 400 and got.json["field"] == "namespace", got
 
 
 @pytest.fixture

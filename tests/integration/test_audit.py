@@ -98,6 +98,22 @@ def test_each_change_of_each_site_has_one_line_for_every_kind_of_asker(make_clus
                lambda: replica.metric("audit_lines_total") == len(parse(replica.audit)))
 
 
+def test_a_line_says_in_which_namespace(make_cluster):
+    replica = audited(make_cluster(1)).start()[0]
+    for space in ("", "shop"):
+        query = "?ns=" + space if space else ""
+        for method, path, body in (
+                ("POST", "/register", {"id": "x", "name": "web", "host": "h", "port": 1}),
+                ("POST", "/heartbeat", {"id": "x", "status": "warning"}),
+                ("PUT", "/instances/x/maintenance", {"enabled": True}), ("DELETE", "/instances/x", None)):
+            assert replica.request(method, path + query, body).status < 300, path
+    assert replica.request("PUT", "/namespaces/shop", {"instances_max": 1}).status == 201
+    lines = lines_of(replica)
+    assert [line.get("namespace") for line in lines[:8]] == [None] * 4 + ["shop"] * 4, lines
+    assert {(line["service"], line["id"]) for line in lines[:8]} == {("web", "x")}
+    assert (lines[8]["action"], lines[8]["id"]) == ("quota_set", "shop") and "service" not in lines[8]
+
+
 def test_a_line_says_what_was_changed_and_at_which_index(make_cluster):
     cluster = audited(make_cluster(3))
     replica = cluster.start()[0]

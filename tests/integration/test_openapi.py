@@ -64,6 +64,7 @@ BODIES = {
                                "type": name, "tags": ["a"], "metadata": {"k": "v"}},
     "/heartbeat": lambda name: {"id": name},
     "/instances/{id}/maintenance": lambda name: {"enabled": False},
+    "/namespaces/{namespace}": lambda name: {"instances_max": 5, "bytes_max": 1 << 20, "writes_max": 100},
 }
 
 
@@ -75,7 +76,7 @@ def call(replica, method, path, name, query="", member="2"):
     if path.startswith("/cluster/") and (method, path) != ("get", "/cluster/members"):
         name, query = member, (query + "&" if query else "?") + "dry_run=true"
     target = re.sub(r"{\w+}", name, path) + query
-    body = BODIES[path](name) if path in BODIES else None
+    body = BODIES[path](name) if path in BODIES and method in ("post", "put") else None
     return replica.request(method.upper(), target, body)
 
 
@@ -83,6 +84,8 @@ def call(replica, method, path, name, query="", member="2"):
 @pytest.mark.parametrize("method, path", [o for o in OPERATIONS if not o[1].startswith("/tokens")])
 def test_every_operation_answers_as_described(shared, name, method, path):
     shared[0].post("/register", BODIES["/register"](name))
+    if path.startswith("/namespaces/") and method != "put":
+        assert call(shared[0], "put", path, name).status == 201
     required = [p["name"] for p in parameters_of(method, path)
                 if p["in"] == "query" and p.get("required")]
     query = "?" + "&".join("%s=%s" % (p, VALUES.get(p, name)) for p in required) if required else ""
@@ -116,7 +119,7 @@ def test_every_described_parameter_of_a_read_is_taken(shared, name, method, path
               "health": "any", "type": name, "zone": "z", "tag": "a", "strategy": "first",
               "near": "z", "limit": "1", "after": "0.0" if path == "/events" else "a",
               "service": name, "id": name, "event": "registered", "incarnation": "1",
-              "snapshot": "false", "status": "active"}
+              "snapshot": "false", "status": "active", "ns": "default"}
     for parameter in parameters_of(method, path):
         if parameter["in"] != "query":
             continue

@@ -8,7 +8,8 @@ from test_cli import muster
 from test_failover import assert_all_there
 from writers import Writers
 
-NEWEST = 3
+NEWEST = 4
+INSTANCE = {"id": "x", "name": "web", "host": "h", "port": 1}
 OLDER = os.path.join(BIN, "musterd_level1")
 
 
@@ -46,6 +47,11 @@ def test_a_rolling_upgrade_and_back_and_forth_again(make_cluster):
         assert {level(r) for r in cluster} == {1}
         got = cluster[0].request("POST", "/cluster/state-bytes?bytes=8GiB")
         assert got.status == 503 and got.json["error"] == "level_too_low", got
+        for method, path, body in (("POST", "/register?ns=shop", INSTANCE), ("POST", "/heartbeat?ns=shop", {"id": "x"}),
+                                   ("PUT", "/namespaces/shop", {"instances_max": 1})):
+            got = cluster[0].request(method, path, body)
+            assert got.status == 503 and got.json["error"] == "level_too_low", (path, got)
+        assert cluster[0].get("/services?ns=shop").json["services"] == []
         # So all can be downgraded.
         for replica in cluster.replicas[:2]:
             restart(replica, older)
@@ -58,6 +64,7 @@ def test_a_rolling_upgrade_and_back_and_forth_again(make_cluster):
     for replica in cluster:
         assert_all_there(writers.acknowledged, replica)
     assert cluster[0].request("POST", "/cluster/state-bytes?bytes=8GiB").status == 200
+    assert cluster[0].post("/register?ns=shop", INSTANCE).status == 201
 
 
 def test_a_version_that_does_not_speak_the_level_is_refused_before_it_votes(make_cluster):

@@ -163,5 +163,10 @@ enum status __wrap_wire_command_decode(const uint8_t *data, size_t len,
         ret_command->command.kind == COMMAND_DEREGISTER) {
         ret_command->command.deregister.incarnation = 0;
     }
+    if (status == ST_OK && mutant_is(MUTANT_namespace_forgotten) &&
+        ret_command->command.kind == COMMAND_DEREGISTER && ret_command->command.space.len > 0) {
+        ret_command->command.space.len = 0;
+        ret_command->command.deregister.incarnation = 0;
+    }
     return status;
 }

@@ -28,6 +28,8 @@ static struct {
     uint64_t expirations_count;
 } instances[INSTANCES];
 static unsigned present_now, present_most;
+static unsigned apart_now;   /* in the namespace */
+static uint64_t quota_since; /* entry; 0: it has none yet */
 
 const struct model *model_of(unsigned instance)
 {
@@ -139,6 +141,21 @@ static bool fits(const struct model *m, const struct oracle_event *e)
     return false;
 }
 
+void model_has_quota(uint64_t index)
+{
+    quota_since = quota_since == 0 ? index : quota_since;
+}
+
+/* Whoever comes in finds room; a move, which leaves and comes in the same entry, needs none. */
+static void check_quota(const struct oracle_event *e, bool moved)
+{
+    if (e->type == EVENT_REGISTERED && !moved && workload_is_apart(e->instance) &&
+        quota_since > 0 && e->index > quota_since && apart_now > NAMESPACE_MOST) {
+        world_violation("quotas_are_kept", "i%u is number %u in its namespace in entry %" PRIu64,
+                        e->instance, apart_now, e->index);
+    }
+}
+
 void model_event(const struct oracle_event *e, const struct oracle_proposal *proposal)
 {
     struct model *m = &instances[e->instance].model;
@@ -152,6 +169,7 @@ void model_event(const struct oracle_event *e, const struct oracle_proposal *pro
                         m->incarnation);
     }
     bool was_present = m->present;
+    bool moved = m->left_index == e->index;
     m->incarnation = e->incarnation;
     switch (e->type) {
     case EVENT_REGISTERED:
@@ -179,4 +197,8 @@ void model_event(const struct oracle_event *e, const struct oracle_proposal *pro
     }
     present_now += (unsigned)m->present - (unsigned)was_present;
     present_most = present_now > present_most ? present_now : present_most;
+    if (workload_is_apart(e->instance)) {
+        apart_now += (unsigned)m->present - (unsigned)was_present;
+    }
+    check_quota(e, moved);
 }

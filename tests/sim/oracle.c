@@ -14,6 +14,7 @@
 #include "tests/sim/checks.h"
 #include "tests/sim/consensus_sim.h"
 #include "tests/sim/member.h"
+#include "tests/sim/workload.h"
 #include "tests/sim/world.h"
 
 #define STAMPS_KEPT 8192
@@ -237,7 +238,7 @@ static void add_event(const struct event *event)
         .index = event->index,
         .position = event->position,
         .type = event->type,
-        .instance = (unsigned)strtoul(record_id(event->record) + 1, NULL, 10),
+        .instance = workload_number_of(event->record),
         .incarnation = event->record->incarnation,
         .hash = oracle_event_hash(event),
     };
@@ -269,6 +270,10 @@ static void look_at_events(struct sim_member *m, const struct view *view)
         }
     }
     m->events_seen = view->events_last;
+    const struct namespace_use *use = view_namespace(view, NAMESPACE);
+    if (use != NULL && use->quota.instances > 0) {
+        model_has_quota(oracle.index);
+    }
 }
 
 void oracle_end(struct sim_member *m)

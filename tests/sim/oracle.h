@@ -78,6 +78,8 @@ struct oracle_proposal {
     uint64_t by;       /* the leader */
 };
 void model_event(const struct oracle_event *event, const struct oracle_proposal *proposal);
+/* The namespace has its quota from this entry on, or from an earlier one. */
+void model_has_quota(uint64_t index);
 /* A renewal submitted at `invoked_ns` was acknowledged, in `index`. */
 struct oracle_renewal {
     uint64_t index, invoked_ns;

@@ -22,7 +22,8 @@
 
 /* What the client knows; outlives its connections. */
 struct client {
-    char service[8]; /* "": all */
+    char service[8]; /* as it is stored; "": all */
+    bool is_apart;   /* it follows the namespace; else `default` */
     bool present;
     bool has_position;
     struct event_id position;
@@ -149,7 +150,8 @@ void streams_member_died(struct sim_member *m)
 
 static bool wants(const struct client *c, const struct oracle_event *e)
 {
-    return c->service[0] == '\0' || strcmp(c->service, e->service) == 0;
+    return workload_is_apart(e->instance) == c->is_apart &&
+           (c->service[0] == '\0' || strcmp(c->service, e->service) == 0);
 }
 
 /* No matching event before `sequence` was skipped. */
@@ -166,7 +168,12 @@ static void check_no_gap(struct stream *s, uint64_t sequence)
 
 static unsigned number_of(const struct record *record)
 {
-    return (unsigned)strtoul(record_id(record) + 1, NULL, 10) % INSTANCES;
+    return workload_number_of(record) % INSTANCES;
+}
+
+static const char *space_of(const struct client *c)
+{
+    return c->is_apart ? NAMESPACE : "";
 }
 
 static uint64_t copy_hash(const struct record *record)
@@ -204,7 +211,8 @@ static void check_copy(const struct stream *s, const struct view *view)
     struct ptree_iterator it;
     ptree_iterate(&it, &view->instances, 0);
     for (const struct record *record; (record = ptree_next(&it)) != NULL;) {
-        if (c->service[0] == '\0' || strcmp(c->service, record_name(record)) == 0) {
+        if (namespace_has(space_of(c), record_id(record)) &&
+            (c->service[0] == '\0' || strcmp(c->service, record_name(record)) == 0)) {
             listed[number_of(record)] = copy_hash(record);
         }
     }
@@ -282,6 +290,7 @@ static void begin(struct stream *s, const struct view *view)
     if (c->service[0] != '\0') {
         filter.service = mem_strdup(c->service);
     }
+    filter.space = c->is_apart ? mem_strdup(NAMESPACE) : NULL;
     s->begun = true;
     if (!c->has_position) {
         memset(c->copy, 0, sizeof c->copy);
@@ -347,9 +356,11 @@ void streams_start(void)
 {
     for (unsigned i = 0; i < STREAMS; i++) {
         struct client *c = mem_zalloc(1, sizeof *c);
+        c->is_apart = i % 3 == 2;
         if (rng_chance(500000)) {
-            (void)snprintf(c->service, sizeof c->service, "s%u",
-                           (unsigned)rng_below(SERVICES) % 10);
+            unsigned number = (unsigned)rng_below(SERVICES) % 10;
+            (void)snprintf(c->service, sizeof c->service,
+                           c->is_apart ? "\x1f" NAMESPACE "\x1fs%u" : "s%u", number);
         }
         c->present = rng_chance(500000);
         connect_again(c);

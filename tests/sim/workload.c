@@ -32,7 +32,8 @@ enum call {
     CALL_BEAT_BY_ID,
     CALL_DEREGISTER,
     CALL_SET_MAINTENANCE,
-    CALL_REPORT_HEALTH
+    CALL_REPORT_HEALTH,
+    CALL_SET_QUOTA
 };
 
 struct instance {
@@ -76,6 +77,19 @@ static void make_call(struct instance *i, size_t at, enum call call);
 
 /* --- commands --- */
 
+bool workload_is_apart(unsigned number)
+{
+    enum kind kind = instances[number % INSTANCES].kind;
+    return (kind == FLAPPER || kind == TRANSIENT) && number % 2 == 1;
+}
+
+unsigned workload_number_of(const struct record *record)
+{
+    const char *id = record_id(record);
+    unsigned number = (unsigned)strtoul(namespace_bare(id) + 1, NULL, 10);
+    return number + !namespace_has("", id);
+}
+
 static struct slice text(const char *s)
 {
     return (struct slice){.data = s, .len = strlen(s)};
@@ -106,8 +120,10 @@ static bool fill_beat(struct command *command, struct op *op)
 {
     const struct instance *i = op->instance;
     struct lease_ref ref;
+    char stored[STORED_NAME_SIZE];
+    namespace_store(workload_is_apart(i->number) ? NAMESPACE : "", i->id, stored);
     const struct view *view = node_view_lock(op->member->node);
-    bool found = view_find_lease(view, i->id, strlen(i->id), &ref);
+    bool found = view_find_lease(view, stored, strlen(stored), &ref);
     view_unlock(&view);
     if (!found) {
         return false;
@@ -129,6 +145,7 @@ static enum status submit(struct op *op)
     const struct instance *i = op->instance;
     memset(&command, 0, sizeof command);
     (void)snprintf(tag, sizeof tag, "#%" PRIu64, op->tag);
+    command.space = text(workload_is_apart(i->number) ? NAMESPACE : "");
     switch (op->call) {
     case CALL_REGISTER:
         fill_register(&command, op, tag, sizeof tag);
@@ -168,6 +185,16 @@ static enum status submit(struct op *op)
         command.maintenance.enabled = rng_chance(500000);
         command.maintenance.reason = text(tag);
         break;
+    case CALL_SET_QUOTA:
+        command.space = text("");
+        command.kind = COMMAND_QUOTA_SET;
+        command.quota_set.name = text(NAMESPACE);
+        command.quota_set.instances = NAMESPACE_MOST;
+        command.quota_set.writes = (uint32_t)op->tag; /* unique in the log */
+        break;
+    }
+    if (command.kind == COMMAND_RENEW) {
+        command.space = text("");
     }
     return node_write(op->member->node, &op->write, &command);
 }
@@ -447,7 +474,8 @@ static void operate(struct sim_event *event)
     }
     struct instance *i = &instances[rng_below(STEADY_COUNT + CLIENT_COUNT)];
     size_t at = rng_below(members_count);
-    make_call(i, at, rng_chance(500000) ? CALL_SET_MAINTENANCE : CALL_REPORT_HEALTH);
+    enum call call = rng_chance(500000) ? CALL_SET_MAINTENANCE : CALL_REPORT_HEALTH;
+    make_call(i, at, rng_chance(50000) ? CALL_SET_QUOTA : call);
     world_at(event, rng_between(50 * MS, 800 * MS), NULL);
 }
 
@@ -459,7 +487,7 @@ static void begin(unsigned number, enum kind kind, uint32_t ttl_ms)
     i->home = rng_below(members_count);
     i->reap_after_ms = rng_chance(500000) ? (uint32_t)rng_between(500, 4000) : 0;
     i->content = ++tags;
-    (void)snprintf(i->id, sizeof i->id, "i%u", number % 1000);
+    (void)snprintf(i->id, sizeof i->id, "i%u", (number - workload_is_apart(number)) % 1000);
     name_service(i, number % SERVICES);
     t->event.run = turn;
     t->instance = i;

@@ -10,7 +10,17 @@
 
 struct sim_member;
 
+struct record;
+
 #define SERVICES 5 /* s0, s1, ... */
+/* Some live in this namespace, each under the id of another that is in `default`. */
+#define NAMESPACE "n"
+/* Once there is a quota, so many of them may be there. */
+#define NAMESPACE_MOST 3
+
+bool workload_is_apart(unsigned number);
+/* Which instance a record is of. */
+unsigned workload_number_of(const struct record *record);
 
 void workload_start(void);
 /* Starts nothing new. */

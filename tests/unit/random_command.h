@@ -161,6 +161,42 @@ static inline void random_guard(struct random_command *c, unsigned *seed)
     }
 }
 
+static inline struct slice random_namespace(unsigned *seed)
+{
+    static const char *const names[] = {"shop", "shop-2", "a", "z.9"};
+    return slice_of(names[random_below(seed, ARRAY_LENGTH(names))]);
+}
+
+static inline void random_quota_command(struct random_command *c, unsigned *seed)
+{
+    struct slice name = random_below(seed, 4) == 0 ? slice_of("default") : random_namespace(seed);
+    if (random_below(seed, 2) == 0) {
+        c->command = (struct command){.kind = COMMAND_QUOTA_DELETE, .quota_delete = {.name = name}};
+        return;
+    }
+    c->command = (struct command){.kind = COMMAND_QUOTA_SET,
+                                  .quota_set = {.name = name,
+                                                .instances = random_below(seed, 20),
+                                                .bytes = random_below(seed, 3) * 1000,
+                                                .writes = random_below(seed, 3)}};
+}
+
+/* The same ids are in all of them. */
+static inline void random_place(struct random_command *c, unsigned *seed)
+{
+    switch (c->command.kind) {
+    case COMMAND_REGISTER:
+    case COMMAND_HEARTBEAT:
+    case COMMAND_DEREGISTER:
+    case COMMAND_MAINTENANCE:
+    case COMMAND_TOKEN_CREATE:
+        c->command.space = random_namespace(seed);
+        return;
+    default:
+        return;
+    }
+}
+
 /* Valid as long as `c` is not moved. */
 static inline void random_command(struct random_command *c, const struct fixture *f, unsigned *seed)
 {
@@ -188,12 +224,17 @@ static inline void random_command(struct random_command *c, const struct fixture
         };
     } else if (dice < 95 && registry_level(f->registry) >= LEVEL_TOKENS) {
         random_token_command(c, seed);
+    } else if (dice < 96 && registry_level(f->registry) >= LEVEL_NAMESPACES) {
+        random_quota_command(c, seed);
     } else {
         uint32_t limit = random_below(seed, 3) == 0 ? random_below(seed, 5) : EVERY;
         c->command = command_expire(f->now_ms, limit);
     }
     if (registry_level(f->registry) >= LEVEL_TOKENS && random_below(seed, 8) == 0) {
         random_guard(c, seed);
+    }
+    if (registry_level(f->registry) >= LEVEL_NAMESPACES && random_below(seed, 3) == 0) {
+        random_place(c, seed);
     }
 }
 

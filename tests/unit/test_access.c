@@ -46,7 +46,7 @@ static enum status may(struct fixture *f, enum anonymous anonymous, const char *
 {
     struct principal p;
     const struct view *view = fixture_view(f);
-    enum status status = principal_find(&p, anonymous, authorization, view);
+    enum status status = principal_find(&p, anonymous, authorization, NULL, view);
     return status == ST_OK ? principal_may(&p, view, needed, "web") : status;
 }
 
@@ -139,30 +139,30 @@ static void only_the_right_secret_is_its_holder(void **state)
     char wrong[sizeof header];
     create(f, TOKEN_OPERATOR_WRITE, 1);
     const struct view *view = fixture_view(f);
-    assert_int_equal(principal_find(&p, ANONYMOUS_NONE, header, view), ST_OK);
+    assert_int_equal(principal_find(&p, ANONYMOUS_NONE, header, NULL, view), ST_OK);
     assert_memory_equal(p.token, text + 4, TOKEN_ID_CHARS);
     memcpy(wrong, header, sizeof header);
     wrong[strlen(wrong) - 1] = wrong[strlen(wrong) - 1] == 'a' ? 'b' : 'a';
-    assert_int_equal(principal_find(&p, ANONYMOUS_NONE, wrong, view), ST_UNAUTHENTICATED);
+    assert_int_equal(principal_find(&p, ANONYMOUS_NONE, wrong, NULL, view), ST_UNAUTHENTICATED);
     assert_string_equal(p.token, "");
     memcpy(wrong, header, sizeof header);
     wrong[strlen("Bearer mst_")] = wrong[strlen("Bearer mst_")] == 'a' ? 'b' : 'a';
-    assert_int_equal(principal_find(&p, ANONYMOUS_NONE, wrong, view), ST_UNAUTHENTICATED);
+    assert_int_equal(principal_find(&p, ANONYMOUS_NONE, wrong, NULL, view), ST_UNAUTHENTICATED);
     assert_string_equal(p.token, "");
     static const char *const malformed[] = {"Bearer", "Bearer ", "Bearer x", "bearer mst_",
                                             "Bearer  "};
     for (size_t i = 0; i < ARRAY_LENGTH(malformed); i++) {
-        assert_int_equal(principal_find(&p, ANONYMOUS_WRITE, malformed[i], view),
+        assert_int_equal(principal_find(&p, ANONYMOUS_WRITE, malformed[i], NULL, view),
                          ST_UNAUTHENTICATED);
     }
     /* The scheme has no case; others are not ours. */
     memcpy(wrong, header, sizeof header);
     memcpy(wrong, "bEARER", 6);
-    assert_int_equal(principal_find(&p, ANONYMOUS_NONE, wrong, view), ST_OK);
+    assert_int_equal(principal_find(&p, ANONYMOUS_NONE, wrong, NULL, view), ST_OK);
     assert_string_not_equal(p.token, "");
     static const char *const others[] = {"Basic eDp5", "", "Bearerx y", "mst_", "BearerBearer x"};
     for (size_t i = 0; i < ARRAY_LENGTH(others); i++) {
-        assert_int_equal(principal_find(&p, ANONYMOUS_NONE, others[i], view), ST_OK);
+        assert_int_equal(principal_find(&p, ANONYMOUS_NONE, others[i], NULL, view), ST_OK);
         assert_string_equal(p.token, "");
     }
 }
@@ -219,7 +219,7 @@ static void who_was_found_is_nobody_when_his_token_is_gone(void **state)
     struct fixture *f = *state;
     struct principal p;
     create(f, TOKEN_OPERATOR_WRITE, 1);
-    assert_int_equal(principal_find(&p, ANONYMOUS_READ, header, fixture_view(f)), ST_OK);
+    assert_int_equal(principal_find(&p, ANONYMOUS_READ, header, NULL, fixture_view(f)), ST_OK);
     const struct command c = {.kind = COMMAND_TOKEN_REVOKE,
                               .token_revoke = {.id = {text + 4, TOKEN_ID_CHARS}}};
     fixture_apply(f, &c);
@@ -245,13 +245,13 @@ static void a_write_carries_whose_it_is(void **state)
     struct fixture *f = *state;
     struct principal p;
     const struct view *view = fixture_view(f);
-    assert_int_equal(principal_find(&p, ANONYMOUS_DEFAULT, NULL, view), ST_OK);
+    assert_int_equal(principal_find(&p, ANONYMOUS_DEFAULT, NULL, NULL, view), ST_OK);
     assert_int_equal(principal_guard(&p, view, PERMISSION_WRITE).kind, GUARD_UNTIL_FIRST);
     assert_int_equal(principal_guard(&p, view, PERMISSION_OPERATOR_WRITE).kind, GUARD_UNTIL_FIRST);
     create(f, TOKEN_OPERATOR_WRITE, 1);
     view = fixture_view(f);
     for (unsigned mode = ANONYMOUS_DEFAULT; mode <= ANONYMOUS_WRITE; mode++) {
-        assert_int_equal(principal_find(&p, (enum anonymous)mode, header, view), ST_OK);
+        assert_int_equal(principal_find(&p, (enum anonymous)mode, header, NULL, view), ST_OK);
         struct guard guard = principal_guard(&p, view, PERMISSION_OPERATOR_WRITE);
         assert_int_equal(guard.kind, GUARD_TOKEN);
         assert_memory_equal(guard.token.data, text + 4, guard.token.len);
@@ -272,7 +272,7 @@ static void who_reads_sees_what_his_token_lets(void **state)
     struct principal p;
     create(f, TOKEN_EVENTS, 1);
     const struct view *view = fixture_view(f);
-    assert_int_equal(principal_find(&p, ANONYMOUS_NONE, header, view), ST_OK);
+    assert_int_equal(principal_find(&p, ANONYMOUS_NONE, header, NULL, view), ST_OK);
     struct viewer viewer = principal_viewer(&p, view, PERMISSION_READ);
     assert_false(viewer.all);
     assert_true(viewer_may(&viewer, "web"));
@@ -294,8 +294,9 @@ static void wrong_tokens_are_slowed_and_good_ones_are_not(void **state)
     struct fixture *f = *state;
     const struct rate_limit_options options = {.requests = 0};
     struct rate_limits *limits = rate_limits_new(&options);
-    const struct login here = {ANONYMOUS_NONE, limits, 1}, there = {ANONYMOUS_NONE, limits, 2},
-                       local = {ANONYMOUS_NONE, limits, 0};
+    const struct login here = {ANONYMOUS_NONE, limits, 1, NULL},
+                       there = {ANONYMOUS_NONE, limits, 2, NULL},
+                       local = {ANONYMOUS_NONE, limits, 0, NULL};
     struct principal p;
     unsigned wait_s = 0;
     char wrong[sizeof header], unknown[sizeof header], other[TOKEN_TEXT_SIZE];

@@ -52,6 +52,7 @@ static struct audit_line line_of(const char *id)
                                .action = "register",
                                .address = "10.0.0.1",
                                .principal = &nobody,
+                               .space = "",
                                .service = "web",
                                .id = id,
                                .status = 201,

@@ -81,6 +81,11 @@ static void level_1_is_what_it_always_was(void **state)
     assert_true(limits_are_possible(__real_level_limits(3)));
     assert_int_equal(command_level(9), 3);
     assert_int_equal(command_level(10), 3);
+    struct registry_limits level_4 = level_3;
+    level_4.namespaces = 4096;
+    assert_memory_equal(__real_level_limits(4), &level_4, sizeof level_4);
+    assert_int_equal(command_level(13), 4);
+    assert_int_equal(command_level(14), 4);
     assert_null(__real_level_limits(0));
     for (uint16_t level = LEVEL_MIN; level <= LEVEL_MAX; level++) {
         assert_non_null(__real_level_limits(level));
@@ -114,11 +119,14 @@ static void a_kind_is_understood_from_its_level_on(void **state)
     for (uint64_t kind = 0; kind < 300; kind++) {
         buffer_init(&b, 100);
         pack_uint(&b, kind);
-        bool known = kind >= COMMAND_REGISTER && kind <= COMMAND_TOKEN_REVOKE;
+        bool known = kind >= COMMAND_REGISTER && kind <= COMMAND_QUOTA_DELETE && kind != 11 &&
+                     kind != 12; /* what stands before commands */
         assert_int_equal(wire_command_understands(b.data, b.len, 1),
                          known && kind < COMMAND_STATE_BYTES);
         assert_int_equal(wire_command_understands(b.data, b.len, 2),
                          known && kind < COMMAND_TOKEN_CREATE);
+        assert_int_equal(wire_command_understands(b.data, b.len, 3),
+                         known && kind < COMMAND_QUOTA_SET);
         assert_int_equal(wire_command_understands(b.data, b.len, UINT16_MAX), known);
         assert_false(wire_command_understands(b.data, b.len, 0));
         assert_false(wire_command_understands(b.data, b.len - 1, 1) && kind > 0x7f);

@@ -53,10 +53,10 @@ static void every_row_is_found_by_its_own_pattern(void **state)
     }
 }
 
-/* The exchange reads the parameters of blocking queries. */
+/* The exchange reads the namespace and the parameters of blocking queries. */
 static bool is_of_waiting(const char *name, size_t len)
 {
-    static const char *const names[] = {"consistency", "min_index", "index", "wait"};
+    static const char *const names[] = {"ns", "consistency", "min_index", "index", "wait"};
     for (size_t i = 0; i < ARRAY_LENGTH(names); i++) {
         if (strlen(names[i]) == len && memcmp(names[i], name, len) == 0) {
             return true;

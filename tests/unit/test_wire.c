@@ -77,6 +77,26 @@ static const uint8_t refs[] = {1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0};
 
 static const uint8_t secret_hash[TOKEN_HASH_BYTES] = {7, 0, 255, 1};
 
+static struct command sample(size_t which);
+
+static struct command sample_of_namespaces(size_t which)
+{
+    static const size_t others[] = {0, 11, 9};
+    switch (which) {
+    case 0:
+        return (struct command){.kind = COMMAND_QUOTA_SET,
+                                .quota_set = {slice_of("shop"), 500, 1 << 20, 9}};
+    case 1:
+        return (struct command){.kind = COMMAND_QUOTA_DELETE,
+                                .quota_delete = {.name = slice_of("shop")}};
+    default: {
+        struct command c = sample(others[which - 2]);
+        c.space = slice_of("shop.eu-1");
+        return c;
+    }
+    }
+}
+
 static struct command sample(size_t which)
 {
     static struct slice ids[3];
@@ -138,13 +158,16 @@ static struct command sample(size_t which)
         c = sample(3);
         c.guard = (struct guard){.kind = GUARD_TOKEN, .token = slice_of("aaaaaaaaaa")};
         return c;
-    default:
+    case 12:
         c = sample(0);
         c.guard = (struct guard){.kind = GUARD_UNTIL_FIRST};
         return c;
+    default:
+        return sample_of_namespaces(which - 13);
     }
 }
-#define SAMPLES 13
+#define SAMPLES         18
+#define SAMPLES_GUARDED 11 /* and the next */
 
 static void every_kind_of_command_has_a_sample(void **state)
 {
@@ -297,7 +320,7 @@ static void noise_does_not_crash(void **state)
         for (size_t k = 0; k < len; k++) {
             data[k] = (uint8_t)rand_r(&seed);
         }
-        data[0] = (uint8_t)random_below(&seed, COMMAND_TOKEN_REVOKE + 3);
+        data[0] = (uint8_t)random_below(&seed, COMMAND_QUOTA_DELETE + 3);
         (void)decode_only(data, len);
         free(data);
     }
@@ -514,7 +537,7 @@ static void a_guard_is_of_its_level_and_guards_a_command(void **state)
 {
     size_t len;
     (void)state;
-    for (size_t i = 11; i < SAMPLES; i++) {
+    for (size_t i = SAMPLES_GUARDED; i < SAMPLES_GUARDED + 2; i++) {
         struct command command = sample(i);
         uint8_t *data = bytes_of(&command, &len);
         assert_false(wire_command_understands(data, len, LEVEL_TOKENS - 1));
