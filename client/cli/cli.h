@@ -21,6 +21,7 @@ struct cli {
     struct failover failover;
     uint64_t timeout_ms; /* of a request with all its attempts */
     bool json;           /* --output json */
+    const char *space;   /* the namespace; "": none is named */
 };
 
 /* One line on stderr, "muster: ...", with control characters escaped. */

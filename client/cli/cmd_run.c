@@ -231,6 +231,7 @@ static enum muster_error open_client(struct run *run, char *why, size_t why_size
         .servers = bytes_text(&list),
         .fallback = "",
         .use_dispatch = true,
+        .namespace_name = run->cli->space,
         .adopt_environment = args_get(&run->cli->args, "adopt-environment") != NULL,
         /* Shorter than that would be no attempt at all. */
         .request_timeout_ms = (uint32_t)(timeout_ms < 100 ? 100 : timeout_ms),

@@ -82,6 +82,9 @@ static json_t *body_of(const struct cli *cli)
         json_array_append_new(services, scope_of(pattern, access));
     }
     json_object_set_new(body, "services", services);
+    if (*cli->space != '\0') {
+        json_object_set_new(body, "namespace", json_string(cli->space));
+    }
     if (ttl != NULL) {
         json_object_set_new(body, "ttl", json_integer(seconds));
     }
@@ -117,9 +120,16 @@ static enum cli_exit bootstrap(struct cli *cli)
 /* --- shown --- */
 
 static const struct table_column columns[] = {
-    {"ID", "id"},           {"SERVICES", "services"},       {"OPERATOR", "operator"},
-    {"METRICS", "metrics"}, {"EVENTS", "events"},           {"EXPIRES", "expires"},
-    {"CREATED", "created"}, {"DESCRIPTION", "description"}, {NULL, NULL},
+    {"ID", "id"},
+    {"NAMESPACE", "namespace"},
+    {"SERVICES", "services"},
+    {"OPERATOR", "operator"},
+    {"METRICS", "metrics"},
+    {"EVENTS", "events"},
+    {"EXPIRES", "expires"},
+    {"CREATED", "created"},
+    {"DESCRIPTION", "description"},
+    {NULL, NULL},
 };
 
 /* How long it still counts, in the largest unit that there is a whole one of. */

@@ -9,6 +9,7 @@
 #include "client/cli/output.h"
 #include "server/base/check.h"
 #include "server/base/limits.h"
+#include "server/base/naming.h"
 #include "server/base/process.h"
 #include "server/base/text.h"
 
@@ -19,6 +20,7 @@ static const struct args_option global_options[] = {
     {.name = "server"},
     {.name = "output"},
     {.name = "timeout"},
+    {.name = "namespace"},
     {.name = "help", .bare = true, .repeated = true},
     {.name = "version", .bare = true, .repeated = true},
     {.name = NULL},
@@ -105,6 +107,9 @@ static const struct args_option token_options[] = {
     {.name = "description"},
     {.name = NULL},
 };
+
+static const struct args_option namespace_options[] = {
+    {.name = "instances"}, {.name = "bytes"}, {.name = "writes"}, {.name = NULL}};
 
 static const struct args_option backup_options[] = {
     {.name = "verify", .bare = true},
@@ -303,6 +308,7 @@ static const struct command commands[] = {
      "  bootstrap      the first token, which may do everything: once, and on the machine of a\n"
      "                 replica. From then on musterd --anonymous says what others may do\n"
      "\n"
+     "  --namespace NS it is bound to that namespace: it works only there, and need not name it\n"
      "  --service NAME that service; NAME*: those whose names begin so. Repeatable. To read, and\n"
      "  --write        to register, renew and deregister, too\n"
      "  --operator A   read: status, backups, tokens; write: also members, limits, tokens\n"
@@ -337,6 +343,22 @@ static const struct command commands[] = {
      "Examples:\n"
      "  muster backup /backups/muster-$(date +%F)\n"
      "  muster backup --verify /backups/muster-2026-11-29 --output json\n"},
+    {"namespace", cmd_namespace, namespace_options, "list | set NAME [OPTION]... | delete NAME",
+     "what namespaces hold, and may hold",
+     "A namespace is there as soon as something is registered in it (--namespace). The operator\n"
+     "bounds what it may take; registrations over that are refused.\n"
+     "\n"
+     "  list           those that have instances or a bound\n"
+     "  set NAME       bounds it; what is not given is not bounded\n"
+     "  delete NAME    takes the bounds away; its instances stay\n"
+     "\n"
+     "  --instances N  so many instances\n"
+     "  --bytes SIZE   so much of the state, such as 8MiB\n"
+     "  --writes N     so many writes a second at each replica; heartbeats are none\n"
+     "\n"
+     "Examples:\n"
+     "  muster namespace set shop --instances 500 --bytes 1MiB\n"
+     "  muster namespace list\n"},
     {"tls", cmd_tls, tls_options, "init NAME[=HOST,HOST]... [OPTION]...",
      "make a CA, and certificates of members and clients",
      "For those who have no authority of their own. Of each NAME it makes NAME.pem and "
@@ -381,6 +403,10 @@ static void print_help(void)
          "MUSTER_TOKEN_FILE,\n"
          "                         which is read again for each request\n"
          "  --output FORMAT        table (default) or json\n"
+         "  --namespace NAME       in which everything is: of the same id in two of them neither "
+         "knows of\n"
+         "                         the other [MUSTER_NAMESPACE; default: the token's, else "
+         "`default`]\n"
          "  --timeout D            for the whole request, such as 500ms or 30s [" DEFAULT_TIMEOUT
          "]\n"
          "  --help                 this, or after a command what there is to know about it\n"
@@ -433,6 +459,14 @@ static bool take_globals(struct cli *cli)
         cli_usage(cli, "--output %s is neither table nor json", output);
         return false;
     }
+    const char *space = args_get(&cli->args, "namespace");
+    space = space != NULL ? space : getenv("MUSTER_NAMESPACE");
+    cli->space = space != NULL ? space : "";
+    if (*cli->space != '\0' && !naming_is_namespace(cli->space, strlen(cli->space))) {
+        cli_usage(cli, "--namespace %s is not 1 to %d lower-case letters, digits, '-', '_' and '.'",
+                  cli->space, NAMESPACE_BYTES_MAX);
+        return false;
+    }
     cli->json = output != NULL && strcmp(output, "json") == 0;
     if (!text_parse_duration_ms(timeout != NULL ? timeout : DEFAULT_TIMEOUT, &cli->timeout_ms) ||
         cli->timeout_ms == 0 || cli->timeout_ms > WAIT_MS_MAX) {
@@ -464,7 +498,7 @@ static enum cli_exit run(struct cli *cli)
         return CLI_USAGE;
     }
     cli->failover.servers = &cli->servers;
-    CHECK(loop_init(&cli->loop));
+    CHECK(loop_init(&cli->loop) && http_set_namespace(cli->loop.shared, cli->space));
     enum cli_exit exit_status = command->run(cli);
     loop_done(&cli->loop);
     return exit_status;

@@ -16,6 +16,7 @@ _muster_options() {
     watch) echo "--type --id --event --after --snapshot" ;;
     token) echo "create list show revoke bootstrap --service --write --operator --metrics --events --ttl --description" ;;
     ready) echo "--wait" ;;
+    namespace) echo "list set delete --instances --bytes --writes" ;;
     tls) echo "init --out --client --days" ;;
     backup) echo "--verify --force --consistency" ;;
     bench)
@@ -32,8 +33,8 @@ _muster_services() {
 
 _muster() {
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
-    local commands="register heartbeat deregister maintenance services list discover watch run status ready members member leader token backup tls bench"
-    local globals="--server --output --timeout --help --version"
+    local commands="register heartbeat deregister maintenance services list discover watch run status ready members member leader token namespace backup tls bench"
+    local globals="--server --output --namespace --timeout --help --version"
     local command="" words="" i
     for ((i = 1; i < COMP_CWORD; i++)); do
         if [[ ${COMP_WORDS[i]} == -- ]]; then

@@ -148,6 +148,11 @@ struct muster_options {
     bool adopt_environment;
     /* Callbacks run inside muster_dispatch() alone. See "Event loops". */
     bool use_dispatch;
+    /* The namespace in which all of it is: lower-case letters, digits, '-', '_' and '.', at
+     * most 63.
+     * "": none is named, so it is the token's, else `default`. NULL: MUSTER_NAMESPACE of the
+     * environment. */
+    const char *namespace_name;
 };
 
 /* Starts a client and its thread; sends nothing yet. `options` NULL: all defaults. Gives

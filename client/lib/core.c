@@ -42,7 +42,7 @@ static bool init_parts(struct core *core)
         close_descriptor(core);
         return false;
     }
-    if (!init_locks(core)) {
+    if (!http_set_namespace(core->loop.shared, core->settings.space) || !init_locks(core)) {
         loop_done(&core->loop);
         close_descriptor(core);
         return false;

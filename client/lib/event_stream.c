@@ -283,7 +283,8 @@ static bool prepare(struct event_stream *stream)
 {
     char last_id[SSE_NAME_BYTES_MAX + 32];
     const char *path = bytes_text(&stream->path);
-    stream->headers = curl_slist_append(NULL, "Accept: text/event-stream");
+    stream->headers = http_add_headers(curl_slist_append(NULL, "Accept: text/event-stream"),
+                                       stream->loop->shared);
     if (path == NULL || stream->headers == NULL) {
         return false;
     }

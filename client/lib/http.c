@@ -89,8 +89,37 @@ void http_shared_free(struct http_shared *shared)
         }
         free(shared->token);
         free(shared->token_file);
+        free(shared->space);
         free(shared);
     }
+}
+
+bool http_set_namespace(struct http_shared *shared, const char *name)
+{
+    static const char header[] = "X-Muster-Namespace: ";
+    size_t size = sizeof header + strlen(name);
+    free(shared->space);
+    shared->space = NULL;
+    if (*name == '\0') {
+        return true;
+    }
+    shared->space = malloc(size);
+    if (shared->space != NULL) {
+        (void)snprintf(shared->space, size, "%s%s", header, name);
+    }
+    return shared->space != NULL;
+}
+
+struct curl_slist *http_add_headers(struct curl_slist *headers, const struct http_shared *shared)
+{
+    if (shared->space == NULL || headers == NULL) {
+        return headers;
+    }
+    struct curl_slist *longer = curl_slist_append(headers, shared->space);
+    if (longer == NULL) {
+        curl_slist_free_all(headers);
+    }
+    return longer;
 }
 
 /* The first word of a file; "" when there is none that can be sent. */
@@ -222,8 +251,9 @@ static struct curl_slist *make_headers(void)
 bool http_begin(struct http_exchange *exchange, const char *server,
                 const struct http_request *request, const char *body, struct http_shared *shared)
 {
-    *exchange = (struct http_exchange){
-        .curl = curl_easy_init(), .headers = make_headers(), .request = request};
+    *exchange = (struct http_exchange){.curl = curl_easy_init(),
+                                       .headers = http_add_headers(make_headers(), shared),
+                                       .request = request};
     bytes_init(&exchange->answer, HTTP_ANSWER_BYTES_MAX);
     CURL *curl = exchange->curl;
     if (curl == NULL || exchange->headers == NULL ||

@@ -57,10 +57,15 @@ struct http_shared {
     /* Who asks, of the environment. NULL: nobody. */
     char *token;      /* MUSTER_TOKEN */
     char *token_file; /* MUSTER_TOKEN_FILE: read for each request, as it may be replaced */
+    char *space;      /* the header that names the namespace; NULL: none */
 };
 
 /* NULL without memory. Reads the environment; the files are read when there is a connection. */
 struct http_shared *http_shared_new(void);
+/* Of all requests to replicas from now on; "": none is named. False without memory. */
+MUST_USE bool http_set_namespace(struct http_shared *shared, const char *name);
+/* Adds what all requests to replicas say. NULL, and everything freed, without memory. */
+struct curl_slist *http_add_headers(struct curl_slist *headers, const struct http_shared *shared);
 /* No handle is left. NULL is allowed. */
 void http_shared_free(struct http_shared *shared);
 /* In the child of a fork: closes its copies, and tells nobody. */

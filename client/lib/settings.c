@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "client/lib/arguments.h"
+#include "server/base/naming.h"
 #include "server/base/text.h"
 
 #define SERVERS_DEFAULT        "http://127.0.0.1:9000"
@@ -45,6 +46,24 @@ static bool take_fallback(struct settings *settings, const struct muster_options
     return true;
 }
 
+static bool take_namespace(struct settings *settings, const struct muster_options *options,
+                           char *why, size_t why_size)
+{
+    const char *name =
+        options->namespace_name != NULL ? options->namespace_name : environment("MUSTER_NAMESPACE");
+    if (name == NULL || *name == '\0') {
+        return true;
+    }
+    if (!naming_is_namespace(name, strlen(name))) {
+        (void)snprintf(why, why_size,
+                       "the namespace is not 1 to %d lower-case letters, digits, '-', '_' and '.'",
+                       NAMESPACE_BYTES_MAX);
+        return false;
+    }
+    memcpy(settings->space, name, strlen(name) + 1);
+    return true;
+}
+
 /* These names are not ours alone (Kubernetes sets SERVER_PORT to a URL if there is a service
  * `server`): a value that cannot be used is an error of the registration that needs it. */
 static void take_environment(struct settings *settings)
@@ -82,7 +101,8 @@ bool settings_init(struct settings *settings, const struct muster_options *given
         return false;
     }
     if (!take_servers(&options, ret_servers, why, why_size) ||
-        !take_fallback(settings, &options, why, why_size)) {
+        !take_fallback(settings, &options, why, why_size) ||
+        !take_namespace(settings, &options, why, why_size)) {
         return false;
     }
     settings->on_log = options.on_log;

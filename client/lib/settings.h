@@ -16,6 +16,7 @@
 
 struct settings {
     uint32_t request_timeout_ms;
+    char space[NAMESPACE_BYTES_MAX + 1];    /* the namespace; "": none is named */
     char fallback_host[HOST_BYTES_MAX + 1]; /* "": none */
     uint16_t fallback_port;
     muster_log_cb on_log;
