@@ -1,5 +1,6 @@
 #include "api/native/handlers.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,8 @@
 #include "server/base/check.h"
 #include "server/base/limits.h"
 #include "server/base/mem.h"
+
+static_assert(NAME_BYTES_MAX - 2 == 253, "as the message says");
 
 /* What the write ended with: what the registry said of the command once it was applied. */
 static enum next reply_bad(struct exchange *x, const struct problem *problem)
@@ -60,6 +63,11 @@ static enum next finish_register(struct exchange *x, enum status status)
     status = exchange_outcome(x, status);
     if (status == ST_CONFLICT) {
         respond_conflict(x, r->incarnation, result->incarnation);
+        return NEXT_RESPOND;
+    }
+    if (status == ST_TOO_LARGE && permit_space(&x->permit)[0] != '\0') {
+        response_error(&x->response, 413, "too_large", "id",
+                       "id and name may each have 253 bytes together with the namespace");
         return NEXT_RESPOND;
     }
     if (status != ST_OK) {

@@ -132,7 +132,7 @@ def test_what_is_no_namespace_is_refused_in_words(shared, name):
     assert register(shared[0], space, long, long).status == 201
     assert shared[0].get("/instances/%s?ns=%s" % (long, space)).json["id"] == long
     got = register(shared[0], space, long + "i")
-    assert got.status == 413 and got.json["error"] == "too_large", got
+    assert got.status == 413 and got.json["error"] == "too_large" and "namespace" in got.json["message"], got
     for path in ("/instances/%s?ns=%s" % (long + "i", space), "/services/%s?ns=%s" % (long + "i", space)):
         got = shared[0].get(path)
         assert got.status == 400 and got.json["field"] == "ns", got
