@@ -147,12 +147,16 @@ static void on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
 
 /* --- TLS --- */
 
-static void on_secured(void *owner, const char *failure)
+static void on_secured(void *owner, int error, const char *reason)
 {
     struct dial *d = owner;
     uint8_t binding[LINK_BINDING_BYTES];
-    if (failure != NULL) {
-        d->events->refused(d->link, FAULT_TLS, failure);
+    if (reason != NULL) {
+        d->events->refused(d->link, FAULT_TLS, reason);
+        return;
+    }
+    if (error != 0) {
+        d->events->failed(d->link, error);
         return;
     }
     link_session_binding(d->secure.session, binding);

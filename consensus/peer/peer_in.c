@@ -299,12 +299,16 @@ static void take_opened(struct incoming *in)
     }
 }
 
-static void on_secured(void *owner, const char *failure)
+static void on_secured(void *owner, int error, const char *reason)
 {
     struct incoming *in = owner;
     uint8_t binding[LINK_BINDING_BYTES];
-    if (failure != NULL) {
-        reject_because(in, FAULT_TLS, failure);
+    if (reason != NULL) {
+        reject_because(in, FAULT_TLS, reason);
+        return;
+    }
+    if (error != 0) {
+        close_incoming(in);
         return;
     }
     link_session_binding(in->secure.session, binding);

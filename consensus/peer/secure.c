@@ -28,7 +28,7 @@ static bool write_now(struct secure *s, int *ret_error)
     uv_buf_t buf = {.base = (char *)bytes, .len = len};
     int rv = uv_try_write((uv_stream_t *)s->tcp, &buf, 1);
     free(bytes);
-    *ret_error = rv < 0 ? rv : UV_EPROTO;
+    *ret_error = rv < 0 ? rv : UV_ENOBUFS;
     return rv >= 0 && (size_t)rv == len;
 }
 
@@ -43,17 +43,17 @@ static void finish(struct secure *s, enum link_shake result, const char *reason)
     int error;
     bool written = write_now(s, &error);
     if (result == LINK_SHAKE_FAILED) {
-        s->done(s->owner, reason);
+        s->done(s->owner, UV_EPROTO, reason);
         return;
     }
     if (!written) {
-        s->done(s->owner, uv_strerror(error));
+        s->done(s->owner, error, NULL);
         return;
     }
     CHECK(uv_read_start((uv_stream_t *)s->tcp, s->alloc, s->read) == 0);
     if (result == LINK_SHAKE_DONE) {
         s->open = true;
-        s->done(s->owner, NULL);
+        s->done(s->owner, 0, NULL);
     }
 }
 

@@ -22,9 +22,9 @@ struct secure {
     uv_tcp_t *tcp;
     uv_alloc_cb alloc; /* with which the owner reads */
     uv_read_cb read;
-    /* The handshake of TLS is done, and bytes may be read and written; or the connection is of no
-     * use, for this reason. */
-    void (*done)(void *owner, const char *failure);
+    /* The handshake of TLS is over. 0: bytes may be read and written. UV_EPROTO: refused, with a
+     * reason; another error of libuv: the connection is gone. */
+    void (*done)(void *owner, int error, const char *reason);
     void *owner;
     struct link_session *session; /* NULL: plain */
     struct shake *shake;          /* the step being computed; NULL: none */

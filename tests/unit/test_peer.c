@@ -251,7 +251,7 @@ NORETURN static void be_member_2(struct fixture *f)
 static void kill_of_a_process_is_noticed_at_once(void **state)
 {
     struct fixture *f = *state;
-    f->retry_ms = 500;
+    f->retry_ms = 2000;
     (void)fflush(NULL);
     pid_t child = fork();
     if (child == 0) {
