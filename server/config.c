@@ -218,6 +218,21 @@ static bool set_listen(const struct key *key, struct config *c, const char *text
     return parse_address(text, false, (char *)c + key->field, why);
 }
 
+/* The same, also as ZeroMQ writes it: tcp://127.0.0.1:5556, and * for every address. */
+static bool set_zmq(const struct key *key, struct config *c, const char *text, struct why *why)
+{
+    static const char scheme[] = "tcp://";
+#ifndef MUSTER_ZMQ
+    return refuse(why, "this musterd was built without ZeroMQ (MUSTER_ZMQ)");
+#endif
+    const char *address =
+        strncmp(text, scheme, sizeof scheme - 1) == 0 ? text + sizeof scheme - 1 : text;
+    if (address[0] == '*' && address[1] == ':') {
+        address++;
+    }
+    return parse_address(address, false, (char *)c + key->field, why);
+}
+
 /* An address that others connect to. */
 static bool set_dialled(const struct key *key, struct config *c, const char *text, struct why *why)
 {

@@ -40,6 +40,10 @@ struct config {
     uint32_t reap_after_ms;
     char tbfs_service[NAME_BYTES_MAX + 1];
     uint32_t tbfs_reap_after_ms;
+    char zmq_requests[ADDRESS_SIZE]; /* empty: off; the same for the next two */
+    char zmq_heartbeats[ADDRESS_SIZE];
+    char zmq_events[ADDRESS_SIZE];
+    unsigned zmq_reply; /* 0: RESPONSE; 1: REP */
     uint32_t write_timeout_ms;
     uint32_t election_timeout_ms;
     uint32_t heartbeat_interval_ms;

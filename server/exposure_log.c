@@ -1,14 +1,29 @@
 #include "server/exposure_log.h"
 
+#include "server/base/compiler.h"
 #include "server/base/log.h"
 #include "server/net/loopback.h"
 
+/* Its ports are never encrypted. */
+static bool zmq_is_reached(const struct config *config)
+{
+    const char *const addresses[] = {config->zmq_requests, config->zmq_heartbeats,
+                                     config->zmq_events};
+    for (size_t i = 0; i < ARRAY_LENGTH(addresses); i++) {
+        if (addresses[i][0] != '\0' && !loopback_listens(addresses[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
 struct exposure exposure_of(const struct config *config)
 {
+    bool zmq_reached = zmq_is_reached(config);
     return (struct exposure){
-        .clients_reach = !loopback_listens(config->http),
+        .clients_reach = zmq_reached || !loopback_listens(config->http),
         .members_reach = !loopback_listens(config->peer),
-        .is_encrypted = config->tls_cert[0] != '\0',
+        .is_encrypted = config->tls_cert[0] != '\0' && !zmq_reached,
         .members_prove = (config->cluster_secret[0] != '\0' || config->peer_ca[0] != '\0') &&
                          config->peer_tls == 0,
         .anonymous = config->anonymous,

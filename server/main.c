@@ -266,6 +266,10 @@ static struct doors *open_doors(const struct config *config, const struct guards
         .exposure = guards->exposure,
         .tbfs_reap_after_ms = config->tbfs_reap_after_ms,
         .tbfs_service = config->tbfs_service,
+        .zmq_requests = config->zmq_requests,
+        .zmq_heartbeats = config->zmq_heartbeats,
+        .zmq_events = config->zmq_events,
+        .zmq_reply = config->zmq_reply == 0 ? "RESPONSE" : "REP",
     };
     return doors_open(&options, error, error_size);
 }

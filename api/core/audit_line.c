@@ -94,7 +94,9 @@ void audit_line_render(const struct audit_line *line, struct buffer *out)
     add_text(&json, "service", line->service);
     add_text(&json, "id", line->id);
     add_parameters(&json, line);
-    json_out_member_u64(&json, "status", (uint64_t)line->status);
+    if (line->status > 0) {
+        json_out_member_u64(&json, "status", (uint64_t)line->status);
+    }
     add_text(&json, "outcome", line->outcome);
     if (line->index > 0) {
         json_out_member_u64(&json, "index", line->index);

@@ -29,7 +29,7 @@ struct audit_parameter {
 struct audit_line {
     int64_t wall_ms;
     uint64_t replica;   /* member id of the replica that was asked */
-    const char *door;   /* "http" */
+    const char *door;   /* "http" or "zmq" */
     const char *action; /* "register", "token_create", ... */
     const char *address;
     const struct principal *principal; /* NULL: refused before he was known */
@@ -38,7 +38,7 @@ struct audit_line {
     const char *id; /* of the instance, token or member */
     struct audit_parameter parameters[AUDIT_PARAMETERS_MAX];
     size_t parameters_count;
-    int status;          /* of the door's protocol */
+    int status;          /* of the door's protocol; 0: it has none */
     const char *outcome; /* "ok", or the code of the problem */
     uint64_t index;      /* of the log entry; 0: none, or not known */
     uint64_t held_back;  /* how many like it have no line */

@@ -37,6 +37,9 @@ struct door_options {
     struct exposure exposure;    /* how it is reached and protected */
     uint32_t tbfs_reap_after_ms; /* of a server of the older HTTP registry; 0: never */
     const char *tbfs_service;    /* likewise: the service that it is an instance of */
+    /* host:port of the three ports of ZeroMQ. NULL or "": closed. */
+    const char *zmq_requests, *zmq_heartbeats, *zmq_events;
+    const char *zmq_reply; /* the word before its answers; NULL if all are closed */
 };
 
 struct door;

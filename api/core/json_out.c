@@ -118,6 +118,12 @@ void json_out_null(struct json_out *json)
     buffer_append(json->out, "null", 4);
 }
 
+void json_out_raw(struct json_out *json, const char *value)
+{
+    separate(json);
+    buffer_append_text(json->out, value);
+}
+
 void json_out_seconds(struct json_out *json, uint64_t duration_ms)
 {
     json_out_u64(json, duration_ms / 1000);

@@ -34,6 +34,8 @@ void json_out_text_n(struct json_out *json, const char *text, size_t len);
 void json_out_u64(struct json_out *json, uint64_t value);
 void json_out_bool(struct json_out *json, bool value);
 void json_out_null(struct json_out *json);
+/* A value that is JSON already. */
+void json_out_raw(struct json_out *json, const char *value);
 /* Milliseconds as seconds: 30, 1.500. */
 void json_out_seconds(struct json_out *json, uint64_t duration_ms);
 /* Milliseconds since 1970 as RFC 3339. */

@@ -74,6 +74,27 @@
 #define DOWNLOAD_STUCK_MS (30 * 1000)
 #define DOWNLOAD_MS_MAX   (60 * 60 * 1000)
 
+/* --- ZeroMQ --- */
+/* Of a request, each of its few frames: the largest registration, like REGISTER_BODY_BYTES_MAX. */
+#define ZMQ_FRAME_BYTES_MAX (64 * 1024)
+/* Its clients wait 500 ms, and then take a later answer for that to their next request. */
+#define ZMQ_ANSWER_MS 400
+/* Writes that the node has. */
+#define ZMQ_WRITES_MAX 8192
+/* One answer: some 40,000 services. */
+#define ZMQ_ANSWER_BYTES_MAX (16 * 1024 * 1024)
+/* Messages of one client that wait in the library: requests, answers, and events. */
+#define ZMQ_REQUESTS_WAITING_MAX 1000
+#define ZMQ_ANSWERS_WAITING_MAX  1000
+#define ZMQ_EVENTS_WAITING_MAX   4096
+/* All that waits to be sent. What is small is sent when that is used up, too: errors are. */
+#define ZMQ_WAITING_BYTES_MAX (64u * 1024 * 1024)
+#define ZMQ_SMALL_BYTES       512
+/* A connection that does not say what it is, or is silent. */
+#define ZMQ_HANDSHAKE_MS    2000
+#define ZMQ_PING_MS         10000
+#define ZMQ_PING_TIMEOUT_MS 10000
+
 /* --- the registry --- */
 /* Leases have 24-bit slots. */
 #define INSTANCES_MAX (1u << 24)

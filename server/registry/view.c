@@ -41,6 +41,14 @@ const struct service_view *view_service(const struct view *view, const char *nam
     return ptree_find(&view->services, &view->registry->services_kind, name);
 }
 
+bool view_service_has(const struct view *view, const struct service_view *service,
+                      const char *type_or_tag)
+{
+    const struct ptree_kind *kind = &view->registry->tallies_kind;
+    return ptree_find(&service->types, kind, type_or_tag) != NULL ||
+           ptree_find(&service->tags, kind, type_or_tag) != NULL;
+}
+
 uint64_t view_service_index(const struct view *view, const char *name)
 {
     const struct service_view *service = view_service(view, name);

@@ -89,6 +89,9 @@ void view_unlock(const struct view **view);
 
 /* Returns NULL if the service does not exist. */
 const struct service_view *view_service(const struct view *view, const char *name);
+/* Whether any of its instances has that type or that tag. O(log n). */
+bool view_service_has(const struct view *view, const struct service_view *service,
+                      const char *type_or_tag);
 /* The index to report for a service, whether or not it exists. */
 uint64_t view_service_index(const struct view *view, const char *name);
 /* Iterates by name, from a rank on (0: the first). */

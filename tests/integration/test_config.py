@@ -12,7 +12,9 @@ from cluster import MUSTERD, ROOT, await_true, clean_environment, has_ipv6, requ
 
 FLAGS = ["id", "name", "data", "http", "peer", "advertise-http", "advertise-peer", "cluster",
          "cluster-secret", "cluster-secret-file", "cluster-secret-old", "peer-ca", "peer-cert", "peer-key", "peer-tls",
-         "join", "voters", "replace-after", "ttl", "reap-after", "tbfs-service", "tbfs-reap-after", "write-timeout", "election-timeout", "heartbeat-interval", "snapshot-log-bytes", "events-kept", "state-bytes", "http-threads", "http-connections",
+         "join", "voters", "replace-after", "ttl", "reap-after", "tbfs-service", "tbfs-reap-after",
+         "zmq-requests", "zmq-heartbeats", "zmq-events", "zmq-reply", "write-timeout", "election-timeout", "heartbeat-interval",
+         "snapshot-log-bytes", "events-kept", "state-bytes", "http-threads", "http-connections",
          "http-connections-per-address", "rate-requests", "rate-writes", "rate-connections", "rate-local",
          "allow-host", "cors", "anonymous", "bootstrap-token-file", "audit-log", "audit-required",
          "tls-cert", "tls-key", "tls-client-ca", "tls-client-required",
@@ -42,6 +44,7 @@ def test_help_lists_every_option_and_version_is_one_line():
     ["--http", "127.0.0.1:x"], ["--peer", "127.0.0.1"], ["--ttl", "0"], ["--ttl", "-5s"],
     ["--ttl", "25h"], ["--ttl", "soon"], ["--reap-after", "-1"], ["--tbfs-reap-after", "500ms"],
     ["--tbfs-service", ""], ["--tbfs-service", "n" * 256], ["--tbfs-service", ".."], ["--write-timeout", "0"],
+    ["--zmq-requests", "tcp://a"], ["--zmq-events", "ipc:///a"], ["--zmq-heartbeats", ":0"], ["--zmq-reply", "NO"],
     ["--election-timeout", "1ms"], ["--election-timeout", "100ms", "--heartbeat-interval", "100ms"],
     ["--http-threads", "0"], ["--http-threads", "65"],
     ["--http-connections", "3"], ["--http-connections-per-address", "0"], ["--rate-requests", "-1"],
