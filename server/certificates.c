@@ -86,6 +86,9 @@ static bool open_members(const struct config *config, struct certificates *c, ch
     if (c->members == NULL) {
         return false;
     }
+    log_write(LOG_INFO, "tls", "links between members are encrypted", "with=%s required=%s",
+              members_have_certificate(c) ? "certificates" : "secret",
+              config->peer_tls == 0 ? "yes" : "no");
     if (members_have_certificate(c)) {
         log_end(&for_members, link_tls_expires_s(c->members), "certificate read");
     }
