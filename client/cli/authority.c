@@ -251,13 +251,17 @@ static int add_host(gnutls_x509_crt_t crt, const char *host)
                                                 (unsigned)strlen(host), GNUTLS_FSAN_APPEND);
 }
 
-/* As members look for it (server/net/link_tls.h). */
+static int add_uri(gnutls_x509_crt_t crt, const char *uri)
+{
+    return gnutls_x509_crt_set_subject_alt_name(crt, GNUTLS_SAN_URI, uri, (unsigned)strlen(uri),
+                                                GNUTLS_FSAN_APPEND);
+}
+
 static int add_member(gnutls_x509_crt_t crt, uint64_t member)
 {
     char uri[64];
-    int len = snprintf(uri, sizeof uri, "muster:member:%" PRIu64, member);
-    return gnutls_x509_crt_set_subject_alt_name(crt, GNUTLS_SAN_URI, uri, (unsigned)len,
-                                                GNUTLS_FSAN_APPEND);
+    (void)snprintf(uri, sizeof uri, MEMBER_URI "%" PRIu64, member);
+    return add_uri(crt, uri);
 }
 
 static int sign(const struct authority *a, const struct authority_subject *subject, time_t ends,
@@ -278,6 +282,9 @@ static int sign(const struct authority *a, const struct authority_subject *subje
     }
     if (result >= 0 && subject->member != 0) {
         result = add_member(crt, subject->member);
+    }
+    if (result >= 0 && subject->uri != NULL) {
+        result = add_uri(crt, subject->uri);
     }
     result = result < 0 ? result : gnutls_x509_crt_get_subject_key_id(a->crt, id, &id_size, NULL);
     result = result < 0 ? result : gnutls_x509_crt_set_authority_key_id(crt, id, id_size);

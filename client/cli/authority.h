@@ -23,10 +23,14 @@ struct authority *authority_open(const char *folder, unsigned days, bool *ret_ma
                                  size_t error_size);
 void authority_close(struct authority *authority);
 
+/* How the URI of a member's certificate begins; its id follows (server/net/link_tls.h). */
+#define MEMBER_URI "muster:member:"
+
 struct authority_subject {
     const char *name;                       /* common name, and of the files */
     const char *hosts[AUTHORITY_HOSTS_MAX]; /* names and addresses that it is reached by */
     size_t hosts_count;                     /* none: a client */
+    const char *uri;                        /* of a client; NULL: none */
     uint64_t member;                        /* id of the member that it is for; 0: not said */
 };
 /* The certificate ends after `days`, or with the authority's own. False with a sentence. */

@@ -23,6 +23,13 @@ static bool is_subject(const char *name)
            strchr(name, ':') == NULL && strcmp(name, "ca") != 0;
 }
 
+/* That musterd --tls-principal URI takes. Those of members are not for clients. */
+static bool is_uri(const char *uri)
+{
+    return naming_is_certificate(uri, strlen(uri)) && strchr(uri, ':') != NULL &&
+           strchr(uri, ' ') == NULL && strncmp(uri, MEMBER_URI, strlen(MEMBER_URI)) != 0;
+}
+
 /* "3:" before the name: the certificate is for member 3. Moves *at on. False: not an id. */
 static bool read_member(char **at, uint64_t *ret_member)
 {
@@ -96,6 +103,7 @@ static enum cli_exit init(struct cli *cli, const char *folder, unsigned days)
 {
     const struct args *args = &cli->args;
     const char *client = args_get(args, "client");
+    const char *uri = args_get(args, "uri");
     static char texts[MEMBERS_MAX][SUBJECT_BYTES_MAX];
     struct authority_subject subjects[MEMBERS_MAX + 1];
     size_t count = 0;
@@ -119,7 +127,13 @@ static enum cli_exit init(struct cli *cli, const char *folder, unsigned days)
         if (!is_subject(client)) {
             return cli_usage(cli, "\"%s\" is not a name for a certificate", client);
         }
-        subjects[count++] = (struct authority_subject){.name = client};
+        subjects[count++] = (struct authority_subject){.name = client, .uri = uri};
+    }
+    if (uri != NULL && (client == NULL || !is_uri(uri))) {
+        return cli_usage(cli,
+                         client == NULL ? "--uri is that of --client"
+                                        : "--uri %s is not a URI for a client",
+                         uri);
     }
     if (count == 0) {
         return cli_usage(cli, "tls init needs the names of the members, or --client NAME");

@@ -1,4 +1,5 @@
-/* Tokens: token create, list, show, revoke, bootstrap. */
+/* What tokens and policies allow: token create, list, show, revoke, bootstrap; policy create, list,
+ * show, delete. */
 #include "client/cli/commands.h"
 
 #include <inttypes.h>
@@ -99,7 +100,7 @@ static json_t *body_of(const struct cli *cli)
     return body;
 }
 
-static enum cli_exit create(struct cli *cli)
+static enum cli_exit create_token(struct cli *cli)
 {
     json_t *body = body_of(cli);
     if (body == NULL) {
@@ -107,6 +108,28 @@ static enum cli_exit create(struct cli *cli)
     }
     const struct http_request request = {.method = "POST", .path = "/tokens", .body = body};
     enum cli_exit exit_status = cli_show(cli, &request, print_made, NULL);
+    json_decref(body);
+    return exit_status;
+}
+
+static void print_policy_made(const json_t *body UNUSED, const void *data)
+{
+    printf("the policy for %s is made\n", (const char *)data);
+}
+
+static enum cli_exit create_policy(struct cli *cli)
+{
+    const char *subject = args_get(&cli->args, "subject");
+    if (subject == NULL) {
+        return cli_usage(cli, "policy create needs --subject, the name of a certificate");
+    }
+    json_t *body = body_of(cli);
+    if (body == NULL) {
+        return CLI_USAGE;
+    }
+    json_object_set_new(body, "subject", json_string(subject));
+    const struct http_request request = {.method = "POST", .path = "/policies", .body = body};
+    enum cli_exit exit_status = cli_show(cli, &request, print_policy_made, subject);
     json_decref(body);
     return exit_status;
 }
@@ -119,18 +142,16 @@ static enum cli_exit bootstrap(struct cli *cli)
 
 /* --- shown --- */
 
-static const struct table_column columns[] = {
-    {"ID", "id"},
-    {"NAMESPACE", "namespace"},
-    {"SERVICES", "services"},
-    {"OPERATOR", "operator"},
-    {"METRICS", "metrics"},
-    {"EVENTS", "events"},
-    {"EXPIRES", "expires"},
-    {"CREATED", "created"},
-    {"DESCRIPTION", "description"},
-    {NULL, NULL},
-};
+#define RIGHTS_COLUMNS                                                                             \
+    {"NAMESPACE", "namespace"}, {"SERVICES", "services"}, {"OPERATOR", "operator"},                \
+        {"METRICS", "metrics"}, {"EVENTS", "events"}, {"EXPIRES", "expires"},                      \
+        {"CREATED", "created"}, {"DESCRIPTION", "description"},                                    \
+    {                                                                                              \
+        NULL, NULL                                                                                 \
+    }
+
+static const struct table_column token_columns[] = {{"ID", "id"}, RIGHTS_COLUMNS};
+static const struct table_column policy_columns[] = {{"SUBJECT", "subject"}, RIGHTS_COLUMNS};
 
 /* How long it still counts, in the largest unit that there is a whole one of. */
 static json_t *expires(const json_t *seconds)
@@ -165,44 +186,69 @@ static json_t *pattern_of(const json_t *scope)
                         name != NULL ? "" : "*", access != NULL ? access : "");
 }
 
-static void add_row(struct table *table, const json_t *token)
+static void add_row(struct table *table, const json_t *item)
 {
-    json_t *row = json_copy((json_t *)(uintptr_t)token);
+    json_t *row = json_copy((json_t *)(uintptr_t)item);
     json_t *patterns = json_array();
-    const json_t *services = json_object_get(token, "services");
+    const json_t *services = json_object_get(item, "services");
     CHECK(row != NULL && patterns != NULL);
     for (size_t i = 0; i < json_array_size(services); i++) {
         json_array_append_new(patterns, pattern_of(json_array_get(services, i)));
     }
     json_object_set_new(row, "services", patterns);
-    json_object_set_new(row, "expires", expires(json_object_get(token, "expires_in")));
+    json_object_set_new(row, "expires", expires(json_object_get(item, "expires_in")));
     table_add(table, row);
     json_decref(row);
 }
 
-static void print_tokens(const json_t *body, const void *data UNUSED)
+static void print_items(const json_t *items, const struct table_column *columns)
 {
-    const json_t *tokens = json_object_get(body, "tokens");
     struct table table;
     table_init(&table, columns);
-    for (size_t i = 0; i < json_array_size(tokens); i++) {
-        add_row(&table, json_array_get(tokens, i));
+    for (size_t i = 0; i < json_array_size(items); i++) {
+        add_row(&table, json_array_get(items, i));
     }
     table_print(&table);
 }
 
-static void print_token(const json_t *body, const void *data UNUSED)
+static void print_item(const json_t *item, const struct table_column *columns)
 {
     struct table table;
     table_init(&table, columns);
-    add_row(&table, body);
+    add_row(&table, item);
     table_print(&table);
 }
 
-static enum cli_exit list(struct cli *cli)
+static void print_tokens(const json_t *body, const void *data UNUSED)
+{
+    print_items(json_object_get(body, "tokens"), token_columns);
+}
+
+static void print_policies(const json_t *body, const void *data UNUSED)
+{
+    print_items(json_object_get(body, "policies"), policy_columns);
+}
+
+static void print_token(const json_t *body, const void *data UNUSED)
+{
+    print_item(body, token_columns);
+}
+
+static void print_policy(const json_t *body, const void *data UNUSED)
+{
+    print_item(body, policy_columns);
+}
+
+static enum cli_exit list_tokens(struct cli *cli)
 {
     const struct http_request request = {.method = "GET", .path = "/tokens", .read = true};
     return cli_show(cli, &request, print_tokens, NULL);
+}
+
+static enum cli_exit list_policies(struct cli *cli)
+{
+    const struct http_request request = {.method = "GET", .path = "/policies", .read = true};
+    return cli_show(cli, &request, print_policies, NULL);
 }
 
 static void print_revoked(const json_t *body UNUSED, const void *data)
@@ -210,8 +256,13 @@ static void print_revoked(const json_t *body UNUSED, const void *data)
     printf("token %s is revoked\n", (const char *)data);
 }
 
+static void print_deleted(const json_t *body UNUSED, const void *data)
+{
+    printf("the policy for %s is deleted\n", (const char *)data);
+}
+
 /* The id of a token, or what its holder has: then the secret stays here. */
-static bool path_of(const char *word, struct bytes *path)
+static bool token_path(const char *word, struct bytes *path)
 {
     char id[ID_BYTES_MAX + 1];
     bool whole = strncmp(word, "mst_", 4) == 0;
@@ -227,41 +278,79 @@ static bool path_of(const char *word, struct bytes *path)
     return bytes_text(path) != NULL;
 }
 
-static enum cli_exit one(struct cli *cli, bool revokes)
+static bool policy_path(const char *subject, struct bytes *path)
+{
+    bytes_append_text(path, "/policies/");
+    bytes_append_encoded(path, subject);
+    return *subject != '\0' && bytes_text(path) != NULL;
+}
+
+/* What there is to do with one of its kind. */
+struct kind {
+    const char *what;
+    bool (*path)(const char *word, struct bytes *path);
+    void (*print)(const json_t *body, const void *data);
+    void (*print_gone)(const json_t *body, const void *data);
+};
+static const struct kind a_token = {"id of a token", token_path, print_token, print_revoked};
+static const struct kind a_policy = {"subject", policy_path, print_policy, print_deleted};
+
+static enum cli_exit one(struct cli *cli, const struct kind *kind, bool removes)
 {
     struct bytes path;
+    const char *word = cli->args.words[1];
     bytes_init(&path, 4 * ID_BYTES_MAX);
     enum cli_exit exit_status;
-    if (!path_of(cli->args.words[1], &path)) {
-        exit_status = cli_usage(cli, "that is no id of a token");
+    if (!kind->path(word, &path)) {
+        exit_status = cli_usage(cli, "that is no %s", kind->what);
     } else {
-        const struct http_request request = {.method = revokes ? "DELETE" : "GET",
+        const struct http_request request = {.method = removes ? "DELETE" : "GET",
                                              .path = bytes_text(&path),
-                                             .read = !revokes,
-                                             .repeatable = revokes};
-        exit_status = revokes ? cli_show(cli, &request, print_revoked, cli->args.words[1])
-                              : cli_show(cli, &request, print_token, NULL);
+                                             .read = !removes,
+                                             .repeatable = removes};
+        exit_status = cli_show(cli, &request, removes ? kind->print_gone : kind->print, word);
     }
     bytes_done(&path);
     return exit_status;
 }
 
+/* Whether the command is `verb` with so many words behind it. */
+static bool is_verb(const struct args *args, const char *verb, size_t words)
+{
+    return args->words_count == words + 1 && strcmp(args->words[0], verb) == 0;
+}
+
 enum cli_exit cmd_token(struct cli *cli)
 {
     const struct args *args = &cli->args;
-    const char *verb = args->words_count > 0 ? args->words[0] : "";
-    bool revokes = strcmp(verb, "revoke") == 0;
-    if (args->words_count == 1 && strcmp(verb, "create") == 0) {
-        return create(cli);
+    bool revokes = is_verb(args, "revoke", 1);
+    if (is_verb(args, "create", 0)) {
+        return create_token(cli);
     }
-    if (args->words_count == 1 && strcmp(verb, "bootstrap") == 0) {
+    if (is_verb(args, "bootstrap", 0)) {
         return bootstrap(cli);
     }
-    if (args->words_count == 1 && strcmp(verb, "list") == 0) {
-        return list(cli);
+    if (is_verb(args, "list", 0)) {
+        return list_tokens(cli);
     }
-    if (args->words_count == 2 && (revokes || strcmp(verb, "show") == 0)) {
-        return one(cli, revokes);
+    if (revokes || is_verb(args, "show", 1)) {
+        return one(cli, &a_token, revokes);
     }
     return cli_usage(cli, "token needs one of: create, list, show ID, revoke ID, bootstrap");
+}
+
+enum cli_exit cmd_policy(struct cli *cli)
+{
+    const struct args *args = &cli->args;
+    bool deletes = is_verb(args, "delete", 1);
+    if (is_verb(args, "create", 0)) {
+        return create_policy(cli);
+    }
+    if (is_verb(args, "list", 0)) {
+        return list_policies(cli);
+    }
+    if (deletes || is_verb(args, "show", 1)) {
+        return one(cli, &a_policy, deletes);
+    }
+    return cli_usage(cli, "policy needs one of: create, list, show SUBJECT, delete SUBJECT");
 }

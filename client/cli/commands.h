@@ -21,6 +21,7 @@ enum cli_exit cmd_member(struct cli *cli);
 enum cli_exit cmd_leader(struct cli *cli);
 enum cli_exit cmd_token(struct cli *cli);
 enum cli_exit cmd_namespace(struct cli *cli);
+enum cli_exit cmd_policy(struct cli *cli);
 enum cli_exit cmd_backup(struct cli *cli);
 enum cli_exit cmd_ready(struct cli *cli);
 enum cli_exit cmd_tls(struct cli *cli);

@@ -97,16 +97,25 @@ static const struct args_option member_options[] = {{.name = "id"},
 static const struct args_option leader_options[] = {{.name = "dry-run", .bare = true},
                                                     {.name = NULL}};
 
-static const struct args_option token_options[] = {
-    {.name = "service", .repeated = true},
-    {.name = "write", .bare = true},
-    {.name = "operator"},
-    {.name = "metrics", .bare = true},
-    {.name = "events", .bare = true},
-    {.name = "ttl"},
-    {.name = "description"},
-    {.name = NULL},
-};
+#define RIGHTS_OPTIONS                                                                             \
+    {.name = "service", .repeated = true}, {.name = "write", .bare = true}, {.name = "operator"},  \
+        {.name = "metrics", .bare = true}, {.name = "events", .bare = true}, {.name = "ttl"},      \
+    {                                                                                              \
+        .name = "description"                                                                      \
+    }
+
+#define RIGHTS_HELP                                                                                \
+    "  --namespace NS of services there alone, which need not be named then\n"                     \
+    "  --service NAME that service; NAME*: those whose names begin so. Repeatable. To read, and\n" \
+    "  --write        to register, renew and deregister, too\n"                                    \
+    "  --operator A   read: status, backups, tokens, policies; write: also members, limits\n"      \
+    "  --metrics      --events (of all services)\n"                                                \
+    "  --ttl D        such as 90d or 12h (default: until it is taken away)\n"                      \
+    "  --description TEXT\n"
+
+static const struct args_option token_options[] = {RIGHTS_OPTIONS, {.name = NULL}};
+static const struct args_option policy_options[] = {
+    {.name = "subject"}, RIGHTS_OPTIONS, {.name = NULL}};
 
 static const struct args_option namespace_options[] = {
     {.name = "instances"}, {.name = "bytes"}, {.name = "writes"}, {.name = NULL}};
@@ -119,7 +128,7 @@ static const struct args_option backup_options[] = {
 };
 
 static const struct args_option tls_options[] = {
-    {.name = "out"}, {.name = "days"}, {.name = "client"}, {.name = NULL}};
+    {.name = "out"}, {.name = "days"}, {.name = "client"}, {.name = "uri"}, {.name = NULL}};
 
 static const struct args_option bench_options[] = {
     {.name = "connections"},
@@ -307,20 +316,25 @@ static const struct command commands[] = {
      "  revoke ID      from now on it is nobody's; ID may be the token itself\n"
      "  bootstrap      the first token, which may do everything: once, and on the machine of a\n"
      "                 replica. From then on musterd --anonymous says what others may do\n"
-     "\n"
-     "  --namespace NS it is bound to that namespace: it works only there, and need not name it\n"
-     "  --service NAME that service; NAME*: those whose names begin so. Repeatable. To read, and\n"
-     "  --write        to register, renew and deregister, too\n"
-     "  --operator A   read: status, backups, tokens; write: also members, limits, tokens\n"
-     "  --metrics      --events (of all services)\n"
-     "  --ttl D        such as 90d or 12h (default: until it is revoked)\n"
-     "  --description TEXT\n"
-     "\n"
+     "\n" RIGHTS_HELP "\n"
      "Examples:\n"
      "  (umask 077; muster token bootstrap > ~/.muster-token)\n"
      "  export MUSTER_TOKEN_FILE=~/.muster-token\n"
      "  muster token create --service 'web*' --write --ttl 90d --description 'web servers'\n"
      "  muster token revoke ovk5y4zbqm\n"},
+    {"policy", cmd_policy, policy_options,
+     "create --subject NAME [OPTION]... | list | show NAME | delete NAME",
+     "say what the holders of client certificates may do",
+     "NAME is that in a certificate, as musterd --tls-principal says: its common name, or its "
+     "URI.\n"
+     "NAME* is for all names that begin so. Of several that fit, the most specific one counts, "
+     "and\n"
+     "no other. The first token must have been made: muster token bootstrap.\n"
+     "\n" RIGHTS_HELP "\n"
+     "Examples:\n"
+     "  muster policy create --subject 'spiffe://prod/ns/web/*' --service 'web*' --write\n"
+     "  muster policy create --subject ops --operator write\n"
+     "  muster policy delete 'spiffe://prod/ns/web/*'\n"},
     {"backup", cmd_backup, backup_options, "FILE [OPTION]... | --verify FILE",
      "fetch a backup of everything into a file, or check one",
      "What comes is checked as it comes, and written to FILE.part; FILE is there when it is whole "
@@ -369,7 +383,8 @@ static const struct command commands[] = {
      "With an id before it, as in 3:c, it counts between members for member 3 alone.\n"
      "\n"
      "  --out DIR      the folder, made when missing (default: tls)\n"
-     "  --client NAME  a certificate of a client besides\n"
+     "  --client NAME  a certificate of a client besides; --uri URI: with this URI, such as a\n"
+     "                 SPIFFE id\n"
      "  --days N       how long they are valid (default: 365; a new CA: 3650)\n"
      "\n"
      "Examples:\n"

@@ -15,9 +15,10 @@ _muster_options() {
     discover) echo "--strategy --near $filters" ;;
     watch) echo "--type --id --event --after --snapshot" ;;
     token) echo "create list show revoke bootstrap --service --write --operator --metrics --events --ttl --description" ;;
+    policy) echo "create list show delete --subject --service --write --operator --metrics --events --ttl --description" ;;
     ready) echo "--wait" ;;
     namespace) echo "list set delete --instances --bytes --writes" ;;
-    tls) echo "init --out --client --days" ;;
+    tls) echo "init --out --client --uri --days" ;;
     backup) echo "--verify --force --consistency" ;;
     bench)
         echo "--connections --threads --duration --requests --warmup --rate --instances --services" \
@@ -33,7 +34,7 @@ _muster_services() {
 
 _muster() {
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
-    local commands="register heartbeat deregister maintenance services list discover watch run status ready members member leader token namespace backup tls bench"
+    local commands="register heartbeat deregister maintenance services list discover watch run status ready members member leader token policy namespace backup tls bench"
     local globals="--server --output --namespace --timeout --help --version"
     local command="" words="" i
     for ((i = 1; i < COMP_CWORD; i++)); do

@@ -18,8 +18,9 @@ class Stream:
     """One connection. Iterating gives (id or None, event, data); a bookmark has the event None."""
 
     def __init__(self, port, query=None, last_id=None, timeout=5, receive_bytes=None,
-                 headers=None):
-        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
+                 headers=None, tls=None):
+        self.connection = (http.client.HTTPSConnection("127.0.0.1", port, timeout=timeout, context=tls) if tls
+                           else http.client.HTTPConnection("127.0.0.1", port, timeout=timeout))
         if receive_bytes is not None:
             self.connection.sock = socket.socket()
             self.connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
