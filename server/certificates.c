@@ -60,6 +60,7 @@ static bool open_clients(const struct config *config, struct certificates *c, ch
         .key = config->tls_key,
         .client_ca = config->tls_client_ca,
         .client_required = config->tls_client_required,
+        .principal = config->tls_principal,
         .protocol = "http/1.1",
     };
     c->clients = tls_open(&options, error, error_size);

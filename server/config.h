@@ -13,6 +13,7 @@
 #include "client/lib/servers.h"
 #include "consensus/consensus.h"
 #include "server/base/log.h"
+#include "server/net/tls_peer.h"
 
 #define CONFIG_TEXT_MAX 4096
 
@@ -60,7 +61,8 @@ struct config {
     char tls_cert[CONFIG_TEXT_MAX];   /* path; empty: none; the same for the next two */
     char tls_key[CONFIG_TEXT_MAX];
     char tls_client_ca[CONFIG_TEXT_MAX];
-    unsigned tls_client_required;    /* 1: yes */
+    unsigned tls_client_required; /* 1: yes */
+    enum tls_principal tls_principal;
     char peer_ca[CONFIG_TEXT_MAX];   /* files; empty: none */
     char peer_cert[CONFIG_TEXT_MAX]; /* once settled: that of tls_cert, if not given */
     char peer_key[CONFIG_TEXT_MAX];

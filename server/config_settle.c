@@ -124,6 +124,10 @@ static bool check_tls(const struct config *c, char *error, size_t error_size)
         return config_refuse(error, error_size,
                              "--tls-client-required needs --tls-client-ca, the CA to trust");
     }
+    if (c->tls_principal != TLS_PRINCIPAL_NONE && !client_ca) {
+        return config_refuse(error, error_size,
+                             "--tls-principal needs --tls-client-ca, the CA to trust");
+    }
     return true;
 }
 

@@ -4,8 +4,11 @@
 #include <string.h>
 #include <strings.h>
 
+#include "server/base/check.h"
+
 #define SCHEME     "Bearer"
 #define SCHEME_LEN 6
+#define PREFIX_LEN (sizeof PRINCIPAL_CERTIFICATE - 1)
 
 /* What everybody may. */
 struct rights {
@@ -48,18 +51,53 @@ static struct slice space_of(const struct principal *p)
     return (struct slice){p->space, strlen(p->space)};
 }
 
+static void set_certificate(struct principal *p, const char *name)
+{
+    size_t len = strlen(name);
+    CHECK(len <= CERTIFICATE_NAME_BYTES_MAX);
+    if (len > 0) {
+        memcpy(p->certificate, PRINCIPAL_CERTIFICATE, PREFIX_LEN);
+        memcpy(p->certificate + PREFIX_LEN, name, len + 1);
+    }
+}
+
+/* His token, or the policy for his certificate. NULL: he has none, or it is gone. */
+static const struct token *token_of(const struct principal *p, const struct view *view)
+{
+    if (p->token[0] != '\0') {
+        return view_token(view, p->token);
+    }
+    return p->certificate[0] != '\0' ? view_policy(view, p->certificate + PREFIX_LEN) : NULL;
+}
+
+/* Into the namespace that his token or policy is bound to. ST_FORBIDDEN: he has named another. */
+static enum status enter_space(struct principal *p, const struct token *token, const char *space)
+{
+    const char *own = token_space(token);
+    if (own[0] != '\0' && space != NULL && strcmp(own, space) != 0) {
+        return ST_FORBIDDEN;
+    }
+    if (own[0] != '\0') {
+        set_space(p, own);
+    }
+    return ST_OK;
+}
+
 enum status principal_find(struct principal *ret_principal, enum anonymous anonymous,
-                           const char *authorization, const char *space, const struct view *view)
+                           const char *authorization, const char *certificate, const char *space,
+                           const struct view *view)
 {
     uint8_t hash[TOKEN_HASH_BYTES];
     static const uint8_t none[TOKEN_HASH_BYTES];
     ret_principal->anonymous = anonymous;
-    ret_principal->token[0] = ret_principal->claimed[0] = '\0';
+    ret_principal->token[0] = ret_principal->claimed[0] = ret_principal->certificate[0] = '\0';
     ret_principal->is_unknown = false;
     set_space(ret_principal, space != NULL ? space : "");
     const char *text = principal_credentials(authorization, view);
     if (text == NULL) {
-        return ST_OK;
+        set_certificate(ret_principal, certificate);
+        const struct token *policy = token_of(ret_principal, view);
+        return policy != NULL ? enter_space(ret_principal, policy, space) : ST_OK;
     }
     char id[TOKEN_ID_SIZE];
     size_t len = strlen(text);
@@ -76,20 +114,7 @@ enum status principal_find(struct principal *ret_principal, enum anonymous anony
     }
     memcpy(ret_principal->token, id, sizeof id);
     ret_principal->is_unknown = false;
-    const char *own = token_space(token);
-    if (own[0] != '\0' && space != NULL && strcmp(own, space) != 0) {
-        return ST_FORBIDDEN;
-    }
-    if (own[0] != '\0') {
-        set_space(ret_principal, own);
-    }
-    return ST_OK;
-}
-
-/* NULL: nobody, or it is gone. */
-static const struct token *token_of(const struct principal *p, const struct view *view)
-{
-    return p->token[0] != '\0' ? view_token(view, p->token) : NULL;
+    return enter_space(ret_principal, token, space);
 }
 
 static bool everybody_may(const struct rights *all, enum permission needed)
@@ -158,7 +183,7 @@ enum status principal_may(const struct principal *p, const struct view *view,
     if (everybody_may(&all, needed) || (token != NULL && holder_may(p, token, needed, service))) {
         return ST_OK;
     }
-    return token != NULL ? ST_FORBIDDEN : ST_UNAUTHENTICATED;
+    return principal_name(p)[0] != '\0' ? ST_FORBIDDEN : ST_UNAUTHENTICATED;
 }
 
 bool principal_anybody_writes(enum anonymous anonymous, const struct view *view)
@@ -173,11 +198,14 @@ struct guard principal_guard(const struct principal *p, const struct view *view,
         (needed == PERMISSION_WRITE && p->anonymous == ANONYMOUS_WRITE)) {
         return (struct guard){.kind = GUARD_NONE};
     }
-    if (p->token[0] == '\0') {
-        return (struct guard){.kind = GUARD_UNTIL_FIRST};
+    if (p->token[0] != '\0') {
+        return (struct guard){.kind = GUARD_TOKEN, .who = {p->token, strlen(p->token)}};
     }
-    return (struct guard){.kind = GUARD_TOKEN,
-                          .token = {.data = p->token, .len = strlen(p->token)}};
+    if (p->certificate[0] != '\0' && view->level >= LEVEL_POLICIES) {
+        const char *name = p->certificate + PREFIX_LEN;
+        return (struct guard){.kind = GUARD_CERTIFICATE, .who = {name, strlen(name)}};
+    }
+    return (struct guard){.kind = GUARD_UNTIL_FIRST};
 }
 
 bool permission_has_namespace(enum permission needed)

@@ -1,11 +1,12 @@
 /* Who asks, and whether he may: decided here and nowhere else, for all doors and sites.
  *
- * A call says what it needs (its permission). Who asks is a principal: the holder of a token, or
- * nobody. Nobody has rights, too (--anonymous); what nobody is allowed to do, everybody is. Today
- * only tokens make principals; certificates come in here.
+ * A call says what it needs (its permission). Who asks is a principal: the holder of a token, the
+ * holder of a certificate, or nobody. A token allows what it says, and a certificate what the
+ * policy for its name says (server/registry/policy.h). Nobody has rights, too (--anonymous); what
+ * nobody is allowed to do, everybody is.
  *
  * What is about services and instances is asked in a namespace: the one that the call names, else
- * the one that the token is bound to, else `default`.
+ * the one that the token or policy is bound to, else `default`.
  *
  * Reads are decided with the view that they read. Writes are let in or refused with it, and then
  * carry a guard (server/registry/command.h), with which they are decided once more where they are
@@ -32,7 +33,7 @@ enum permission {
     PERMISSION_OPERATOR_WRITE, /* members, limits, tokens */
 };
 
-/* What those may do who have no token. */
+/* What those may do who have neither a token nor a certificate with a policy. */
 enum anonymous {
     ANONYMOUS_DEFAULT, /* everything until the first token ever, then as READ */
     ANONYMOUS_NONE,    /* ask whether the replica is healthy */
@@ -40,9 +41,13 @@ enum anonymous {
     ANONYMOUS_WRITE,   /* the same, and write services */
 };
 
+#define PRINCIPAL_CERTIFICATE "cert:"
+
 struct principal {
     enum anonymous anonymous;
-    char token[TOKEN_ID_SIZE];  /* the id of his token; "": nobody */
+    char token[TOKEN_ID_SIZE]; /* the id of his token; "": none */
+    /* PRINCIPAL_CERTIFICATE and the name of his certificate, when he has no token; "": none */
+    char certificate[sizeof PRINCIPAL_CERTIFICATE + CERTIFICATE_NAME_BYTES_MAX];
     char space[NAMESPACE_SIZE]; /* in which he asks; "": `default` */
     /* Only for the audit log: credentials came that are not good, and the id of the token in them,
      * if that could be read. */
@@ -52,15 +57,24 @@ struct principal {
 
 /* What is to be the text of a token in the header Authorization (NULL: none). NULL: nothing is. */
 const char *principal_credentials(const char *authorization, const struct view *view);
-/* From the header Authorization (NULL: none), and the namespace that the call names ("": `default`;
- * NULL: none). ST_UNAUTHENTICATED: it names a token that is not there, or has another secret.
- * ST_FORBIDDEN: the token is bound to another namespace. Schemes other than Bearer are not ours.
- * Before the first token ever none can be meant, and everybody is nobody. */
+/* From the header Authorization (NULL: none), the name of the client's certificate, verified ("":
+ * none), which counts only if there is no token, and the namespace that the call names ("":
+ * `default`; NULL: none). ST_UNAUTHENTICATED: it names a token that is not there, or has another
+ * secret. ST_FORBIDDEN: the token or policy is bound to another namespace. Schemes other than
+ * Bearer are not ours. Before the first token ever none can be meant, and nobody is let in for what
+ * he is.
+ */
 MUST_USE enum status principal_find(struct principal *ret_principal, enum anonymous anonymous,
-                                    const char *authorization, const char *space,
-                                    const struct view *view);
-/* ST_OK; ST_UNAUTHENTICATED: he is nobody, or his token is gone; ST_FORBIDDEN: it does not allow
- * it. `service`: for PERMISSION_READ_SERVICE, as it is stored. */
+                                    const char *authorization, const char *certificate,
+                                    const char *space, const struct view *view);
+/* The id of his token, or PRINCIPAL_CERTIFICATE and the name of his certificate; "": nobody. */
+static inline const char *principal_name(const struct principal *p)
+{
+    return p->token[0] != '\0' ? p->token : p->certificate;
+}
+/* ST_OK; ST_UNAUTHENTICATED: he is nobody, or his token is gone; ST_FORBIDDEN: his token does not
+ * allow it, or no policy for his certificate does. `service`: for PERMISSION_READ_SERVICE,
+ * as it is stored. */
 MUST_USE enum status principal_may(const struct principal *p, const struct view *view,
                                    enum permission needed, const char *service);
 /* Whether nobody may write, and so everybody. */

@@ -61,7 +61,8 @@ static void add_principal(struct json_out *json, const struct principal *princip
         json_out_member_text(json, "principal", "unknown");
         add_text(json, "claimed", principal->claimed);
     } else {
-        add_text(json, "principal", principal->token[0] != '\0' ? principal->token : "anonymous");
+        const char *name = principal_name(principal);
+        add_text(json, "principal", name[0] != '\0' ? name : "anonymous");
     }
 }
 

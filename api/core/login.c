@@ -33,7 +33,7 @@ enum status login_find(struct principal *ret_principal, const struct login *logi
         memcpy(ret_principal->claimed, id, sizeof id);
         return ST_RATE_LIMITED;
     }
-    enum status status =
-        principal_find(ret_principal, login->anonymous, authorization, login->space, view);
+    enum status status = principal_find(ret_principal, login->anonymous, authorization,
+                                        login->certificate, login->space, view);
     return status == ST_UNAUTHENTICATED ? refuse(login, id, now_ns, ret_wait_s) : status;
 }

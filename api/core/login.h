@@ -17,8 +17,9 @@
 struct login {
     enum anonymous anonymous;
     struct rate_limits *limits;
-    uint64_t client;   /* rate_limits_client() */
-    const char *space; /* as in principal_find() */
+    uint64_t client;         /* rate_limits_client() */
+    const char *certificate; /* as in principal_find() */
+    const char *space;       /* likewise */
 };
 
 /* As principal_find(); ST_RATE_LIMITED: there were too many wrong ones, *ret_wait_s as in

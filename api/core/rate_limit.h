@@ -1,5 +1,5 @@
-/* How much clients may do in a second: token buckets, for each client's address, for each token,
- * and for writes in each namespace that has a quota of them.
+/* How much clients may do in a second: token buckets, for each client's address, for each token and
+ * certificate, and for writes in each namespace that has a quota of them.
  *
  * A bucket is one number, the time at which it is full again (GCRA, the virtual scheduling
  * algorithm of ITU-T I.371). Full ones need no memory, so a table of fixed size holds those in use:
@@ -46,7 +46,8 @@ void rate_limits_free(struct rate_limits *limits);
 /* Stands for a client's address below; 0: it has no limits. */
 uint64_t rate_limits_client(const struct rate_limits *limits, const struct sockaddr *peer);
 /* Takes one. False when there is none: *ret_wait_s says in how many seconds there is, at least 1.
- * `token`: the id of the token whose bucket it is, "" or NULL: the address's. `now_ns`: monotonic.
+ * `token`: the id of the token or what the certificate is called (principal_name) whose bucket it
+ * is; "" or NULL: the address's. `now_ns`: monotonic.
  */
 MUST_USE bool rate_limits_take(struct rate_limits *limits, enum rate rate, uint64_t client,
                                const char *token, uint64_t now_ns, unsigned *ret_wait_s);

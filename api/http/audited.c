@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "server/base/mem.h"
+#include "server/registry/policy.h"
 
 static struct slice slice_of(const char *text)
 {
@@ -42,6 +43,14 @@ static void note_instance(struct audited *a, const struct node *node, struct sli
     view_unlock(&view);
 }
 
+/* Of a policy. */
+static void note_subject(struct audited *a, struct slice key)
+{
+    char subject[POLICY_KEY_SIZE];
+    policy_subject(key, subject);
+    note_id(a, slice_of(subject));
+}
+
 static void note_command(struct audited *a, const struct node *node, const struct command *c)
 {
     switch (c->kind) {
@@ -60,6 +69,12 @@ static void note_command(struct audited *a, const struct node *node, const struc
         break;
     case COMMAND_TOKEN_REVOKE:
         note_id(a, c->token_revoke.id);
+        break;
+    case COMMAND_POLICY_CREATE:
+        note_subject(a, c->policy_create.spec.id);
+        break;
+    case COMMAND_POLICY_DELETE:
+        note_subject(a, c->policy_delete.id);
         break;
     case COMMAND_QUOTA_SET:
     case COMMAND_QUOTA_DELETE: /* the route's variable */

@@ -54,6 +54,11 @@ ssize_t channel_send(struct connection *c, struct iovec *pieces, size_t count)
     return sendmsg(c->fd, &message, MSG_NOSIGNAL);
 }
 
+const char *channel_certificate(const struct connection *c)
+{
+    return c->tls != NULL ? tls_client_name(c->tls) : "";
+}
+
 /* --- the handshake --- */
 
 /* A client that speaks HTTP without TLS is told so in its own words; its request is not read. */

@@ -308,6 +308,7 @@ static void begin_request(struct connection *c)
     request->peer = &call->peer.any;
     c->is_last = is_crowded(c) || !call->head.keep_alive;
     call->exchange.client = c->client;
+    call->exchange.certificate = channel_certificate(c);
     exchange_route(&call->exchange, call->head.target);
     if (is_crowded(c)) {
         cds_list_del_init(&c->crowded);

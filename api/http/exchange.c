@@ -28,7 +28,7 @@ static const struct site *last_site(void)
 void exchange_init(struct exchange *x, struct api_context *context, struct worker_scratch *scratch,
                    void (*wake)(struct exchange *x))
 {
-    *x = (struct exchange){.context = context, .scratch = scratch, .wake = wake};
+    *x = (struct exchange){.context = context, .scratch = scratch, .certificate = "", .wake = wake};
     request_init(&x->request);
     x->site = last_site();
     response_init(&x->response, x->site->error);
@@ -165,7 +165,7 @@ static void refuse_rate(struct exchange *x, const char *why, unsigned wait_s)
     metric_add(METRIC_http_rate_limited_total, 1);
     exchange_refuse(x, status_http(ST_RATE_LIMITED), status_code(ST_RATE_LIMITED), "", why);
     response_header_u64(&x->response, "Retry-After", wait_s);
-    throttle_report(&x->scratch->rate_gate, &x->request, x->permit.principal.token, why);
+    throttle_report(&x->scratch->rate_gate, &x->request, principal_name(&x->permit.principal), why);
 }
 
 /* False: refused. */
@@ -201,7 +201,8 @@ static void refuse_stranger(struct exchange *x, enum status status)
 static void admit(struct exchange *x)
 {
     struct problem problem;
-    const struct login login = {x->context->anonymous, x->context->limits, x->client, NULL};
+    const struct login login = {x->context->anonymous, x->context->limits, x->client,
+                                x->certificate, NULL};
     if (x->route == NULL) {
         return;
     }
@@ -233,7 +234,7 @@ void exchange_route(struct exchange *x, const char *target)
     if (unlimited || is_within(x, RATE_REQUESTS, THROTTLE_ADDRESS)) {
         admit(x);
     }
-    if (x->route != NULL && (unlimited || is_within(x, RATE_REQUESTS, THROTTLE_TOKEN))) {
+    if (x->route != NULL && (unlimited || is_within(x, RATE_REQUESTS, THROTTLE_PRINCIPAL))) {
         buffer_init(&x->request.body,
                     x->route->body_limit > 0 ? x->route->body_limit : EMPTY_BODY_BYTES_MAX);
         buffer_count_in(&x->request.body, &x->context->bodies);
@@ -476,7 +477,7 @@ static bool follow(struct exchange *x, enum next next)
     }
     if (x->stage == STAGE_HANDLE && next != NEXT_RENEW && next != NEXT_BACKUP &&
         !(is_within(x, RATE_WRITES, THROTTLE_ADDRESS) &&
-          is_within(x, RATE_WRITES, THROTTLE_TOKEN) &&
+          is_within(x, RATE_WRITES, THROTTLE_PRINCIPAL) &&
           is_within(x, RATE_WRITES, THROTTLE_NAMESPACE))) {
         x->stage = STAGE_DONE;
         return false;

@@ -77,6 +77,7 @@ struct exchange {
     struct request request;
     struct response response;
     uint64_t client;           /* for rate limits */
+    const char *certificate;   /* its name (access.h); borrowed until exchange_start returns */
     const char *target;        /* as it came; borrowed */
     const struct site *site;   /* whose route it is, or whose error */
     const struct route *route; /* NULL: the response is an error already */

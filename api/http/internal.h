@@ -112,6 +112,9 @@ void channel_end(struct connection *c);
 ssize_t channel_recv(struct connection *c, char *to, size_t size);
 ssize_t channel_send(struct connection *c, struct iovec *pieces, size_t count);
 
+/* The name of the client's certificate; "" when there is none. Borrowed from the connection. */
+const char *channel_certificate(const struct connection *c);
+
 enum handshake {
     HANDSHAKE_DONE,
     HANDSHAKE_WAITS,  /* for the client, or for the next turn of the worker */

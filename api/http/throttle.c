@@ -19,19 +19,38 @@ static unsigned writes_max(const struct throttle *t)
     return most;
 }
 
+static const char *sentence(bool writes, enum throttle_bucket bucket, const struct principal *p)
+{
+    switch (bucket) {
+    case THROTTLE_ADDRESS:
+        return writes ? "too many writes of this address" LATER
+                      : "too many requests of this address" LATER;
+    case THROTTLE_NAMESPACE:
+        return "too many writes in this namespace" LATER;
+    case THROTTLE_PRINCIPAL:
+        break;
+    }
+    if (p->token[0] == '\0') {
+        return writes ? "too many writes with this certificate" LATER
+                      : "too many requests with this certificate" LATER;
+    }
+    return writes ? "too many writes with this token" LATER
+                  : "too many requests with this token" LATER;
+}
+
 const char *throttle_take(const struct throttle *t, enum rate rate, enum throttle_bucket bucket,
                           unsigned *ret_wait_s)
 {
-    const char *token = t->permit->principal.token;
+    const char *who = principal_name(&t->permit->principal);
     uint64_t now_ns = clock_monotonic_ns();
     bool taken = true;
     switch (bucket) {
     case THROTTLE_ADDRESS:
         taken = rate_limits_take(t->limits, rate, t->client, NULL, now_ns, ret_wait_s);
         break;
-    case THROTTLE_TOKEN:
-        taken = token[0] == '\0' ||
-                rate_limits_take(t->limits, rate, t->client, token, now_ns, ret_wait_s);
+    case THROTTLE_PRINCIPAL:
+        taken =
+            who[0] == '\0' || rate_limits_take(t->limits, rate, t->client, who, now_ns, ret_wait_s);
         break;
     case THROTTLE_NAMESPACE:
         taken = !permission_has_namespace(t->permit->needed) ||
@@ -39,15 +58,10 @@ const char *throttle_take(const struct throttle *t, enum rate rate, enum throttl
                                            now_ns, ret_wait_s);
         break;
     }
-    static const char *const writes[] = {"too many writes of this address" LATER,
-                                         "too many writes with this token" LATER,
-                                         "too many writes in this namespace" LATER};
-    static const char *const requests[] = {"too many requests of this address" LATER,
-                                           "too many requests with this token" LATER, ""};
-    return taken ? NULL : rate == RATE_WRITES ? writes[bucket] : requests[bucket];
+    return taken ? NULL : sentence(rate == RATE_WRITES, bucket, &t->permit->principal);
 }
 
-void throttle_report(struct log_gate *gate, const struct request *request, const char *token,
+void throttle_report(struct log_gate *gate, const struct request *request, const char *who,
                      const char *why)
 {
     char address[INET6_ADDRSTRLEN];
@@ -55,7 +69,7 @@ void throttle_report(struct log_gate *gate, const struct request *request, const
     if (log_gate_open(gate, &held)) {
         request_peer_text(request->peer, address);
         log_write(LOG_WARN, "http", "a client is over a limit on rates",
-                  "address=\"%s\" token=%s why=\"%s\" held_back=%" PRIu64, address,
-                  token[0] != '\0' ? token : "none", why, held);
+                  "address=\"%s\" principal=\"%s\" why=\"%s\" held_back=%" PRIu64, address,
+                  who[0] != '\0' ? who : "anonymous", why, held);
     }
 }

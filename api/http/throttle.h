@@ -13,8 +13,9 @@
 #define THROTTLE_LOGINS      "too many wrong tokens of this address; try again later"
 #define THROTTLE_CONNECTIONS "too many new connections of this address; try again later"
 
-/* Whose. Nobody has no token, and most namespaces no quota of writes: then there is no limit. */
-enum throttle_bucket { THROTTLE_ADDRESS, THROTTLE_TOKEN, THROTTLE_NAMESPACE };
+/* Whose. Nobody has no token and no certificate, and most namespaces no quota of writes: then there
+ * is no limit. */
+enum throttle_bucket { THROTTLE_ADDRESS, THROTTLE_PRINCIPAL, THROTTLE_NAMESPACE };
 
 /* A request. All borrowed. */
 struct throttle {
@@ -28,8 +29,8 @@ struct throttle {
  * a critical section. */
 const char *throttle_take(const struct throttle *t, enum rate rate, enum throttle_bucket bucket,
                           unsigned *ret_wait_s);
-/* Into the log. `token`: "" for none. */
-void throttle_report(struct log_gate *gate, const struct request *request, const char *token,
+/* Into the log. `who`: principal_name(). */
+void throttle_report(struct log_gate *gate, const struct request *request, const char *who,
                      const char *why);
 
 #endif

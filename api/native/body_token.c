@@ -114,19 +114,20 @@ static bool parse_namespace(const json_t *root, struct token_spec *spec, struct 
         spec->space.len = 0;
     }
     if (spec->space.len > 0 && (spec->grants & ~(unsigned)TOKEN_EVENTS) != 0) {
-        problem_set(problem, "namespace",
-                    "a token of a namespace is for services and events: operator and metrics are "
-                    "of the whole cluster");
+        problem_set(
+            problem, "namespace",
+            "what is bound to a namespace is for services and events: operator and metrics are "
+            "of the whole cluster");
         return false;
     }
     return true;
 }
 
-bool body_token_parse(struct body_token *body, struct token_spec *ret_spec,
-                      const struct buffer *text, struct problem *problem)
+/* What tokens and policies have in common. */
+static bool parse_rights(struct body_token *body, struct token_spec *ret_spec,
+                         const char *const *known, const struct buffer *text,
+                         struct problem *problem)
 {
-    static const char *const known[] = {"description", "ttl",    "services",  "operator",
-                                        "metrics",     "events", "namespace", NULL};
     uint64_t ttl_s = 0;
     bool present;
     *body = (struct body_token){.root = json_in_object(text->data, text->len, known, problem)};
@@ -145,10 +146,47 @@ bool body_token_parse(struct body_token *body, struct token_spec *ret_spec,
     body->ttl_s = (uint32_t)ttl_s;
     if (ret_spec->scopes_count == 0 && ret_spec->grants == 0) {
         problem_set(problem, "services",
-                    "a token must allow something: give services, operator, "
-                    "metrics or events");
+                    "it must allow something: give services, operator, metrics or events");
         return false;
     }
+    return true;
+}
+
+bool body_token_parse(struct body_token *body, struct token_spec *ret_spec,
+                      const struct buffer *text, struct problem *problem)
+{
+    static const char *const known[] = {"description", "ttl",    "services",  "operator",
+                                        "metrics",     "events", "namespace", NULL};
+    return parse_rights(body, ret_spec, known, text, problem);
+}
+
+bool body_policy_parse(struct body_token *body, char key[POLICY_KEY_SIZE],
+                       struct token_spec *ret_spec, const struct buffer *text,
+                       struct problem *problem)
+{
+    static const char *const known[] = {"subject",  "description", "ttl",
+                                        "services", "operator",    "metrics",
+                                        "events",   "namespace",   NULL};
+    if (!parse_rights(body, ret_spec, known, text, problem)) {
+        return false;
+    }
+    const json_t *value = json_object_get(body->root, "subject");
+    const struct slice subject = {json_string_value(value), json_string_length(value)};
+    if (!json_is_string(value)) {
+        problem_set(problem, "subject", "must be a string");
+        return false;
+    }
+    if (!registration_check_name("subject", subject, problem)) {
+        return false;
+    }
+    if (!policy_key(subject, key)) {
+        problem_set(problem, "subject",
+                    "must be the name of a certificate, or how names begin and a *: printable "
+                    "ASCII without quotes, backslashes and other *, at most %d bytes",
+                    POLICY_SUBJECT_BYTES_MAX);
+        return false;
+    }
+    ret_spec->id = (struct slice){key, strlen(key)};
     return true;
 }
 

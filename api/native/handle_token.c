@@ -7,9 +7,11 @@
 
 #include "api/core/token_text.h"
 #include "api/native/body_token.h"
+#include "api/native/rights.h"
 #include "server/base/check.h"
 #include "server/base/mem.h"
 #include "server/net/loopback.h"
+#include "server/registry/policy.h"
 
 /* --- make --- */
 
@@ -127,21 +129,7 @@ enum next handle_token_bootstrap(struct exchange *x)
 
 static enum next finish_revoke(struct exchange *x, enum status status)
 {
-    status = exchange_outcome(x, status);
-    if (status == ST_NOT_FOUND) {
-        response_error(&x->response, 404, "not_found", "id", "there is no such token");
-        return NEXT_RESPOND;
-    }
-    if (status != ST_OK) {
-        response_status(&x->response, status);
-        return NEXT_RESPOND;
-    }
-    struct json_out json = response_json(&x->response);
-    json_out_begin(&json, '{');
-    json_out_member_text(&json, "id", x->request.params[0]);
-    json_out_member_u64(&json, "index", x->write.result.index);
-    json_out_end(&json, '}');
-    return NEXT_RESPOND;
+    return rights_respond_gone(x, status, "id", "there is no such token");
 }
 
 enum next handle_token_revoke(struct exchange *x)
@@ -155,50 +143,11 @@ enum next handle_token_revoke(struct exchange *x)
 
 /* --- read --- */
 
-static void render_scope(struct json_out *json, const struct token_scope *scope)
-{
-    json_out_begin(json, '{');
-    json_out_key(json, scope->prefix ? "prefix" : "name");
-    json_out_text_n(json, scope->name.data, scope->name.len);
-    json_out_member_text(json, "access", scope->write ? "write" : "read");
-    json_out_end(json, '}');
-}
-
 static void render_token(struct json_out *json, const struct view *view, const struct token *token)
 {
-    struct token_spec spec;
-    token_spec_of(token, &spec);
     json_out_begin(json, '{');
     json_out_member_text(json, "id", token_id(token));
-    json_out_member_text(json, "description", token_description(token));
-    json_out_key(json, "namespace");
-    if (token_space(token)[0] != '\0') {
-        json_out_text(json, token_space(token));
-    } else {
-        json_out_null(json);
-    }
-    json_out_key(json, "created");
-    json_out_time(json, token->created_ms);
-    json_out_key(json, "expires_in");
-    if (token->expires_ms == UINT64_MAX) {
-        json_out_null(json);
-    } else {
-        json_out_seconds(json, token->expires_ms - view->now_ms);
-    }
-    json_out_key(json, "services");
-    json_out_begin(json, '[');
-    for (uint32_t i = 0; i < spec.scopes_count; i++) {
-        render_scope(json, &spec.scopes[i]);
-    }
-    json_out_end(json, ']');
-    json_out_key(json, "operator");
-    if (token_grants(token, TOKEN_OPERATOR_READ)) {
-        json_out_text(json, token_grants(token, TOKEN_OPERATOR_WRITE) ? "write" : "read");
-    } else {
-        json_out_null(json);
-    }
-    json_out_member_bool(json, "metrics", token_grants(token, TOKEN_METRICS));
-    json_out_member_bool(json, "events", token_grants(token, TOKEN_EVENTS));
+    rights_render(json, view, token);
     json_out_end(json, '}');
 }
 
@@ -214,7 +163,9 @@ enum next handle_tokens(struct exchange *x)
     json_out_begin(&json, '[');
     ptree_iterate(&it, &view->tokens, 0);
     while (!json.out->overflowed && (token = ptree_next(&it)) != NULL) {
-        render_token(&json, view, token);
+        if (!policy_is_id(token_id(token))) {
+            render_token(&json, view, token);
+        }
     }
     json_out_end(&json, ']');
     json_out_end(&json, '}');
@@ -228,7 +179,7 @@ enum next handle_token(struct exchange *x)
     const struct view *view = node_view_lock(x->context->node);
     const struct token *token = view_token(view, x->request.params[0]);
     x->response.index = view->index;
-    if (token != NULL) {
+    if (token != NULL && !policy_is_id(token_id(token))) {
         render_token(&json, view, token);
     } else {
         response_error(&x->response, 404, "not_found", "id", "there is no such token");

@@ -287,7 +287,7 @@ static bool is_allowed(struct ask *ask)
     struct zmq_worker *worker = ask->asker.worker;
     const struct view *view = node_view_lock(worker->node);
     enum status status =
-        principal_find(&ask->principal, worker->options.anonymous, NULL, NULL, view);
+        principal_find(&ask->principal, worker->options.anonymous, NULL, "", NULL, view);
     if (status == ST_OK) {
         status = principal_may(&ask->principal, view, ask->request.needed, NULL);
     }

@@ -106,7 +106,7 @@
 #define EVENTS_KEPT_MIN     16
 #define EVENTS_KEPT_MAX     (256 * 1024)
 #define EVENT_BYTES_MEAN    1024
-/* Tokens: each is small, and all are walked when one is removed. A hundred years. */
+/* Tokens and policies: each is small, and all are walked when one is removed. A hundred years. */
 #define TOKENS_MAX       4096
 #define TOKEN_SCOPES_MAX 32
 #define TOKEN_TTL_S_MAX  3153600000u
@@ -114,6 +114,8 @@
 #define NAMESPACE_BYTES_MAX  63
 #define NAMESPACES_MAX       4096
 #define NAMESPACE_WRITES_MAX 1000000 /* a second */
+/* The name of a client's certificate. */
+#define CERTIFICATE_NAME_BYTES_MAX 254
 /* Bounds of --state-bytes. */
 #define STATE_BOUND_MIN (1024 * 1024)
 #define STATE_BOUND_MAX (1024ull * 1024 * 1024 * 1024)

@@ -134,3 +134,17 @@ bool naming_is_namespace(const char *text, size_t len)
     }
     return true;
 }
+
+bool naming_is_certificate(const char *text, size_t len)
+{
+    if (len == 0 || len > CERTIFICATE_NAME_BYTES_MAX || text[0] == ' ' || text[len - 1] == ' ') {
+        return false;
+    }
+    for (size_t i = 0; i < len; i++) {
+        bool quotes = text[i] == '*' || text[i] == '"' || text[i] == '\'' || text[i] == '\\';
+        if (text[i] < ' ' || text[i] > '~' || quotes) {
+            return false;
+        }
+    }
+    return true;
+}

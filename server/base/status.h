@@ -23,7 +23,7 @@
     X(ST_FULL, "full", "the registry is full; nothing was done; raise its bound or remove some")   \
     X(ST_QUOTA, "quota", "the namespace's quota is used up; nothing was done")                     \
     X(ST_UNAUTHENTICATED, "unauthenticated", "a valid token is needed (Authorization: Bearer)")    \
-    X(ST_FORBIDDEN, "forbidden", "the token given does not allow this")                            \
+    X(ST_FORBIDDEN, "forbidden", "the token or certificate given does not allow this")             \
     X(ST_RATE_LIMITED, "rate_limited", "more than is allowed in a second; nothing was done")       \
     X(ST_CORRUPT, "corrupt", "data is damaged")                                                    \
     X(ST_LEVEL, "level_too_low", "older members do not know this; upgrade them; nothing was done") \

@@ -42,6 +42,8 @@ struct tls_session {
     bool has_more;  /* as of the last tls_recv */
     bool asks;      /* for a certificate of the client */
     size_t pending; /* bytes of a record that the kernel has not taken whole */
+    enum tls_principal principal;
+    char *name; /* of the client's certificate; NULL: none */
 };
 
 /* --- open and refresh --- */
@@ -171,6 +173,7 @@ struct tls_session *tls_begin(struct tls *tls, int fd)
 {
     struct tls_session *s = mem_zalloc(1, sizeof *s);
     s->fd = fd;
+    s->principal = tls->options.principal;
     s->credentials = credential_store_take(tls->store);
     s->asks = tls->options.client_ca != NULL && tls->options.client_ca[0] != '\0';
     /* A ticket would stand for a certificate that nobody looks at again. */
@@ -193,6 +196,7 @@ void tls_end(struct tls_session *s)
     if (s != NULL) {
         gnutls_deinit(s->session);
         free(s->rest);
+        free(s->name);
         credentials_release(s->credentials);
         free(s);
     }
@@ -221,6 +225,21 @@ static int failed_with(int result)
     return -1;
 }
 
+static void keep_name(struct tls_session *s)
+{
+    char name[TLS_NAME_SIZE];
+    tls_peer_name(s->session, s->principal, name);
+    if (name[0] != '\0' && s->name == NULL) {
+        s->name = mem_alloc(strlen(name) + 1);
+        memcpy(s->name, name, strlen(name) + 1);
+    }
+}
+
+const char *tls_client_name(const struct tls_session *s)
+{
+    return s->name != NULL ? s->name : "";
+}
+
 /* A certificate that came must be of a CA that counts, for clients, and must not have ended. */
 static int verify_client(struct tls_session *s, char reason[TLS_REASON_SIZE])
 {
@@ -228,6 +247,7 @@ static int verify_client(struct tls_session *s, char reason[TLS_REASON_SIZE])
         return 0; /* one that is required was required by the handshake */
     }
     if (tls_peer_verify(s->session, GNUTLS_KP_TLS_WWW_CLIENT, reason)) {
+        keep_name(s);
         return 0;
     }
     errno = EPROTO;

@@ -27,6 +27,7 @@ struct tls_options {
     const char
         *client_ca; /* PEM file: CAs of clients' certificates; NULL or "": none is asked for */
     bool client_required; /* a client without one is refused */
+    enum tls_principal principal;
     const char *protocol; /* of ALPN (RFC 7301), for clients that offer some; NULL: none */
 };
 
@@ -56,6 +57,8 @@ void tls_end(struct tls_session *session);
 /* 0: done. -1 with an errno other than these two: refused, and the client has been told, if it
  * could be; the reason, printable, is in `reason`. */
 int tls_handshake(struct tls_session *session, char reason[TLS_REASON_SIZE]);
+/* After the handshake: the name of the client's certificate; "" when there is none. */
+const char *tls_client_name(const struct tls_session *session);
 /* 0: the client has said that it sends no more. */
 ssize_t tls_recv(struct tls_session *session, void *to, size_t size);
 /* Whether there may be more to receive, as of the last tls_recv: false only when the kernel had no

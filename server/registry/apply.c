@@ -438,6 +438,12 @@ void apply_command(struct registry *r, const struct command *command, struct res
     case COMMAND_QUOTA_DELETE:
         namespaces_apply_delete(r, command, ret_result);
         return;
+    case COMMAND_POLICY_CREATE:
+        policies_apply_create(r, command, ret_result);
+        return;
+    case COMMAND_POLICY_DELETE:
+        policies_apply_delete(r, command, ret_result);
+        return;
     }
     CHECK(false); /* the decoder accepts no other kind */
 }

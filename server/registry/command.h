@@ -46,10 +46,13 @@ enum guard_kind {
     GUARD_NONE,        /* no check: the door has already decided */
     GUARD_UNTIL_FIRST, /* anonymous: refused once the first token was created */
     GUARD_TOKEN,       /* a token: refused if the token is gone or does not allow the command */
+    /* The holder of a certificate: once the first token was created, refused unless the policy for
+     * its name allows the command. */
+    GUARD_CERTIFICATE,
 };
 struct guard {
     enum guard_kind kind;
-    struct slice token; /* id; for GUARD_TOKEN */
+    struct slice who; /* id of the token, or name of the certificate; else empty */
 };
 
 /* The condition under which a token may be created. */
@@ -64,7 +67,8 @@ struct command {
     enum command_kind kind;
     struct guard guard;
     struct slice space; /* the namespace of its ids and names, which stand here without it; empty:
-                           `default`. Of those that name instances, and of TOKEN_CREATE */
+                           `default`. Of those that name instances, and of TOKEN_CREATE and
+                           POLICY_CREATE */
     union {
         struct {
             struct registration registration;
@@ -91,6 +95,10 @@ struct command {
             uint32_t ttl_s; /* 0: never expires */
             uint32_t turn;  /* enum token_turn */
         } token_create;
+        struct {
+            struct token_spec spec; /* its id is the key of a subject (policy.h) */
+            uint32_t ttl_s;
+        } policy_create;
 #define OWN_COMMAND(KIND, member, number, level, what)
 #define COMMAND(KIND, member, number, level, what, fields)                                         \
     struct {                                                                                       \

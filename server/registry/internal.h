@@ -79,14 +79,15 @@ struct registry {
     uint64_t services_sum;   /* of the hashes of names and indexes of all services */
     uint64_t events_sum;     /* the same, of the events kept */
     size_t events_bytes;     /* of the kept events, as used to decide which are dropped */
-    uint64_t tokens_sum;     /* of all tokens */
+    uint64_t tokens_sum;     /* of all tokens, policies among them */
     uint64_t instances_size; /* in a snapshot: size.h */
     uint64_t services_size;
     uint64_t events_size;
     uint64_t tokens_size;
     uint64_t quotas_sum; /* of all quotas of namespaces */
     uint64_t quotas_size;
-    uint64_t tokens_due_ms;     /* when the first token expires */
+    size_t policies_count;      /* among the tokens */
+    uint64_t tokens_due_ms;     /* when the first token or policy expires */
     uint32_t entry_events;      /* created in this entry */
     uint64_t incarnation;       /* of the command being applied */
     const struct token *holder; /* on whose behalf it is; NULL: no service is closed to it */
@@ -149,7 +150,11 @@ void tokens_apply_create(struct registry *r, const struct command *command,
                          struct result *ret_result);
 void tokens_apply_revoke(struct registry *r, const struct command *command,
                          struct result *ret_result);
-/* Removes expired tokens. */
+void policies_apply_create(struct registry *r, const struct command *command,
+                           struct result *ret_result);
+void policies_apply_delete(struct registry *r, const struct command *command,
+                           struct result *ret_result);
+/* Removes expired tokens and policies. */
 void tokens_expire(struct registry *r);
 /* A token that was put into the tree. */
 void tokens_count(struct registry *r, const struct token *token);

@@ -23,8 +23,9 @@
 #define LEVEL_STATE_BYTES 2
 /* From this level on, there are tokens and guards. */
 #define LEVEL_TOKENS 3
-/* From this level on, there are namespaces and quotas. */
+/* From this level on, there are namespaces and quotas, and policies. */
 #define LEVEL_NAMESPACES 4
+#define LEVEL_POLICIES   4
 
 /* X(limit, what this build has room for, level 1) */
 #define REGISTRY_LIMITS(X)                                                                         \

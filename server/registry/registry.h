@@ -70,9 +70,9 @@ struct touched registry_touched(const struct registry *registry);
 /* The number of leases due at `now_ms`; *ret_living: how many of them would expire rather than be
  * reaped. Changes nothing that is replicated. */
 uint32_t registry_due(struct registry *registry, uint64_t now_ms, uint32_t *ret_living);
-/* Whether a token has expired at `now_ms`: the next entry removes it. */
+/* Whether a token or policy has expired at `now_ms`: the next entry removes it. */
 bool registry_tokens_due(const struct registry *registry, uint64_t now_ms);
-/* How many tokens there are. */
+/* How many tokens there are, without policies. */
 size_t registry_tokens(const struct registry *registry);
 uint32_t registry_count(const struct registry *registry);
 /* Size of the state in bytes, as of a snapshot; and its bound, 0: none yet. */

@@ -8,6 +8,7 @@
 #include "server/base/mem.h"
 #include "server/registry/internal.h"
 #include "server/registry/mix.h"
+#include "server/registry/policy.h"
 
 #define SERVICES_FIRST 256
 
@@ -187,6 +188,7 @@ enum status registry_restore_token(struct registry *r, struct token *token)
     CHECK(x != NULL);
     if (token->index > x->head.index || token->index < x->head.tokens_begun ||
         token->expires_ms <= x->head.now_ms ||
+        (policy_is_id(token_id(token)) && x->head.level < LEVEL_POLICIES) ||
         (x->last_token != NULL && strcmp(token_id(x->last_token), token_id(token)) >= 0)) {
         return ST_CORRUPT;
     }

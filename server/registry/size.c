@@ -80,7 +80,7 @@ uint64_t size_token(const struct token *t)
 {
     struct token_spec spec;
     token_spec_of(t, &spec);
-    uint64_t size = ITEM_HEAD + size_text(token_id(t)) + 2 + TOKEN_HASH_BYTES +
+    uint64_t size = ITEM_HEAD + size_text(token_id(t)) + 2 + spec.hash.len +
                     size_text(token_description(t)) + size_uint(t->grants) +
                     size_uint(t->scopes_count) + size_uint(t->index) + size_int(t->created_ms) +
                     size_uint(t->expires_ms);

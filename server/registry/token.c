@@ -36,9 +36,12 @@ static uint16_t add_text(struct token *t, struct slice text)
 
 struct token *token_create(const struct token_spec *spec)
 {
-    CHECK(spec->scopes_count <= TOKEN_SCOPES_MAX && spec->hash.len == TOKEN_HASH_BYTES);
+    CHECK(spec->scopes_count <= TOKEN_SCOPES_MAX);
+    CHECK(spec->hash.len == TOKEN_HASH_BYTES || spec->hash.len == 0);
     struct token *t = mem_zalloc(1, sizeof *t + text_size(spec));
-    memcpy(t->hash, spec->hash.data, TOKEN_HASH_BYTES);
+    if (spec->hash.len > 0) {
+        memcpy(t->hash, spec->hash.data, TOKEN_HASH_BYTES);
+    }
     t->grants = (uint8_t)spec->grants;
     t->scopes_count = (uint8_t)spec->scopes_count;
     (void)add_text(t, spec->id);
@@ -85,7 +88,8 @@ void token_spec_of(const struct token *t, struct token_spec *ret_spec)
 {
     const char *at = t->text + t->scopes;
     ret_spec->id = (struct slice){.data = token_id(t), .len = strlen(token_id(t))};
-    ret_spec->hash = (struct slice){.data = (const char *)t->hash, .len = TOKEN_HASH_BYTES};
+    ret_spec->hash = (struct slice){.data = (const char *)t->hash,
+                                    .len = policy_is_id(token_id(t)) ? 0 : TOKEN_HASH_BYTES};
     ret_spec->description =
         (struct slice){.data = token_description(t), .len = strlen(token_description(t))};
     ret_spec->space = (struct slice){.data = token_space(t), .len = strlen(token_space(t))};

@@ -1,5 +1,6 @@
 /* A token as the registry keeps it: who carries its secret may do what it says. Of the secret only
- * the SHA-256 is here, which is of no use to anybody who reads a log, a snapshot or a backup.
+ * the SHA-256 is here, which is of no use to anybody who reads a log, a snapshot or a backup. A
+ * policy is kept as one without a secret (policy.h).
  *
  * Thread: made and removed on the loop; read anywhere while reachable from a view. Immutable.
  * Owns: its text. */
@@ -15,6 +16,14 @@
 #include "server/registry/record.h"
 
 #define TOKEN_HASH_BYTES 32
+
+/* How the id of a policy begins. */
+#define POLICY_EXACT  '='
+#define POLICY_PREFIX '*'
+static inline bool policy_is_id(const char *id)
+{
+    return id[0] == POLICY_EXACT || id[0] == POLICY_PREFIX;
+}
 
 /* What is not of a service: a bit for each. */
 enum token_grant {
@@ -35,7 +44,7 @@ struct token_scope {
 /* A token as a command or a snapshot says it. All borrowed. */
 struct token_spec {
     struct slice id;
-    struct slice hash; /* TOKEN_HASH_BYTES */
+    struct slice hash; /* TOKEN_HASH_BYTES; of a policy empty */
     struct slice description;
     struct slice space; /* the namespace that it is bound to; empty: none */
     uint32_t grants;
@@ -44,10 +53,10 @@ struct token_spec {
 };
 
 struct token {
-    uint64_t index;      /* of the entry that made it */
-    int64_t created_ms;  /* wall clock of the leader then */
-    uint64_t expires_ms; /* cluster time; UINT64_MAX: never */
-    uint8_t hash[TOKEN_HASH_BYTES];
+    uint64_t index;                 /* of the entry that made it */
+    int64_t created_ms;             /* wall clock of the leader then */
+    uint64_t expires_ms;            /* cluster time; UINT64_MAX: never */
+    uint8_t hash[TOKEN_HASH_BYTES]; /* of a policy zero, which no secret has */
     uint8_t grants;
     uint8_t scopes_count;
     uint16_t description; /* offsets into text, where the id is at 0 and each text ends with NUL */

@@ -1,4 +1,5 @@
-/* The tokens of the registry: their commands, their expiry, and the check of a command's guard. */
+/* The tokens of the registry, and its policies among them: their commands, their expiry, and the
+ * check of a command's guard. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -6,6 +7,7 @@
 #include "server/base/mem.h"
 #include "server/registry/internal.h"
 #include "server/registry/mix.h"
+#include "server/registry/policy.h"
 #include "server/registry/size.h"
 
 /* Finds a token by an id that need not be NUL-terminated. */
@@ -39,6 +41,7 @@ void tokens_count(struct registry *r, const struct token *token)
 {
     r->tokens_sum += token_hash(token);
     r->tokens_size += size_token(token);
+    r->policies_count += policy_is_id(token_id(token));
     if (token->expires_ms < r->tokens_due_ms) {
         r->tokens_due_ms = token->expires_ms;
     }
@@ -48,6 +51,7 @@ static void remove_token(struct registry *r, struct token *token)
 {
     r->tokens_sum -= token_hash(token);
     r->tokens_size -= size_token(token);
+    r->policies_count -= policy_is_id(token_id(token));
     ptree_remove(&r->work.tokens, &r->tokens_kind, token_id(token));
     retire_memory(r, token, RETIRED_PLAIN, retire_must_keep_index(r, token->index));
 }
@@ -87,29 +91,28 @@ void tokens_destroy(struct registry *r)
 
 /* The first token ends open access, so it is created by an explicit request; later ones need a
  * token of their creator. */
-static bool is_its_turn(const struct registry *r, uint32_t turn)
+static bool is_its_turn(const struct registry *r, enum token_turn turn)
 {
-    switch ((enum token_turn)turn) {
+    switch (turn) {
     case TOKEN_TURN_LATER:
         return r->work.tokens_begun != 0;
     case TOKEN_TURN_FIRST:
         return r->work.tokens_begun == 0;
     case TOKEN_TURN_ONLY:
-        return ptree_count(&r->work.tokens) == 0;
+        return registry_tokens(r) == 0;
     }
     return false;
 }
 
-void tokens_apply_create(struct registry *r, const struct command *command,
-                         struct result *ret_result)
+static void create(struct registry *r, struct token_spec spec, struct slice space, uint32_t ttl_s,
+                   enum token_turn turn, struct result *ret_result)
 {
-    struct token_spec spec = command->token_create.spec;
-    uint64_t ttl_ms = (uint64_t)command->token_create.ttl_s * 1000;
-    if (!is_its_turn(r, command->token_create.turn) || find(r, &spec.id) != NULL) {
+    uint64_t ttl_ms = (uint64_t)ttl_s * 1000;
+    if (!is_its_turn(r, turn) || find(r, &spec.id) != NULL) {
         ret_result->status = ST_CONFLICT;
         return;
     }
-    spec.space = command->space;
+    spec.space = space;
     struct token *token = token_create(&spec);
     token->index = r->work.index;
     token->created_ms = r->work.wall_ms;
@@ -129,16 +132,44 @@ void tokens_apply_create(struct registry *r, const struct command *command,
     ret_result->created = true;
 }
 
-void tokens_apply_revoke(struct registry *r, const struct command *command,
-                         struct result *ret_result)
+/* One or the other by its id. */
+static void remove_one(struct registry *r, const struct slice *id, bool is_policy,
+                       struct result *ret_result)
 {
-    struct token *token = find(r, &command->token_revoke.id);
-    if (token == NULL) {
+    struct token *token = find(r, id);
+    if (token == NULL || policy_is_id(token_id(token)) != is_policy) {
         ret_result->status = ST_NOT_FOUND;
         return;
     }
     remove_token(r, token);
     find_due(r);
+}
+
+void tokens_apply_create(struct registry *r, const struct command *command,
+                         struct result *ret_result)
+{
+    create(r, command->token_create.spec, command->space, command->token_create.ttl_s,
+           (enum token_turn)command->token_create.turn, ret_result);
+}
+
+void tokens_apply_revoke(struct registry *r, const struct command *command,
+                         struct result *ret_result)
+{
+    remove_one(r, &command->token_revoke.id, false, ret_result);
+}
+
+/* Never the first: who ends open access must have the secret that opens it again. */
+void policies_apply_create(struct registry *r, const struct command *command,
+                           struct result *ret_result)
+{
+    create(r, command->policy_create.spec, command->space, command->policy_create.ttl_s,
+           TOKEN_TURN_LATER, ret_result);
+}
+
+void policies_apply_delete(struct registry *r, const struct command *command,
+                           struct result *ret_result)
+{
+    remove_one(r, &command->policy_delete.id, true, ret_result);
 }
 
 /* --- guards --- */
@@ -160,9 +191,23 @@ static bool is_of_services(enum command_kind kind)
     case COMMAND_TOKEN_REVOKE:
     case COMMAND_QUOTA_SET:
     case COMMAND_QUOTA_DELETE:
+    case COMMAND_POLICY_CREATE:
+    case COMMAND_POLICY_DELETE:
         return false;
     }
     return false;
+}
+
+/* The policy for a name, which is not NUL-terminated. */
+static const struct token *find_policy(const struct registry *r, const struct slice *name)
+{
+    char text[CERTIFICATE_NAME_BYTES_MAX + 1];
+    if (name->len >= sizeof text) {
+        return NULL;
+    }
+    memcpy(text, name->data, name->len);
+    text[name->len] = '\0';
+    return policy_match(&r->work.tokens, &r->tokens_kind, text);
 }
 
 enum status tokens_admit(struct registry *r, const struct command *command)
@@ -174,12 +219,18 @@ enum status tokens_admit(struct registry *r, const struct command *command)
         return ST_OK;
     case GUARD_UNTIL_FIRST:
         return r->work.tokens_begun == 0 ? ST_OK : ST_UNAUTHENTICATED;
+    case GUARD_CERTIFICATE:
+        if (r->work.tokens_begun == 0) {
+            return ST_OK;
+        }
+        r->holder = find_policy(r, &guard->who);
+        break;
     case GUARD_TOKEN:
+        r->holder = find(r, &guard->who);
         break;
     }
-    r->holder = find(r, &guard->token);
     if (r->holder == NULL) {
-        return ST_UNAUTHENTICATED;
+        return guard->kind == GUARD_TOKEN ? ST_UNAUTHENTICATED : ST_FORBIDDEN;
     }
     return is_of_services(command->kind) || token_grants(r->holder, TOKEN_OPERATOR_WRITE)
                ? ST_OK
@@ -206,7 +257,7 @@ bool tokens_let_register(const struct registry *r, const struct instance *instan
 
 size_t registry_tokens(const struct registry *r)
 {
-    return ptree_count(&r->work.tokens);
+    return ptree_count(&r->work.tokens) - r->policies_count;
 }
 
 bool registry_tokens_due(const struct registry *r, uint64_t now_ms)

@@ -3,6 +3,7 @@
 
 #include "server/registry/internal.h"
 #include "server/registry/mix.h"
+#include "server/registry/policy.h"
 #include "server/registry/size.h"
 
 struct totals {
@@ -117,20 +118,24 @@ static const char *verify_tokens(const struct registry *r)
     uint64_t sum = 0;
     uint64_t size = 0;
     uint64_t due_ms = NEVER;
+    size_t policies = 0;
     ptree_iterate(&it, &r->work.tokens, 0);
     for (const struct token *token; (token = ptree_next(&it)) != NULL;) {
         sum += token_hash(token);
         size += size_token(token);
+        policies += policy_is_id(token_id(token));
         due_ms = token->expires_ms < due_ms ? token->expires_ms : due_ms;
         if (token->expires_ms <= r->work.now_ms || token->index < r->work.tokens_begun) {
             return "a token is over, or older than the first";
         }
     }
     if (ptree_count(&r->work.tokens) > 0 &&
-        (r->work.tokens_begun == 0 || r->work.level < LEVEL_TOKENS)) {
-        return "a token is there that cannot be";
+        (r->work.tokens_begun == 0 || r->work.level < LEVEL_TOKENS ||
+         (policies > 0 && r->work.level < LEVEL_POLICIES))) {
+        return "a token or policy is there that cannot be";
     }
-    return sum == r->tokens_sum && size == r->tokens_size && due_ms == r->tokens_due_ms
+    return sum == r->tokens_sum && size == r->tokens_size && due_ms == r->tokens_due_ms &&
+                   policies == r->policies_count
                ? NULL
                : "the tokens are counted wrongly";
 }

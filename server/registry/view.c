@@ -5,6 +5,7 @@
 #include "server/base/check.h"
 #include "server/base/compiler.h"
 #include "server/registry/internal.h"
+#include "server/registry/policy.h"
 
 void view_source_set(struct view_source *source, struct registry *registry)
 {
@@ -87,6 +88,11 @@ size_t view_rank_of_namespace(const struct view *view, const struct ptree *tree,
         (void)snprintf(before, sizeof before, "%c%s%c", NAMESPACE_MARK, space, NAMESPACE_MARK - 1);
     }
     return ptree_rank_after(tree, kind, before);
+}
+
+const struct token *view_policy(const struct view *view, const char *name)
+{
+    return policy_match(&view->tokens, &view->registry->tokens_kind, name);
 }
 
 size_t view_rank_after(const struct view *view, const struct ptree *instances, const char *id)

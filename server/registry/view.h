@@ -60,7 +60,7 @@ struct view {
     uint32_t services_count;
     struct ptree services;   /* of struct service_view, by name */
     struct ptree instances;  /* of struct record, by id */
-    struct ptree tokens;     /* of struct token, by id */
+    struct ptree tokens;     /* of struct token, by id; policies among them (policy.h) */
     struct ptree namespaces; /* of struct namespace_use, by name */
     uint32_t quotas_count;   /* namespaces with a quota */
     uint64_t tokens_begun;   /* index of the first token ever; 0: none yet */
@@ -100,6 +100,8 @@ void view_iterate_services(struct ptree_iterator *it, const struct view *view, s
 const struct record *view_instance(const struct view *view, const char *id);
 /* Returns NULL if the token does not exist, or no longer exists. */
 const struct token *view_token(const struct view *view, const char *id);
+/* The policy that counts for the name of a certificate; NULL if there is none. */
+const struct token *view_policy(const struct view *view, const char *name);
 /* Returns NULL if the namespace has neither instances nor a quota. "default" is one, too. */
 const struct namespace_use *view_namespace(const struct view *view, const char *name);
 /* The rank at which the ids or names of a namespace ("": `default`) begin in `tree`: the instances

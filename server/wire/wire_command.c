@@ -41,7 +41,7 @@ void wire_command_encode(const struct command *c, struct buffer *out)
     if (c->guard.kind != GUARD_NONE) {
         pack_uint(out, GUARDED);
         pack_uint(out, c->guard.kind);
-        pack_text(out, c->guard.token.data, c->guard.token.len);
+        pack_text(out, c->guard.who.data, c->guard.who.len);
     }
     if (c->space.len > 0) {
         pack_uint(out, IN_NAMESPACE);
@@ -64,6 +64,10 @@ void wire_command_encode(const struct command *c, struct buffer *out)
         wire_token_encode(&c->token_create.spec, out);
         pack_uint(out, c->token_create.ttl_s);
         pack_uint(out, c->token_create.turn);
+        return;
+    case COMMAND_POLICY_CREATE:
+        wire_token_encode(&c->policy_create.spec, out);
+        pack_uint(out, c->policy_create.ttl_s);
         return;
 #define OWN_COMMAND(KIND, member, number, level, what)
 #define COMMAND(KIND, member, number, level, what, fields)                                         \
@@ -155,6 +159,12 @@ static void decode_fields(struct unpack *in, const struct registry_limits *limit
         wire_token_decode(in, limits, &c->token_create.spec);
         c->token_create.ttl_s = (uint32_t)unpack_uint(in, limits->token_ttl_s);
         c->token_create.turn = (uint32_t)unpack_uint(in, TOKEN_TURN_MAX);
+        in->bad = in->bad || c->token_create.spec.hash.len == 0;
+        return;
+    case COMMAND_POLICY_CREATE:
+        wire_token_decode(in, limits, &c->policy_create.spec);
+        c->policy_create.ttl_s = (uint32_t)unpack_uint(in, limits->token_ttl_s);
+        in->bad = in->bad || c->policy_create.spec.hash.len > 0;
         return;
 #define OWN_COMMAND(KIND, member, number, level, what)
 #define COMMAND(KIND, member, number, level, what, fields)                                         \
@@ -173,12 +183,10 @@ static void decode_fields(struct unpack *in, const struct registry_limits *limit
 
 static void decode_guard(struct unpack *in, struct guard *ret_guard)
 {
-    ret_guard->kind = (enum guard_kind)unpack_uint(in, GUARD_TOKEN);
-    ret_guard->token = unpack_text(in, GUARD_BYTES_MAX);
-    bool is_one = ret_guard->kind == GUARD_TOKEN
-                      ? ret_guard->token.len > 0
-                      : ret_guard->kind == GUARD_UNTIL_FIRST && ret_guard->token.len == 0;
-    if (!is_one) {
+    ret_guard->kind = (enum guard_kind)unpack_uint(in, GUARD_CERTIFICATE);
+    ret_guard->who = unpack_text(in, GUARD_BYTES_MAX);
+    bool names = ret_guard->kind == GUARD_TOKEN || ret_guard->kind == GUARD_CERTIFICATE;
+    if (ret_guard->kind == GUARD_NONE || names != (ret_guard->who.len > 0)) {
         in->bad = true;
     }
 }
@@ -187,7 +195,8 @@ static void decode_guard(struct unpack *in, struct guard *ret_guard)
 static bool has_namespace(uint64_t kind)
 {
     return kind == COMMAND_REGISTER || kind == COMMAND_HEARTBEAT || kind == COMMAND_DEREGISTER ||
-           kind == COMMAND_MAINTENANCE || kind == COMMAND_TOKEN_CREATE;
+           kind == COMMAND_MAINTENANCE || kind == COMMAND_TOKEN_CREATE ||
+           kind == COMMAND_POLICY_CREATE;
 }
 
 /* The kind, and what stands before it. */
@@ -236,8 +245,11 @@ bool wire_command_understands(const uint8_t *data, size_t len, uint16_t level)
     struct slice space;
     uint64_t kind = decode_kind(&in, &guard, &space);
     uint16_t from = command_level(kind);
-    if (guard.kind != GUARD_NONE && from > 0 && from < LEVEL_TOKENS) {
-        from = LEVEL_TOKENS;
+    uint16_t least = guard.kind == GUARD_NONE          ? 0
+                     : guard.kind == GUARD_CERTIFICATE ? LEVEL_POLICIES
+                                                       : LEVEL_TOKENS;
+    if (from > 0 && from < least) {
+        from = least;
     }
     if (space.len > 0 && from > 0 && from < LEVEL_NAMESPACES) {
         from = LEVEL_NAMESPACES;

@@ -1,5 +1,15 @@
 #include "server/wire/wire_token.h"
 
+#include "server/registry/policy.h"
+
+/* A token has an id and a hash; a policy has the key of a subject, and no hash. */
+static bool is_one(const struct token_spec *spec)
+{
+    return spec->hash.len == 0 ? policy_key_is_valid(spec->id)
+                               : spec->hash.len == TOKEN_HASH_BYTES && spec->id.len > 0 &&
+                                     !policy_is_id(spec->id.data);
+}
+
 void wire_token_encode(const struct token_spec *spec, struct buffer *out)
 {
     pack_text(out, spec->id.data, spec->id.len);
@@ -23,7 +33,7 @@ void wire_token_decode(struct unpack *in, const struct registry_limits *limits,
     ret_spec->space = (struct slice){"", 0}; /* of a snapshot: it stands behind the others */
     ret_spec->grants = (uint32_t)unpack_uint(in, TOKEN_GRANTS_ALL);
     ret_spec->scopes_count = (uint32_t)unpack_uint(in, limits->token_scopes);
-    if (ret_spec->id.len == 0 || ret_spec->hash.len != TOKEN_HASH_BYTES) {
+    if (!in->bad && !is_one(ret_spec)) {
         in->bad = true;
     }
     for (uint32_t i = 0; i < ret_spec->scopes_count && !in->bad; i++) {

@@ -1,4 +1,4 @@
-/* What a token is, as bytes: in the command that makes it, and in snapshots.
+/* What a token or policy is, as bytes: in the command that makes it, and in snapshots.
  *
  * Thread: any. */
 #ifndef MUSTER_WIRE_TOKEN_H

@@ -177,14 +177,35 @@ static void make_quota(struct twins *t, struct made *m)
     }
 }
 
-/* Sometimes on behalf of a token, and in a namespace if it is about names. */
+static struct slice take_subject(struct twins *t)
+{
+    static const char *const keys[] = {"=a", "=ab", "*a", "*"};
+    const char *key = keys[input_u8(&t->in) % ARRAY_LENGTH(keys)];
+    return (struct slice){.data = key, .len = strlen(key)};
+}
+
+static void make_policy(struct twins *t, struct made *m)
+{
+    struct token_spec *spec = &m->command.policy_create.spec;
+    uint8_t flags = input_u8(&t->in);
+    m->command.kind = COMMAND_POLICY_CREATE;
+    spec->id = take_subject(t);
+    spec->description = take_word(t);
+    spec->grants = input_u8(&t->in) % (TOKEN_GRANTS_ALL + 1);
+    spec->scopes_count = 1;
+    spec->scopes[0] = (struct token_scope){
+        .name = take_word(t), .prefix = (flags & 1) != 0, .write = (flags & 2) != 0};
+    m->command.policy_create.ttl_s = flags / 4;
+}
+
+/* Sometimes on behalf of a token or certificate, and in a namespace if it is about names. */
 static void add_guard(struct twins *t, struct made *m)
 {
     uint8_t which = input_u8(&t->in) % 16;
     enum command_kind kind = m->command.kind;
-    if (which >= 8 &&
-        (kind == COMMAND_REGISTER || kind == COMMAND_HEARTBEAT || kind == COMMAND_DEREGISTER ||
-         kind == COMMAND_MAINTENANCE || kind == COMMAND_TOKEN_CREATE)) {
+    if (which >= 8 && (kind == COMMAND_REGISTER || kind == COMMAND_HEARTBEAT ||
+                       kind == COMMAND_DEREGISTER || kind == COMMAND_MAINTENANCE ||
+                       kind == COMMAND_TOKEN_CREATE || kind == COMMAND_POLICY_CREATE)) {
         struct slice space = take_namespace(t);
         m->command.space = namespace_is_other(space) ? space : (struct slice){.len = 0};
     }
@@ -192,14 +213,18 @@ static void add_guard(struct twins *t, struct made *m)
     if (which == 0) {
         m->command.guard.kind = GUARD_UNTIL_FIRST;
     } else if (which == 1) {
-        m->command.guard = (struct guard){.kind = GUARD_TOKEN, .token = take_token(t)};
+        m->command.guard = (struct guard){.kind = GUARD_TOKEN, .who = take_token(t)};
+    } else if (which == 2) {
+        static const char *const names[] = {"a", "ab", "abc", "b"};
+        const char *name = names[input_u8(&t->in) % ARRAY_LENGTH(names)];
+        m->command.guard = (struct guard){.kind = GUARD_CERTIFICATE, .who = {name, strlen(name)}};
     }
 }
 
 static void make_small(struct twins *t, struct made *m)
 {
     struct slice id = take_id(t, m, 0);
-    switch (input_u8(&t->in) % 9) {
+    switch (input_u8(&t->in) % 11) {
     case 0:
         m->command.kind = COMMAND_DEREGISTER;
         m->command.deregister.id = id;
@@ -228,6 +253,13 @@ static void make_small(struct twins *t, struct made *m)
         return;
     case 8:
         make_quota(t, m);
+        return;
+    case 9:
+        make_policy(t, m);
+        return;
+    case 10:
+        m->command.kind = COMMAND_POLICY_DELETE;
+        m->command.policy_delete.id = take_subject(t);
         return;
     default:
         m->command.kind = COMMAND_EXPIRE;

@@ -69,6 +69,10 @@ COMMANDS = [
     b"\x0b" + uint(1) + text("") + b"\x0c" + text("shop-2") + b"\x04" + text("web-1") + uint(0),
     b"\x0d" + text("shop") + uint(5) + uint(1 << 20) + uint(10),
     b"\x0e" + text("shop"),
+    b"\x0f" + text("*spiffe://prod/") + raw(b"") + text("the mesh") + uint(5) + uint(1) + text("web") + truth(True) +
+    truth(True) + uint(86400),
+    b"\x10" + text("=web"),
+    b"\x0b" + uint(3) + text("spiffe://prod/web") + b"\x04" + text("web-1") + uint(0),
 ]
 
 
@@ -90,8 +94,8 @@ LIMITS = [1 << 24, 10000, 255, 255, 64, 255, 64, 128, 512, 512, 65535, 86400000,
 TOKEN_LIMITS = [4096, 32, 3153600000]
 
 
-def token(name_id, index, expires, scopes, space=None):
-    out = text(name_id) + raw(bytes(range(32))) + text("why") + uint(9) + uint(len(scopes))
+def token(name_id, index, expires, scopes, space=None, secret=bytes(range(32))):
+    out = text(name_id) + raw(secret) + text("why") + uint(9) + uint(len(scopes))
     out += b"".join(text(s) + truth(p) + truth(w) for s, p, w in scopes)
     return out + uint(index) + sint(1790000000000) + uint(expires) + (text(space) if space else b"")
 
@@ -142,6 +146,9 @@ SNAPSHOTS = [
     snapshot([], [], [], tokens=[token("a", 2, 5001, [("web", True, True), (LONG, False, False)]),
                                  token("b", 9, (1 << 64) - 1, [("", True, False)] * 32)]),
     snapshot([], [], [], tokens=[token("a", 2, 5000, [])]),
+    snapshot([], [], [], quotas=[], tokens=[token("*a/", 3, 5001, [("web", True, True)], "shop", b""),
+                                            token("=a/b", 2, (1 << 64) - 1, [], secret=b""), token("a", 2, 5001, [])]),
+    snapshot([], [], [], tokens=[token("*a/", 3, 5001, [("web", True, True)], secret=b"")]),
     snapshot([], [], [], tokens=[token("a", 2, 5001, [("", True, False)] * 33)]),
     snapshot([], [], [], quotas=[]),
     snapshot([(record("\x1fshop\x1fweb-1", "\x1fshop\x1fweb", 2, 0), 11, 4000, 34000),
@@ -458,6 +465,12 @@ SEEDS = {
                  b'{"id": "i", "health": "passing", "tags": [' + b",".join([b'"t"'] * 64) + b"]}",
                  b'{"id": "i", "health": "passing", "tags": [' + b",".join([b'"t"'] * 65) + b"]}",
                  b'{"id": "' + b"i" * 255 + b'", "health": "critical", "note": "' + b"n" * 512 + b'"}'],
+    "policy": [b"spiffe://prod/ns/web/sa/web\0spiffe://prod/*\0spiffe://prod/ns/web/*\0web\0*\0" + body for body in (
+        b'{"subject": "spiffe://prod/*", "ttl": 86400, "services": [{"prefix": "web", "access": "write"}]}',
+        b'{"subject": "web", "operator": "write", "description": "of the mesh"}',
+        b'{"subject": "' + b"u" * 254 + b'", "metrics": true}', b'{"subject": "' + b"u" * 254 + b'*", "metrics": true}',
+        b'{"subject": "*", "services": [{"name": "db", "access": "read"}], "events": true}',
+        b'{"subject": "a*b", "metrics": true}', b'{"subject": "a\\u0000b", "metrics": true}', b'{"metrics": true}')],
     "sse": [b"\x00id: 17.0\nevent: registered\ndata: {}\n\n", b"\x02data: a\r\n\r\ndata: b\r\rdata\n\n",
             b"\x00\xef\xbb\xbfevent: present\ndata: 1\ndata:  2\n\nid: 9.65535\n\n: hello\n\nid: 1\0\n\n",
             b"\x06id:" + b"9" * 63 + b"\n\nid:" + b"9" * 64 + b"\n\n",

@@ -82,12 +82,15 @@ def body_of(method, path, service):
         return {"metrics": True, "ttl": 600}
     if (method, path) == ("PUT", "/namespaces/{namespace}"):
         return {"instances_max": 1}
+    if (method, path) == ("POST", "/policies"):
+        return {"subject": "unused", "metrics": True, "ttl": 600}
     return None
 
 
 def ask(replica, method, path, service, token, space=None):
     """Nothing is changed of the cluster: it is only tried."""
-    values = {"namespace": "unused", "name": service, "id": service + "-1", "server_id": service + "-1"}
+    values = {"namespace": "unused", "name": service, "id": service + "-1", "server_id": service + "-1",
+              "subject": "none*"}
     if path.startswith("/cluster/members/"):
         values["id"] = "1"
     target = re.sub(r"{(\w+)}", lambda found: values[found.group(1)], path)

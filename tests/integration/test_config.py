@@ -17,7 +17,7 @@ FLAGS = ["id", "name", "data", "http", "peer", "advertise-http", "advertise-peer
          "snapshot-log-bytes", "events-kept", "state-bytes", "http-threads", "http-connections",
          "http-connections-per-address", "rate-requests", "rate-writes", "rate-connections", "rate-local",
          "allow-host", "cors", "anonymous", "bootstrap-token-file", "audit-log", "audit-required",
-         "tls-cert", "tls-key", "tls-client-ca", "tls-client-required",
+         "tls-cert", "tls-key", "tls-client-ca", "tls-client-required", "tls-principal",
          "log-level", "log-format", "config"]
 
 

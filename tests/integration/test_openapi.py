@@ -80,8 +80,9 @@ def call(replica, method, path, name, query="", member="2"):
     return replica.request(method.upper(), target, body)
 
 
-# Once there is a token, nothing of the shared cluster is open any more: test_access.py makes them.
-@pytest.mark.parametrize("method, path", [o for o in OPERATIONS if not o[1].startswith("/tokens")])
+# Once there is a token, nothing of the shared cluster is open any more: test_access.py makes them, and
+# test_policies.py policies.
+@pytest.mark.parametrize("method, path", [o for o in OPERATIONS if not o[1].startswith(("/tokens", "/policies"))])
 def test_every_operation_answers_as_described(shared, name, method, path):
     shared[0].post("/register", BODIES["/register"](name))
     if path.startswith("/namespaces/") and method != "put":
@@ -94,7 +95,7 @@ def test_every_operation_answers_as_described(shared, name, method, path):
     check(answer, method, path)
 
 
-@pytest.mark.parametrize("method, path", [o for o in OPERATIONS if "id}" in o[1]])
+@pytest.mark.parametrize("method, path", [o for o in OPERATIONS if "id}" in o[1] or "subject}" in o[1]])
 def test_an_unknown_id_is_answered_as_described(shared, name, method, path):
     answer = call(shared[0], method, path, name, member="9")
     assert answer.status == 404

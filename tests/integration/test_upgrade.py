@@ -10,6 +10,7 @@ from writers import Writers
 
 NEWEST = 4
 INSTANCE = {"id": "x", "name": "web", "host": "h", "port": 1}
+POLICY = {"subject": "web", "metrics": True}
 OLDER = os.path.join(BIN, "musterd_level1")
 
 
@@ -48,7 +49,8 @@ def test_a_rolling_upgrade_and_back_and_forth_again(make_cluster):
         got = cluster[0].request("POST", "/cluster/state-bytes?bytes=8GiB")
         assert got.status == 503 and got.json["error"] == "level_too_low", got
         for method, path, body in (("POST", "/register?ns=shop", INSTANCE), ("POST", "/heartbeat?ns=shop", {"id": "x"}),
-                                   ("PUT", "/namespaces/shop", {"instances_max": 1})):
+                                   ("PUT", "/namespaces/shop", {"instances_max": 1}), ("POST", "/policies", POLICY),
+                                   ("DELETE", "/policies/web", None)):
             got = cluster[0].request(method, path, body)
             assert got.status == 503 and got.json["error"] == "level_too_low", (path, got)
         assert cluster[0].get("/services?ns=shop").json["services"] == []
@@ -65,6 +67,7 @@ def test_a_rolling_upgrade_and_back_and_forth_again(make_cluster):
         assert_all_there(writers.acknowledged, replica)
     assert cluster[0].request("POST", "/cluster/state-bytes?bytes=8GiB").status == 200
     assert cluster[0].post("/register?ns=shop", INSTANCE).status == 201
+    assert cluster[0].post("/policies", POLICY).status == 409  # the first token is missing
 
 
 def test_a_version_that_does_not_speak_the_level_is_refused_before_it_votes(make_cluster):

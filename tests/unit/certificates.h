@@ -49,7 +49,7 @@ static void certificate_done(struct certificate *c)
     gnutls_x509_crt_deinit(c->crt);
 }
 
-static void certificate_write_pem(const char *path, gnutls_datum_t *text)
+static inline void certificate_write_pem(const char *path, gnutls_datum_t *text)
 {
     FILE *file = fopen(path, "we");
     CHECK(file != NULL && fwrite(text->data, 1, text->size, file) == text->size);
@@ -57,14 +57,14 @@ static void certificate_write_pem(const char *path, gnutls_datum_t *text)
     gnutls_free(text->data);
 }
 
-static void certificate_write(const struct certificate *c, const char *path)
+static inline void certificate_write(const struct certificate *c, const char *path)
 {
     gnutls_datum_t text;
     CHECK(gnutls_x509_crt_export2(c->crt, GNUTLS_X509_FMT_PEM, &text) == 0);
     certificate_write_pem(path, &text);
 }
 
-static void certificate_write_key(const struct certificate *c, const char *path)
+static inline void certificate_write_key(const struct certificate *c, const char *path)
 {
     gnutls_datum_t text;
     CHECK(gnutls_x509_privkey_export2(c->key, GNUTLS_X509_FMT_PEM, &text) == 0);

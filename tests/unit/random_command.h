@@ -152,12 +152,45 @@ static inline void random_token_command(struct random_command *c, unsigned *seed
     }
 }
 
-static inline void random_guard(struct random_command *c, unsigned *seed)
+static inline struct slice random_subject(unsigned *seed)
+{
+    static const char *const keys[] = {"=a", "=a/b", "*a", "*a/", "*", "*b/c"};
+    return slice_of(keys[random_below(seed, ARRAY_LENGTH(keys))]);
+}
+
+static inline void random_policy_command(struct random_command *c, unsigned *seed)
+{
+    if (random_below(seed, 3) == 0) {
+        c->command = (struct command){.kind = COMMAND_POLICY_DELETE,
+                                      .policy_delete = {.id = random_subject(seed)}};
+        return;
+    }
+    static const char *const names[] = {"web", "we", "", "db", "shop"};
+    c->command = (struct command){
+        .kind = COMMAND_POLICY_CREATE,
+        .policy_create = {.spec = {.id = random_subject(seed),
+                                   .description = slice_of(random_word(seed)),
+                                   .grants = random_below(seed, TOKEN_GRANTS_ALL + 1),
+                                   .scopes_count = 1},
+                          .ttl_s = random_below(seed, 4) * 30},
+    };
+    c->command.policy_create.spec.scopes[0] =
+        (struct token_scope){.name = slice_of(names[random_below(seed, ARRAY_LENGTH(names))]),
+                             .prefix = random_below(seed, 2) == 0,
+                             .write = random_below(seed, 2) == 0};
+}
+
+static inline void random_guard(struct random_command *c, bool policies, unsigned *seed)
 {
     if (random_below(seed, 8) == 0) {
         c->command.guard.kind = GUARD_UNTIL_FIRST;
+    } else if (random_below(seed, 3) == 0 && policies) {
+        static const char *const names[] = {"a", "a/b", "a/c", "b", "b/cd"};
+        c->command.guard =
+            (struct guard){.kind = GUARD_CERTIFICATE,
+                           .who = slice_of(names[random_below(seed, ARRAY_LENGTH(names))])};
     } else {
-        c->command.guard = (struct guard){.kind = GUARD_TOKEN, .token = random_token(seed)};
+        c->command.guard = (struct guard){.kind = GUARD_TOKEN, .who = random_token(seed)};
     }
 }
 
@@ -190,6 +223,7 @@ static inline void random_place(struct random_command *c, unsigned *seed)
     case COMMAND_DEREGISTER:
     case COMMAND_MAINTENANCE:
     case COMMAND_TOKEN_CREATE:
+    case COMMAND_POLICY_CREATE:
         c->command.space = random_namespace(seed);
         return;
     default:
@@ -226,12 +260,14 @@ static inline void random_command(struct random_command *c, const struct fixture
         random_token_command(c, seed);
     } else if (dice < 96 && registry_level(f->registry) >= LEVEL_NAMESPACES) {
         random_quota_command(c, seed);
+    } else if (dice < 97 && registry_level(f->registry) >= LEVEL_POLICIES) {
+        random_policy_command(c, seed);
     } else {
         uint32_t limit = random_below(seed, 3) == 0 ? random_below(seed, 5) : EVERY;
         c->command = command_expire(f->now_ms, limit);
     }
     if (registry_level(f->registry) >= LEVEL_TOKENS && random_below(seed, 8) == 0) {
-        random_guard(c, seed);
+        random_guard(c, registry_level(f->registry) >= LEVEL_POLICIES, seed);
     }
     if (registry_level(f->registry) >= LEVEL_NAMESPACES && random_below(seed, 3) == 0) {
         random_place(c, seed);

@@ -46,7 +46,7 @@ static enum status may(struct fixture *f, enum anonymous anonymous, const char *
 {
     struct principal p;
     const struct view *view = fixture_view(f);
-    enum status status = principal_find(&p, anonymous, authorization, NULL, view);
+    enum status status = principal_find(&p, anonymous, authorization, "", NULL, view);
     return status == ST_OK ? principal_may(&p, view, needed, "web") : status;
 }
 
@@ -139,30 +139,30 @@ static void only_the_right_secret_is_its_holder(void **state)
     char wrong[sizeof header];
     create(f, TOKEN_OPERATOR_WRITE, 1);
     const struct view *view = fixture_view(f);
-    assert_int_equal(principal_find(&p, ANONYMOUS_NONE, header, NULL, view), ST_OK);
+    assert_int_equal(principal_find(&p, ANONYMOUS_NONE, header, "", NULL, view), ST_OK);
     assert_memory_equal(p.token, text + 4, TOKEN_ID_CHARS);
     memcpy(wrong, header, sizeof header);
     wrong[strlen(wrong) - 1] = wrong[strlen(wrong) - 1] == 'a' ? 'b' : 'a';
-    assert_int_equal(principal_find(&p, ANONYMOUS_NONE, wrong, NULL, view), ST_UNAUTHENTICATED);
+    assert_int_equal(principal_find(&p, ANONYMOUS_NONE, wrong, "", NULL, view), ST_UNAUTHENTICATED);
     assert_string_equal(p.token, "");
     memcpy(wrong, header, sizeof header);
     wrong[strlen("Bearer mst_")] = wrong[strlen("Bearer mst_")] == 'a' ? 'b' : 'a';
-    assert_int_equal(principal_find(&p, ANONYMOUS_NONE, wrong, NULL, view), ST_UNAUTHENTICATED);
+    assert_int_equal(principal_find(&p, ANONYMOUS_NONE, wrong, "", NULL, view), ST_UNAUTHENTICATED);
     assert_string_equal(p.token, "");
     static const char *const malformed[] = {"Bearer", "Bearer ", "Bearer x", "bearer mst_",
                                             "Bearer  "};
     for (size_t i = 0; i < ARRAY_LENGTH(malformed); i++) {
-        assert_int_equal(principal_find(&p, ANONYMOUS_WRITE, malformed[i], NULL, view),
+        assert_int_equal(principal_find(&p, ANONYMOUS_WRITE, malformed[i], "", NULL, view),
                          ST_UNAUTHENTICATED);
     }
     /* The scheme has no case; others are not ours. */
     memcpy(wrong, header, sizeof header);
     memcpy(wrong, "bEARER", 6);
-    assert_int_equal(principal_find(&p, ANONYMOUS_NONE, wrong, NULL, view), ST_OK);
+    assert_int_equal(principal_find(&p, ANONYMOUS_NONE, wrong, "", NULL, view), ST_OK);
     assert_string_not_equal(p.token, "");
     static const char *const others[] = {"Basic eDp5", "", "Bearerx y", "mst_", "BearerBearer x"};
     for (size_t i = 0; i < ARRAY_LENGTH(others); i++) {
-        assert_int_equal(principal_find(&p, ANONYMOUS_NONE, others[i], NULL, view), ST_OK);
+        assert_int_equal(principal_find(&p, ANONYMOUS_NONE, others[i], "", NULL, view), ST_OK);
         assert_string_equal(p.token, "");
     }
 }
@@ -219,7 +219,7 @@ static void who_was_found_is_nobody_when_his_token_is_gone(void **state)
     struct fixture *f = *state;
     struct principal p;
     create(f, TOKEN_OPERATOR_WRITE, 1);
-    assert_int_equal(principal_find(&p, ANONYMOUS_READ, header, NULL, fixture_view(f)), ST_OK);
+    assert_int_equal(principal_find(&p, ANONYMOUS_READ, header, "", NULL, fixture_view(f)), ST_OK);
     const struct command c = {.kind = COMMAND_TOKEN_REVOKE,
                               .token_revoke = {.id = {text + 4, TOKEN_ID_CHARS}}};
     fixture_apply(f, &c);
@@ -245,17 +245,17 @@ static void a_write_carries_whose_it_is(void **state)
     struct fixture *f = *state;
     struct principal p;
     const struct view *view = fixture_view(f);
-    assert_int_equal(principal_find(&p, ANONYMOUS_DEFAULT, NULL, NULL, view), ST_OK);
+    assert_int_equal(principal_find(&p, ANONYMOUS_DEFAULT, NULL, "", NULL, view), ST_OK);
     assert_int_equal(principal_guard(&p, view, PERMISSION_WRITE).kind, GUARD_UNTIL_FIRST);
     assert_int_equal(principal_guard(&p, view, PERMISSION_OPERATOR_WRITE).kind, GUARD_UNTIL_FIRST);
     create(f, TOKEN_OPERATOR_WRITE, 1);
     view = fixture_view(f);
     for (unsigned mode = ANONYMOUS_DEFAULT; mode <= ANONYMOUS_WRITE; mode++) {
-        assert_int_equal(principal_find(&p, (enum anonymous)mode, header, NULL, view), ST_OK);
+        assert_int_equal(principal_find(&p, (enum anonymous)mode, header, "", NULL, view), ST_OK);
         struct guard guard = principal_guard(&p, view, PERMISSION_OPERATOR_WRITE);
         assert_int_equal(guard.kind, GUARD_TOKEN);
-        assert_memory_equal(guard.token.data, text + 4, guard.token.len);
-        assert_int_equal(guard.token.len, TOKEN_ID_CHARS);
+        assert_memory_equal(guard.who.data, text + 4, guard.who.len);
+        assert_int_equal(guard.who.len, TOKEN_ID_CHARS);
         /* What everybody may write, he may. */
         assert_int_equal(principal_guard(&p, view, PERMISSION_WRITE).kind,
                          mode == ANONYMOUS_WRITE ? GUARD_NONE : GUARD_TOKEN);
@@ -272,7 +272,7 @@ static void who_reads_sees_what_his_token_lets(void **state)
     struct principal p;
     create(f, TOKEN_EVENTS, 1);
     const struct view *view = fixture_view(f);
-    assert_int_equal(principal_find(&p, ANONYMOUS_NONE, header, NULL, view), ST_OK);
+    assert_int_equal(principal_find(&p, ANONYMOUS_NONE, header, "", NULL, view), ST_OK);
     struct viewer viewer = principal_viewer(&p, view, PERMISSION_READ);
     assert_false(viewer.all);
     assert_true(viewer_may(&viewer, "web"));
@@ -285,6 +285,97 @@ static void who_reads_sees_what_his_token_lets(void **state)
     assert_false(viewer.all || viewer_may(&viewer, "web") || viewer_may(&viewer, ""));
 }
 
+/* --- certificates --- */
+
+static void create_policy(struct fixture *f, const char *key, uint32_t grants, bool write)
+{
+    struct command c = {
+        .kind = COMMAND_POLICY_CREATE,
+        .policy_create = {.spec = {.id = slice_of(key),
+                                   .description = slice_of(""),
+                                   .grants = grants,
+                                   .scopes_count = 1}},
+    };
+    c.policy_create.spec.scopes[0] = (struct token_scope){slice_of("web"), false, write};
+    assert_int_equal(fixture_apply(f, &c)->status, ST_OK);
+}
+
+static enum status certificate_may(struct fixture *f, const char *certificate,
+                                   const char *authorization, enum permission needed)
+{
+    struct principal p;
+    const struct view *view = fixture_view(f);
+    enum status status = principal_find(&p, ANONYMOUS_NONE, authorization, certificate, NULL, view);
+    return status == ST_OK ? principal_may(&p, view, needed, "web") : status;
+}
+
+static void a_certificate_may_what_its_policy_says(void **state)
+{
+    struct fixture *f = *state;
+    struct principal p;
+    const struct view *view = fixture_view(f);
+    /* Before the first token it is a name and no more. */
+    assert_int_equal(principal_find(&p, ANONYMOUS_DEFAULT, NULL, "a", NULL, view), ST_OK);
+    assert_string_equal(principal_name(&p), "cert:a");
+    assert_int_equal(principal_may(&p, view, PERMISSION_OPERATOR_WRITE, NULL), ST_OK);
+    create(f, TOKEN_OPERATOR_WRITE, 0);
+    view = fixture_view(f);
+    assert_int_equal(principal_may(&p, view, PERMISSION_WRITE, NULL), ST_FORBIDDEN);
+    assert_int_equal(principal_may(&p, view, PERMISSION_READ, NULL), ST_OK); /* everybody may */
+    assert_int_equal(certificate_may(f, "a", NULL, PERMISSION_READ), ST_FORBIDDEN);
+    assert_int_equal(certificate_may(f, "", NULL, PERMISSION_READ), ST_UNAUTHENTICATED);
+    create_policy(f, "*a", TOKEN_METRICS, true);
+    create_policy(f, "=ab", 0, false);
+    assert_int_equal(certificate_may(f, "a", NULL, PERMISSION_WRITE), ST_OK);
+    assert_int_equal(certificate_may(f, "a", NULL, PERMISSION_METRICS), ST_OK);
+    assert_int_equal(certificate_may(f, "ab", NULL, PERMISSION_READ_SERVICE), ST_OK);
+    assert_int_equal(certificate_may(f, "ab", NULL, PERMISSION_WRITE), ST_FORBIDDEN);
+    assert_int_equal(certificate_may(f, "ab", NULL, PERMISSION_METRICS), ST_FORBIDDEN);
+    assert_int_equal(certificate_may(f, "b", NULL, PERMISSION_READ), ST_FORBIDDEN);
+    view = fixture_view(f);
+    assert_int_equal(principal_find(&p, ANONYMOUS_NONE, NULL, "abc", NULL, view), ST_OK);
+    const struct viewer viewer = principal_viewer(&p, view, PERMISSION_READ);
+    assert_false(viewer.all || viewer_may(&viewer, "db"));
+    assert_true(viewer_may(&viewer, "web"));
+}
+
+static void with_a_token_the_certificate_does_not_count(void **state)
+{
+    struct fixture *f = *state;
+    struct principal p;
+    char wrong[sizeof header];
+    create(f, TOKEN_METRICS, 0);
+    create_policy(f, "=a", 0, true);
+    assert_int_equal(certificate_may(f, "a", NULL, PERMISSION_WRITE), ST_OK);
+    assert_int_equal(certificate_may(f, "a", header, PERMISSION_WRITE), ST_FORBIDDEN);
+    assert_int_equal(certificate_may(f, "a", header, PERMISSION_METRICS), ST_OK);
+    (void)snprintf(wrong, sizeof wrong, "%s", header);
+    wrong[strlen(wrong) - 1] = wrong[strlen(wrong) - 1] == 'a' ? 'b' : 'a';
+    assert_int_equal(certificate_may(f, "a", wrong, PERMISSION_WRITE), ST_UNAUTHENTICATED);
+    assert_int_equal(certificate_may(f, "a", "Basic eDp5", PERMISSION_WRITE), ST_OK);
+    assert_int_equal(principal_find(&p, ANONYMOUS_NONE, header, "a", NULL, fixture_view(f)), ST_OK);
+    assert_memory_equal(principal_name(&p), text + 4, TOKEN_ID_CHARS);
+    /* Nor does the id of a token as the name of a certificate. */
+    assert_int_equal(certificate_may(f, p.token, NULL, PERMISSION_METRICS), ST_FORBIDDEN);
+}
+
+static void a_write_with_a_certificate_carries_its_name(void **state)
+{
+    struct fixture *f = *state;
+    struct principal p;
+    create(f, TOKEN_OPERATOR_WRITE, 0);
+    const struct view *view = fixture_view(f);
+    assert_int_equal(principal_find(&p, ANONYMOUS_DEFAULT, NULL, "spiffe://prod/a", NULL, view),
+                     ST_OK);
+    struct guard guard = principal_guard(&p, view, PERMISSION_WRITE);
+    assert_int_equal(guard.kind, GUARD_CERTIFICATE);
+    assert_int_equal(guard.who.len, strlen("spiffe://prod/a"));
+    assert_memory_equal(guard.who.data, "spiffe://prod/a", guard.who.len);
+    struct view older = *view;
+    older.level = LEVEL_POLICIES - 1;
+    assert_int_equal(principal_guard(&p, &older, PERMISSION_WRITE).kind, GUARD_UNTIL_FIRST);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, fixture_tear_down)
 
 /* --- wrong tokens --- */
@@ -294,9 +385,9 @@ static void wrong_tokens_are_slowed_and_good_ones_are_not(void **state)
     struct fixture *f = *state;
     const struct rate_limit_options options = {.requests = 0};
     struct rate_limits *limits = rate_limits_new(&options);
-    const struct login here = {ANONYMOUS_NONE, limits, 1, NULL},
-                       there = {ANONYMOUS_NONE, limits, 2, NULL},
-                       local = {ANONYMOUS_NONE, limits, 0, NULL};
+    const struct login here = {ANONYMOUS_NONE, limits, 1, "", NULL},
+                       there = {ANONYMOUS_NONE, limits, 2, "", NULL},
+                       local = {ANONYMOUS_NONE, limits, 0, "", NULL};
     struct principal p;
     unsigned wait_s = 0;
     char wrong[sizeof header], unknown[sizeof header], other[TOKEN_TEXT_SIZE];
@@ -343,6 +434,9 @@ int main(void)
         CASE(a_route_that_says_nothing_is_closed),
         CASE(a_write_carries_whose_it_is),
         CASE(who_reads_sees_what_his_token_lets),
+        CASE(a_certificate_may_what_its_policy_says),
+        CASE(with_a_token_the_certificate_does_not_count),
+        CASE(a_write_with_a_certificate_carries_its_name),
         CASE(wrong_tokens_are_slowed_and_good_ones_are_not),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -320,7 +320,7 @@ static void make_token(struct fixture *f, const char *id, const char *space, uin
 static enum status as(struct fixture *f, const char *token, const char *space,
                       struct command command)
 {
-    command.guard = (struct guard){.kind = GUARD_TOKEN, .token = slice_of(token)};
+    command.guard = (struct guard){.kind = GUARD_TOKEN, .who = slice_of(token)};
     return in(f, space, command)->status;
 }
 

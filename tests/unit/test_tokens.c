@@ -69,7 +69,7 @@ static enum status as(struct fixture *f, const char *token, struct command comma
 {
     command.guard.kind = token != NULL ? GUARD_TOKEN : GUARD_UNTIL_FIRST;
     if (token != NULL) {
-        command.guard.token = slice_of(token);
+        command.guard.who = slice_of(token);
     }
     return fixture_apply(f, &command)->status;
 }
@@ -243,7 +243,7 @@ static void a_revoked_token_is_refused_from_its_index_on(void **state)
     for (uint32_t i = 0; i < ARRAY_LENGTH(commands); i++) {
         struct result result;
         if (i != 1) {
-            commands[i].guard = (struct guard){.kind = GUARD_TOKEN, .token = slice_of("ta")};
+            commands[i].guard = (struct guard){.kind = GUARD_TOKEN, .who = slice_of("ta")};
         }
         registry_apply(f->registry, i, &commands[i], &result);
         assert_int_equal(result.status, expected[i]);

@@ -1,25 +1,12 @@
 /* Bytes to commands and back: what is written is read, what breaks a limit or is damaged is
  * refused, and nothing that is read can crash. */
+#include "tests/unit/command_samples.h"
 #include "tests/unit/random_command.h"
 
 #include "server/base/limits.h"
 #include "server/wire/pack.h"
 #include "server/wire/wire_command.h"
 #include "server/wire/wire_registration.h"
-
-static char filler[METADATA_VALUE_BYTES_MAX + 2];
-
-static int set_up_filler(void **state)
-{
-    (void)state;
-    memset(filler, 'x', sizeof filler);
-    return 0;
-}
-
-static struct slice filled(size_t len)
-{
-    return (struct slice){.data = filler, .len = len};
-}
 
 /* The bytes of a command, in memory of just their length. */
 static uint8_t *bytes_of(const struct command *command, size_t *ret_len)
@@ -72,102 +59,6 @@ static void assert_comes_back(const struct command *command)
 }
 
 /* --- one of each command --- */
-
-static const uint8_t refs[] = {1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0};
-
-static const uint8_t secret_hash[TOKEN_HASH_BYTES] = {7, 0, 255, 1};
-
-static struct command sample(size_t which);
-
-static struct command sample_of_namespaces(size_t which)
-{
-    static const size_t others[] = {0, 11, 9};
-    switch (which) {
-    case 0:
-        return (struct command){.kind = COMMAND_QUOTA_SET,
-                                .quota_set = {slice_of("shop"), 500, 1 << 20, 9}};
-    case 1:
-        return (struct command){.kind = COMMAND_QUOTA_DELETE,
-                                .quota_delete = {.name = slice_of("shop")}};
-    default: {
-        struct command c = sample(others[which - 2]);
-        c.space = slice_of("shop.eu-1");
-        return c;
-    }
-    }
-}
-
-static struct command sample(size_t which)
-{
-    static struct slice ids[3];
-    ids[0] = slice_of("web-1");
-    ids[1] = slice_of("web-2");
-    ids[2] = slice_of("");
-    struct command c;
-    switch (which) {
-    case 0:
-        c = command_register("web-1", "web");
-        c.register_.incarnation = UINT64_MAX;
-        c.register_.health_given = true;
-        c.register_.health = HEALTH_CRITICAL;
-        c.register_.registration.tags_count = 2;
-        c.register_.registration.tags[0] = slice_of("v1");
-        c.register_.registration.tags[1] = filled(40);
-        c.register_.registration.metadata_count = 1;
-        c.register_.registration.metadata[0] = (struct pair){slice_of("key"), slice_of("value")};
-        return c;
-    case 1:
-        return (struct command){.kind = COMMAND_RENEW, .renew = {.refs = refs, .count = 2}};
-    case 2:
-        c = command_heartbeat(ids);
-        c.heartbeat.count = 3;
-        return c;
-    case 3:
-        c = command_heartbeat(ids);
-        c.heartbeat.incarnation = 77;
-        c.heartbeat.status_given = c.heartbeat.note_given = true;
-        c.heartbeat.status = HEALTH_WARNING;
-        c.heartbeat.note = slice_of("slow disk");
-        return c;
-    case 4:
-        return command_deregister("web-1", 1ull << 40);
-    case 5:
-        return command_maintenance("web-1", true, "upgrade");
-    case 6:
-        return command_expire(123456789012, 77);
-    case 7:
-        return (struct command){.kind = COMMAND_KEEP_EVENTS, .keep_events = {.count = 300}};
-    case 8:
-        return (struct command){.kind = COMMAND_STATE_BYTES, .state_bytes = {.most = 1ull << 40}};
-    case 9:
-        return (struct command){
-            .kind = COMMAND_TOKEN_CREATE,
-            .token_create = {.spec = {.id = slice_of("aaaaaaaaaa"),
-                                      .hash = {(const char *)secret_hash, sizeof secret_hash},
-                                      .description = slice_of("web's own"),
-                                      .grants = TOKEN_METRICS | TOKEN_OPERATOR_READ,
-                                      .scopes_count = 2,
-                                      .scopes = {{slice_of("web"), true, true}, {slice_of("db")}}},
-                             .ttl_s = 86400,
-                             .turn = TOKEN_TURN_FIRST},
-        };
-    case 10:
-        return (struct command){.kind = COMMAND_TOKEN_REVOKE,
-                                .token_revoke = {.id = slice_of("aaaaaaaaaa")}};
-    case 11:
-        c = sample(3);
-        c.guard = (struct guard){.kind = GUARD_TOKEN, .token = slice_of("aaaaaaaaaa")};
-        return c;
-    case 12:
-        c = sample(0);
-        c.guard = (struct guard){.kind = GUARD_UNTIL_FIRST};
-        return c;
-    default:
-        return sample_of_namespaces(which - 13);
-    }
-}
-#define SAMPLES         18
-#define SAMPLES_GUARDED 11 /* and the next */
 
 static void every_kind_of_command_has_a_sample(void **state)
 {
@@ -320,7 +211,7 @@ static void noise_does_not_crash(void **state)
         for (size_t k = 0; k < len; k++) {
             data[k] = (uint8_t)rand_r(&seed);
         }
-        data[0] = (uint8_t)random_below(&seed, COMMAND_QUOTA_DELETE + 3);
+        data[0] = (uint8_t)random_below(&seed, COMMAND_POLICY_DELETE + 3);
         (void)decode_only(data, len);
         free(data);
     }
@@ -475,7 +366,7 @@ static void other_commands_are_limited(void **state)
     command = sample(3);
     command.heartbeat.status = HEALTH_MAINTENANCE;
     assert_int_equal(through_the_wire(&command), ST_CORRUPT);
-    const uint8_t kinds[] = {0, COMMAND_TOKEN_REVOKE + 1, COMMAND_TOKEN_REVOKE + 2, 0x7f};
+    const uint8_t kinds[] = {0, COMMAND_TOKEN_REVOKE + 1, COMMAND_POLICY_DELETE + 1, 0x7f};
     for (size_t i = 0; i < sizeof kinds; i++) {
         assert_int_equal(decode_only(&kinds[i], 1), ST_CORRUPT);
     }
@@ -545,11 +436,12 @@ static void a_guard_is_of_its_level_and_guards_a_command(void **state)
         free(data);
     }
     static const uint8_t malformed[][6] = {
-        {11, GUARD_NONE, 0xa0, 4, 0xa0, 0},         /* none at all */
-        {11, GUARD_TOKEN, 0xa0, 4, 0xa0, 0},        /* of no token */
-        {11, GUARD_UNTIL_FIRST, 0xa1, 'a', 4, 0},   /* nobody's, of a token */
-        {11, GUARD_TOKEN + 1, 0xa0, 4, 0xa0, 0},    /* unknown */
-        {11, GUARD_UNTIL_FIRST, 0xa0, 11, 1, 0xa0}, /* of a guard */
+        {11, GUARD_NONE, 0xa0, 4, 0xa0, 0},           /* none at all */
+        {11, GUARD_TOKEN, 0xa0, 4, 0xa0, 0},          /* of no token */
+        {11, GUARD_UNTIL_FIRST, 0xa1, 'a', 4, 0},     /* nobody's, of a token */
+        {11, GUARD_CERTIFICATE, 0xa0, 4, 0xa0, 0},    /* of none */
+        {11, GUARD_CERTIFICATE + 1, 0xa1, 'a', 4, 0}, /* unknown */
+        {11, GUARD_UNTIL_FIRST, 0xa0, 11, 1, 0xa0},   /* of a guard */
     };
     for (size_t i = 0; i < ARRAY_LENGTH(malformed); i++) {
         assert_int_equal(decode_only(malformed[i], sizeof malformed[i]), ST_CORRUPT);
