@@ -9,7 +9,7 @@ from test_openapi import BODIES, OPERATIONS
 
 WRITES = [o for o in OPERATIONS if o[0] != "get"] + [("get", "/backup"), ("head", "/backup")]
 # There are none of that name; how one answers, test_access.py says.
-NOT_THERE = ("/tokens/{id}", "/namespaces/{namespace}", "/policies/{id}")
+NOT_THERE = ("/tokens/{id}", "/namespaces/{namespace}", "/policies/{subject}")
 READS = [o for o in OPERATIONS if o[0] == "get" and o[1] != "/backup" and o[1] not in NOT_THERE]
 FOREIGN = [
     {"Origin": "http://evil.example"},
