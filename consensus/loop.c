@@ -154,8 +154,8 @@ static void drain(struct consensus *c)
     }
 }
 
-/* A change counts for Raft as soon as it is in the log, but may be lost again until it is committed:
- * whoever reads "voter" may rely on that vote. */
+/* A change counts for Raft as soon as it is in the log, but may be lost again until it is
+ * committed: whoever reads "voter" may rely on that vote. */
 static void show_committed_role(const struct engine *e, struct consensus_member_info *info)
 {
     const char *role = e->running ? member_info_committed_role(e, info->life) : "";
