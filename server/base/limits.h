@@ -92,8 +92,8 @@
 #define ZMQ_SMALL_BYTES       512
 /* A connection that does not say what it is, or is silent. */
 #define ZMQ_HANDSHAKE_MS    2000
-#define ZMQ_PING_MS         10000
-#define ZMQ_PING_TIMEOUT_MS 10000
+#define ZMQ_PING_MS         2000
+#define ZMQ_PING_TIMEOUT_MS 3000
 
 /* --- the registry --- */
 /* Leases have 24-bit slots. */

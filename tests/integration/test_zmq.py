@@ -392,12 +392,13 @@ def test_thousands_of_connections_come_and_go(make_cluster):
             some = [Talker(replica.zmq.requests) for _ in range(100)]
             for s in some:
                 s.send(action="health")
-            for s in some[::10]:
+            for s in some[:20]:
                 assert s.receive()["success"]
             for s in some:
                 s.socket.close()
         assert t.ask("health")["success"]
-        await_true("their descriptors are free", lambda: len(os.listdir(folder)) <= before + 2)
+        await_true("their descriptors are free", lambda: len(os.listdir(folder)) <= before + 2,
+                   within_s=30)
 
 
 # --- limits and rights ---
