@@ -1,6 +1,5 @@
 #include "api/core/access.h"
 
-#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -43,7 +42,9 @@ const char *principal_credentials(const char *authorization, const struct view *
 
 static void set_space(struct principal *p, const char *space)
 {
-    (void)snprintf(p->space, sizeof p->space, "%s", space);
+    size_t len = strlen(space);
+    CHECK(len < sizeof p->space);
+    memcpy(p->space, space, len + 1);
 }
 
 static struct slice space_of(const struct principal *p)

@@ -66,8 +66,8 @@ struct event_stream {
     bool up;
     bool ended;
     size_t server;
-    size_t tried;  /* since one answered for a while */
-    size_t rounds; /* through all of them, and none answered */
+    size_t tried;     /* since one answered for a while */
+    size_t rounds;    /* through all of them, and none answered */
     int64_t asked_ms; /* the least pause that a replica of this round asked for; -1: none did */
     uint64_t began_ms;
     uint64_t heard_ms;
