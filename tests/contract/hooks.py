@@ -31,7 +31,7 @@ def drop_namespace(case):
         case.query = {k: v for k, v in case.query.items() if k != "ns"}
     if case.headers and (is_long or isinstance(case.query, dict) and "ns" in case.query):
         case.headers = {k: v for k, v in case.headers.items() if k.lower() != "x-muster-namespace"}
-    if case.operation.path == "/tokens" and (body.get("operator") or body.get("metrics")):
+    if case.operation.path in ("/tokens", "/policies") and (body.get("operator") or body.get("metrics")):
         case.body = {k: v for k, v in body.items() if k != "namespace"}  # of the whole cluster
 
 
