@@ -207,6 +207,12 @@ class Replica:
         assert self.expected_ends and "reason=" in self.expected_ends[-1], lines[-3:]
         return self.expected_ends[-1].partition("reason=")[2]
 
+    def kill_at_its_end(self, seen):
+        """Kills a replica that may have just begun to end by itself: what its log says of that since it
+        was `seen` bytes long is no alarm."""
+        self.kill()
+        self.expected_ends += [line for line in self.log()[seen:].splitlines() if "stopping at once" in line]
+
     def alarm(self):
         """Alarms in its log, except the exits that a test has waited for."""
         lines = [line for line in self.log().splitlines() if line not in self.expected_ends]

@@ -97,9 +97,11 @@ def test_an_error_in_an_installation_ends_a_follower_that_starts_again(make_clus
         expected = fall_behind(cluster, victim, turn)
         plan = faults.plan(victim, at=1, do="EIO", on=on, name="snapshot",
                            after="snapshot.received")
+        seen = len(victim.log())
         victim.start()
         if ended_or_ready(victim) == "ended":
             break
+        victim.kill_at_its_end(seen)
     assert "Input/output error" in victim.wait_fatal(1)
     plan.forget()
     victim.start().wait_ready()
@@ -223,7 +225,7 @@ def test_a_member_that_dies_or_fails_while_its_log_is_truncated_starts_again(mak
         victim.start()
         await_true("ended or ready", lambda v=victim: not v.alive() or v.is_ready(), 30)
         if do == "kill" or victim.alive():
-            victim.kill()
+            victim.kill_at_its_end(seen)
         else:
             lines = victim.log()[seen:].strip().splitlines()
             assert victim.process.returncode in (1, FATAL), lines[-1]
