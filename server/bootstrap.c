@@ -1,10 +1,9 @@
 #include "server/bootstrap.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
+
+#include "server/secret_file.h"
 
 #define FILE_BYTES_MAX 256
 
@@ -18,19 +17,10 @@ static void fill(struct bootstrap *b)
 bool bootstrap_read(struct bootstrap *b, const char *path, char *error, size_t error_size)
 {
     char text[FILE_BYTES_MAX];
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t len = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
-    if (len < 0) {
-        (void)snprintf(error, error_size, "--bootstrap-token-file %s cannot be read: %s", path,
-                       strerror(errno));
-    }
-    if (fd >= 0) {
-        (void)close(fd);
-    }
-    if (len < 0) {
+    if (!secret_file_read("--bootstrap-token-file", path, true, text, sizeof text, error,
+                          error_size)) {
         return false;
     }
-    text[len] = '\0';
     size_t token_len = strcspn(text, " \t\r\n");
     bool good = token_text_parse(text, token_len, b->id);
     if (good) {

@@ -1,7 +1,5 @@
 #include "server/config.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -9,6 +7,7 @@
 #include "server/base/limits.h"
 #include "server/base/text.h"
 #include "server/config_internal.h"
+#include "server/secret_file.h"
 
 /* --- where they come from --- */
 
@@ -34,19 +33,10 @@ static bool read_secret(struct config *c, char *error, size_t error_size)
         return config_refuse(error, error_size,
                              "give only one of --cluster-secret and --cluster-secret-file");
     }
-    int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    ssize_t len = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
-    if (len < 0) {
-        (void)config_refuse(error, error_size, "--cluster-secret-file %s cannot be read: %s", file,
-                            strerror(errno));
-    }
-    if (fd >= 0) {
-        (void)close(fd);
-    }
-    if (len < 0) {
+    if (!secret_file_read("--cluster-secret-file", file, false, text, sizeof text, error,
+                          error_size)) {
         return false;
     }
-    text[len] = '\0';
     text[strcspn(text, "\r\n")] = '\0';
     bool good = check_secret(text, file, error, error_size);
     if (good) {

@@ -18,18 +18,23 @@ struct shake {
     char reason[TLS_REASON_SIZE];
 };
 
-static bool write_now(struct secure *s, int *ret_error)
+/* All of it at once. A new socket has room for so few bytes. */
+static bool write_whole(struct secure *s, const void *data, size_t len, int *ret_error)
+{
+    uv_buf_t buf = {.base = (char *)(uintptr_t)data, .len = len};
+    int rv = uv_try_write((uv_stream_t *)s->tcp, &buf, 1);
+    *ret_error = rv < 0 ? rv : UV_EPROTO;
+    return rv >= 0 && (size_t)rv == len;
+}
+
+/* What the session has to send. */
+static bool write_output(struct secure *s, int *ret_error)
 {
     size_t len;
     uint8_t *bytes = link_session_take(s->session, &len);
-    if (bytes == NULL) {
-        return true;
-    }
-    uv_buf_t buf = {.base = (char *)bytes, .len = len};
-    int rv = uv_try_write((uv_stream_t *)s->tcp, &buf, 1);
+    bool written = bytes == NULL || write_whole(s, bytes, len, ret_error);
     free(bytes);
-    *ret_error = rv < 0 ? rv : UV_ENOBUFS;
-    return rv >= 0 && (size_t)rv == len;
+    return written;
 }
 
 static void compute(uv_work_t *work)
@@ -41,7 +46,7 @@ static void compute(uv_work_t *work)
 static void finish(struct secure *s, enum link_shake result, const char *reason)
 {
     int error;
-    bool written = write_now(s, &error);
+    bool written = write_output(s, &error);
     if (result == LINK_SHAKE_FAILED) {
         s->done(s->owner, UV_EPROTO, reason);
         return;
@@ -123,10 +128,7 @@ bool secure_write(struct secure *s, const void *data, size_t len, int *ret_error
     if (s->session != NULL) {
         const struct iovec piece = {.iov_base = (void *)(uintptr_t)data, .iov_len = len};
         *ret_error = UV_EPROTO;
-        return link_session_write(s->session, &piece, 1) && write_now(s, ret_error);
+        return link_session_write(s->session, &piece, 1) && write_output(s, ret_error);
     }
-    uv_buf_t buf = {.base = (char *)(uintptr_t)data, .len = len};
-    int rv = uv_try_write((uv_stream_t *)s->tcp, &buf, 1);
-    *ret_error = rv < 0 ? rv : UV_EPROTO;
-    return rv >= 0 && (size_t)rv == len;
+    return write_whole(s, data, len, ret_error);
 }

@@ -9,6 +9,7 @@
 #include "server/base/text.h"
 #include "server/wire/wire_command.h"
 #include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/logged.h"
 
 #define TTL_MS        30000u
 #define REAP_AFTER_MS 60000u
@@ -23,20 +24,6 @@ static void check_fault(const struct problem *problem)
 static void check_slice(const struct slice *s, size_t min, size_t max)
 {
     CHECK(s->len >= min && s->len <= max && text_is_printable(s->data, s->len));
-}
-
-/* The decoder, which trusts nobody, must accept what the API accepts. */
-static void check_logged(const struct command *command)
-{
-    struct wire_command decoded;
-    struct buffer out;
-    buffer_init(&out, OP_BYTES_MAX);
-    wire_command_encode(command, &out);
-    CHECK(!out.overflowed);
-    CHECK(wire_command_decode(out.data, out.len, level_limits(LEVEL_MIN), &decoded) == ST_OK);
-    CHECK(decoded.command.kind == command->kind);
-    wire_command_done(&decoded);
-    buffer_done(&out);
 }
 
 static void check_registration(const struct registration *g)

@@ -12,23 +12,12 @@
 #include "server/base/text.h"
 #include "server/wire/wire_command.h"
 #include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/logged.h"
 
 static void check_problem(const struct problem *problem)
 {
     CHECK(problem->message[0] != '\0');
     CHECK(text_is_printable(problem->field, strlen(problem->field)));
-}
-
-static void check_logged(const struct command *command)
-{
-    struct wire_command decoded;
-    struct buffer out;
-    buffer_init(&out, OP_BYTES_MAX);
-    wire_command_encode(command, &out);
-    CHECK(!out.overflowed);
-    CHECK(wire_command_decode(out.data, out.len, level_limits(LEVEL_MIN), &decoded) == ST_OK);
-    wire_command_done(&decoded);
-    buffer_done(&out);
 }
 
 /* As it is shown, it is JSON. */

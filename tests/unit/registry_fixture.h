@@ -126,6 +126,17 @@ static inline void fixture_end(struct fixture *f)
     assert_verified(f->registry);
 }
 
+/* At the newest level. */
+static inline int fixture_set_up_newest(void **state)
+{
+    int failed = fixture_set_up(state);
+    struct fixture *f = *state;
+    fixture_begin(f);
+    registry_set_level(f->registry, LEVEL_MAX);
+    fixture_end(f);
+    return failed;
+}
+
 static inline const struct result *fixture_apply(struct fixture *f, const struct command *command)
 {
     free(f->result.missed);

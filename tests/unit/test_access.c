@@ -11,11 +11,7 @@ static char header[sizeof "Bearer " + TOKEN_TEXT_SIZE];
 
 static int set_up(void **state)
 {
-    int failed = fixture_set_up(state);
-    struct fixture *f = *state;
-    fixture_begin(f);
-    registry_set_level(f->registry, LEVEL_MAX);
-    fixture_end(f);
+    int failed = fixture_set_up_newest(state);
     token_text_make(text);
     (void)snprintf(header, sizeof header, "Bearer %s", text);
     return failed;

@@ -7,16 +7,6 @@
 #include "server/registry/size.h"
 #include "server/wire/wire_command.h"
 
-static int set_up(void **state)
-{
-    int failed = fixture_set_up(state);
-    struct fixture *f = *state;
-    fixture_begin(f);
-    registry_set_level(f->registry, LEVEL_MAX);
-    fixture_end(f);
-    return failed;
-}
-
 static const struct result *in(struct fixture *f, const char *space, struct command command)
 {
     command.space = slice_of(space);
@@ -555,7 +545,7 @@ static void a_namespace_is_of_its_level_and_of_commands_about_names(void **state
     assert_false(is_refused(good, sizeof good));
 }
 
-#define CASE(f) cmocka_unit_test_setup_teardown(f, set_up, fixture_tear_down)
+#define CASE(f) cmocka_unit_test_setup_teardown(f, fixture_set_up_newest, fixture_tear_down)
 
 int main(void)
 {

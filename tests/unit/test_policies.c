@@ -8,16 +8,6 @@
 #include "server/registry/policy.h"
 #include "server/wire/wire_command.h"
 
-static int set_up(void **state)
-{
-    int failed = fixture_set_up(state);
-    struct fixture *f = *state;
-    fixture_begin(f);
-    registry_set_level(f->registry, LEVEL_MAX);
-    fixture_end(f);
-    return failed;
-}
-
 /* The first token, whose secret nobody knows. */
 static void begin(struct fixture *f)
 {
@@ -429,7 +419,7 @@ static void what_is_neither_is_corrupt(void **state)
     assert_int_equal(decode(&token), ST_CORRUPT);
 }
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, fixture_tear_down)
+#define CASE(name) cmocka_unit_test_setup_teardown(name, fixture_set_up_newest, fixture_tear_down)
 
 int main(void)
 {

@@ -7,16 +7,6 @@
 
 static const uint8_t hash[TOKEN_HASH_BYTES] = {1, 2, 0, 3};
 
-static int set_up(void **state)
-{
-    int failed = fixture_set_up(state);
-    struct fixture *f = *state;
-    fixture_begin(f);
-    registry_set_level(f->registry, LEVEL_MAX);
-    fixture_end(f);
-    return failed;
-}
-
 /* `scope`: "web*", "web:write", "we*:write"; NULL: none. */
 static struct command command_token(const char *id, const char *scope, uint32_t ttl_s,
                                     enum token_turn turn)
@@ -473,7 +463,7 @@ static void tokens_that_contradict_the_rest_are_refused(void **state)
     assert_int_equal(restore_with(3, 2, unordered, 2, 5001), ST_CORRUPT);
 }
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, fixture_tear_down)
+#define CASE(name) cmocka_unit_test_setup_teardown(name, fixture_set_up_newest, fixture_tear_down)
 
 int main(void)
 {

@@ -1,0 +1,17 @@
+/* A small file that holds a secret, read at the start.
+ *
+ * Thread: main. Owns: nothing; the caller wipes what was read. */
+#ifndef MUSTER_SERVER_SECRET_FILE_H
+#define MUSTER_SERVER_SECRET_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "server/base/compiler.h"
+
+/* What fits of it into `text`, ended with NUL. `waits`: for a writer, if it is a pipe. False, with
+ * a sentence that names the option. */
+MUST_USE bool secret_file_read(const char *option, const char *path, bool waits, char *text,
+                               size_t text_size, char *error, size_t error_size);
+
+#endif
