@@ -81,10 +81,10 @@ class Replica:
 
 
 class Compose:
-    """docker/compose.yml, and other files over it, with the test's own project name, ports and volumes."""
+    """docker/compose.yml with the test's own project name, ports and volumes."""
 
-    def __init__(self, image, *more):
-        self.files = [word for name in ("compose.yml", *more) for word in ("-f", "docker/" + name)]
+    def __init__(self, image, profiles=(), services=SERVICES):
+        self.profiles = [word for name in profiles for word in ("--profile", name)]
         ports = free_ports(6)
         self.project = "mustertest" + uuid.uuid4().hex[:8]
         # Where the engine is, but nothing that Compose or compose.yml would read as a setting.
@@ -96,11 +96,11 @@ class Compose:
             MUSTER_PORT_4=str(ports[4]), MUSTER_PORT_5=str(ports[5]),
             **{"MUSTER_PORT_%d" % (n + 1): str(ports[n]) for n in range(3)})
         self.prometheus_port = ports[3]
-        self.replicas = [Replica(self, name, port) for name, port in zip(SERVICES, ports)]
+        self.replicas = [Replica(self, name, port) for name, port in zip(services, ports)]
         self.joining = [Replica(self, "muster-%d" % n, ports[n]) for n in (4, 5)]
 
     def run(self, *arguments):
-        return run(*compose_command(), "-p", self.project, *self.files, *arguments,
+        return run(*compose_command(), "-p", self.project, "-f", "docker/compose.yml", *self.profiles, *arguments,
                    cwd=ROOT, env=self.environment)
 
     def wait_healthy(self):

@@ -1,4 +1,4 @@
-"""The replicas of docker/compose.yml with docker/secure.yml: nothing for strangers, everything for whoever has the
+"""The profile `secure` of docker/compose.yml: nothing for strangers, everything for whoever has the
 CA and the token."""
 import json
 import ssl
@@ -11,7 +11,7 @@ from conftest import Compose
 
 @pytest.fixture(scope="module")
 def secure(image):
-    compose = Compose(image, "secure.yml")
+    compose = Compose(image, ["secure"], ["secure-1", "secure-2", "secure-3"])
     try:
         compose.run("up", "-d", "--no-build")
         compose.wait_healthy()  # over TLS
@@ -24,7 +24,7 @@ def secure(image):
 @pytest.fixture(scope="module")
 def trusted(secure):
     """A context that trusts the CA, and the header with the token."""
-    ca, token = (secure.run("exec", "-T", "muster-1", "cat", "/etc/muster/" + name)
+    ca, token = (secure.run("exec", "-T", "secure-1", "cat", "/etc/muster/" + name)
                  for name in ("tls/ca.pem", "bootstrap-token"))
     return ssl.create_default_context(cadata=ca), {"Authorization": "Bearer " + token.strip()}
 
@@ -51,7 +51,7 @@ def test_strangers_get_nothing(secure, trusted):
 
 
 def test_muster_in_a_container_needs_no_options_and_there_is_nothing_to_warn_of(secure):
-    shown = json.loads(secure.run("exec", "-T", "muster-2", "muster", "--output", "json", "status"))
+    shown = json.loads(secure.run("exec", "-T", "secure-2", "muster", "--output", "json", "status"))
     assert [row["state"] for row in shown["replicas"]] == ["ready"] * 3
     assert shown["warnings"] == [] and all(row["tls"]["certificate_ends_in"] > 0 for row in shown["replicas"])
 
