@@ -17,8 +17,7 @@ static void fill(struct bootstrap *b)
 bool bootstrap_read(struct bootstrap *b, const char *path, char *error, size_t error_size)
 {
     char text[FILE_BYTES_MAX];
-    if (!secret_file_read("--bootstrap-token-file", path, true, text, sizeof text, error,
-                          error_size)) {
+    if (!secret_file_read("--bootstrap-token-file", path, text, sizeof text, error, error_size)) {
         return false;
     }
     size_t token_len = strcspn(text, " \t\r\n");

@@ -33,8 +33,7 @@ static bool read_secret(struct config *c, char *error, size_t error_size)
         return config_refuse(error, error_size,
                              "give only one of --cluster-secret and --cluster-secret-file");
     }
-    if (!secret_file_read("--cluster-secret-file", file, false, text, sizeof text, error,
-                          error_size)) {
+    if (!secret_file_read("--cluster-secret-file", file, text, sizeof text, error, error_size)) {
         return false;
     }
     text[strcspn(text, "\r\n")] = '\0';

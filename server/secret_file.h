@@ -9,9 +9,9 @@
 
 #include "server/base/compiler.h"
 
-/* What fits of it into `text`, ended with NUL. `waits`: for a writer, if it is a pipe. False, with
- * a sentence that names the option. */
-MUST_USE bool secret_file_read(const char *option, const char *path, bool waits, char *text,
-                               size_t text_size, char *error, size_t error_size);
+/* What fits of it into `text`, ended with NUL. If it is a pipe, waits up to 5 s for its end. False,
+ * with a sentence that names the option. */
+MUST_USE bool secret_file_read(const char *option, const char *path, char *text, size_t text_size,
+                               char *error, size_t error_size);
 
 #endif

@@ -62,9 +62,18 @@ bool token_text_parse(const char *text, size_t len, char ret_id[TOKEN_ID_SIZE])
     return true;
 }
 
+/* What functions that have returned have left below: the hash function keeps the text that it works
+ * on there. */
+static __attribute__((noinline)) void wipe_stack(void)
+{
+    uint8_t left[2048];
+    explicit_bzero(left, sizeof left);
+}
+
 void token_text_hash(const char *text, size_t len, uint8_t out[TOKEN_HASH_BYTES])
 {
     CHECK(gnutls_hash_fast(GNUTLS_DIG_SHA256, text, len, out) == 0);
+    wipe_stack();
 }
 
 bool token_text_hash_equal(const uint8_t a[TOKEN_HASH_BYTES], const uint8_t b[TOKEN_HASH_BYTES])

@@ -20,6 +20,7 @@ static void wake(struct exchange *x)
 struct call *call_new(struct connection *c, size_t head_len)
 {
     struct call *call = mem_alloc(sizeof *call + head_len);
+    call->text_len = head_len;
     call->worker = c->worker;
     call->connection = c;
     call->peer = c->peer;
@@ -34,6 +35,7 @@ struct call *call_new(struct connection *c, size_t head_len)
 static void call_free(struct call *call)
 {
     exchange_done(&call->exchange);
+    explicit_bzero(call->text, call->text_len); /* it may hold a token */
     free(call);
 }
 

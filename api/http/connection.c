@@ -76,7 +76,7 @@ void connection_close(struct connection *c)
     }
     channel_close(c);
     (void)close(c->fd);
-    free(c->in_own);
+    mem_wipe_free(c->in_own, c->in_size);
     free(c->out_own);
     c->in_own = c->out_own = NULL;
     cds_list_del(&c->ready);
@@ -106,6 +106,18 @@ void connection_ready(struct connection *c)
 
 /* --- input --- */
 
+/* What was read and not used moves to memory of the connection's own. Nothing stays where it was:
+ * the head of a request may hold a token. */
+static void own_input(struct connection *c, size_t size)
+{
+    char *own = mem_alloc(size);
+    memcpy(own, c->in, c->in_len);
+    explicit_bzero(c->in, c->in_len);
+    mem_wipe_free(c->in_own, c->in_size);
+    c->in = c->in_own = own;
+    c->in_size = size;
+}
+
 /* Room for more behind what is there. */
 static char *input_room(struct connection *c, size_t *ret_room)
 {
@@ -116,11 +128,7 @@ static char *input_room(struct connection *c, size_t *ret_room)
         return worker->input;
     }
     if (c->in_own == NULL || c->in != c->in_own || c->in_len == c->in_size) {
-        c->in_size = c->in_len + HTTP_HEAD_BYTES_MAX / 16 + c->in_len / 2;
-        char *larger = mem_alloc(c->in_size);
-        memcpy(larger, c->in, c->in_len);
-        free(c->in_own);
-        c->in = c->in_own = larger;
+        own_input(c, c->in_len + HTTP_HEAD_BYTES_MAX / 16 + c->in_len / 2);
     }
     *ret_room = c->in_size - c->in_len;
     return c->in + c->in_len;
@@ -159,14 +167,10 @@ static void keep_rest(struct connection *c)
         return;
     }
     if (c->in_len == 0) {
-        free(c->in_own);
+        mem_wipe_free(c->in_own, c->in_size);
         c->in_own = NULL;
     } else if (c->in_own == NULL || c->in < c->in_own || c->in >= c->in_own + c->in_size) {
-        char *own = mem_alloc(c->in_len);
-        memcpy(own, c->in, c->in_len);
-        free(c->in_own);
-        c->in = c->in_own = own;
-        c->in_size = c->in_len;
+        own_input(c, c->in_len);
     }
     answer_keep_rest(c);
 }
@@ -269,6 +273,7 @@ static struct call *begin_call(struct connection *c, size_t head_len)
     struct call *call = call_new(c, head_len);
     c->call = call;
     memcpy(call->text, c->in, head_len);
+    explicit_bzero(c->in, head_len); /* it may hold a token */
     use_input(c, head_len);
     c->scanned = c->skipped = 0;
     c->begun = false;

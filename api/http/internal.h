@@ -147,6 +147,7 @@ struct call {
     uint64_t received;       /* bytes of body */
     uint64_t begun_ms, seen; /* of the body: when it began; received at the last look */
     struct head head;
+    size_t text_len;
     char text[]; /* of the head */
 };
 

@@ -13,7 +13,7 @@ void response_init(struct response *response, response_error_fn *error)
     response->code = NULL;
     response->content_type = "application/json";
     response->index = response->asked_index = 0;
-    response->is_tagged = response->has_asked_index = false;
+    response->is_secret = response->is_tagged = response->has_asked_index = false;
     response->error = error;
     response->headers_count = 0;
     response->header_text_len = 0;
@@ -32,6 +32,9 @@ static void drop_shared(struct response *response)
 void response_done(struct response *response)
 {
     drop_shared(response);
+    if (response->is_secret) {
+        explicit_bzero(response->body.data, response->body.len);
+    }
     buffer_done(&response->body);
 }
 

@@ -33,6 +33,7 @@ struct response {
     uint64_t index;           /* of the view that the body was made from; 0: of none */
     uint64_t asked_index;     /* of what was asked, which index=N waits to pass */
     bool has_asked_index;
+    bool is_secret;           /* the body is wiped when it was sent */
     bool is_tagged;           /* the body depends on nothing but the target and asked_index */
     response_error_fn *error; /* the site's */
     struct buffer body;

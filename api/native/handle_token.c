@@ -35,6 +35,7 @@ static void respond_made(struct exchange *x, const struct making *m)
 {
     struct json_out json = response_json(&x->response);
     x->response.status = 201;
+    x->response.is_secret = true;
     json_out_begin(&json, '{');
     json_out_member_text(&json, "id", m->id);
     json_out_member_text(&json, "token", m->text);

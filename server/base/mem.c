@@ -39,10 +39,15 @@ char *mem_strdup(const char *text)
     return mem_strndup(text, strlen(text));
 }
 
+void mem_wipe_free(void *memory, size_t size)
+{
+    if (memory != NULL) {
+        explicit_bzero(memory, size);
+        free(memory);
+    }
+}
+
 void mem_free_secret(char *text)
 {
-    if (text != NULL) {
-        explicit_bzero(text, strlen(text));
-        free(text);
-    }
+    mem_wipe_free(text, text != NULL ? strlen(text) : 0);
 }

@@ -16,7 +16,8 @@ MUST_USE void *mem_realloc(void *old, size_t size);
 MUST_USE char *mem_strdup(const char *text);
 /* A NUL-terminated copy of len bytes. */
 MUST_USE char *mem_strndup(const char *text, size_t len);
-/* Wipes a text, and frees it. NULL is allowed. */
+/* Wipes `size` bytes, or a text, and frees them. NULL is allowed. */
+void mem_wipe_free(void *memory, size_t size);
 void mem_free_secret(char *text);
 
 #endif
