@@ -83,6 +83,7 @@ static void note_command(struct audited *a, const struct node *node, const struc
     case COMMAND_EXPIRE:
     case COMMAND_KEEP_EVENTS:
     case COMMAND_STATE_BYTES:
+    case COMMAND_SINK_CONFIRM:
         break;
     }
 }

@@ -7,7 +7,7 @@
 
 #include "api/core/event_id.h"
 #include "api/core/json_out.h"
-#include "api/native/render.h"
+#include "api/core/render.h"
 #include "server/base/check.h"
 #include "server/base/limits.h"
 #include "server/base/mem.h"

@@ -2,8 +2,8 @@
 
 #include <string.h>
 
+#include "api/core/render.h"
 #include "api/native/filter_query.h"
-#include "api/native/render.h"
 #include "server/registry/choose.h"
 #include "server/registry/mix.h"
 

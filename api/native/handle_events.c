@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "api/core/event_id.h"
+#include "api/core/render.h"
 #include "api/native/event_query.h"
 #include "api/native/event_stream.h"
-#include "api/native/render.h"
 
 /* The listing that is being made. */
 struct listing {

@@ -3,9 +3,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "api/core/render.h"
 #include "api/http/representation.h"
 #include "api/native/filter_query.h"
-#include "api/native/render.h"
 #include "server/base/limits.h"
 #include "server/base/text.h"
 

@@ -4,7 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "api/native/render.h"
+#include "api/core/render.h"
 #include "server/base/clock.h"
 #include "server/base/text.h"
 

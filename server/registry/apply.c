@@ -444,6 +444,9 @@ void apply_command(struct registry *r, const struct command *command, struct res
     case COMMAND_POLICY_DELETE:
         policies_apply_delete(r, command, ret_result);
         return;
+    case COMMAND_SINK_CONFIRM:
+        sinks_apply_confirm(r, command, ret_result);
+        return;
     }
     CHECK(false); /* the decoder accepts no other kind */
 }

@@ -167,6 +167,12 @@ bool tokens_let(const struct registry *r, const struct instance *instance);
 bool tokens_let_register(const struct registry *r, const struct instance *instance,
                          const struct registration *registration);
 
+/* sinks.c */
+void sinks_apply_confirm(struct registry *r, const struct command *command,
+                         struct result *ret_result);
+/* Those of a snapshot. ST_CORRUPT if they cannot be. */
+enum status sinks_restore(struct registry *r, const struct sinks *sinks);
+
 /* namespaces.c. `stored` is an id or name that is in the namespace meant. */
 /* So many instances and bytes of them more in its namespace; negative: fewer. Services likewise. */
 void namespaces_count(struct registry *r, const char *stored, int instances, int64_t bytes);

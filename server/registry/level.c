@@ -12,7 +12,7 @@ TOKEN_LIMITS(X)
 NAMESPACE_LIMITS(X)
 #undef X
 
-static_assert(LEVEL_MIN == 1 && LEVEL_MAX == 4, "one row per level");
+static_assert(LEVEL_MIN == 1 && LEVEL_MAX == 5, "one row per level");
 
 const struct registry_limits *level_limits(uint16_t level)
 {
@@ -38,6 +38,7 @@ const struct registry_limits *level_limits(uint16_t level)
     case LEVEL_TOKENS:
         return &level_3;
     case LEVEL_NAMESPACES:
+    case LEVEL_SINKS:
         return &level_4;
     default:
         return NULL;

@@ -18,7 +18,7 @@
 
 /* The levels that this build supports. */
 #define LEVEL_MIN 1
-#define LEVEL_MAX 4
+#define LEVEL_MAX 5
 /* From this level on, the size of the state is bounded. The limits are those of level 1. */
 #define LEVEL_STATE_BYTES 2
 /* From this level on, there are tokens and guards. */
@@ -26,6 +26,8 @@
 /* From this level on, there are namespaces and quotas, and policies. */
 #define LEVEL_NAMESPACES 4
 #define LEVEL_POLICIES   4
+/* From this level on, there are sinks of events. The limits are those of level 4. */
+#define LEVEL_SINKS 5
 
 /* X(limit, what this build has room for, level 1) */
 #define REGISTRY_LIMITS(X)                                                                         \

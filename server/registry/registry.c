@@ -513,5 +513,8 @@ uint64_t registry_hash(const struct registry *r)
         h = mix64(h ^ r->quotas_sum);
         h = mix64(h ^ limits_namespace_hash(&r->work.limits));
     }
+    if (r->work.level >= LEVEL_SINKS) {
+        h = mix64(h ^ sinks_hash(&r->work.sinks));
+    }
     return mix64(h ^ limits_hash(&r->work.limits));
 }

@@ -104,7 +104,7 @@ enum status registry_restore_head(struct registry *r, const struct snapshot_head
         head->changed_index > head->index || head->services_index > head->index ||
         head->extinct_index > head->index || head->tokens_begun > head->index ||
         head->tokens > TOKENS_MAX || head->quotas > NAMESPACES_MAX ||
-        (head->tokens > 0 && head->tokens_begun == 0)) {
+        head->sinks.count > SINKS_MAX || (head->tokens > 0 && head->tokens_begun == 0)) {
         return ST_CORRUPT;
     }
     r->restore = mem_zalloc(1, sizeof *r->restore);
@@ -123,7 +123,7 @@ enum status registry_restore_head(struct registry *r, const struct snapshot_head
     r->work.tokens_begun = head->tokens_begun;
     events_keep(r, head->events_kept);
     leases_start_at(&r->leases, head->now_ms);
-    return ST_OK;
+    return sinks_restore(r, &head->sinks);
 }
 
 /* Its id and its service's name are of the same one, which there is at this level. */

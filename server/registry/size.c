@@ -96,6 +96,11 @@ uint64_t size_quota(const char *name, const struct namespace_quota *quota)
            size_uint(quota->writes);
 }
 
+uint64_t size_sink(const struct sink_position *sink)
+{
+    return size_text(sink->name) + size_uint(sink->index) + size_uint(sink->position);
+}
+
 uint64_t size_head(const struct view *view)
 {
     uint64_t size = ITEM_HEAD + size_text("MUSR") + 1 + size_uint(view->level);
@@ -121,6 +126,12 @@ uint64_t size_head(const struct view *view)
         NAMESPACE_LIMITS(X)
 #undef X
         size += size_uint(view->quotas_count);
+    }
+    if (view->level >= LEVEL_SINKS) {
+        size += size_uint(view->sinks.count);
+        for (uint32_t i = 0; i < view->sinks.count; i++) {
+            size += size_sink(&view->sinks.rows[i]);
+        }
     }
     return size;
 }

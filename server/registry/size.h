@@ -19,6 +19,7 @@ uint64_t size_lease(uint64_t renewed_ms, uint64_t deadline_ms);
 uint64_t size_service(const char *name, uint64_t index);
 uint64_t size_event(const struct event *event);
 uint64_t size_token(const struct token *token);
+uint64_t size_sink(const struct sink_position *sink);
 uint64_t size_quota(const char *name, const struct namespace_quota *quota);
 /* The head, which comes before all items. */
 uint64_t size_head(const struct view *view);

@@ -148,6 +148,7 @@ void registry_snapshot_head(const struct registry_snapshot *s, struct snapshot_h
         .tokens = ptree_count(&s->view.tokens),
         .tokens_begun = s->view.tokens_begun,
         .quotas = s->view.quotas_count,
+        .sinks = s->view.sinks,
     };
 }
 

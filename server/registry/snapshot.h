@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "server/registry/registry.h"
+#include "server/registry/sink.h"
 
 struct registry_snapshot;
 
@@ -40,6 +41,7 @@ struct snapshot_head {
     uint64_t tokens;       /* 0 below LEVEL_TOKENS */
     uint64_t tokens_begun; /* index of the first token ever; 0: none yet, or below LEVEL_TOKENS */
     uint64_t quotas;       /* of namespaces; 0 below LEVEL_NAMESPACES */
+    struct sinks sinks;    /* none below LEVEL_SINKS */
 };
 /* One instance with its lease. */
 struct snapshot_instance {

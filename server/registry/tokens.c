@@ -193,6 +193,7 @@ static bool is_of_services(enum command_kind kind)
     case COMMAND_QUOTA_DELETE:
     case COMMAND_POLICY_CREATE:
     case COMMAND_POLICY_DELETE:
+    case COMMAND_SINK_CONFIRM:
         return false;
     }
     return false;

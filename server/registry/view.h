@@ -24,6 +24,7 @@
 #include "server/registry/level.h"
 #include "server/registry/namespace.h"
 #include "server/registry/record.h"
+#include "server/registry/sink.h"
 #include "server/registry/token.h"
 
 struct service_view {
@@ -64,6 +65,7 @@ struct view {
     struct ptree namespaces; /* of struct namespace_use, by name */
     uint32_t quotas_count;   /* namespaces with a quota */
     uint64_t tokens_begun;   /* index of the first token ever; 0: none yet */
+    struct sinks sinks;      /* how far each has come; none below LEVEL_SINKS */
     uint64_t events_first;   /* events kept: events_first..events_last; none if first > last */
     uint64_t events_last;
     uint32_t events_kept;            /* the most that are kept */

@@ -139,6 +139,18 @@ static enum status restore_quota(struct wire_restore *w, struct unpack *in)
     return registry_restore_quota(w->registry, name, &quota);
 }
 
+static void restore_sinks(struct unpack *in, struct sinks *ret_sinks)
+{
+    ret_sinks->count = (uint32_t)unpack_uint(in, SINKS_MAX);
+    for (uint32_t i = 0; i < ret_sinks->count; i++) {
+        struct sink_position *row = &ret_sinks->rows[i];
+        struct slice name = unpack_text(in, SINK_NAME_BYTES_MAX);
+        memcpy(row->name, name.data, name.len);
+        row->index = unpack_uint(in, UINT64_MAX);
+        row->position = (uint32_t)unpack_uint(in, UINT32_MAX);
+    }
+}
+
 static enum status restore_head(struct wire_restore *w, struct unpack *in)
 {
     struct snapshot_head *head = &w->head;
@@ -177,6 +189,9 @@ static enum status restore_head(struct wire_restore *w, struct unpack *in)
         NAMESPACE_LIMITS(X)
 #undef X
         head->quotas = unpack_uint(in, NAMESPACES_MAX);
+    }
+    if (head->level >= LEVEL_SINKS) {
+        restore_sinks(in, &head->sinks);
     }
     return unpack_finished(in) ? registry_restore_head(w->registry, head) : ST_CORRUPT;
 }

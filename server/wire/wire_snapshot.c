@@ -137,6 +137,16 @@ static void encode_quota(void *ctx, const struct namespace_use *use)
     item_end(w);
 }
 
+static void encode_sinks(const struct sinks *sinks, struct buffer *out)
+{
+    pack_uint(out, sinks->count);
+    for (uint32_t i = 0; i < sinks->count; i++) {
+        pack_text(out, sinks->rows[i].name, strlen(sinks->rows[i].name));
+        pack_uint(out, sinks->rows[i].index);
+        pack_uint(out, sinks->rows[i].position);
+    }
+}
+
 static void encode_head(struct writer *w, const struct snapshot_head *head)
 {
     struct buffer *out = item_begin(w);
@@ -172,6 +182,9 @@ static void encode_head(struct writer *w, const struct snapshot_head *head)
         NAMESPACE_LIMITS(X)
 #undef X
         pack_uint(out, head->quotas);
+    }
+    if (head->level >= LEVEL_SINKS) {
+        encode_sinks(&head->sinks, out);
     }
     item_end(w);
 }

@@ -221,10 +221,20 @@ static void add_guard(struct twins *t, struct made *m)
     }
 }
 
+static void make_sink(struct twins *t, struct made *m)
+{
+    static const char *const names[] = {"amqp", "webhook", "a", "b", "c", "d", "e", "f", "No"};
+    const char *name = names[input_u8(&t->in) % ARRAY_LENGTH(names)];
+    m->command.kind = COMMAND_SINK_CONFIRM;
+    m->command.sink_confirm.name = (struct slice){.data = name, .len = strlen(name)};
+    m->command.sink_confirm.index = input_u8(&t->in);
+    m->command.sink_confirm.position = input_u8(&t->in);
+}
+
 static void make_small(struct twins *t, struct made *m)
 {
     struct slice id = take_id(t, m, 0);
-    switch (input_u8(&t->in) % 11) {
+    switch (input_u8(&t->in) % 12) {
     case 0:
         m->command.kind = COMMAND_DEREGISTER;
         m->command.deregister.id = id;
@@ -260,6 +270,9 @@ static void make_small(struct twins *t, struct made *m)
     case 10:
         m->command.kind = COMMAND_POLICY_DELETE;
         m->command.policy_delete.id = take_subject(t);
+        return;
+    case 11:
+        make_sink(t, m);
         return;
     default:
         m->command.kind = COMMAND_EXPIRE;

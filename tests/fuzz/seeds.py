@@ -72,6 +72,7 @@ COMMANDS = [
     b"\x0f" + text("*spiffe://prod/") + raw(b"") + text("the mesh") + uint(5) + uint(1) + text("web") + truth(True) +
     truth(True) + uint(86400),
     b"\x10" + text("=web"),
+    b"\x11" + text("amqp") + uint(1 << 40) + uint(77),
     b"\x0b" + uint(3) + text("spiffe://prod/web") + b"\x04" + text("web-1") + uint(0),
 ]
 
@@ -107,8 +108,8 @@ def quota(name, instances, size, writes):
     return text(name) + uint(instances) + uint(size) + uint(writes)
 
 
-def snapshot(instances, services, events, limits=LIMITS, tokens=None, quotas=None):
-    level = 4 if quotas is not None else 1 if tokens is None else 3
+def snapshot(instances, services, events, limits=LIMITS, tokens=None, quotas=None, sinks=None):
+    level = 5 if sinks is not None else 4 if quotas is not None else 1 if tokens is None else 3
     head = text("MUSR") + uint(3) + uint(level) + b"".join(uint(n) for n in limits)
     head += uint(9) + uint(5000) + sint(1790000000000)
     head += uint(9) + uint(8) + uint(0) + uint(len(events) + 3) + uint(8192)
@@ -119,6 +120,8 @@ def snapshot(instances, services, events, limits=LIMITS, tokens=None, quotas=Non
         head += uint(2 if tokens else 0) + uint(len(tokens))
     if quotas is not None:
         head += b"".join(uint(n) for n in NAMESPACE_LIMITS) + uint(len(quotas))
+    if sinks is not None:
+        head += uint(len(sinks)) + b"".join(text(n) + uint(i) + uint(p) for n, i, p in sinks)
     items = [head]
     for rec, generation, renewed, deadline in instances:
         items.append(rec + uint(generation) + uint(renewed) + uint(deadline))
@@ -159,6 +162,8 @@ SNAPSHOTS = [
              quotas=[quota("default", 0, 1 << 20, 0), quota("shop", 500, 0, 10)]),
     snapshot([(record("\x1fshop\x1fweb-1", "web", 2, 0), 11, 4000, 34000)], [("web", 2)], [], quotas=[]),
     snapshot([], [], [], quotas=[quota("b", 1, 1, 1), quota("a", 1, 1, 1)]),
+    snapshot([], [], [], quotas=[], sinks=[("amqp", 9, 3), ("webhook", 4, 0)]),
+    snapshot([], [], [], quotas=[], sinks=[("webhook", 9, 3), ("amqp", 4, 0)]),
 ]
 
 

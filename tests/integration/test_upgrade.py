@@ -8,7 +8,7 @@ from test_cli import muster
 from test_failover import assert_all_there
 from writers import Writers
 
-NEWEST = 4
+NEWEST = 5
 INSTANCE = {"id": "x", "name": "web", "host": "h", "port": 1}
 POLICY = {"subject": "web", "metrics": True}
 OLDER = os.path.join(BIN, "musterd_level1")

@@ -132,11 +132,14 @@ static struct command sample(size_t which)
     case 14:
     case 15:
         return sample_of_policies(which - 13);
+    case 16:
+        return (struct command){.kind = COMMAND_SINK_CONFIRM,
+                                .sink_confirm = {slice_of("amqp"), 1ull << 40, 77}};
     default:
-        return sample_of_namespaces(which - 16);
+        return sample_of_namespaces(which - 17);
     }
 }
-#define SAMPLES         21
+#define SAMPLES         22
 #define SAMPLES_GUARDED 11 /* and the next */
 
 #endif

@@ -214,6 +214,17 @@ static inline void random_quota_command(struct random_command *c, unsigned *seed
                                                 .writes = random_below(seed, 3)}};
 }
 
+static inline void random_sink_command(struct random_command *c, const struct fixture *f,
+                                       unsigned *seed)
+{
+    static const char *const names[] = {"amqp", "webhook", "a", "b", "c", "d", "e", "f", "No"};
+    c->command = (struct command){
+        .kind = COMMAND_SINK_CONFIRM,
+        .sink_confirm = {.name = slice_of(names[random_below(seed, ARRAY_LENGTH(names))]),
+                         .index = registry_index(f->registry) + 2 - random_below(seed, 5),
+                         .position = random_below(seed, 300)}};
+}
+
 /* The same ids are in all of them. */
 static inline void random_place(struct random_command *c, unsigned *seed)
 {
@@ -262,6 +273,8 @@ static inline void random_command(struct random_command *c, const struct fixture
         random_quota_command(c, seed);
     } else if (dice < 97 && registry_level(f->registry) >= LEVEL_POLICIES) {
         random_policy_command(c, seed);
+    } else if (dice < 98 && registry_level(f->registry) >= LEVEL_SINKS) {
+        random_sink_command(c, f, seed);
     } else {
         uint32_t limit = random_below(seed, 3) == 0 ? random_below(seed, 5) : EVERY;
         c->command = command_expire(f->now_ms, limit);

@@ -1,7 +1,7 @@
 /* The representation of instances and events: nothing in the tables is left out. */
 #include "tests/unit/registry_fixture.h"
 
-#include "api/native/render.h"
+#include "api/core/render.h"
 
 static void assert_says(const struct buffer *text, const char *name, const char *value)
 {

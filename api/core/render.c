@@ -1,4 +1,4 @@
-#include "api/native/render.h"
+#include "api/core/render.h"
 
 #include <string.h>
 

@@ -1,8 +1,8 @@
 /* Registry objects as JSON.
  *
  * Thread: any, within a read-side critical section. */
-#ifndef MUSTER_API_NATIVE_RENDER_H
-#define MUSTER_API_NATIVE_RENDER_H
+#ifndef MUSTER_API_CORE_RENDER_H
+#define MUSTER_API_CORE_RENDER_H
 
 #include "api/core/json_out.h"
 #include "server/registry/command.h"
