@@ -122,6 +122,13 @@ enum status __wrap_registry_restore_instance(struct registry *registry, struct r
                                             deadline_ms + mutant_is(MUTANT_lease_drifts));
 }
 
+enum status __real_tokens_admit(struct registry *r, const struct command *command);
+enum status __wrap_tokens_admit(struct registry *r, const struct command *command)
+{
+    enum status status = __real_tokens_admit(r, command);
+    return mutant_is(MUTANT_guard_ignored) ? ST_OK : status;
+}
+
 uint64_t __real_size_instance(const struct record *record);
 uint64_t __wrap_size_instance(const struct record *record)
 {

@@ -165,9 +165,7 @@ static void app_set_level(void *ctx, uint16_t level)
 {
     struct consensus *c = ctx;
     checks_level(c->member, level);
-    if (level < LEVEL_NEW) {
-        c->app.set_level(c->app.ctx, level);
-    }
+    c->app.set_level(c->app.ctx, level < LEVEL_NEW ? level : LEVEL_NEW - 1);
 }
 
 static uint64_t app_hash(void *ctx)

@@ -9,6 +9,7 @@
 #include "server/node/brake.h"
 #include "tests/sim/checks.h"
 #include "tests/sim/crowd.h"
+#include "tests/sim/holders.h"
 #include "tests/sim/member.h"
 #include "tests/sim/operators.h"
 #include "tests/sim/oracle.h"
@@ -310,6 +311,7 @@ void workload_member_died(struct sim_member *m)
     }
     readers_member_died(m);
     operators_member_died(m);
+    holders_member_died(m);
     versions_member_died(m);
     streams_member_died(m);
 }
@@ -514,6 +516,7 @@ void workload_start(void)
     readers_start();
     streams_start();
     versions_start();
+    holders_start();
 }
 
 void workload_end(void)
