@@ -44,7 +44,15 @@ struct config {
     char zmq_requests[ADDRESS_SIZE]; /* empty: off; the same for the next two */
     char zmq_heartbeats[ADDRESS_SIZE];
     char zmq_events[ADDRESS_SIZE];
-    unsigned zmq_reply; /* 0: RESPONSE; 1: REP */
+    unsigned zmq_reply;                  /* 0: RESPONSE; 1: REP */
+    char amqp_url[CONFIG_TEXT_MAX];      /* a secret; empty: none */
+    char amqp_url_file[CONFIG_TEXT_MAX]; /* read into amqp_url; empty: none */
+    char amqp_exchange[CONFIG_TEXT_MAX];
+    char amqp_ca[CONFIG_TEXT_MAX];
+    char webhook_url[CONFIG_TEXT_MAX];         /* empty: none, likewise the next three */
+    char webhook_secret[SECRET_BYTES_MAX + 1]; /* from its file */
+    char webhook_secret_file[CONFIG_TEXT_MAX];
+    char webhook_ca[CONFIG_TEXT_MAX];
     uint32_t write_timeout_ms;
     uint32_t election_timeout_ms;
     uint32_t heartbeat_interval_ms;

@@ -19,5 +19,7 @@ PRINTF_LIKE(3, 4) bool config_refuse(char *error, size_t error_size, const char 
 MUST_USE bool config_settle(struct config *config, char *error, size_t error_size);
 /* The part of it about secrets, which may be in files. */
 MUST_USE bool config_settle_secrets(struct config *config, char *error, size_t error_size);
+/* The part of it about sinks of events, whose secrets may be in files. */
+MUST_USE bool config_settle_sinks(struct config *config, char *error, size_t error_size);
 
 #endif

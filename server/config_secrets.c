@@ -85,6 +85,9 @@ static const struct {
 } secrets[] = {
     {"--cluster-secret", "MUSTER_CLUSTER_SECRET"},
     {"--cluster-secret-old", "MUSTER_CLUSTER_SECRET_OLD"},
+    {"--amqp-url", "MUSTER_AMQP_URL"},
+    {"--amqp-url", "RABBITMQ_URL"},
+    {"--webhook-url", "MUSTER_WEBHOOK_URL"},
 };
 
 /* What follows "name=", if `word` begins so; NULL otherwise. */
@@ -117,5 +120,6 @@ void config_hide(char *argv[])
 bool config_has_secrets(const struct config *c)
 {
     return c->cluster_secret[0] != '\0' || c->tls_key[0] != '\0' || c->peer_key[0] != '\0' ||
-           c->bootstrap_token_file[0] != '\0';
+           c->bootstrap_token_file[0] != '\0' || c->amqp_url[0] != '\0' ||
+           c->webhook_url[0] != '\0';
 }

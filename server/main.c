@@ -270,6 +270,12 @@ static struct doors *open_doors(const struct config *config, const struct guards
         .zmq_heartbeats = config->zmq_heartbeats,
         .zmq_events = config->zmq_events,
         .zmq_reply = config->zmq_reply == 0 ? "RESPONSE" : "REP",
+        .amqp_url = config->amqp_url,
+        .amqp_exchange = config->amqp_exchange,
+        .amqp_ca = config->amqp_ca,
+        .webhook_url = config->webhook_url,
+        .webhook_secret = config->webhook_secret,
+        .webhook_ca = config->webhook_ca,
     };
     return doors_open(&options, error, error_size);
 }

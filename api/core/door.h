@@ -40,6 +40,12 @@ struct door_options {
     /* host:port of the three ports of ZeroMQ. NULL or "": closed. */
     const char *zmq_requests, *zmq_heartbeats, *zmq_events;
     const char *zmq_reply; /* the word before its answers; NULL if all are closed */
+    const char *amqp_url;  /* of the broker that gets the events. NULL or "": none */
+    const char *amqp_exchange;
+    const char *amqp_ca;        /* file of the certificates that a broker with TLS may have */
+    const char *webhook_url;    /* that gets the events. NULL or "": none */
+    const char *webhook_secret; /* for its signature. NULL or "": not signed */
+    const char *webhook_ca;     /* file. NULL or "": the system's */
 };
 
 struct door;

@@ -11,7 +11,18 @@ from cluster import MUSTER, MUSTERD, Cluster, forget_environment
 from faults import Faults
 
 
+def pytest_addoption(parser):
+    parser.addoption("--long", action="store_true", help="also the tests that take minutes")
+
+
+def pytest_collection_modifyitems(config, items):
+    for item in items:
+        if item.get_closest_marker("long") and not config.getoption("--long"):
+            item.add_marker(pytest.mark.skip(reason="takes minutes: only with --long"))
+
+
 def pytest_configure(config):
+    config.addinivalue_line("markers", "long: takes minutes; runs with --long only")
     forget_environment()
     # A runner in the background ignores them, and so would every process of a test.
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):

@@ -44,6 +44,9 @@ FLOORS = {
     "api/native": 8,
     "api/tbfs": 8,
     "api/zmq": 7,
+    "api/sink": 7,
+    "api/amqp": 8,
+    "api/webhook": 8,
     "api": 9,
     "client": 10,
     "server": 10,
@@ -58,6 +61,9 @@ NARROWED = {
     # Nor do doors.
     "api/http": ("api/core", "api/http", "server"),
     "api/zmq": ("api/core", "api/zmq", "server"),
+    "api/sink": ("api/core", "api/sink", "server"),
+    "api/amqp": ("api/core", "api/sink", "api/amqp", "server"),
+    "api/webhook": ("api/core", "api/sink", "api/webhook", "server"),
 }
 # A header and the places that may include it.
 FENCED_HEADERS = {
@@ -69,9 +75,10 @@ FENCED_HEADERS = {
     "microhttpd.h": ("tests/bench/",),
     "zlib.h": ("api/http/",),
     "zmq.h": ("api/zmq/",),
-    "gnutls/": ("api/core/", "server/net/", "consensus/peer/", "client/cli/"),
+    "gnutls/": ("api/core/", "api/webhook/", "server/net/", "consensus/peer/", "client/cli/"),
     "jansson.h": ("api/", "client/"),
-    "curl/": ("client/",),
+    "curl/": ("client/", "api/webhook/"),
+    "amqp": ("api/amqp/",),
     # Readers have views. A reader with the registry could keep it while a snapshot replaces it.
     "server/registry/registry.h": ("server/registry/", "server/wire/", "server/node/"),
 }
