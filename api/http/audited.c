@@ -76,6 +76,13 @@ static void note_command(struct audited *a, const struct node *node, const struc
     case COMMAND_POLICY_DELETE:
         note_subject(a, c->policy_delete.id);
         break;
+    case COMMAND_ENROL:
+        a->service = copy(c->enrol.registration.name);
+        note_id(a, c->enrol.registration.id);
+        break;
+    case COMMAND_CHECK_PUT:
+        note_instance(a, node, c->check_put.id);
+        break;
     case COMMAND_QUOTA_SET:
     case COMMAND_QUOTA_DELETE: /* the route's variable */
     case COMMAND_HEARTBEAT:    /* comes as a renewal */

@@ -100,6 +100,9 @@
 #define INSTANCES_MAX (1u << 24)
 /* An incarnation is index * 65536 + position: below 2^53, so that JSON numbers can represent it. */
 #define INCARNATION_POSITION_BITS 16
+/* Checks of one registration, and what a door keeps with an instance or a check. */
+#define CHECKS_MAX      16
+#define EXTRA_BYTES_MAX 4096
 /* Events kept for resuming streams: their number, and as many KiB. The default is that of
  * --events-kept. */
 #define EVENTS_KEPT_DEFAULT 8192

@@ -4,13 +4,13 @@
 
 #include "server/base/check.h"
 #include "server/base/mem.h"
+#include "server/registry/check_id.h"
 #include "server/registry/internal.h"
 #include "server/registry/mix.h"
 #include "server/registry/size.h"
 
-/* The instance of an id that a command names; NULL if there is none. */
-static struct instance *find(const struct registry *r, const struct command *command,
-                             const struct slice *id)
+struct instance *apply_find(const struct registry *r, const struct command *command,
+                            const struct slice *id)
 {
     char room[STORED_NAME_SIZE];
     struct slice stored;
@@ -28,7 +28,9 @@ static void set_result(const struct instance *instance, struct result *ret_resul
 static void renew_lease(struct registry *r, uint32_t slot)
 {
     const struct lease *lease = leases_at(&r->leases, slot);
-    registry_set_lease(r, slot, r->work.now_ms, r->work.now_ms + lease->ttl_ms);
+    registry_set_lease(
+        r, slot, r->work.now_ms,
+        lease->ttl_ms > 0 || r->work.level < LEVEL_CHECKS ? r->work.now_ms + lease->ttl_ms : NEVER);
 }
 
 /* If the deadline may now be earlier than the lease's bucket. */
@@ -39,12 +41,24 @@ static void renew_and_relink(struct registry *r, const struct instance *instance
     leases_link(&r->leases, instance->record->slot);
 }
 
+void apply_set_deadline(struct registry *r, const struct instance *instance, uint64_t deadline_ms)
+{
+    leases_unlink(&r->leases, instance->record->slot);
+    registry_set_lease(r, instance->record->slot, r->work.now_ms, deadline_ms);
+    leases_link(&r->leases, instance->record->slot);
+}
+
 /* A sign of life of the instance: renews its lease, and an expired one recovers. `declared` is its
  * health as last reported. */
 static void heard(struct registry *r, struct instance *instance, enum health declared,
                   const struct slice *note)
 {
     const struct record *old = instance->record;
+    if (checks_is_check(record_id(old))) {
+        checks_heard(r, instance, declared, note);
+        return;
+    }
+    declared = checks_health(r, old, declared);
     bool recovered = old->expired;
     bool changed = old->declared != declared ||
                    (note != NULL && (strlen(record_note(old)) != note->len ||
@@ -63,9 +77,8 @@ static void heard(struct registry *r, struct instance *instance, enum health dec
 
 /* --- register --- */
 
-/* The most that a record can add to the state: as an instance, as one of a new service, and in an
- * event. */
-static uint64_t size_added(const struct record *record)
+/* As an instance, as one of a new service, and in an event. */
+uint64_t apply_size_added(const struct record *record)
 {
     uint64_t size = size_instance(record);
     return 2 * size + SIZE_LEASE_MAX + SIZE_EVENT_MAX +
@@ -83,7 +96,7 @@ static void register_new(struct registry *r, const struct command *command,
     record->registered_ms = r->work.wall_ms;
     record->declared = (uint8_t)command->register_.health;
     if (registry_count(r) >= r->work.limits.instances ||
-        !registry_has_room(r, size_added(record))) {
+        !registry_has_room(r, apply_size_added(record))) {
         ret_result->status = ST_FULL;
     } else if (!namespaces_have_room(r, record_id(record), 1, size_instance(record))) {
         ret_result->status = ST_QUOTA;
@@ -94,7 +107,9 @@ static void register_new(struct registry *r, const struct command *command,
     }
     record->slot = leases_take_slot(&r->leases);
     CHECK(record->slot != NONE); /* there are INSTANCES_MAX slots */
-    registry_insert(r, record, r->work.now_ms, r->work.now_ms + record->ttl_ms);
+    bool is_endless = record->ttl_ms == 0 && r->work.level >= LEVEL_CHECKS;
+    registry_insert(r, record, r->work.now_ms,
+                    is_endless ? NEVER : r->work.now_ms + record->ttl_ms);
     events_add(r, EVENT_REGISTERED, record);
     ret_result->created = true;
     ret_result->incarnation = record->incarnation;
@@ -116,6 +131,9 @@ static enum status register_other(struct registry *r, struct instance *instance,
     new->maintenance = old->maintenance;
     new->declared = owner && !command->register_.health_given ? old->declared
                                                               : (uint8_t)command->register_.health;
+    if (command->kind == COMMAND_REGISTER) {
+        new->declared = (uint8_t)checks_health(r, old, (enum health) new->declared);
+    }
     new->slot = old->slot;
     new->generation = old->generation;
     new->index = r->work.index;
@@ -123,8 +141,8 @@ static enum status register_other(struct registry *r, struct instance *instance,
     bool moved = strcmp(record_name(old), record_name(new)) != 0 ||
                  strcmp(record_type(old), record_type(new)) != 0;
     /* A change that makes it smaller is accepted even if the state is full. */
-    uint64_t added =
-        size_added(new) - size_instance(old) + (moved ? size_instance(old) + SIZE_EVENT_MAX : 0);
+    uint64_t added = apply_size_added(new) - size_instance(old) +
+                     (moved ? size_instance(old) + SIZE_EVENT_MAX : 0);
     if (size_instance(new) > size_instance(old)) {
         enum status status = ST_OK;
         if (!registry_has_room(r, added)) {
@@ -142,6 +160,7 @@ static enum status register_other(struct registry *r, struct instance *instance,
         events_add(r, EVENT_DEREGISTERED, instance->record);
     }
     registry_replace(r, instance, new);
+    registry_moved_catalog(r);
     renew_and_relink(r, instance);
     events_add(r, moved ? EVENT_REGISTERED : EVENT_UPDATED, new);
     return ST_OK;
@@ -175,8 +194,7 @@ static void register_stored(struct registry *r, const struct command *command,
     set_result(instance, ret_result);
 }
 
-static void apply_register(struct registry *r, const struct command *command,
-                           struct result *ret_result)
+void apply_register(struct registry *r, const struct command *command, struct result *ret_result)
 {
     const struct registration *said = &command->register_.registration;
     char id_room[STORED_NAME_SIZE];
@@ -218,7 +236,9 @@ static void apply_renew(struct registry *r, const struct command *command,
             continue;
         }
         if (lease->expired) {
-            heard(r, lease->instance, (enum health)lease->instance->record->declared, NULL);
+            bool is_check = checks_is_check(record_id(lease->instance->record));
+            heard(r, lease->instance,
+                  is_check ? HEALTH_PASSING : (enum health)lease->instance->record->declared, NULL);
         } else {
             renew_lease(r, ref.slot);
         }
@@ -254,7 +274,7 @@ static void apply_heartbeat(struct registry *r, const struct command *command,
 {
     for (uint32_t i = 0; i < command->heartbeat.count; i++) {
         const struct slice *id = &command->heartbeat.ids[i];
-        struct instance *instance = find(r, command, id);
+        struct instance *instance = apply_find(r, command, id);
         if (instance == NULL) {
             miss(ret_result, i, command->heartbeat.count);
         } else if (tokens_let(r, instance)) {
@@ -276,7 +296,7 @@ static void apply_heartbeat(struct registry *r, const struct command *command,
 static void apply_deregister(struct registry *r, const struct command *command,
                              struct result *ret_result)
 {
-    struct instance *instance = find(r, command, &command->deregister.id);
+    struct instance *instance = apply_find(r, command, &command->deregister.id);
     if (instance == NULL) {
         ret_result->status = ST_NOT_FOUND;
         return;
@@ -291,8 +311,10 @@ static void apply_deregister(struct registry *r, const struct command *command,
         ret_result->status = ST_CONFLICT;
         return;
     }
-    events_add(r, EVENT_DEREGISTERED, instance->record);
-    registry_remove(r, instance);
+    if (!checks_is_check(record_id(instance->record))) {
+        events_add(r, EVENT_DEREGISTERED, instance->record);
+    }
+    checks_remove(r, instance);
 }
 
 static void apply_maintenance(struct registry *r, const struct command *command,
@@ -301,7 +323,7 @@ static void apply_maintenance(struct registry *r, const struct command *command,
     const struct slice none = {.data = "", .len = 0};
     const struct slice *reason =
         command->maintenance.enabled ? &command->maintenance.reason : &none;
-    struct instance *instance = find(r, command, &command->maintenance.id);
+    struct instance *instance = apply_find(r, command, &command->maintenance.id);
     if (instance == NULL) {
         ret_result->status = ST_NOT_FOUND;
         return;
@@ -315,6 +337,11 @@ static void apply_maintenance(struct registry *r, const struct command *command,
         strlen(record_reason(old)) != reason->len ||
         memcmp(record_reason(old), reason->data, reason->len) != 0) {
         struct record *new = record_copy(old, NULL, reason);
+        if (checks_is_check(record_id(old))) {
+            free(new);
+            ret_result->status = ST_NOT_FOUND;
+            return;
+        }
         new->maintenance = command->maintenance.enabled;
         registry_replace(r, instance, new);
         events_add(r, EVENT_MAINTENANCE, new);
@@ -324,6 +351,10 @@ static void apply_maintenance(struct registry *r, const struct command *command,
 
 static void expire(struct registry *r, struct instance *instance)
 {
+    if (checks_is_check(record_id(instance->record))) {
+        checks_expire(r, instance);
+        return;
+    }
     struct lease *lease = leases_at(&r->leases, instance->record->slot);
     struct record *new = record_copy(instance->record, NULL, NULL);
     uint64_t renewed = atomic_load_explicit(&lease->renewed_ms, memory_order_relaxed);
@@ -336,11 +367,26 @@ static void expire(struct registry *r, struct instance *instance)
     events_add(r, EVENT_EXPIRED, new);
 }
 
-/* Order of due leases: by deadline, and at the same time by age. */
+/* It was critical for as long as it may be; a check takes its owner along. */
+static void reap(struct registry *r, struct instance *instance)
+{
+    struct instance *owner = instance;
+    if (checks_is_check(record_id(instance->record))) {
+        owner = checks_owner(r, instance->record);
+        owner = owner != NULL ? owner : instance;
+    }
+    if (!checks_is_check(record_id(owner->record))) {
+        events_add(r, EVENT_REAPED, owner->record);
+    }
+    checks_remove(r, owner);
+}
+
+/* Order of due leases: by deadline, and at the same time by age and id. */
 struct due {
     uint64_t deadline_ms;
     uint64_t incarnation;
-    struct instance *instance;
+    const char *id;
+    uint32_t slot;
 };
 
 static int compare_due(const void *a, const void *b)
@@ -350,7 +396,10 @@ static int compare_due(const void *a, const void *b)
     if (x->deadline_ms != y->deadline_ms) {
         return x->deadline_ms < y->deadline_ms ? -1 : 1;
     }
-    return x->incarnation < y->incarnation ? -1 : x->incarnation > y->incarnation;
+    if (x->incarnation != y->incarnation) {
+        return x->incarnation < y->incarnation ? -1 : 1;
+    }
+    return strcmp(x->id, y->id); /* an instance and its checks have come together */
 }
 
 static void apply_expire(struct registry *r, const struct command *command,
@@ -364,18 +413,22 @@ static void apply_expire(struct registry *r, const struct command *command,
         due[i] = (struct due){
             .deadline_ms = atomic_load_explicit(&lease->deadline_ms, memory_order_relaxed),
             .incarnation = lease->instance->record->incarnation,
-            .instance = lease->instance,
+            .id = record_id(lease->instance->record),
+            .slot = r->leases.due[i],
         };
     }
     /* The wheel's order depends on this process's past; this one does not. */
     qsort(due, count, sizeof *due, compare_due);
     for (uint32_t i = 0; i < count && i < command->expire.limit; i++) {
-        if (due[i].instance->record->expired) {
-            events_add(r, EVENT_REAPED, due[i].instance->record);
-            registry_remove(r, due[i].instance);
+        struct instance *instance = leases_at(&r->leases, due[i].slot)->instance;
+        if (instance == NULL) {
+            continue; /* it has gone with its owner */
+        }
+        if (instance->record->expired) {
+            reap(r, instance);
             ret_result->reaped++;
         } else {
-            expire(r, due[i].instance);
+            expire(r, instance);
             ret_result->expired++;
         }
     }
@@ -443,6 +496,12 @@ void apply_command(struct registry *r, const struct command *command, struct res
         return;
     case COMMAND_POLICY_DELETE:
         policies_apply_delete(r, command, ret_result);
+        return;
+    case COMMAND_ENROL:
+        checks_apply_enrol(r, command, ret_result);
+        return;
+    case COMMAND_CHECK_PUT:
+        checks_apply_put(r, command, ret_result);
         return;
     case COMMAND_SINK_CONFIRM:
         sinks_apply_confirm(r, command, ret_result);

@@ -63,6 +63,16 @@ enum token_turn {
 };
 #define TOKEN_TURN_MAX TOKEN_TURN_ONLY
 
+/* A check, as a command says it. All borrowed. */
+struct check_spec {
+    struct slice key;       /* among those of its owner */
+    struct slice extra;     /* what a door keeps with it */
+    struct slice note;      /* why it has its status */
+    uint32_t ttl_ms;        /* 0: it is not expected to be heard from */
+    uint32_t reap_after_ms; /* its owner goes when it was critical for so long; 0: never */
+    enum health status;     /* passing, warning or critical, when it is new */
+};
+
 struct command {
     enum command_kind kind;
     struct guard guard;
@@ -99,6 +109,16 @@ struct command {
             struct token_spec spec; /* its id is the key of a subject (policy.h) */
             uint32_t ttl_s;
         } policy_create;
+        struct {
+            struct registration registration; /* its extra too; a ttl of 0: no lease */
+            bool only_these;                  /* other checks of it go */
+            uint32_t checks_count;
+            struct check_spec checks[CHECKS_MAX];
+        } enrol;
+        struct {
+            struct slice id; /* the owner's */
+            struct check_spec check;
+        } check_put;
 #define OWN_COMMAND(KIND, member, number, level, what)
 #define COMMAND(KIND, member, number, level, what, fields)                                         \
     struct {                                                                                       \

@@ -120,6 +120,8 @@ void registry_replace(struct registry *r, struct instance *instance, struct reco
 void registry_make_table(struct registry *r);
 void registry_drop_table(struct registry *r);
 uint64_t registry_lease_hash(const struct lease *lease);
+/* What is registered has changed, health apart. */
+void registry_moved_catalog(struct registry *r);
 /* Whether the state has room for `bytes` more and an event about it. */
 bool registry_has_room(const struct registry *r, uint64_t bytes);
 /* Also updates the hash. */
@@ -143,6 +145,14 @@ void retire_done(struct registry *r);
 void snapshot_save_lease(struct registry *r, uint32_t slot);
 
 /* apply.c */
+/* The instance of an id that a command names; NULL if there is none. */
+struct instance *apply_find(const struct registry *r, const struct command *command,
+                            const struct slice *id);
+void apply_register(struct registry *r, const struct command *command, struct result *ret_result);
+/* Renews the lease for so long; UINT64_MAX: for good. */
+void apply_set_deadline(struct registry *r, const struct instance *instance, uint64_t deadline_ms);
+/* The most that a record can add to the state. */
+uint64_t apply_size_added(const struct record *record);
 void apply_command(struct registry *r, const struct command *command, struct result *ret_result);
 
 /* tokens.c */
@@ -166,6 +176,27 @@ enum status tokens_admit(struct registry *r, const struct command *command);
 bool tokens_let(const struct registry *r, const struct instance *instance);
 bool tokens_let_register(const struct registry *r, const struct instance *instance,
                          const struct registration *registration);
+
+/* checks.c */
+void checks_apply_enrol(struct registry *r, const struct command *command,
+                        struct result *ret_result);
+void checks_apply_put(struct registry *r, const struct command *command, struct result *ret_result);
+/* A check was heard from: it has this status now. */
+void checks_heard(struct registry *r, struct instance *check, enum health status,
+                  const struct slice *note);
+/* It was not, for its ttl. */
+void checks_expire(struct registry *r, struct instance *check);
+/* The instance or node that a check is of; NULL: none, it is a node. */
+struct instance *checks_owner(const struct registry *r, const struct record *check);
+/* Removes an instance, node or check, and what is of it. */
+void checks_remove(struct registry *r, struct instance *instance);
+/* How healthy an instance is: `said`, unless it has checks. */
+enum health checks_health(const struct registry *r, const struct record *record, enum health said);
+/* NULL, or what is wrong between checks and their owners. */
+const char *checks_verify(const struct registry *r);
+/* Under whose name of a service it stands, for the rights to it. */
+const char *checks_guarded_name(const struct registry *r, const struct record *record,
+                                char room[STORED_NAME_SIZE]);
 
 /* sinks.c */
 void sinks_apply_confirm(struct registry *r, const struct command *command,

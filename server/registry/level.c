@@ -10,6 +10,7 @@
 REGISTRY_LIMITS(X)
 TOKEN_LIMITS(X)
 NAMESPACE_LIMITS(X)
+CHECK_LIMITS(X)
 #undef X
 
 static_assert(LEVEL_MIN == 1 && LEVEL_MAX == 5, "one row per level");
@@ -31,6 +32,11 @@ const struct registry_limits *level_limits(uint16_t level)
         REGISTRY_LIMITS(X) TOKEN_LIMITS(X) NAMESPACE_LIMITS(X)
 #undef X
     };
+    static const struct registry_limits level_5 = {
+#define X(limit, room, value) .limit = (value),
+        REGISTRY_LIMITS(X) TOKEN_LIMITS(X) NAMESPACE_LIMITS(X) CHECK_LIMITS(X)
+#undef X
+    };
     switch (level) {
     case 1:
     case LEVEL_STATE_BYTES:
@@ -38,8 +44,9 @@ const struct registry_limits *level_limits(uint16_t level)
     case LEVEL_TOKENS:
         return &level_3;
     case LEVEL_NAMESPACES:
-    case LEVEL_SINKS:
         return &level_4;
+    case LEVEL_CHECKS:
+        return &level_5;
     default:
         return NULL;
     }
@@ -49,7 +56,7 @@ const struct registry_limits *limits_room(void)
 {
     static const struct registry_limits most = {
 #define X(limit, room, level_1) .limit = (room),
-        REGISTRY_LIMITS(X) TOKEN_LIMITS(X) NAMESPACE_LIMITS(X)
+        REGISTRY_LIMITS(X) TOKEN_LIMITS(X) NAMESPACE_LIMITS(X) CHECK_LIMITS(X)
 #undef X
     };
     return &most;
@@ -64,6 +71,7 @@ bool limits_are_possible(const struct registry_limits *limits)
     REGISTRY_LIMITS(X)
     TOKEN_LIMITS(X)
     NAMESPACE_LIMITS(X)
+    CHECK_LIMITS(X)
 #undef X
     return limits->events_kept_min > 0 && limits->events_kept_min <= limits->events_kept_first &&
            limits->events_kept_first <= limits->events_kept_max;
@@ -92,6 +100,15 @@ uint64_t limits_namespace_hash(const struct registry_limits *limits)
     uint64_t h = 0;
 #define X(limit, room, level_4) h = mix64(h ^ limits->limit);
     NAMESPACE_LIMITS(X)
+#undef X
+    return h;
+}
+
+uint64_t limits_check_hash(const struct registry_limits *limits)
+{
+    uint64_t h = 0;
+#define X(limit, room, level_5) h = mix64(h ^ limits->limit);
+    CHECK_LIMITS(X)
 #undef X
     return h;
 }

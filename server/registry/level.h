@@ -26,8 +26,11 @@
 /* From this level on, there are namespaces and quotas, and policies. */
 #define LEVEL_NAMESPACES 4
 #define LEVEL_POLICIES   4
-/* From this level on, there are sinks of events. The limits are those of level 4. */
+/* From this level on, there are sinks of events. */
 #define LEVEL_SINKS 5
+/* From this level on, there are checks and nodes (check_id.h), leases without an end, and what
+ * doors keep with a registration. */
+#define LEVEL_CHECKS 5
 
 /* X(limit, what this build has room for, level 1) */
 #define REGISTRY_LIMITS(X)                                                                         \
@@ -59,11 +62,17 @@
 /* X(limit, what this build has room for, level 4): below it there are no quotas. */
 #define NAMESPACE_LIMITS(X) X(namespaces, NAMESPACES_MAX, 4096) /* with a quota */
 
+/* X(limit, what this build has room for, level 5): below it there are no checks. */
+#define CHECK_LIMITS(X)                                                                            \
+    X(checks, CHECKS_MAX, 16)             /* in one command */                                     \
+    X(extra_bytes, EXTRA_BYTES_MAX, 4096) /* what a door keeps with an instance or a check */
+
 struct registry_limits {
 #define X(limit, room, level_1) uint32_t limit;
     REGISTRY_LIMITS(X)
     TOKEN_LIMITS(X)
     NAMESPACE_LIMITS(X)
+    CHECK_LIMITS(X)
 #undef X
 };
 
@@ -73,9 +82,10 @@ const struct registry_limits *level_limits(uint16_t level);
 const struct registry_limits *limits_room(void);
 /* Whether this build has room for the limits, and they are consistent. */
 bool limits_are_possible(const struct registry_limits *limits);
-/* Hash of the REGISTRY_LIMITS, of the TOKEN_LIMITS, and of the NAMESPACE_LIMITS. */
+/* Hash of the REGISTRY_LIMITS, and of those of each later group. */
 uint64_t limits_hash(const struct registry_limits *limits);
 uint64_t limits_token_hash(const struct registry_limits *limits);
 uint64_t limits_namespace_hash(const struct registry_limits *limits);
+uint64_t limits_check_hash(const struct registry_limits *limits);
 
 #endif

@@ -18,7 +18,8 @@ enum single_text {
 /* The largest text of a record must fit the 16-bit offsets. */
 static_assert((SINGLE_TEXTS - 2) * (NAME_BYTES_MAX + 1) + 2 * (NOTE_BYTES_MAX + 1) +
                       TAGS_MAX * (TAG_BYTES_MAX + 1) +
-                      METADATA_MAX * (METADATA_KEY_BYTES_MAX + METADATA_VALUE_BYTES_MAX + 2) <
+                      METADATA_MAX * (METADATA_KEY_BYTES_MAX + METADATA_VALUE_BYTES_MAX + 2) +
+                      EXTRA_BYTES_MAX + 1 <
                   UINT16_MAX,
               "16-bit offsets reach all of a record");
 
@@ -86,7 +87,7 @@ static size_t text_size(const struct registration *g, size_t note_len, size_t re
     for (uint32_t i = 0; i < g->metadata_count; i++) {
         size += g->metadata[i].key.len + g->metadata[i].value.len + 2;
     }
-    return size;
+    return g->extra.len > 0 ? size + g->extra.len + 1 : size;
 }
 
 struct record *record_build(const struct registration *g, struct slice note, struct slice reason)
@@ -118,6 +119,8 @@ struct record *record_build(const struct registration *g, struct slice note, str
         lay(&l, g->metadata[i].key);
         lay(&l, g->metadata[i].value);
     }
+    /* Without it the text is as it was before there was any: empty is the last NUL. */
+    r->extra = g->extra.len > 0 ? lay(&l, g->extra) : (uint16_t)(size - 1);
     return r;
 }
 
@@ -138,6 +141,7 @@ void record_registration(const struct record *r, struct registration *ret_regist
 #define TEXT(field, name, limit)        g->field = slice_of(record_##field(r));
 #define NUMBER(field, name, type, most) g->field = r->field;
 #include "server/registry/fields.def"
+    g->extra = slice_of(record_extra(r));
     g->tags_count = r->tags_count;
     g->metadata_count = r->metadata_count;
     const char *text = record_tags(r);
@@ -153,6 +157,18 @@ void record_registration(const struct record *r, struct registration *ret_regist
     }
 }
 
+void record_take_state(struct record *r, const struct record *from)
+{
+    r->incarnation = from->incarnation;
+    r->index = from->index;
+    r->registered_ms = from->registered_ms;
+    r->slot = from->slot;
+    r->generation = from->generation;
+    r->declared = from->declared;
+    r->expired = from->expired;
+    r->maintenance = from->maintenance;
+}
+
 struct record *record_copy(const struct record *r, const struct slice *note,
                            const struct slice *reason)
 {
@@ -165,14 +181,7 @@ struct record *record_copy(const struct record *r, const struct slice *note,
         record_registration(r, &g);
         copy = record_build(&g, note != NULL ? *note : slice_of(record_note(r)),
                             reason != NULL ? *reason : slice_of(record_reason(r)));
-        copy->incarnation = r->incarnation;
-        copy->index = r->index;
-        copy->registered_ms = r->registered_ms;
-        copy->slot = r->slot;
-        copy->generation = r->generation;
-        copy->declared = r->declared;
-        copy->expired = r->expired;
-        copy->maintenance = r->maintenance;
+        record_take_state(copy, r);
     }
     copy->references = 1;
     return copy;
@@ -188,7 +197,8 @@ bool record_same_content(const struct record *r, const struct registration *regi
     const struct registration *b = registration;
     struct registration a;
     record_registration(r, &a);
-    bool all = a.tags_count == b->tags_count && a.metadata_count == b->metadata_count;
+    bool all = a.tags_count == b->tags_count && a.metadata_count == b->metadata_count &&
+               same(a.extra, b->extra);
 #define TEXT(field, name, limit)        all = all && same(a.field, b->field);
 #define NUMBER(field, name, type, most) all = all && a.field == b->field;
 #include "server/registry/fields.def"
@@ -228,6 +238,7 @@ size_t record_size(const struct record *r)
 
 size_t record_text_bytes(const struct record *r)
 {
-    size_t ends = SINGLE_TEXTS + r->tags_count + 2u * r->metadata_count;
+    size_t ends =
+        SINGLE_TEXTS + r->tags_count + 2u * r->metadata_count + (record_extra(r)[0] != '\0');
     return r->text_len - ends;
 }

@@ -28,6 +28,9 @@ struct registration {
 #define TEXT(field, name, limit)        struct slice field;
 #define NUMBER(field, name, type, most) type field;
 #include "server/registry/fields.def"
+    /* What a door keeps with it, for itself alone; empty: nothing, as below LEVEL_CHECKS. Not among
+     * the fields, as it came later. */
+    struct slice extra;
     uint32_t tags_count;
     uint32_t metadata_count;
     struct slice tags[TAGS_MAX];
@@ -55,6 +58,7 @@ struct record {
 #define FIRST_TEXT(field, name, limit)
 #include "server/registry/fields.def"
     uint16_t note, reason, tags, metadata;
+    uint16_t extra;
     uint16_t text_len;
     char text[];
 };
@@ -80,6 +84,11 @@ static inline const char *record_note(const struct record *r)
 static inline const char *record_reason(const struct record *r)
 {
     return r->text + r->reason;
+}
+/* What a door keeps with it; empty: nothing. */
+static inline const char *record_extra(const struct record *r)
+{
+    return r->text + r->extra;
 }
 /* Tags in sequence: each starts after the NUL of the one before. */
 static inline const char *record_tags(const struct record *r)
@@ -109,6 +118,8 @@ struct record *record_build(const struct registration *registration, struct slic
 /* A copy with one reference and another note and reason (NULL: unchanged). */
 struct record *record_copy(const struct record *r, const struct slice *note,
                            const struct slice *reason);
+/* Gives a record that was just built the states, times and place of another one. */
+void record_take_state(struct record *r, const struct record *from);
 /* Whether the record has exactly the content of the registration. */
 bool record_same_content(const struct record *r, const struct registration *registration);
 /* A 64-bit hash of everything except its slot and references. */

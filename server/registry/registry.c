@@ -5,6 +5,7 @@
 
 #include "server/base/check.h"
 #include "server/base/mem.h"
+#include "server/registry/check_id.h"
 #include "server/registry/internal.h"
 #include "server/registry/mix.h"
 #include "server/registry/size.h"
@@ -151,6 +152,7 @@ void registry_destroy(struct registry *r)
     namespaces_destroy(r);
     ptree_clear(&r->work.services, &r->services_kind);
     ptree_clear(&r->work.instances, &r->records_kind);
+    ptree_clear(&r->work.checks, &r->records_kind);
     retire_done(r);
     registry_drop_table(r);
     leases_done(&r->leases);
@@ -252,6 +254,26 @@ struct instance *registry_lease_out(struct registry *r, struct record *record, u
     return instance;
 }
 
+/* Checks and nodes stand beside the instances. */
+static struct ptree *tree_of(struct registry *r, const struct record *record)
+{
+    return checks_is_check(record_id(record)) ? &r->work.checks : &r->work.instances;
+}
+
+static bool same_registration(const struct record *a, const struct record *b)
+{
+    struct registration g;
+    record_registration(b, &g);
+    return record_same_content(a, &g);
+}
+
+void registry_moved_catalog(struct registry *r)
+{
+    if (r->work.level >= LEVEL_CHECKS) {
+        r->work.catalog_index = r->work.index;
+    }
+}
+
 void registry_insert(struct registry *r, struct record *record, uint64_t renewed_ms,
                      uint64_t deadline_ms)
 {
@@ -259,10 +281,13 @@ void registry_insert(struct registry *r, struct record *record, uint64_t renewed
     struct instance *instance = registry_lease_out(r, record, renewed_ms, deadline_ms);
     TSAN_RELEASE(&registry_readers);
     cds_lfht_add(r->by_id, id_hash(id, strlen(id)), &instance->node);
-    void *replaced = ptree_put(&r->work.instances, &r->records_kind, record);
+    void *replaced = ptree_put(tree_of(r, record), &r->records_kind, record);
     CHECK(replaced == NULL);
-    services_add(r, record);
+    if (!checks_is_check(id)) {
+        services_add(r, record);
+    }
     r->work.changed_index = r->work.index;
+    registry_moved_catalog(r);
 }
 
 void registry_remove(struct registry *r, struct instance *instance)
@@ -272,11 +297,14 @@ void registry_remove(struct registry *r, struct instance *instance)
     r->instances_sum -= record_in_place_hash(record) + registry_lease_hash(lease);
     r->instances_size -= size_instance(record) + lease_size(lease);
     CHECK(cds_lfht_del(r->by_id, &instance->node) == 0);
-    ptree_remove(&r->work.instances, &r->records_kind, record_id(record));
-    services_remove(r, record);
+    ptree_remove(tree_of(r, record), &r->records_kind, record_id(record));
+    if (!checks_is_check(record_id(record))) {
+        services_remove(r, record);
+    }
     namespaces_count(r, record_id(record), -1, -(int64_t)size_instance(record));
     leases_free_slot(&r->leases, record->slot);
     r->work.changed_index = r->work.index;
+    registry_moved_catalog(r);
     retire_record(r, record);
     retire_memory(r, instance, RETIRED_PLAIN, false); /* snapshots do not use it */
 }
@@ -287,16 +315,22 @@ void registry_replace(struct registry *r, struct instance *instance, struct reco
     struct lease *lease = leases_at(&r->leases, old->slot);
     record->slot = old->slot;
     record->generation = old->generation;
-    record->index = r->work.index;
+    bool is_check = checks_is_check(record_id(record));
+    /* Of a check, a new note alone is no change. */
+    if (!is_check || record->declared != old->declared || !same_registration(old, record)) {
+        record->index = r->work.index;
+        r->work.changed_index = r->work.index;
+    }
     r->instances_sum += record_in_place_hash(record) - record_in_place_hash(old);
     r->instances_size += size_instance(record) - size_instance(old);
     namespaces_count(r, record_id(record), 0,
                      (int64_t)size_instance(record) - (int64_t)size_instance(old));
-    ptree_put(&r->work.instances, &r->records_kind, record);
-    services_replace(r, old, record);
+    ptree_put(tree_of(r, record), &r->records_kind, record);
+    if (!is_check) {
+        services_replace(r, old, record);
+    }
     lease->expired = record->expired;
     lease->ttl_ms = record->ttl_ms;
-    r->work.changed_index = r->work.index;
     TSAN_RELEASE(&registry_readers);
     rcu_assign_pointer(instance->record, record);
     retire_record(r, old);
@@ -349,7 +383,7 @@ void registry_grow(void *table, size_t buckets)
 /* Raises r->buckets to one per instance; it never decreases. True if by_id must grow to it. */
 static bool raise_buckets(struct registry *r)
 {
-    size_t count = ptree_count(&r->work.instances);
+    size_t count = registry_count(r);
     if (count <= r->buckets) {
         return false;
     }
@@ -357,6 +391,16 @@ static bool raise_buckets(struct registry *r)
         r->buckets *= 2;
     }
     return true;
+}
+
+/* The table is not shared yet: no critical section is needed. */
+static void add_all(struct registry *r, struct ptree_iterator *it)
+{
+    for (const struct record *record; (record = ptree_next(it)) != NULL;) {
+        const char *id = record_id(record);
+        struct instance *instance = leases_at(&r->leases, record->slot)->instance;
+        cds_lfht_add(r->by_id, id_hash(id, strlen(id)), &instance->node);
+    }
 }
 
 void registry_make_table(struct registry *r)
@@ -367,12 +411,9 @@ void registry_make_table(struct registry *r)
     (void)raise_buckets(r);
     r->by_id = create_table(r->buckets);
     ptree_iterate(&it, &r->work.instances, 0);
-    /* The table is not shared yet: no critical section is needed. */
-    for (const struct record *record; (record = ptree_next(&it)) != NULL;) {
-        const char *id = record_id(record);
-        struct instance *instance = leases_at(&r->leases, record->slot)->instance;
-        cds_lfht_add(r->by_id, id_hash(id, strlen(id)), &instance->node);
-    }
+    add_all(r, &it);
+    ptree_iterate(&it, &r->work.checks, 0);
+    add_all(r, &it);
 }
 
 void registry_drop_table(struct registry *r)
@@ -451,7 +492,7 @@ uint32_t registry_due(struct registry *r, uint64_t now_ms, uint32_t *ret_living)
 
 uint32_t registry_count(const struct registry *r)
 {
-    return (uint32_t)ptree_count(&r->work.instances);
+    return (uint32_t)(ptree_count(&r->work.instances) + ptree_count(&r->work.checks));
 }
 
 uint32_t registry_events_kept(const struct registry *r)
@@ -515,6 +556,10 @@ uint64_t registry_hash(const struct registry *r)
     }
     if (r->work.level >= LEVEL_SINKS) {
         h = mix64(h ^ sinks_hash(&r->work.sinks));
+    }
+    if (r->work.level >= LEVEL_CHECKS) {
+        h = mix64(h ^ r->work.catalog_index);
+        h = mix64(h ^ limits_check_hash(&r->work.limits));
     }
     return mix64(h ^ limits_hash(&r->work.limits));
 }

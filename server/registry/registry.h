@@ -74,6 +74,7 @@ uint32_t registry_due(struct registry *registry, uint64_t now_ms, uint32_t *ret_
 bool registry_tokens_due(const struct registry *registry, uint64_t now_ms);
 /* How many tokens there are, without policies. */
 size_t registry_tokens(const struct registry *registry);
+/* Instances, checks and nodes. */
 uint32_t registry_count(const struct registry *registry);
 /* Size of the state in bytes, as of a snapshot; and its bound, 0: none yet. */
 uint64_t registry_state_bytes(const struct registry *registry);

@@ -6,6 +6,7 @@
 
 #include "server/base/check.h"
 #include "server/base/mem.h"
+#include "server/registry/check_id.h"
 #include "server/registry/internal.h"
 #include "server/registry/mix.h"
 #include "server/registry/policy.h"
@@ -24,6 +25,7 @@ struct restored_service {
 struct restore {
     struct snapshot_head head;
     const struct record *last_record; /* the newest instance; NULL: none yet */
+    const struct record *last_check;  /* likewise, of a check or node */
     const struct service_view *last_service;
     const struct token *last_token;
     char last_quota[NAMESPACE_SIZE];   /* "": none yet */
@@ -103,6 +105,7 @@ enum status registry_restore_head(struct registry *r, const struct snapshot_head
         head->instances > INSTANCES_MAX || head->services > head->instances ||
         head->changed_index > head->index || head->services_index > head->index ||
         head->extinct_index > head->index || head->tokens_begun > head->index ||
+        head->checks > INSTANCES_MAX || head->catalog_index > head->index ||
         head->tokens > TOKENS_MAX || head->quotas > NAMESPACES_MAX ||
         head->sinks.count > SINKS_MAX || (head->tokens > 0 && head->tokens_begun == 0)) {
         return ST_CORRUPT;
@@ -143,7 +146,8 @@ enum status registry_restore_instance(struct registry *r, struct record *record,
     CHECK(x != NULL && record->references == 1);
     if (record->index > x->head.index || renewed_ms > x->head.now_ms ||
         (x->last_record != NULL && strcmp(record_id(x->last_record), record_id(record)) >= 0) ||
-        !is_of_a_namespace(x, record) || !leases_take_this_slot(&r->leases, record->slot)) {
+        checks_is_check(record_id(record)) || !is_of_a_namespace(x, record) ||
+        !leases_take_this_slot(&r->leases, record->slot)) {
         return ST_CORRUPT;
     }
     x->last_record = record;
@@ -211,6 +215,23 @@ enum status registry_restore_quota(struct registry *r, const char *name,
     return ST_OK;
 }
 
+enum status registry_restore_check(struct registry *r, struct record *record, uint64_t renewed_ms,
+                                   uint64_t deadline_ms)
+{
+    struct restore *x = r->restore;
+    CHECK(x != NULL && record->references == 1);
+    if (record->index > x->head.index || renewed_ms > x->head.now_ms ||
+        (x->last_check != NULL && strcmp(record_id(x->last_check), record_id(record)) >= 0) ||
+        !checks_is_check(record_id(record)) || !namespace_is_stored(record_id(record)) ||
+        record_name(record)[0] != '\0' || !leases_take_this_slot(&r->leases, record->slot)) {
+        return ST_CORRUPT;
+    }
+    x->last_check = record;
+    (void)registry_lease_out(r, record, renewed_ms, deadline_ms);
+    ptree_append(&r->work.checks, &r->records_kind, record);
+    return ST_OK;
+}
+
 enum status registry_restore_end(struct registry *r)
 {
     struct restore *x = r->restore;
@@ -218,13 +239,19 @@ enum status registry_restore_end(struct registry *r)
     if (ptree_count(&r->work.instances) != x->head.instances ||
         r->work.services_count != x->head.services || x->services_count != x->head.services ||
         r->work.events_last != x->head.events_last ||
+        ptree_count(&r->work.checks) != x->head.checks ||
         ptree_count(&r->work.tokens) != x->head.tokens || r->work.quotas_count != x->head.quotas) {
         return ST_CORRUPT;
     }
     ptree_settle(&r->work.instances, &r->records_kind);
     ptree_settle(&r->work.services, &r->services_kind);
+    ptree_settle(&r->work.checks, &r->records_kind);
     ptree_settle(&r->work.tokens, &r->tokens_kind);
+    if (checks_verify(r) != NULL) {
+        return ST_CORRUPT;
+    }
     registry_make_table(r);
+    r->work.catalog_index = x->head.catalog_index;
     r->work.changed_index = x->head.changed_index;
     r->work.services_index = x->head.services_index;
     registry_publish(r); /* while r->restore is set, nobody reads what it replaces */

@@ -1,7 +1,7 @@
 /* Builds a registry from a snapshot, off the loop, beside the one in use: head, every instance in
  * order of id, the index of every service in order of name, every event from the oldest on, every
- * token in order of id, every quota in order of namespace, end. Derived data (counts, tallies,
- * trees, tables, the wheel) is computed here.
+ * token in order of id, every quota in order of namespace, every check and node in order of id,
+ * end. Derived data (counts, tallies, trees, tables, the wheel) is computed here.
  *
  * An inconsistent state gives ST_CORRUPT; then only registry_destroy may follow. The order is
  * checked, because it makes this O(n) and reveals duplicates.
@@ -29,6 +29,9 @@ MUST_USE enum status registry_restore_event(struct registry *registry, const str
 MUST_USE enum status registry_restore_token(struct registry *registry, struct token *token);
 MUST_USE enum status registry_restore_quota(struct registry *registry, const char *name,
                                             const struct namespace_quota *quota);
+/* As registry_restore_instance(). */
+MUST_USE enum status registry_restore_check(struct registry *registry, struct record *record,
+                                            uint64_t renewed_ms, uint64_t deadline_ms);
 /* Everything is there: publishes. ST_CORRUPT if the counts differ from the head's. */
 MUST_USE enum status registry_restore_end(struct registry *registry);
 

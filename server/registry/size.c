@@ -52,7 +52,8 @@ static uint64_t size_record(const struct record *r)
            size_uint(r->metadata_count) + size_texts(record_metadata(r), 2u * r->metadata_count) +
            size_text(record_note(r)) + size_text(record_reason(r)) + size_uint(r->incarnation) +
            size_uint(r->index) + size_int(r->registered_ms) + size_uint(r->slot) +
-           size_uint(r->declared) + 2; /* expired, maintenance */
+           size_uint(r->declared) + 2 /* expired, maintenance */ +
+           (record_extra(r)[0] != '\0' ? size_text(record_extra(r)) : 0);
 }
 
 uint64_t size_instance(const struct record *record)
@@ -132,6 +133,12 @@ uint64_t size_head(const struct view *view)
         for (uint32_t i = 0; i < view->sinks.count; i++) {
             size += size_sink(&view->sinks.rows[i]);
         }
+    }
+    if (view->level >= LEVEL_CHECKS) {
+#define X(limit, room, level_5) size += size_uint(view->limits.limit);
+        CHECK_LIMITS(X)
+#undef X
+        size += size_uint(view->catalog_index) + size_uint(ptree_count(&view->checks));
     }
     return size;
 }

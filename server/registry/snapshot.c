@@ -149,19 +149,29 @@ void registry_snapshot_head(const struct registry_snapshot *s, struct snapshot_h
         .tokens_begun = s->view.tokens_begun,
         .quotas = s->view.quotas_count,
         .sinks = s->view.sinks,
+        .checks = ptree_count(&s->view.checks),
+        .catalog_index = s->view.catalog_index,
     };
+}
+
+static void walk_records(const struct registry_snapshot *s, const struct ptree *records,
+                         void (*visit)(void *ctx, const struct snapshot_instance *instance),
+                         void *ctx)
+{
+    struct ptree_iterator it;
+    ptree_iterate(&it, records, 0);
+    for (const struct record *record; (record = ptree_next(&it)) != NULL;) {
+        struct snapshot_instance instance = {.record = record};
+        read_lease(s, &instance);
+        visit(ctx, &instance);
+    }
 }
 
 void registry_snapshot_walk(const struct registry_snapshot *s,
                             const struct snapshot_visitor *visitor)
 {
     struct ptree_iterator it;
-    ptree_iterate(&it, &s->view.instances, 0);
-    for (const struct record *record; (record = ptree_next(&it)) != NULL;) {
-        struct snapshot_instance instance = {.record = record};
-        read_lease(s, &instance);
-        visitor->instance(visitor->ctx, &instance);
-    }
+    walk_records(s, &s->view.instances, visitor->instance, visitor->ctx);
     ptree_iterate(&it, &s->view.services, 0);
     for (const struct service_view *service; (service = ptree_next(&it)) != NULL;) {
         visitor->service(visitor->ctx, service->name, service->index);
@@ -179,4 +189,5 @@ void registry_snapshot_walk(const struct registry_snapshot *s,
             visitor->quota(visitor->ctx, use);
         }
     }
+    walk_records(s, &s->view.checks, visitor->check, visitor->ctx);
 }

@@ -42,6 +42,8 @@ struct snapshot_head {
     uint64_t tokens_begun; /* index of the first token ever; 0: none yet, or below LEVEL_TOKENS */
     uint64_t quotas;       /* of namespaces; 0 below LEVEL_NAMESPACES */
     struct sinks sinks;    /* none below LEVEL_SINKS */
+    uint64_t checks;       /* and nodes; 0 below LEVEL_CHECKS */
+    uint64_t catalog_index;
 };
 /* One instance with its lease. */
 struct snapshot_instance {
@@ -53,13 +55,15 @@ struct snapshot_instance {
 void registry_snapshot_head(const struct registry_snapshot *snapshot,
                             struct snapshot_head *ret_head);
 /* Visits the instances by id, the services by name, the events from the oldest on, the tokens by
- * id, and the quotas by namespace. Arguments are borrowed for the call. */
+ * id, the quotas by namespace, and the checks and nodes by id. Arguments are borrowed for the call.
+ */
 struct snapshot_visitor {
     void (*instance)(void *ctx, const struct snapshot_instance *instance);
     void (*service)(void *ctx, const char *name, uint64_t index);
     void (*event)(void *ctx, const struct event *event);
     void (*token)(void *ctx, const struct token *token);
     void (*quota)(void *ctx, const struct namespace_use *use);
+    void (*check)(void *ctx, const struct snapshot_instance *check);
     void *ctx;
 };
 void registry_snapshot_walk(const struct registry_snapshot *snapshot,

@@ -183,6 +183,8 @@ static bool is_of_services(enum command_kind kind)
     case COMMAND_HEARTBEAT:
     case COMMAND_DEREGISTER:
     case COMMAND_MAINTENANCE:
+    case COMMAND_ENROL:
+    case COMMAND_CHECK_PUT:
         return true;
     case COMMAND_EXPIRE:
     case COMMAND_KEEP_EVENTS:
@@ -240,7 +242,9 @@ enum status tokens_admit(struct registry *r, const struct command *command)
 
 bool tokens_let(const struct registry *r, const struct instance *instance)
 {
-    return r->holder == NULL || token_may(r->holder, record_name(instance->record), true);
+    char room[STORED_NAME_SIZE];
+    return r->holder == NULL ||
+           token_may(r->holder, checks_guarded_name(r, instance->record, room), true);
 }
 
 bool tokens_let_register(const struct registry *r, const struct instance *instance,

@@ -1,6 +1,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "server/registry/check_id.h"
 #include "server/registry/internal.h"
 #include "server/registry/mix.h"
 #include "server/registry/policy.h"
@@ -56,19 +57,26 @@ static const char *verify_instance(const struct registry *r, const struct record
     return NULL;
 }
 
+static uint64_t size_of_leased(const struct registry *r, const struct ptree *records)
+{
+    struct ptree_iterator it;
+    uint64_t size = 0;
+    ptree_iterate(&it, records, 0);
+    for (const struct record *record; (record = ptree_next(&it)) != NULL;) {
+        const struct lease *lease = leases_at(&r->leases, record->slot);
+        size += size_instance(record) +
+                size_lease(atomic_load_explicit(&lease->renewed_ms, memory_order_relaxed),
+                           atomic_load_explicit(&lease->deadline_ms, memory_order_relaxed));
+    }
+    return size;
+}
+
 static const char *verify_sizes(const struct registry *r)
 {
     struct ptree_iterator it;
-    uint64_t instances = 0;
     uint64_t services = 0;
     uint64_t events = 0;
-    ptree_iterate(&it, &r->work.instances, 0);
-    for (const struct record *record; (record = ptree_next(&it)) != NULL;) {
-        const struct lease *lease = leases_at(&r->leases, record->slot);
-        instances += size_instance(record) +
-                     size_lease(atomic_load_explicit(&lease->renewed_ms, memory_order_relaxed),
-                                atomic_load_explicit(&lease->deadline_ms, memory_order_relaxed));
-    }
+    uint64_t instances = size_of_leased(r, &r->work.instances) + size_of_leased(r, &r->work.checks);
     ptree_iterate(&it, &r->work.services, 0);
     for (const struct service_view *s; (s = ptree_next(&it)) != NULL;) {
         services += size_service(s->name, s->index);
@@ -97,6 +105,12 @@ static const char *verify_use(const struct registry *r, const struct namespace_u
         if (!namespace_has(space, record_name(record))) {
             return "an instance is of another namespace than its service";
         }
+        instances++;
+        bytes += size_instance(record);
+    }
+    ptree_iterate(&it, &r->work.checks, view_rank_of_namespace(&r->work, &r->work.checks, space));
+    for (const struct record *record;
+         (record = ptree_next(&it)) != NULL && namespace_has(space, record_id(record));) {
         instances++;
         bytes += size_instance(record);
     }
@@ -140,11 +154,11 @@ static const char *verify_tokens(const struct registry *r)
                : "the tokens are counted wrongly";
 }
 
-static uint64_t size_of_instances(const struct registry *r)
+static uint64_t size_of_records(const struct ptree *records)
 {
     struct ptree_iterator it;
     uint64_t size = 0;
-    ptree_iterate(&it, &r->work.instances, 0);
+    ptree_iterate(&it, records, 0);
     for (const struct record *record; (record = ptree_next(&it)) != NULL;) {
         size += size_instance(record);
     }
@@ -175,9 +189,10 @@ static const char *verify_namespaces(const struct registry *r)
         size += use->has_quota ? size_quota(use->name, &use->quota) : 0;
         quotas += use->has_quota;
     }
-    return instances == ptree_count(&r->work.instances) && services == r->work.services_count &&
-                   bytes == size_of_instances(r) && sum == r->quotas_sum &&
-                   size == r->quotas_size && quotas == r->work.quotas_count
+    return instances == registry_count(r) && services == r->work.services_count &&
+                   bytes ==
+                       size_of_records(&r->work.instances) + size_of_records(&r->work.checks) &&
+                   sum == r->quotas_sum && size == r->quotas_size && quotas == r->work.quotas_count
                ? NULL
                : "the namespaces together do not make up the registry";
 }
@@ -204,6 +219,17 @@ static const char *verify(const struct registry *r)
         if (broken != NULL) {
             return broken;
         }
+    }
+    ptree_iterate(&it, &r->work.checks, 0);
+    for (const struct record *record; (record = ptree_next(&it)) != NULL;) {
+        const char *broken = verify_instance(r, record, &sum);
+        if (broken != NULL) {
+            return broken;
+        }
+    }
+    const char *unowned = checks_verify(r);
+    if (unowned != NULL) {
+        return unowned;
     }
     if (sum != r->instances_sum) {
         return "the hash of the instances is wrong";

@@ -4,6 +4,7 @@
 
 #include "server/base/check.h"
 #include "server/base/compiler.h"
+#include "server/registry/check_id.h"
 #include "server/registry/internal.h"
 #include "server/registry/policy.h"
 
@@ -64,6 +65,19 @@ void view_iterate_services(struct ptree_iterator *it, const struct view *view, s
 const struct record *view_instance(const struct view *view, const char *id)
 {
     return ptree_find(&view->instances, &view->registry->records_kind, id);
+}
+
+const struct record *view_check(const struct view *view, const char *id)
+{
+    return ptree_find(&view->checks, &view->registry->records_kind, id);
+}
+
+void view_iterate_checks(struct ptree_iterator *it, const struct view *view, const char *owner_id)
+{
+    char before[STORED_NAME_SIZE + 1];
+    (void)snprintf(before, sizeof before, "%s%c", owner_id, CHECK_MARK);
+    ptree_iterate(it, &view->checks,
+                  ptree_rank_after(&view->checks, &view->registry->records_kind, before));
 }
 
 const struct token *view_token(const struct view *view, const char *id)

@@ -52,6 +52,8 @@ struct view {
     uint64_t changed_index;        /* last change of any instance */
     uint64_t services_index;       /* last change of the response of GET /services */
     uint64_t extinct_index;        /* last time a service lost its last instance */
+    uint64_t catalog_index;        /* last change of what is registered, health apart; 0: below
+                                      LEVEL_CHECKS */
     uint64_t now_ms;               /* cluster time */
     int64_t wall_ms;               /* wall clock of the last entry */
     uint64_t hash;                 /* registry_hash() */
@@ -61,6 +63,7 @@ struct view {
     uint32_t services_count;
     struct ptree services;   /* of struct service_view, by name */
     struct ptree instances;  /* of struct record, by id */
+    struct ptree checks;     /* of struct record, by id: checks and nodes (check_id.h) */
     struct ptree tokens;     /* of struct token, by id; policies among them (policy.h) */
     struct ptree namespaces; /* of struct namespace_use, by name */
     uint32_t quotas_count;   /* namespaces with a quota */
@@ -100,6 +103,10 @@ uint64_t view_service_index(const struct view *view, const char *name);
 void view_iterate_services(struct ptree_iterator *it, const struct view *view, size_t rank);
 /* The record of an id in this view; NULL if there is none. O(log n). */
 const struct record *view_instance(const struct view *view, const char *id);
+/* The record of a check or node, by its id (check_id.h); NULL if there is none. O(log n). */
+const struct record *view_check(const struct view *view, const char *id);
+/* Iterates the checks of an owner by key, up to the first for which check_is_of() is false. */
+void view_iterate_checks(struct ptree_iterator *it, const struct view *view, const char *owner_id);
 /* Returns NULL if the token does not exist, or no longer exists. */
 const struct token *view_token(const struct view *view, const char *id);
 /* The policy that counts for the name of a certificate; NULL if there is none. */

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "server/base/mem.h"
+#include "server/registry/check_id.h"
 #include "server/wire/pack.h"
 #include "server/wire/wire_registration.h"
 #include "server/wire/wire_token.h"
@@ -26,6 +27,28 @@ static void encode_heartbeat(const struct command *c, struct buffer *out)
     pack_bool(out, c->heartbeat.note_given);
     if (c->heartbeat.note_given) {
         pack_text(out, c->heartbeat.note.data, c->heartbeat.note.len);
+    }
+}
+
+static void encode_check(const struct check_spec *c, struct buffer *out)
+{
+    pack_text(out, c->key.data, c->key.len);
+    pack_text(out, c->extra.data, c->extra.len);
+    pack_text(out, c->note.data, c->note.len);
+    pack_uint(out, c->ttl_ms);
+    pack_uint(out, c->reap_after_ms);
+    pack_uint(out, c->status);
+}
+
+static void encode_enrol(const struct command *c, struct buffer *out)
+{
+    const struct registration *g = &c->enrol.registration;
+    wire_registration_encode(g, out);
+    pack_text(out, g->extra.data, g->extra.len);
+    pack_bool(out, c->enrol.only_these);
+    pack_uint(out, c->enrol.checks_count);
+    for (uint32_t i = 0; i < c->enrol.checks_count; i++) {
+        encode_check(&c->enrol.checks[i], out);
     }
 }
 
@@ -68,6 +91,13 @@ void wire_command_encode(const struct command *c, struct buffer *out)
     case COMMAND_POLICY_CREATE:
         wire_token_encode(&c->policy_create.spec, out);
         pack_uint(out, c->policy_create.ttl_s);
+        return;
+    case COMMAND_ENROL:
+        encode_enrol(c, out);
+        return;
+    case COMMAND_CHECK_PUT:
+        pack_text(out, c->check_put.id.data, c->check_put.id.len);
+        encode_check(&c->check_put.check, out);
         return;
 #define OWN_COMMAND(KIND, member, number, level, what)
 #define COMMAND(KIND, member, number, level, what, fields)                                         \
@@ -139,6 +169,30 @@ static uint64_t unpack_range(struct unpack *in, uint64_t least, uint64_t most)
     return value;
 }
 
+static void decode_check(struct unpack *in, const struct registry_limits *limits,
+                         struct check_spec *c)
+{
+    c->key = unpack_text(in, limits->name_bytes);
+    c->extra = unpack_text(in, limits->extra_bytes);
+    c->note = unpack_text(in, limits->note_bytes);
+    c->ttl_ms = (uint32_t)unpack_uint(in, limits->ttl_ms);
+    c->reap_after_ms = (uint32_t)unpack_uint(in, limits->reap_after_ms);
+    c->status = (enum health)unpack_uint(in, HEALTH_CRITICAL);
+    in->bad = in->bad || !check_key_is_valid(c->key) || c->status == HEALTH_MAINTENANCE;
+}
+
+static void decode_enrol(struct unpack *in, const struct registry_limits *limits, struct command *c)
+{
+    wire_registration_decode(in, limits, &c->enrol.registration);
+    c->enrol.registration.extra = unpack_text(in, limits->extra_bytes);
+    c->enrol.only_these = unpack_bool(in);
+    c->enrol.checks_count = (uint32_t)unpack_uint(in, limits->checks);
+    for (uint32_t i = 0; i < c->enrol.checks_count && !in->bad; i++) {
+        decode_check(in, limits, &c->enrol.checks[i]);
+    }
+    in->bad = in->bad || !check_owner_is_valid(c->enrol.registration.id);
+}
+
 static void decode_fields(struct unpack *in, const struct registry_limits *limits,
                           struct wire_command *w)
 {
@@ -165,6 +219,13 @@ static void decode_fields(struct unpack *in, const struct registry_limits *limit
         wire_token_decode(in, limits, &c->policy_create.spec);
         c->policy_create.ttl_s = (uint32_t)unpack_uint(in, limits->token_ttl_s);
         in->bad = in->bad || c->policy_create.spec.hash.len > 0;
+        return;
+    case COMMAND_ENROL:
+        decode_enrol(in, limits, c);
+        return;
+    case COMMAND_CHECK_PUT:
+        c->check_put.id = unpack_text(in, limits->name_bytes);
+        decode_check(in, limits, &c->check_put.check);
         return;
 #define OWN_COMMAND(KIND, member, number, level, what)
 #define COMMAND(KIND, member, number, level, what, fields)                                         \
@@ -196,7 +257,7 @@ static bool has_namespace(uint64_t kind)
 {
     return kind == COMMAND_REGISTER || kind == COMMAND_HEARTBEAT || kind == COMMAND_DEREGISTER ||
            kind == COMMAND_MAINTENANCE || kind == COMMAND_TOKEN_CREATE ||
-           kind == COMMAND_POLICY_CREATE;
+           kind == COMMAND_POLICY_CREATE || kind == COMMAND_ENROL || kind == COMMAND_CHECK_PUT;
 }
 
 /* The kind, and what stands before it. */

@@ -51,18 +51,46 @@ static struct record *decode_record(struct unpack *in)
     return r;
 }
 
+/* What a door keeps with a record stands at the end of its item. NULL if malformed. */
+static struct record *with_extra(const struct wire_restore *w, struct unpack *in,
+                                 struct record *record)
+{
+    if (record == NULL || in->bad || in->at >= in->end) {
+        return record;
+    }
+    struct registration registration;
+    struct slice extra = unpack_text(in, limits_room()->extra_bytes);
+    if (in->bad || extra.len == 0 || w->head.level < LEVEL_CHECKS) {
+        in->bad = true;
+        return record;
+    }
+    record_registration(record, &registration);
+    registration.extra = extra;
+    struct slice note = {record_note(record), strlen(record_note(record))};
+    struct slice reason = {record_reason(record), strlen(record_reason(record))};
+    struct record *whole = record_build(&registration, note, reason);
+    record_take_state(whole, record);
+    free(record);
+    return whole;
+}
+
 static enum status restore_instance(struct wire_restore *w, struct unpack *in)
 {
     struct record *record = decode_record(in);
     uint32_t generation = (uint32_t)unpack_uint(in, UINT32_MAX);
     uint64_t renewed_ms = unpack_uint(in, UINT64_MAX);
     uint64_t deadline_ms = unpack_uint(in, UINT64_MAX);
+    record = with_extra(w, in, record);
     if (!unpack_finished(in)) {
         free(record);
         return ST_CORRUPT;
     }
     record->generation = generation;
-    if (registry_restore_instance(w->registry, record, renewed_ms, deadline_ms) != ST_OK) {
+    enum status status =
+        w->stage == WIRE_RESTORE_CHECKS
+            ? registry_restore_check(w->registry, record, renewed_ms, deadline_ms)
+            : registry_restore_instance(w->registry, record, renewed_ms, deadline_ms);
+    if (status != ST_OK) {
         free(record);
         return ST_CORRUPT;
     }
@@ -89,7 +117,7 @@ static enum status restore_event(struct wire_restore *w, struct unpack *in)
     event.position = (uint32_t)unpack_uint(in, UINT32_MAX);
     event.type = (enum event_type)unpack_uint(in, EVENT_TYPES - 1);
     event.wall_ms = unpack_int(in);
-    event.record = decode_record(in);
+    event.record = with_extra(w, in, decode_record(in));
     if (!unpack_finished(in) || registry_restore_event(w->registry, &event) != ST_OK) {
         free(event.record);
         return ST_CORRUPT;
@@ -193,6 +221,13 @@ static enum status restore_head(struct wire_restore *w, struct unpack *in)
     if (head->level >= LEVEL_SINKS) {
         restore_sinks(in, &head->sinks);
     }
+    if (head->level >= LEVEL_CHECKS) {
+#define X(limit, room, level_5) head->limits.limit = (uint32_t)unpack_uint(in, UINT32_MAX);
+        CHECK_LIMITS(X)
+#undef X
+        head->catalog_index = unpack_uint(in, UINT64_MAX);
+        head->checks = unpack_uint(in, INSTANCES_MAX);
+    }
     return unpack_finished(in) ? registry_restore_head(w->registry, head) : ST_CORRUPT;
 }
 
@@ -213,6 +248,8 @@ static uint64_t items_of(const struct wire_restore *w)
         return w->head.tokens;
     case WIRE_RESTORE_QUOTAS:
         return w->head.quotas;
+    case WIRE_RESTORE_CHECKS:
+        return w->head.checks;
     case WIRE_RESTORE_COMPLETE:
     case WIRE_RESTORE_CORRUPT:
         break;
@@ -236,6 +273,8 @@ static enum status restore_item(struct wire_restore *w, const uint8_t *content, 
         return restore_token(w, &in);
     case WIRE_RESTORE_QUOTAS:
         return restore_quota(w, &in);
+    case WIRE_RESTORE_CHECKS:
+        return restore_instance(w, &in);
     case WIRE_RESTORE_COMPLETE:
     case WIRE_RESTORE_CORRUPT:
         break;

@@ -17,7 +17,7 @@ static_assert(NUMBERS_MAX * NUMBER_MAX + 4 * (NAME_BYTES_MAX + TEXT_HEAD_MAX) + 
                       TEXT_HEAD_MAX + TAGS_MAX * (TAG_BYTES_MAX + TEXT_HEAD_MAX) +
                       METADATA_MAX *
                           (METADATA_KEY_BYTES_MAX + METADATA_VALUE_BYTES_MAX + 2 * TEXT_HEAD_MAX) +
-                      2 * (NOTE_BYTES_MAX + TEXT_HEAD_MAX) <
+                      2 * (NOTE_BYTES_MAX + TEXT_HEAD_MAX) + EXTRA_BYTES_MAX + TEXT_HEAD_MAX <
                   WIRE_ITEM_BYTES_MAX,
               "an item holds any event");
 static_assert(NUMBERS_MAX * NUMBER_MAX + TOKEN_HASH_BYTES +
@@ -78,6 +78,14 @@ static void encode_record(const struct record *r, struct buffer *out)
     pack_bool(out, r->maintenance);
 }
 
+/* At the end of an item; nothing where there is none, as below LEVEL_CHECKS. */
+static void encode_extra(const struct record *r, struct buffer *out)
+{
+    if (record_extra(r)[0] != '\0') {
+        pack_text(out, record_extra(r), strlen(record_extra(r)));
+    }
+}
+
 static void encode_instance(void *ctx, const struct snapshot_instance *instance)
 {
     struct writer *w = ctx;
@@ -86,6 +94,7 @@ static void encode_instance(void *ctx, const struct snapshot_instance *instance)
     pack_uint(out, instance->record->generation);
     pack_uint(out, instance->renewed_ms);
     pack_uint(out, instance->deadline_ms);
+    encode_extra(instance->record, out);
     item_end(w);
 }
 
@@ -107,6 +116,7 @@ static void encode_event(void *ctx, const struct event *event)
     pack_uint(out, event->type);
     pack_int(out, event->wall_ms);
     encode_record(event->record, out);
+    encode_extra(event->record, out);
     item_end(w);
 }
 
@@ -186,6 +196,13 @@ static void encode_head(struct writer *w, const struct snapshot_head *head)
     if (head->level >= LEVEL_SINKS) {
         encode_sinks(&head->sinks, out);
     }
+    if (head->level >= LEVEL_CHECKS) {
+#define X(limit, room, level_5) pack_uint(out, head->limits.limit);
+        CHECK_LIMITS(X)
+#undef X
+        pack_uint(out, head->catalog_index);
+        pack_uint(out, head->checks);
+    }
     item_end(w);
 }
 
@@ -203,6 +220,7 @@ void wire_snapshot_encode(const struct registry_snapshot *snapshot,
         .event = encode_event,
         .token = encode_token,
         .quota = encode_quota,
+        .check = encode_instance,
         .ctx = &w,
     };
     registry_snapshot_walk(snapshot, &visitor);

@@ -231,10 +231,37 @@ static void make_sink(struct twins *t, struct made *m)
     m->command.sink_confirm.position = input_u8(&t->in);
 }
 
+static void make_check(struct twins *t, struct check_spec *ret_check)
+{
+    static const char *const keys[] = {":", ":1", "=a"};
+    const char *key = keys[input_u8(&t->in) % ARRAY_LENGTH(keys)];
+    *ret_check =
+        (struct check_spec){.key = {.data = key, .len = strlen(key)},
+                            .extra = take_word(t),
+                            .note = take_word(t),
+                            .ttl_ms = input_u8(&t->in) % 4 * 1000u,
+                            .reap_after_ms = input_u8(&t->in) % 4 * 1000u,
+                            .status = (enum health)(input_u8(&t->in) % HEALTH_MAINTENANCE)};
+}
+
+static void make_enrol(struct twins *t, struct made *m)
+{
+    make_register(t, m);
+    struct registration g = m->command.register_.registration;
+    m->command.kind = COMMAND_ENROL;
+    m->command.enrol.registration = g;
+    m->command.enrol.registration.extra = take_word(t);
+    m->command.enrol.only_these = input_u8(&t->in) % 2 == 0;
+    m->command.enrol.checks_count = input_u8(&t->in) % 3;
+    for (uint32_t i = 0; i < m->command.enrol.checks_count; i++) {
+        make_check(t, &m->command.enrol.checks[i]);
+    }
+}
+
 static void make_small(struct twins *t, struct made *m)
 {
     struct slice id = take_id(t, m, 0);
-    switch (input_u8(&t->in) % 12) {
+    switch (input_u8(&t->in) % 14) {
     case 0:
         m->command.kind = COMMAND_DEREGISTER;
         m->command.deregister.id = id;
@@ -273,6 +300,14 @@ static void make_small(struct twins *t, struct made *m)
         return;
     case 11:
         make_sink(t, m);
+        return;
+    case 12:
+        make_enrol(t, m);
+        return;
+    case 13:
+        m->command.kind = COMMAND_CHECK_PUT;
+        m->command.check_put.id = id;
+        make_check(t, &m->command.check_put.check);
         return;
     default:
         m->command.kind = COMMAND_EXPIRE;

@@ -73,6 +73,9 @@ COMMANDS = [
     truth(True) + uint(86400),
     b"\x10" + text("=web"),
     b"\x11" + text("amqp") + uint(1 << 40) + uint(77),
+    b"\x12" + registration("web-1", "web") + text("o=10.0.0.1") + truth(True) + uint(1) +
+    text(":") + text("n=alive") + text("fine") + uint(30000) + uint(60000) + uint(2),
+    b"\x13" + text("web-1") + text(":") + text("") + text("") + uint(0) + uint(0) + uint(0),
     b"\x0b" + uint(3) + text("spiffe://prod/web") + b"\x04" + text("web-1") + uint(0),
 ]
 
@@ -102,13 +105,14 @@ def token(name_id, index, expires, scopes, space=None, secret=bytes(range(32))):
 
 
 NAMESPACE_LIMITS = [4096]
+CHECK_LIMITS = [16, 4096]
 
 
 def quota(name, instances, size, writes):
     return text(name) + uint(instances) + uint(size) + uint(writes)
 
 
-def snapshot(instances, services, events, limits=LIMITS, tokens=None, quotas=None, sinks=None):
+def snapshot(instances, services, events, limits=LIMITS, tokens=None, quotas=None, sinks=None, checks=()):
     level = 5 if sinks is not None else 4 if quotas is not None else 1 if tokens is None else 3
     head = text("MUSR") + uint(3) + uint(level) + b"".join(uint(n) for n in limits)
     head += uint(9) + uint(5000) + sint(1790000000000)
@@ -122,6 +126,7 @@ def snapshot(instances, services, events, limits=LIMITS, tokens=None, quotas=Non
         head += b"".join(uint(n) for n in NAMESPACE_LIMITS) + uint(len(quotas))
     if sinks is not None:
         head += uint(len(sinks)) + b"".join(text(n) + uint(i) + uint(p) for n, i, p in sinks)
+        head += b"".join(uint(n) for n in CHECK_LIMITS) + uint(8) + uint(len(checks))
     items = [head]
     for rec, generation, renewed, deadline in instances:
         items.append(rec + uint(generation) + uint(renewed) + uint(deadline))
@@ -130,6 +135,8 @@ def snapshot(instances, services, events, limits=LIMITS, tokens=None, quotas=Non
     for index, kind, rec in events:
         items.append(uint(index) + uint(0) + uint(kind) + sint(-1) + rec)
     items += (tokens or []) + (quotas or [])
+    for rec, generation, renewed, deadline in checks:
+        items.append(rec + uint(generation) + uint(renewed) + uint(deadline))
     return bytes([len(items)]) + b"\xc1".join(items)
 
 
@@ -164,6 +171,9 @@ SNAPSHOTS = [
     snapshot([], [], [], quotas=[quota("b", 1, 1, 1), quota("a", 1, 1, 1)]),
     snapshot([], [], [], quotas=[], sinks=[("amqp", 9, 3), ("webhook", 4, 0)]),
     snapshot([], [], [], quotas=[], sinks=[("webhook", 9, 3), ("amqp", 4, 0)]),
+    snapshot([(record("web-1", "web", 2, 0), 11, 4000, 34000)], [("web", 2)], [], quotas=[], sinks=[],
+             checks=[(record("\x1enode", "", 2, 2), 11, 4000, (1 << 64) - 1),
+                     (record("web-1\x1e:", "", 2, 1), 11, 4000, 34000)]),
 ]
 
 

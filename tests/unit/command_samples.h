@@ -63,6 +63,28 @@ static struct command sample_of_policies(size_t which)
     }
 }
 
+static struct command sample_of_checks(size_t which)
+{
+    static const struct check_spec spec = {.key = {"service:web-1", 13},
+                                           .extra = {"n=alive", 7},
+                                           .note = {"all is well", 11},
+                                           .ttl_ms = 30000,
+                                           .reap_after_ms = 60000,
+                                           .status = HEALTH_WARNING};
+    if (which == 0) {
+        struct command c = {
+            .kind = COMMAND_ENROL,
+            .enrol = {.only_these = true, .checks_count = 2, .checks = {spec, spec}}};
+        c.enrol.registration = command_register("web-1", "web").register_.registration;
+        c.enrol.registration.extra = slice_of("o=10.0.0.1");
+        c.enrol.checks[1].key = slice_of("other");
+        c.enrol.checks[1].extra = c.enrol.checks[1].note = slice_of("");
+        return c;
+    }
+    return (struct command){.kind = COMMAND_CHECK_PUT,
+                            .check_put = {.id = slice_of("web-1"), .check = spec}};
+}
+
 static struct command sample(size_t which)
 {
     static struct slice ids[3];
@@ -135,11 +157,14 @@ static struct command sample(size_t which)
     case 16:
         return (struct command){.kind = COMMAND_SINK_CONFIRM,
                                 .sink_confirm = {slice_of("amqp"), 1ull << 40, 77}};
+    case 17:
+    case 18:
+        return sample_of_checks(which - 17);
     default:
-        return sample_of_namespaces(which - 17);
+        return sample_of_namespaces(which - 19);
     }
 }
-#define SAMPLES         22
+#define SAMPLES         24
 #define SAMPLES_GUARDED 11 /* and the next */
 
 #endif

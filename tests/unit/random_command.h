@@ -225,6 +225,80 @@ static inline void random_sink_command(struct random_command *c, const struct fi
                          .position = random_below(seed, 300)}};
 }
 
+static inline struct slice random_key(unsigned *seed)
+{
+    static const char *const keys[] = {":", ":1", "=alive", "=disk"};
+    return slice_of(keys[random_below(seed, ARRAY_LENGTH(keys))]);
+}
+
+static inline struct check_spec random_check(unsigned *seed)
+{
+    static const uint32_t times_ms[] = {0, 1000, 10000, 60000};
+    return (struct check_spec){.key = random_key(seed),
+                               .extra = slice_of(random_word(seed)),
+                               .note = slice_of(random_word(seed)),
+                               .ttl_ms = times_ms[random_below(seed, 4)],
+                               .reap_after_ms = times_ms[random_below(seed, 4)],
+                               .status = (enum health)random_below(seed, HEALTH_MAINTENANCE)};
+}
+
+/* Of an instance, or of one of few nodes. */
+static inline struct slice random_owner(struct random_command *c, unsigned *seed)
+{
+    if (random_below(seed, 8) != 0) {
+        return random_id(c, seed, 0);
+    }
+    (void)snprintf(c->texts[0], sizeof c->texts[0], "\x1en%u", random_below(seed, 3));
+    return slice_of(c->texts[0]);
+}
+
+static inline struct slice random_check_id(struct random_command *c, unsigned *seed, size_t place)
+{
+    struct slice owner = random_owner(c, seed);
+    char text[sizeof c->texts[0]];
+    (void)snprintf(text, sizeof text, "%s\x1e%s", owner.data, random_key(seed).data);
+    memcpy(c->texts[place], text, sizeof text);
+    return slice_of(c->texts[place]);
+}
+
+static inline void random_check_command(struct random_command *c, const struct fixture *f,
+                                        unsigned *seed)
+{
+    switch (random_below(seed, 4)) {
+    case 0: {
+        random_register(c, f, seed);
+        struct registration g = c->command.register_.registration;
+        c->command = (struct command){.kind = COMMAND_ENROL};
+        c->command.enrol.registration = g;
+        c->command.enrol.registration.id = random_owner(c, seed);
+        c->command.enrol.registration.extra = slice_of(random_word(seed));
+        c->command.enrol.registration.ttl_ms *= random_below(seed, 2);
+        c->command.enrol.only_these = random_below(seed, 2) == 0;
+        c->command.enrol.checks_count = random_below(seed, 4);
+        for (uint32_t i = 0; i < c->command.enrol.checks_count; i++) {
+            c->command.enrol.checks[i] = random_check(seed);
+        }
+        return;
+    }
+    case 1:
+        c->command = (struct command){
+            .kind = COMMAND_CHECK_PUT,
+            .check_put = {.id = random_owner(c, seed), .check = random_check(seed)}};
+        return;
+    case 2:
+        c->ids[0] = random_check_id(c, seed, 0);
+        c->command = command_heartbeat(c->ids);
+        c->command.heartbeat.status_given = random_below(seed, 4) != 0;
+        c->command.heartbeat.status = (enum health)random_below(seed, HEALTH_MAINTENANCE);
+        c->command.heartbeat.note_given = random_below(seed, 2) == 0;
+        c->command.heartbeat.note = slice_of(random_word(seed));
+        return;
+    default:
+        c->command = command_deregister(random_check_id(c, seed, 0).data, 0);
+        return;
+    }
+}
+
 /* The same ids are in all of them. */
 static inline void random_place(struct random_command *c, unsigned *seed)
 {
@@ -235,6 +309,8 @@ static inline void random_place(struct random_command *c, unsigned *seed)
     case COMMAND_MAINTENANCE:
     case COMMAND_TOKEN_CREATE:
     case COMMAND_POLICY_CREATE:
+    case COMMAND_ENROL:
+    case COMMAND_CHECK_PUT:
         c->command.space = random_namespace(seed);
         return;
     default:
@@ -247,7 +323,9 @@ static inline void random_command(struct random_command *c, const struct fixture
 {
     struct slice id = random_id(c, seed, 0);
     uint32_t dice = random_below(seed, 100);
-    if (dice < 40) {
+    if (registry_level(f->registry) >= LEVEL_CHECKS && random_below(seed, 4) == 0) {
+        random_check_command(c, f, seed);
+    } else if (dice < 40) {
         random_register(c, f, seed);
     } else if (dice < 60) {
         random_heartbeat(c, f, seed);
