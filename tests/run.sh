@@ -85,8 +85,10 @@ if ((unit)); then
 fi
 if ((integration)); then
     echo "== integration tests"
-    # They wait more than they compute.
-    arguments=(-q -n 3 --junitxml="$results/integration.xml" -p no:cacheprovider --durations=10)
+    # They wait more than they compute, but for those that run under TSan.
+    workers=5
+    [[ $preset != tsan ]] || workers=3
+    arguments=(-q -n "$workers" --junitxml="$results/integration.xml" -p no:cacheprovider --durations=10)
     if [[ -n $expression ]]; then
         arguments+=(-k "$expression")
     fi
