@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "api/core/near.h"
 #include "server/base/compiler.h"
 #include "server/base/naming.h"
 #include "server/base/text.h"
@@ -231,6 +232,31 @@ static bool set_zmq(const struct key *key, struct config *c, const char *text, s
         address++;
     }
     return parse_address(address, false, (char *)c + key->field, why);
+}
+
+static bool set_dns(const struct key *key, struct config *c, const char *text, struct why *why)
+{
+#ifndef MUSTER_DNS
+    return refuse(why, "this musterd was built without DNS (MUSTER_DNS)");
+#endif
+    return parse_address(text, false, (char *)c + key->field, why);
+}
+
+static bool set_label(const struct key *key, struct config *c, const char *text, struct why *why)
+{
+    return naming_is_label(text, strlen(text)) ? set_text(key, c, text, why)
+                                               : refuse_range(key, text, why);
+}
+
+static bool set_domain(const struct key *key, struct config *c, const char *text, struct why *why)
+{
+    return naming_is_domain(text) ? set_text(key, c, text, why) : refuse_range(key, text, why);
+}
+
+static bool set_near(const struct key *key, struct config *c, const char *text, struct why *why)
+{
+    struct near near;
+    return near_parse(text, &near) ? set_text(key, c, text, why) : refuse_range(key, text, why);
 }
 
 /* An address that others connect to. */

@@ -12,6 +12,7 @@
 #include "api/core/access.h"
 #include "client/lib/servers.h"
 #include "consensus/consensus.h"
+#include "server/base/limits.h"
 #include "server/base/log.h"
 #include "server/net/tls_peer.h"
 
@@ -53,6 +54,14 @@ struct config {
     char webhook_secret[SECRET_BYTES_MAX + 1]; /* from its file */
     char webhook_secret_file[CONFIG_TEXT_MAX];
     char webhook_ca[CONFIG_TEXT_MAX];
+    char datacenter[LABEL_BYTES_MAX + 1];
+    char dns[ADDRESS_SIZE]; /* empty: off */
+    char dns_domain[CONFIG_TEXT_MAX];
+    char dns_near[CONFIG_TEXT_MAX];
+    uint32_t dns_ttl_ms, dns_negative_ttl_ms;
+    unsigned dns_warning; /* 1: yes */
+    unsigned dns_udp_bytes;
+    unsigned dns_rate; /* per second; 0: unlimited */
     uint32_t write_timeout_ms;
     uint32_t election_timeout_ms;
     uint32_t heartbeat_interval_ms;

@@ -28,6 +28,7 @@
 
 #define ERROR_SIZE            1024
 #define STOP_PATIENCE_SECONDS 10 /* on top of two write timeouts */
+#define DNS_SHARE             16 /* of the descriptors, at most */
 #define REFRESH_SECONDS       5  /* how often certificate files are checked for changes */
 
 enum { EXIT_STOPPED = 0, EXIT_NOT_STARTED = 1, EXIT_USAGE = 2 };
@@ -196,6 +197,9 @@ static bool share_descriptors(const struct config *config, struct descriptor_sha
     uint64_t limit = process_raise_descriptors();
     uint64_t inherited = process_inherited();
     uint64_t needed;
+    uint64_t dns = config->dns[0] != '\0' ? limit / DNS_SHARE : 0;
+    dns = dns > DNS_CONNECTIONS_MAX ? DNS_CONNECTIONS_MAX : dns;
+    inherited += dns > 0 ? dns + DESCRIPTORS_OF_DNS : 0;
     if (!process_share(limit, inherited, config->http_threads, ret_shares, &needed)) {
         (void)snprintf(error, error_size,
                        "the limit on open files is %" PRIu64
@@ -203,6 +207,7 @@ static bool share_descriptors(const struct config *config, struct descriptor_sha
                        limit, needed);
         return false;
     }
+    ret_shares->dns_connections = (unsigned)dns;
     if (ret_shares->http_threads < config->http_threads) {
         log_write(LOG_WARN, "main", "the limit on open files is low: using fewer HTTP threads",
                   "limit=%" PRIu64 " threads=%u", limit, ret_shares->http_threads);
@@ -269,6 +274,15 @@ static struct doors *open_doors(const struct config *config, const struct guards
         .zmq_requests = config->zmq_requests,
         .zmq_heartbeats = config->zmq_heartbeats,
         .zmq_events = config->zmq_events,
+        .datacenter = config->datacenter,
+        .dns = config->dns,
+        .dns_domain = config->dns_domain,
+        .dns_near = config->dns_near,
+        .dns_ttl_ms = config->dns_ttl_ms,
+        .dns_negative_ttl_ms = config->dns_negative_ttl_ms,
+        .dns_warning = config->dns_warning != 0,
+        .dns_udp_bytes = config->dns_udp_bytes,
+        .dns_connections = shares->dns_connections,
         .zmq_reply = config->zmq_reply == 0 ? "RESPONSE" : "REP",
         .amqp_url = config->amqp_url,
         .amqp_exchange = config->amqp_exchange,
@@ -350,6 +364,7 @@ static int run(struct config *config, const struct offline *offline, char *error
         .requests = config->rate_requests,
         .writes = config->rate_writes,
         .connections = config->rate_connections,
+        .datagrams = config->dns_rate,
         .local = config->rate_local,
     };
     struct guards guards = {.exposure = exposure_of(config)};

@@ -46,6 +46,13 @@ struct door_options {
     const char *webhook_url;    /* that gets the events. NULL or "": none */
     const char *webhook_secret; /* for its signature. NULL or "": not signed */
     const char *webhook_ca;     /* file. NULL or "": the system's */
+    const char *datacenter;     /* a label, in lower case */
+    const char *dns;            /* host:port of both UDP and TCP. NULL or "": closed */
+    const char *dns_domain, *dns_near;
+    uint32_t dns_ttl_ms, dns_negative_ttl_ms;
+    bool dns_warning;         /* instances that are `warning` are answered like `passing` ones */
+    unsigned dns_udp_bytes;   /* of an answer, DNS_UDP_BYTES_MIN..MAX */
+    unsigned dns_connections; /* over TCP */
 };
 
 struct door;

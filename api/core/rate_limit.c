@@ -63,6 +63,8 @@ struct rate_limits *rate_limits_new(const struct rate_limit_options *options)
     limits->rules[RATE_REQUESTS] = rule_of(options->requests);
     limits->rules[RATE_WRITES] = rule_of(options->writes);
     limits->rules[RATE_CONNECTIONS] = rule_of(options->connections);
+    limits->rules[RATE_DATAGRAMS] = rule_of(options->datagrams);
+    limits->rules[RATE_DATAGRAMS].burst_ns = SECOND_NS;
     limits->rules[RATE_LOGINS_OF_TOKEN] =
         (struct rule){LOGINS_OF_TOKEN_NS, LOGINS_OF_TOKEN * LOGINS_OF_TOKEN_NS};
     limits->rules[RATE_LOGINS_OF_ADDRESS] =
@@ -123,15 +125,17 @@ static struct bucket *make(struct set *set, uint64_t key)
     return fullest;
 }
 
-/* How long until there is one; 0: now. */
-static uint64_t wait_ns(const struct rule *rule, uint64_t full_ns, uint64_t now_ns)
+/* How long until there is what takes that time to come; 0: now. */
+static uint64_t wait_ns(const struct rule *rule, uint64_t cost_ns, uint64_t full_ns,
+                        uint64_t now_ns)
 {
-    uint64_t next_ns = full_ns + rule->interval_ns;
+    uint64_t next_ns = full_ns + cost_ns;
     return next_ns > now_ns + rule->burst_ns ? next_ns - now_ns - rule->burst_ns : 0;
 }
 
-static bool ask(struct rate_limits *limits, const struct rule *rule, uint64_t key, uint64_t now_ns,
-                bool takes, unsigned *ret_wait_s)
+/* `cost_ns`: the interval of the rule for each that is taken. */
+static bool ask(struct rate_limits *limits, const struct rule *rule, uint64_t key, uint64_t cost_ns,
+                uint64_t now_ns, bool takes, unsigned *ret_wait_s)
 {
     struct set *set = &limits->sets[key / 2 % SETS];
     struct bucket *bucket = find(set, key);
@@ -141,12 +145,12 @@ static bool ask(struct rate_limits *limits, const struct rule *rule, uint64_t ke
     bucket = bucket != NULL ? bucket : make(set, key);
     uint64_t full_ns = atomic_load_explicit(&bucket->full_ns, memory_order_relaxed);
     for (;;) {
-        uint64_t wait = wait_ns(rule, full_ns, now_ns);
+        uint64_t wait = wait_ns(rule, cost_ns, full_ns, now_ns);
         if (wait > 0) {
             *ret_wait_s = (unsigned)((wait + SECOND_NS - 1) / SECOND_NS);
             return false;
         }
-        uint64_t next_ns = (full_ns > now_ns ? full_ns : now_ns) + rule->interval_ns;
+        uint64_t next_ns = (full_ns > now_ns ? full_ns : now_ns) + cost_ns;
         if (!takes ||
             atomic_compare_exchange_weak_explicit(&bucket->full_ns, &full_ns, next_ns,
                                                   memory_order_relaxed, memory_order_relaxed)) {
@@ -159,16 +163,29 @@ bool rate_limits_take(struct rate_limits *limits, enum rate rate, uint64_t clien
                       const char *token, uint64_t now_ns, unsigned *ret_wait_s)
 {
     return client == 0 || limits->rules[rate].interval_ns == 0 ||
-           ask(limits, &limits->rules[rate], key_of(limits, rate, client, token), now_ns, true,
-               ret_wait_s);
+           ask(limits, &limits->rules[rate], key_of(limits, rate, client, token),
+               limits->rules[rate].interval_ns, now_ns, true, ret_wait_s);
 }
 
 bool rate_limits_has(struct rate_limits *limits, enum rate rate, uint64_t client, const char *token,
                      uint64_t now_ns, unsigned *ret_wait_s)
 {
     return client == 0 || limits->rules[rate].interval_ns == 0 ||
-           ask(limits, &limits->rules[rate], key_of(limits, rate, client, token), now_ns, false,
-               ret_wait_s);
+           ask(limits, &limits->rules[rate], key_of(limits, rate, client, token),
+               limits->rules[rate].interval_ns, now_ns, false, ret_wait_s);
+}
+
+bool rate_limits_take_many(struct rate_limits *limits, enum rate rate, uint64_t client,
+                           unsigned count, uint64_t now_ns)
+{
+    const struct rule *rule = &limits->rules[rate];
+    unsigned wait_s;
+    if (client == 0 || rule->interval_ns == 0) {
+        return true;
+    }
+    uint64_t cost_ns = rule->interval_ns * count;
+    return ask(limits, rule, key_of(limits, rate, client, NULL),
+               cost_ns < rule->burst_ns ? cost_ns : rule->burst_ns, now_ns, true, &wait_s);
 }
 
 bool rate_limits_take_namespace(struct rate_limits *limits, const char *space, unsigned a_second,
@@ -179,5 +196,5 @@ bool rate_limits_take_namespace(struct rate_limits *limits, const char *space, u
         return true;
     }
     uint64_t key = mix64(mix64(limits->seed ^ RATES) + mix_bytes(space, strlen(space))) | 1;
-    return ask(limits, &rule, key, now_ns, true, ret_wait_s);
+    return ask(limits, &rule, key, rule.interval_ns, now_ns, true, ret_wait_s);
 }

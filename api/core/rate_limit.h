@@ -26,6 +26,9 @@ enum rate {
     RATE_REQUESTS,    /* calls of any kind */
     RATE_WRITES,      /* changes; a renewal of leases is none, however many it renews */
     RATE_CONNECTIONS, /* new ones */
+    /* What is sent to an address that anybody may have given as his: answers over UDP, one for each
+     * 512 bytes. The burst is of one second. */
+    RATE_DATAGRAMS,
     /* Credentials that are not good: those for one token from one address, and all of an address.
      * (login.h) */
     RATE_LOGINS_OF_TOKEN,
@@ -34,8 +37,8 @@ enum rate {
 };
 
 struct rate_limit_options {
-    unsigned requests, writes, connections; /* a second; 0: no limit */
-    bool local;                             /* clients on this machine are limited, too */
+    unsigned requests, writes, connections, datagrams; /* a second; 0: no limit */
+    bool local; /* clients on this machine are limited, too */
 };
 
 struct rate_limits;
@@ -54,6 +57,9 @@ MUST_USE bool rate_limits_take(struct rate_limits *limits, enum rate rate, uint6
 /* The same, and takes none. */
 MUST_USE bool rate_limits_has(struct rate_limits *limits, enum rate rate, uint64_t client,
                               const char *token, uint64_t now_ns, unsigned *ret_wait_s);
+/* Takes several of an address at once, or none; more than a full bucket has count as that many. */
+MUST_USE bool rate_limits_take_many(struct rate_limits *limits, enum rate rate, uint64_t client,
+                                    unsigned count, uint64_t now_ns);
 /* Takes a write from the bucket of a namespace, which gives `a_second` of them; 0: no
  * limit. */
 MUST_USE bool rate_limits_take_namespace(struct rate_limits *limits, const char *space,

@@ -95,6 +95,21 @@
 #define ZMQ_PING_MS         2000
 #define ZMQ_PING_TIMEOUT_MS 3000
 
+/* --- DNS --- */
+/* An answer over UDP, if the asker takes it: above an Ethernet's 1,500 bytes it travels in pieces.
+ */
+#define LABEL_BYTES_MAX   63
+#define DNS_UDP_BYTES_MIN 512
+#define DNS_UDP_BYTES_MAX 4096
+/* Connections, which are for what does not fit: a quarter of them for one address. */
+#define DNS_CONNECTIONS_MAX 256
+/* For each question, and for taking each answer. */
+#define DNS_TCP_IDLE_MS (10 * 1000)
+/* So that a name below the domain is none too long (RFC 1035). */
+#define DNS_DOMAIN_BYTES_MAX 120
+/* Beside its connections: sockets, an epoll, an eventfd. */
+#define DESCRIPTORS_OF_DNS 4
+
 /* --- the registry --- */
 /* Leases have 24-bit slots. */
 #define INSTANCES_MAX (1u << 24)

@@ -148,3 +148,27 @@ bool naming_is_certificate(const char *text, size_t len)
     }
     return true;
 }
+
+bool naming_is_label(const char *text, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        char c = text[i];
+        if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && c != '-' && c != '_') {
+            return false;
+        }
+    }
+    return len > 0 && len <= LABEL_BYTES_MAX;
+}
+
+bool naming_is_domain(const char *text)
+{
+    do {
+        size_t len = strcspn(text, ".");
+        if (!naming_is_label(text, len)) {
+            return false;
+        }
+        text += len;
+        text += *text == '.';
+    } while (*text != '\0');
+    return true;
+}

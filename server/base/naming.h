@@ -23,6 +23,10 @@ MUST_USE bool naming_is_host(const char *text, size_t len);
 /* A namespace: 1 to NAMESPACE_BYTES_MAX lower-case letters, digits, '-', '_' and '.', first a
  * letter or digit. */
 MUST_USE bool naming_is_namespace(const char *text, size_t len);
+/* A label of DNS: 1 to 63 lower-case letters, digits, '-' and '_'. */
+MUST_USE bool naming_is_label(const char *text, size_t len);
+/* Such labels with dots between them, and possibly at the end. */
+MUST_USE bool naming_is_domain(const char *text);
 /* The name of a client's certificate, such as a common name or a SPIFFE id, that may be compared,
  * logged and used for permissions: printable ASCII of 1 to CERTIFICATE_NAME_BYTES_MAX bytes,
  * without '*', quotes and backslashes, and without spaces at its ends. */

@@ -16,15 +16,20 @@
 static int open_socket(const struct addrinfo *address, bool any)
 {
     int off = 0, on = 1;
-    int fd = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    bool streams = address->ai_socktype == SOCK_STREAM;
+    int fd = socket(address->ai_family, address->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) {
         return -1;
     }
-    (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    /* For UDP it would let a second process take the port. */
+    if (streams) {
+        (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    }
     if (any && address->ai_family == AF_INET6) {
         (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
     }
-    if (bind(fd, address->ai_addr, address->ai_addrlen) != 0 || listen(fd, SOMAXCONN) != 0) {
+    if (bind(fd, address->ai_addr, address->ai_addrlen) != 0 ||
+        (streams && listen(fd, SOMAXCONN) != 0)) {
         int saved = errno;
         (void)close(fd);
         errno = saved;
@@ -45,7 +50,8 @@ static int open_first(const struct addrinfo *addresses, int family, bool any)
     return -1;
 }
 
-int listen_open(const char *address, const char *option, char *error, size_t error_size)
+static int open_listener(const char *address, int type, const char *option, char *error,
+                         size_t error_size)
 {
     char host[HOST_BYTES_MAX + 1], port_text[8];
     uint16_t port;
@@ -56,7 +62,7 @@ int listen_open(const char *address, const char *option, char *error, size_t err
         return -1;
     }
     (void)snprintf(port_text, sizeof port_text, "%u", port);
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
+    struct addrinfo hints = {.ai_socktype = type, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
     struct addrinfo *addresses = NULL;
     bool any = host[0] == '\0';
     int failed = getaddrinfo(any ? NULL : host, port_text, &hints, &addresses);
@@ -78,4 +84,14 @@ int listen_open(const char *address, const char *option, char *error, size_t err
     }
     freeaddrinfo(addresses);
     return fd;
+}
+
+int listen_open(const char *address, const char *option, char *error, size_t error_size)
+{
+    return open_listener(address, SOCK_STREAM, option, error, error_size);
+}
+
+int listen_open_datagrams(const char *address, const char *option, char *error, size_t error_size)
+{
+    return open_listener(address, SOCK_DGRAM, option, error, error_size);
 }

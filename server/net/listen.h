@@ -14,5 +14,8 @@
  * `option` is the one to change when that fails. Returns the descriptor; -1 with a sentence in
  * `error`. */
 MUST_USE int listen_open(const char *address, const char *option, char *error, size_t error_size);
+/* The same for UDP: bound, and not blocking. */
+MUST_USE int listen_open_datagrams(const char *address, const char *option, char *error,
+                                   size_t error_size);
 
 #endif

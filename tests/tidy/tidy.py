@@ -43,6 +43,7 @@ FLOORS = {
     "api/http": 7,
     "api/native": 8,
     "api/tbfs": 8,
+    "api/dns": 7,
     "api/zmq": 7,
     "api/sink": 7,
     "api/amqp": 8,
@@ -60,6 +61,7 @@ NARROWED = {
     "api/tbfs": ("api/core", "api/http", "api/tbfs", "server"),
     # Nor do doors.
     "api/http": ("api/core", "api/http", "server"),
+    "api/dns": ("api/core", "api/dns", "server"),
     "api/zmq": ("api/core", "api/zmq", "server"),
     "api/sink": ("api/core", "api/sink", "server"),
     "api/amqp": ("api/core", "api/sink", "api/amqp", "server"),
