@@ -1,5 +1,6 @@
 """Alerts: each alert of docker/alerts.yml names metrics that a replica has, and is in the promtool tests
 of tests/docker, silent and firing."""
+import json
 import os
 import re
 
@@ -35,6 +36,16 @@ def test_every_alert_is_tested_silent_and_firing():
     for name in alerts():
         assert "alertname: %s}" % name in tests, name
         assert '{alertname="%s"}' % name in tests, name
+
+
+def test_every_metric_of_the_dashboard_is_there(shared):
+    served = set(re.findall(r"^(muster_\w+)", shared[0].get("/metrics").body.decode(), re.M))
+    panels = json.loads(read("docker", "grafana.json"))["panels"]
+    assert len(panels) > 10 and len({panel["id"] for panel in panels}) == len(panels)
+    for panel in panels:
+        for target in panel["targets"]:
+            named = set(re.findall(r"\bmuster_\w+", target["expr"]))
+            assert (named or "up{" in target["expr"]) and named <= served, (panel["title"], named)
 
 
 @pytest.mark.parametrize("alert, metric", [
