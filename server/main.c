@@ -190,6 +190,20 @@ static struct node *start_node(const struct config *config, struct link_tls *tls
     return node_start(&options, &own, error, error_size);
 }
 
+static uint64_t zmq_connections(const struct config *config, uint64_t limit)
+{
+    unsigned wanted =
+        config->zmq_connections > 0 ? config->zmq_connections : ZMQ_CONNECTIONS_DEFAULT;
+    bool is_on = config->zmq_requests[0] != '\0' || config->zmq_heartbeats[0] != '\0' ||
+                 config->zmq_events[0] != '\0';
+    if (is_on && config->zmq_connections > limit / ZMQ_SHARE) {
+        log_write(LOG_WARN, "main",
+                  "the limit on open files is low: allowing fewer ZeroMQ connections",
+                  "limit=%" PRIu64 " connections=%" PRIu64, limit, limit / ZMQ_SHARE);
+    }
+    return !is_on ? 0 : wanted < limit / ZMQ_SHARE ? wanted : limit / ZMQ_SHARE;
+}
+
 /* Reserves descriptors for the log, snapshots and members, which clients then cannot take. */
 static bool share_descriptors(const struct config *config, struct descriptor_shares *ret_shares,
                               char *error, size_t error_size)
@@ -200,6 +214,8 @@ static bool share_descriptors(const struct config *config, struct descriptor_sha
     uint64_t dns = config->dns[0] != '\0' ? limit / DNS_SHARE : 0;
     dns = dns > DNS_CONNECTIONS_MAX ? DNS_CONNECTIONS_MAX : dns;
     inherited += dns > 0 ? dns + DESCRIPTORS_OF_DNS : 0;
+    uint64_t zmq = zmq_connections(config, limit);
+    inherited += zmq > 0 ? zmq + DESCRIPTORS_OF_ZMQ : 0;
     if (!process_share(limit, inherited, config->http_threads, ret_shares, &needed)) {
         (void)snprintf(error, error_size,
                        "the limit on open files is %" PRIu64
@@ -208,6 +224,7 @@ static bool share_descriptors(const struct config *config, struct descriptor_sha
         return false;
     }
     ret_shares->dns_connections = (unsigned)dns;
+    ret_shares->zmq_connections = (unsigned)zmq;
     if (ret_shares->http_threads < config->http_threads) {
         log_write(LOG_WARN, "main", "the limit on open files is low: using fewer HTTP threads",
                   "limit=%" PRIu64 " threads=%u", limit, ret_shares->http_threads);
@@ -274,6 +291,7 @@ static struct doors *open_doors(const struct config *config, const struct guards
         .zmq_requests = config->zmq_requests,
         .zmq_heartbeats = config->zmq_heartbeats,
         .zmq_events = config->zmq_events,
+        .zmq_connections = shares->zmq_connections,
         .datacenter = config->datacenter,
         .dns = config->dns,
         .dns_domain = config->dns_domain,

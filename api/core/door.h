@@ -39,8 +39,9 @@ struct door_options {
     const char *tbfs_service;    /* likewise: the service that it is an instance of */
     /* host:port of the three ports of ZeroMQ. NULL or "": closed. */
     const char *zmq_requests, *zmq_heartbeats, *zmq_events;
-    const char *zmq_reply; /* the word before its answers; NULL if all are closed */
-    const char *amqp_url;  /* of the broker that gets the events. NULL or "": none */
+    const char *zmq_reply;    /* the word before its answers; NULL if all are closed */
+    unsigned zmq_connections; /* of clients */
+    const char *amqp_url;     /* of the broker that gets the events. NULL or "": none */
     const char *amqp_exchange;
     const char *amqp_ca;        /* file of the certificates that a broker with TLS may have */
     const char *webhook_url;    /* that gets the events. NULL or "": none */

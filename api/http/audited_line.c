@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/core/client_address.h"
 #include "api/http/exchange.h"
 #include "api/http/status_http.h"
 #include "server/base/mem.h"
@@ -56,7 +57,7 @@ static void write_line(struct exchange *x, struct audit_line *line)
     bool names_service = strstr(a->route->pattern, "{name}") != NULL;
     char *names = mem_strdup(a->route->params);
     char address[INET6_ADDRSTRLEN];
-    request_peer_text(x->request.peer, address);
+    client_address_text(x->request.peer, address);
     line->door = "http";
     line->action = a->route->name;
     line->address = address;

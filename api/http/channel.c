@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <sys/socket.h>
 
+#include "api/core/client_address.h"
 #include "api/http/internal.h"
 #include "server/base/log.h"
 #include "server/base/metric.h"
@@ -80,7 +81,7 @@ static void report(struct connection *c, const char *reason)
     uint64_t held;
     metric_add(METRIC_tls_handshakes_failed_total, 1);
     if (log_gate_open(&worker->handshake_gate, &held)) {
-        request_peer_text(&c->peer.any, address);
+        client_address_text(&c->peer.any, address);
         log_write(LOG_INFO, "http", "the TLS handshake of a client failed",
                   "address=\"%s\" reason=\"%s\" held_back=%" PRIu64, address, reason, held);
     }

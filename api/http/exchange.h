@@ -15,9 +15,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "api/core/crowd.h"
 #include "api/core/exposure.h"
 #include "api/http/audited.h"
-#include "api/http/crowd.h"
 #include "api/http/gzip.h"
 #include "api/http/origin.h"
 #include "api/http/permit.h"

@@ -1,6 +1,5 @@
 #include "api/http/request.h"
 
-#include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -205,22 +204,4 @@ bool request_wants_stream(const struct request *request)
 {
     const char *accept = request_header(request, "Accept");
     return accept != NULL && strcasestr(accept, "text/event-stream") != NULL;
-}
-
-void request_peer_text(const struct sockaddr *peer, char out[INET6_ADDRSTRLEN])
-{
-    out[0] = '\0';
-    if (peer->sa_family == AF_INET) {
-        struct sockaddr_in v4;
-        memcpy(&v4, peer, sizeof v4);
-        (void)inet_ntop(AF_INET, &v4.sin_addr, out, INET6_ADDRSTRLEN);
-    } else if (peer->sa_family == AF_INET6) {
-        struct sockaddr_in6 v6;
-        memcpy(&v6, peer, sizeof v6);
-        if (IN6_IS_ADDR_V4MAPPED(&v6.sin6_addr)) {
-            (void)inet_ntop(AF_INET, &v6.sin6_addr.s6_addr[12], out, INET6_ADDRSTRLEN);
-        } else {
-            (void)inet_ntop(AF_INET6, &v6.sin6_addr, out, INET6_ADDRSTRLEN);
-        }
-    }
 }

@@ -76,7 +76,5 @@ bool request_has_json_type(const struct request *request);
 /* Whether a header names HTML, and before JSON. */
 bool request_wants_html(const struct request *request);
 bool request_wants_stream(const struct request *request);
-/* The peer's address as text; IPv4 also where it came through an IPv6 socket. */
-void request_peer_text(const struct sockaddr *peer, char out[INET6_ADDRSTRLEN]);
 
 #endif

@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 
+#include "api/core/client_address.h"
 #include "server/base/clock.h"
 
 #define LATER "; nothing was done; try again later"
@@ -67,7 +68,7 @@ void throttle_report(struct log_gate *gate, const struct request *request, const
     char address[INET6_ADDRSTRLEN];
     uint64_t held;
     if (log_gate_open(gate, &held)) {
-        request_peer_text(request->peer, address);
+        client_address_text(request->peer, address);
         log_write(LOG_WARN, "http", "a client is over a limit on rates",
                   "address=\"%s\" principal=\"%s\" why=\"%s\" held_back=%" PRIu64, address,
                   who[0] != '\0' ? who : "anonymous", why, held);

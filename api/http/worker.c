@@ -14,6 +14,7 @@
 
 #include <urcu.h>
 
+#include "api/core/client_address.h"
 #include "api/http/internal.h"
 #include "server/base/check.h"
 #include "server/base/clock.h"
@@ -93,7 +94,7 @@ static void report_crowd(struct worker *worker, enum crowd_verdict verdict,
     if (!log_gate_open(&worker->crowd_gate, &held)) {
         return;
     }
-    request_peer_text((const struct sockaddr *)peer, address);
+    client_address_text((const struct sockaddr *)peer, address);
     bool of_one = verdict == CROWD_TOO_MANY_OF_ONE;
     if (verdict == CROWD_TOO_FAST) {
         log_write(LOG_WARN, "http", "an address opens connections too fast",

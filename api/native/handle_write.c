@@ -8,6 +8,7 @@
 
 #include <sys/random.h>
 
+#include "api/core/client_address.h"
 #include "api/native/body.h"
 #include "server/base/check.h"
 #include "server/base/limits.h"
@@ -91,7 +92,7 @@ static bool complete(struct registering *r, struct registration *registration,
 {
     uint8_t random[16];
     CHECK(getrandom(random, sizeof random, 0) == (ssize_t)sizeof random);
-    request_peer_text(request->peer, r->host);
+    client_address_text(request->peer, r->host);
     if (!body_register_complete(&r->body, registration, random, r->host, problem)) {
         return false;
     }

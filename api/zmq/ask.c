@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <arpa/inet.h>
 #include <sys/random.h>
 
 #include "api/core/rate_limit.h"
@@ -223,21 +222,6 @@ static void act(struct ask *ask)
 
 /* --- who asks --- */
 
-static uint64_t find_client(const struct rate_limits *limits, const char *address)
-{
-    struct sockaddr_storage peer = {.ss_family = AF_INET};
-    struct sockaddr_in *ipv4 = (struct sockaddr_in *)(void *)&peer;
-    struct sockaddr_in6 *ipv6 = (struct sockaddr_in6 *)(void *)&peer;
-    if (inet_pton(AF_INET, address, &ipv4->sin_addr) == 1) {
-        return rate_limits_client(limits, (struct sockaddr *)&peer);
-    }
-    peer.ss_family = AF_INET6;
-    if (inet_pton(AF_INET6, address, &ipv6->sin6_addr) != 1) {
-        ipv6->sin6_addr = in6addr_any; /* all who cannot be told apart */
-    }
-    return rate_limits_client(limits, (struct sockaddr *)&peer);
-}
-
 static void refuse_rate(struct ask *ask)
 {
     struct zmq_worker *worker = ask->asker.worker;
@@ -245,7 +229,7 @@ static void refuse_rate(struct ask *ask)
     metric_add(METRIC_zmq_rate_limited_total, 1);
     if (log_gate_open(&worker->rate_gate, &held)) {
         log_write(LOG_WARN, "zmq", "a client is over a limit on rates",
-                  "address=\"%s\" held_back=%" PRIu64, ask->address, held);
+                  "address=\"%s\" held_back=%" PRIu64, ask->asker.client->address, held);
         pending_audit_refusal(ask, ST_RATE_LIMITED, held);
     }
     reply_error(&ask->asker, reply_why(ST_RATE_LIMITED));
@@ -255,8 +239,8 @@ static void refuse_rate(struct ask *ask)
 static bool is_within(struct ask *ask, enum rate rate)
 {
     unsigned wait_s;
-    bool taken = rate_limits_take(ask->asker.worker->options.limits, rate, ask->client, NULL,
-                                  clock_monotonic_ns(), &wait_s);
+    bool taken = rate_limits_take(ask->asker.worker->options.limits, rate,
+                                  ask->asker.client->client, NULL, clock_monotonic_ns(), &wait_s);
     if (!taken) {
         refuse_rate(ask);
     }
@@ -320,20 +304,13 @@ static void take(struct ask *ask, struct slice body)
     }
 }
 
-void ask_run(struct zmq_worker *worker, struct endpoint *endpoint, struct incoming *in)
+void ask_run(struct zmq_client *from, const struct incoming *in)
 {
-    struct ask ask = {.asker = {.worker = worker, .endpoint = endpoint},
-                      .address = incoming_peer(in)};
-    struct slice frames[1 + ENVELOPE_FRAMES_MAX], body;
-    for (size_t i = 0; i < in->count; i++) {
-        frames[i] = (struct slice){zmq_msg_data(&in->frames[i]), zmq_msg_size(&in->frames[i])};
-    }
+    struct zmq_worker *worker = CONTAINER_OF(from->all, struct zmq_worker, clients);
+    struct ask ask = {.asker = {.worker = worker, .client = from}};
+    struct slice body;
     metric_add(METRIC_zmq_requests_total, 1);
-    bool is_good = envelope_parse(frames, in->count, &ask.asker.envelope, &body);
-    if (ask.asker.envelope.identity_len == 0) {
-        return;
-    }
-    ask.client = find_client(worker->options.limits, ask.address);
+    bool is_good = envelope_parse(in->frames, in->count, &ask.asker.envelope, &body);
     if (is_good && !in->is_cut) {
         take(&ask, body);
     } else if (is_within(&ask, RATE_REQUESTS)) {

@@ -7,6 +7,6 @@
 
 #include "api/zmq/internal.h"
 
-void ask_run(struct zmq_worker *worker, struct endpoint *endpoint, struct incoming *in);
+void ask_run(struct zmq_client *from, const struct incoming *in);
 
 #endif

@@ -1,20 +1,29 @@
 #include "api/zmq/endpoint.h"
 
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
+#include <inttypes.h>
+#include <netinet/tcp.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <unistd.h>
 
+#include "api/core/client_address.h"
+#include "api/core/rate_limit.h"
 #include "server/base/check.h"
+#include "server/base/clock.h"
 #include "server/base/limits.h"
-#include "server/base/mem.h"
+#include "server/base/metric.h"
 #include "server/net/listen.h"
 
-bool endpoint_listen(struct endpoint *e, const char *option, const char *address, char *error,
-                     size_t error_size)
+#define ACCEPTS_A_TURN 64
+/* Without descriptors or memory for another connection. */
+#define PAUSE_MS 500
+
+bool endpoint_listen(struct endpoint *e, const char *option, const char *address, const char *type,
+                     char *error, size_t error_size)
 {
-    *e = (struct endpoint){.option = option, .address = address, .fd = -1};
+    *e = (struct endpoint){.option = option, .address = address, .type = type, .fd = -1};
+    CDS_INIT_LIST_HEAD(&e->clients);
     if (address[0] == '\0') {
         return true;
     }
@@ -22,175 +31,138 @@ bool endpoint_listen(struct endpoint *e, const char *option, const char *address
     return e->fd >= 0;
 }
 
-static bool set_options(void *socket, int type)
+static void listen_to(struct endpoint *e, bool on)
 {
-    static const struct {
-        int type; /* 0: of every socket */
-        int option;
-        int value;
-    } options[] = {
-        {0, ZMQ_LINGER, 0},
-        {0, ZMQ_IPV6, 1},
-        {0, ZMQ_TCP_KEEPALIVE, 1},
-        {0, ZMQ_HANDSHAKE_IVL, ZMQ_HANDSHAKE_MS},
-        {0, ZMQ_HEARTBEAT_IVL, ZMQ_PING_MS},
-        {0, ZMQ_HEARTBEAT_TIMEOUT, ZMQ_PING_TIMEOUT_MS},
-        {0, ZMQ_RCVHWM, ZMQ_REQUESTS_WAITING_MAX},
-        {ZMQ_ROUTER, ZMQ_SNDHWM, ZMQ_ANSWERS_WAITING_MAX},
-        {ZMQ_PUB, ZMQ_SNDHWM, ZMQ_EVENTS_WAITING_MAX},
-        /* What cannot be sent is an error, and not silently lost. */
-        {ZMQ_ROUTER, ZMQ_ROUTER_MANDATORY, 1},
-        /* A client that comes back under its name gets its answers on the new connection. */
-        {ZMQ_ROUTER, ZMQ_ROUTER_HANDOVER, 1},
-    };
-    const int64_t bytes_max = ZMQ_FRAME_BYTES_MAX;
-    for (size_t i = 0; i < ARRAY_LENGTH(options); i++) {
-        if ((options[i].type == 0 || options[i].type == type) &&
-            zmq_setsockopt(socket, options[i].option, &options[i].value, sizeof options[i].value) !=
-                0) {
-            return false;
-        }
+    struct epoll_event event = {.events = on ? EPOLLIN : 0, .data.ptr = &e->pollee};
+    if (e->is_listening != on && epoll_ctl(e->all->epoll_fd, EPOLL_CTL_MOD, e->fd, &event) == 0) {
+        e->is_listening = on;
     }
-    return zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &bytes_max, sizeof bytes_max) == 0;
-}
-
-bool endpoint_start(struct endpoint *e, void *zmq, int type, struct budget *budget, char *error,
-                    size_t error_size)
-{
-    e->budget = budget;
-    if (e->fd < 0) {
-        return true;
-    }
-    e->socket = zmq_socket(zmq, type);
-    /* The address is only for the name: the descriptor listens already. */
-    if (e->socket == NULL || !set_options(e->socket, type) ||
-        zmq_setsockopt(e->socket, ZMQ_USE_FD, &e->fd, sizeof e->fd) != 0 ||
-        zmq_bind(e->socket, "tcp://127.0.0.1:0") != 0) {
-        (void)snprintf(error, error_size, "cannot start %s on %s: %s", e->option, e->address,
-                       zmq_strerror(zmq_errno()));
-        return false;
-    }
-    e->fd = -1;
-    return true;
 }
 
 void endpoint_close(struct endpoint *e)
 {
-    if (e->socket != NULL) {
-        (void)zmq_close(e->socket);
-        e->socket = NULL;
-    }
+    struct zmq_client *c, *next;
     if (e->fd >= 0) {
         (void)close(e->fd);
         e->fd = -1;
     }
-}
-
-/* --- in --- */
-
-bool endpoint_receive(struct endpoint *e, struct incoming *ret)
-{
-    bool more = true;
-    ret->count = 0;
-    ret->is_cut = false;
-    while (more) {
-        zmq_msg_t frame;
-        (void)zmq_msg_init(&frame);
-        /* Only whole messages come, so only the first can be missing. */
-        if (zmq_msg_recv(&frame, e->socket, ZMQ_DONTWAIT) < 0) {
-            (void)zmq_msg_close(&frame);
-            break;
-        }
-        more = zmq_msg_more(&frame) != 0;
-        if (ret->count == ARRAY_LENGTH(ret->frames)) {
-            ret->is_cut = true;
-            (void)zmq_msg_close(&frame);
-        } else {
-            (void)zmq_msg_init(&ret->frames[ret->count]);
-            (void)zmq_msg_move(&ret->frames[ret->count++], &frame);
-            (void)zmq_msg_close(&frame);
+    if (e->all != NULL) {
+        cds_list_for_each_entry_safe(c, next, &e->clients, place)
+        {
+            zmq_client_close(c);
         }
     }
-    return ret->count > 0;
 }
 
-void incoming_done(struct incoming *in)
+/* --- accepting --- */
+
+static bool is_slow(const struct zmq_clients *all, const struct sockaddr *peer)
 {
-    for (size_t i = 0; i < in->count; i++) {
-        (void)zmq_msg_close(&in->frames[i]);
+    unsigned wait_s;
+    return rate_limits_take(all->limits, RATE_CONNECTIONS, rate_limits_client(all->limits, peer),
+                            NULL, clock_monotonic_ns(), &wait_s);
+}
+
+static void refuse(struct zmq_clients *all, int fd, const struct sockaddr *peer,
+                   enum crowd_verdict verdict)
+{
+    static const char *const why[] = {
+        [CROWD_TOO_MANY] = "too many connections",
+        [CROWD_TOO_MANY_OF_ONE] = "too many connections of one address",
+        [CROWD_TOO_FAST] = "an address opens connections too fast",
+    };
+    char address[INET6_ADDRSTRLEN];
+    uint64_t held;
+    crowd_leave(&all->crowd, peer, verdict);
+    (void)close(fd);
+    metric_add(METRIC_zmq_connections_refused_total, 1);
+    if (log_gate_open(&all->gate, &held)) {
+        client_address_text(peer, address);
+        log_write(LOG_WARN, "zmq", why[verdict], "address=\"%s\" limit=%u held_back=%" PRIu64,
+                  address, all->crowd.most, held);
     }
-    in->count = 0;
 }
 
-const char *incoming_peer(struct incoming *in)
+static void admit(struct endpoint *e, int fd, const struct sockaddr_storage *peer)
 {
-    /* The identity is a frame that the socket has made. */
-    const char *peer =
-        in->count > 1 ? zmq_msg_gets(&in->frames[in->count - 1], "Peer-Address") : NULL;
-    return peer != NULL ? peer : "";
-}
-
-/* --- out --- */
-
-struct sent {
-    struct budget *budget;
-    size_t bytes;
-};
-
-/* On any thread of libzmq. */
-static void sent_done(void *data, void *hint)
-{
-    struct sent *sent = hint;
-    budget_give(sent->budget, sent->bytes);
-    free(sent);
-    free(data);
-}
-
-/* False: too much waits. Small ones always find room: how many there are is bounded. */
-static bool fill(zmq_msg_t *frame, struct budget *budget, struct buffer *text)
-{
-    size_t len = text->len, bytes = text->capacity;
-    if (len <= ZMQ_SMALL_BYTES) {
-        budget_add(budget, bytes);
-    } else if (!budget_take(budget, bytes)) {
-        return false;
+    int on = 1;
+    const struct sockaddr *address = (const struct sockaddr *)peer;
+    enum crowd_verdict verdict = crowd_enter(&e->all->crowd, address, is_slow(e->all, address));
+    if (verdict != CROWD_FINE) {
+        refuse(e->all, fd, address, verdict);
+        return;
     }
-    struct sent *sent = mem_alloc(sizeof *sent);
-    *sent = (struct sent){budget, bytes};
-    uint8_t *data = buffer_take(text, &len);
-    CHECK(zmq_msg_init_data(frame, data, len, sent_done, sent) == 0);
-    return true;
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    zmq_client_open(e->all, &e->clients, e->type, fd, peer);
 }
 
-enum endpoint_result endpoint_answer(struct endpoint *e, const struct envelope *to,
-                                     const char *word, struct buffer *text)
+static void accept_some(struct pollee *pollee, uint32_t events)
 {
-    const int rest = ZMQ_DONTWAIT | ZMQ_SNDMORE;
-    zmq_msg_t body;
-    if (!fill(&body, e->budget, text)) {
-        return ENDPOINT_FULL;
+    struct endpoint *e = CONTAINER_OF(pollee, struct endpoint, pollee);
+    (void)events;
+    struct zmq_clients *all = e->all;
+    for (unsigned i = 0; i < ACCEPTS_A_TURN; i++) {
+        struct sockaddr_storage peer = {.ss_family = AF_UNSPEC};
+        socklen_t len = sizeof peer;
+        int fd = accept4(e->fd, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        uint64_t held;
+        if (fd >= 0) {
+            admit(e, fd, &peer);
+        } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+            if (log_gate_open(&all->accept_gate, &held)) {
+                log_write(LOG_ERROR, "zmq", "cannot accept", "error=\"%s\" held_back=%" PRIu64,
+                          strerror(errno), held);
+            }
+            all->accept_after_ms = all->now_ms + PAUSE_MS;
+            listen_to(e, false);
+            return;
+        } else if (errno != ECONNABORTED && errno != EINTR) {
+            return;
+        }
     }
-    /* Once the identity is taken, so is the rest: the room is that of messages. */
-    bool sent = zmq_send(e->socket, to->identity, to->identity_len, rest) >= 0 &&
-                (!to->is_delimited || zmq_send(e->socket, "", 0, rest) >= 0) &&
-                (!to->is_typed || zmq_send(e->socket, word, strlen(word), rest) >= 0) &&
-                zmq_msg_send(&body, e->socket, ZMQ_DONTWAIT) >= 0;
-    if (!sent) {
-        (void)zmq_msg_close(&body);
+}
+
+void endpoint_start(struct endpoint *e, struct zmq_clients *all)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = &e->pollee};
+    e->all = all;
+    e->pollee.event = accept_some;
+    if (e->fd >= 0) {
+        CHECK(epoll_ctl(all->epoll_fd, EPOLL_CTL_ADD, e->fd, &event) == 0);
+        e->is_listening = true;
     }
-    return sent ? ENDPOINT_SENT : ENDPOINT_GONE;
+}
+
+/* --- its clients --- */
+
+void endpoint_look(struct endpoint *e)
+{
+    struct zmq_client *c, *next;
+    if (e->fd < 0) {
+        return;
+    }
+    if (e->all->now_ms >= e->all->accept_after_ms) {
+        listen_to(e, true);
+    }
+    cds_list_for_each_entry_safe(c, next, &e->clients, place)
+    {
+        zmq_client_look(c);
+    }
 }
 
 bool endpoint_publish(struct endpoint *e, const char *topic, struct buffer *text)
 {
-    zmq_msg_t body;
-    if (!fill(&body, e->budget, text)) {
+    struct zmq_client *c, *next;
+    struct shared_text *shared = shared_text_new(&e->all->waiting, text);
+    if (shared == NULL) {
         buffer_done(text);
         return false;
     }
-    if (zmq_send(e->socket, topic, strlen(topic), ZMQ_DONTWAIT | ZMQ_SNDMORE) < 0 ||
-        zmq_msg_send(&body, e->socket, ZMQ_DONTWAIT) < 0) {
-        (void)zmq_msg_close(&body);
+    bool to_all = true;
+    cds_list_for_each_entry_safe(c, next, &e->clients, place)
+    {
+        to_all &= zmq_client_publish(c, topic, shared);
     }
-    return true;
+    shared_text_drop(shared);
+    return to_all;
 }

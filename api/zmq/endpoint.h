@@ -1,59 +1,35 @@
-/* A ZeroMQ socket that listens: whole messages in, answers and events out. What libzmq keeps for
- * peers is bounded by the options set here, but for the frames of a message whose last frame does
- * not come (README.md).
+/* A port that clients of ZeroMQ connect to, and their connections.
  *
- * Thread: endpoint_listen: main. The rest: the door's, and nothing else may use the socket.
- * Owns: its descriptor and socket. */
+ * Thread: endpoint_listen, endpoint_close: main. The rest: the door's.
+ * Owns: its descriptor and its clients. */
 #ifndef MUSTER_API_ZMQ_ENDPOINT_H
 #define MUSTER_API_ZMQ_ENDPOINT_H
 
-#include <stdbool.h>
-#include <stddef.h>
-
-#include <zmq.h>
-
-#include "api/zmq/envelope.h"
-#include "server/base/budget.h"
-#include "server/base/buffer.h"
+#include "api/zmq/zmq_client.h"
 
 struct endpoint {
-    const char *option;    /* of the command line; static */
-    const char *address;   /* host:port, borrowed; "": it is off */
-    int fd;                /* listens; -1 once the socket has it */
-    struct budget *budget; /* of what it sends; the owner's */
-    void *socket;          /* NULL until endpoint_start */
-};
-
-/* A request: its frames, with the identity first. */
-struct incoming {
-    zmq_msg_t frames[1 + ENVELOPE_FRAMES_MAX];
-    size_t count;
-    bool is_cut; /* there were more */
+    struct pollee pollee;
+    const char *option;  /* of the command line; static */
+    const char *address; /* host:port, borrowed; "": it is off */
+    const char *type;    /* "ROUTER" or "PUB" */
+    int fd;              /* listens; -1: off */
+    bool is_listening;   /* epoll tells of connections */
+    struct zmq_clients *all;
+    struct cds_list_head clients;
 };
 
 /* Binds and listens. True without an address: it is off. False with a sentence. */
 MUST_USE bool endpoint_listen(struct endpoint *e, const char *option, const char *address,
-                              char *error, size_t error_size);
-/* Begins to take connections. `type`: ZMQ_ROUTER or ZMQ_PUB. False with a sentence. */
-MUST_USE bool endpoint_start(struct endpoint *e, void *zmq, int type, struct budget *budget,
-                             char *error, size_t error_size);
+                              const char *type, char *error, size_t error_size);
+/* Begins to take connections. */
+void endpoint_start(struct endpoint *e, struct zmq_clients *all);
+/* Closes the connections, too. */
 void endpoint_close(struct endpoint *e);
 
-/* False: there is none now. incoming_done after a true one. */
-MUST_USE bool endpoint_receive(struct endpoint *e, struct incoming *ret);
-void incoming_done(struct incoming *in);
-/* Address of the client, as text; "": unknown. Borrowed from the message. */
-const char *incoming_peer(struct incoming *in);
-
-enum endpoint_result {
-    ENDPOINT_SENT,
-    ENDPOINT_GONE, /* the client is, or it does not read */
-    ENDPOINT_FULL, /* too much waits to be read; the buffer is as it was */
-};
-/* Takes what is in the buffer, and counts it in the budget until it is sent. */
-MUST_USE enum endpoint_result endpoint_answer(struct endpoint *e, const struct envelope *to,
-                                              const char *word, struct buffer *text);
-/* To all who subscribed to the topic; takes likewise. False: too much waits. */
+/* About once a second: the times of its clients, and whether it may accept again. */
+void endpoint_look(struct endpoint *e);
+/* To all who subscribed to the topic; takes what is in the buffer. False: too much waits for some.
+ */
 MUST_USE bool endpoint_publish(struct endpoint *e, const char *topic, struct buffer *text);
 
 #endif

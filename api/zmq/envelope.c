@@ -12,13 +12,6 @@ bool envelope_parse(const struct slice *frames, size_t count, struct envelope *r
 {
     memset(ret, 0, sizeof *ret);
     ret->wants_answer = true;
-    if (count == 0 || frames[0].len == 0 || frames[0].len > ENVELOPE_IDENTITY_MAX) {
-        return false;
-    }
-    ret->identity_len = (uint8_t)frames[0].len;
-    memcpy(ret->identity, frames[0].data, frames[0].len);
-    frames++;
-    count--;
     if (count > 0 && frames[0].len == 0) {
         ret->is_delimited = true;
         frames++;

@@ -20,14 +20,13 @@ struct zmq_worker {
     /* immutable once it runs */
     struct door_options options;
     struct node *node;
-    void *zmq;
     pthread_t thread;
     bool runs;
     /* any thread */
-    struct budget budget; /* of answers and events that are not sent yet */
     struct lane lane;
     atomic_bool draining, stopping;
     /* the worker's */
+    struct zmq_clients clients;
     struct endpoint requests, heartbeats, events;
     struct publisher publisher;
     struct cds_list_head waiting; /* writes to be answered, the oldest first */
@@ -40,14 +39,12 @@ struct zmq_worker {
 /* Where an answer goes. */
 struct asker {
     struct zmq_worker *worker;
-    struct endpoint *endpoint;
+    struct zmq_client *client; /* held by who keeps it for later */
     struct envelope envelope;
 };
 
 struct ask {
     struct asker asker;
-    const char *address; /* borrowed */
-    uint64_t client;     /* for rate limits */
     struct principal principal;
     struct cgse_request request;
 };

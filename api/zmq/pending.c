@@ -3,8 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <arpa/inet.h>
-
 #include "api/core/audit.h"
 #include "api/zmq/reply.h"
 #include "server/base/check.h"
@@ -22,7 +20,6 @@ struct pending {
     struct principal principal;
     uint64_t due_ms; /* monotonic */
     enum status status;
-    char address[INET6_ADDRSTRLEN];
     char id[NAME_BYTES_MAX + 1], service[NAME_BYTES_MAX + 1]; /* service "": not known */
     struct slice id_slice;
     union {
@@ -47,7 +44,7 @@ static void write_line(const struct pending *p, uint64_t index)
     struct audit *audit = p->asker.worker->options.audit;
     struct audit_line line = {.door = "zmq",
                               .action = p->request.name,
-                              .address = p->address,
+                              .address = p->asker.client->address,
                               .principal = &p->principal,
                               .space = "",
                               .service = p->service,
@@ -64,7 +61,7 @@ void pending_audit_refusal(const struct ask *ask, enum status status, uint64_t h
     struct audit *audit = ask->asker.worker->options.audit;
     struct audit_line line = {.door = "zmq",
                               .action = ask->request.name != NULL ? ask->request.name : "",
-                              .address = ask->address,
+                              .address = ask->asker.client->address,
                               .principal = status != ST_RATE_LIMITED ? &ask->principal : NULL,
                               .space = "",
                               .service = "",
@@ -121,6 +118,7 @@ static void end(struct pending *p, uint64_t index)
     }
     write_line(p, index);
     p->asker.worker->writes--;
+    zmq_client_release(p->asker.client);
     free(p);
 }
 
@@ -179,13 +177,11 @@ static struct pending *begin(const struct ask *ask)
     struct pending *p = mem_zalloc(1, sizeof *p);
     lane_item_init(&p->finished);
     p->asker = ask->asker;
+    (void)zmq_client_hold(p->asker.client);
     p->request.action = ask->request.action;
     p->request.name = ask->request.name;
     p->principal = ask->principal;
     p->due_ms = clock_monotonic_ms() + ZMQ_ANSWER_MS;
-    if (strlen(ask->address) < sizeof p->address) {
-        copy_text(p->address, sizeof p->address, ask->address, strlen(ask->address));
-    }
     cds_list_add_tail(&p->place, &worker->waiting);
     worker->writes++;
     return p;

@@ -113,7 +113,7 @@ static bool run_item(struct publisher *p, const struct viewer *viewer, bool is_q
 bool publisher_run(struct publisher *p)
 {
     struct node_status status;
-    if (p->endpoint->socket == NULL) {
+    if (p->endpoint->fd < 0) {
         return false;
     }
     node_status(p->node, &status);

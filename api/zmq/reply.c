@@ -26,13 +26,13 @@ void reply_send(struct reply *reply, struct asker *to)
         return;
     }
     switch (
-        endpoint_answer(to->endpoint, &to->envelope, to->worker->options.zmq_reply, &reply->text)) {
-    case ENDPOINT_SENT:
+        zmq_client_answer(to->client, &to->envelope, to->worker->options.zmq_reply, &reply->text)) {
+    case ZMQ_SENT:
         break;
-    case ENDPOINT_GONE:
+    case ZMQ_GONE:
         metric_add(METRIC_zmq_answers_dropped_total, 1);
         break;
-    case ENDPOINT_FULL:
+    case ZMQ_FULL:
         buffer_done(&reply->text);
         reply_error(to, "too many answers here wait to be read; try again later");
         break;

@@ -45,9 +45,11 @@ static bool zmq_open(const struct door_options *options, struct door **ret_door,
     zmq->door.kind = &zmq_door;
     worker->options = *options;
     worker->requests.fd = worker->heartbeats.fd = worker->events.fd = -1;
-    if (!endpoint_listen(&worker->requests, "--zmq-requests", requests, error, error_size) ||
-        !endpoint_listen(&worker->heartbeats, "--zmq-heartbeats", heartbeats, error, error_size) ||
-        !endpoint_listen(&worker->events, "--zmq-events", events, error, error_size)) {
+    if (!endpoint_listen(&worker->requests, "--zmq-requests", requests, "ROUTER", error,
+                         error_size) ||
+        !endpoint_listen(&worker->heartbeats, "--zmq-heartbeats", heartbeats, "ROUTER", error,
+                         error_size) ||
+        !endpoint_listen(&worker->events, "--zmq-events", events, "PUB", error, error_size)) {
         zmq_stop(&zmq->door);
         return false;
     }

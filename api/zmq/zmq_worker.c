@@ -4,66 +4,71 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 #include <urcu.h>
 
 #include "api/zmq/ask.h"
 #include "api/zmq/pending.h"
 #include "server/base/check.h"
+#include "server/base/clock.h"
 #include "server/base/limits.h"
 
-#define REQUESTS_A_TURN 256
-/* Without anything to do; nothing depends on it. */
-#define IDLE_MS 1000
+#define EVENTS_A_TURN 256
+/* Between looks at the times of the clients. */
+#define LOOK_MS 1000
 
-/* True: there may be more. */
-static bool take_requests(struct zmq_worker *worker, struct endpoint *endpoint)
+static void poll_descriptors(struct zmq_worker *worker, int within_ms)
 {
-    if (endpoint->socket == NULL) {
-        return false;
-    }
-    for (unsigned i = 0; i < REQUESTS_A_TURN; i++) {
-        struct incoming in;
-        if (!endpoint_receive(endpoint, &in)) {
-            return false;
+    struct epoll_event events[EVENTS_A_TURN];
+    int count = epoll_wait(worker->clients.epoll_fd, events, EVENTS_A_TURN, within_ms);
+    worker->clients.now_ms = clock_monotonic_ms();
+    for (int i = 0; i < count; i++) {
+        struct pollee *pollee = events[i].data.ptr; /* NULL: the lane */
+        if (pollee != NULL) {
+            pollee->event(pollee, events[i].events);
         }
-        ask_run(worker, endpoint, &in);
-        incoming_done(&in);
     }
-    return true;
 }
 
-/* zmq_poll() looks at the state of every socket before it sleeps, which the edge-triggered
- * descriptors of libzmq need. */
-static void sleep_until(struct zmq_worker *worker, long within_ms)
+static void look(struct zmq_worker *worker)
 {
-    zmq_pollitem_t items[4];
-    int count = 0;
-    void *const sockets[] = {worker->requests.socket, worker->heartbeats.socket,
-                             worker->events.socket};
-    items[count++] = (zmq_pollitem_t){.fd = worker->lane.fd, .events = ZMQ_POLLIN};
-    for (size_t i = 0; i < ARRAY_LENGTH(sockets); i++) {
-        if (sockets[i] != NULL) {
-            items[count++] = (zmq_pollitem_t){.socket = sockets[i], .events = ZMQ_POLLIN};
-        }
+    endpoint_look(&worker->requests);
+    endpoint_look(&worker->heartbeats);
+    endpoint_look(&worker->events);
+}
+
+static int sleep_ms(bool more, long due_ms, uint64_t to_look_ms)
+{
+    if (more) {
+        return 0;
     }
-    (void)zmq_poll(items, count, within_ms);
+    return (int)(due_ms >= 0 && (uint64_t)due_ms < to_look_ms ? (uint64_t)due_ms : to_look_ms);
 }
 
 static void *run(void *arg)
 {
     struct zmq_worker *worker = arg;
+    struct zmq_clients *clients = &worker->clients;
+    uint64_t look_ms = 0;
+    int within_ms = 0;
     (void)pthread_setname_np(pthread_self(), "zmq");
     rcu_register_thread();
     while (!atomic_load(&worker->stopping)) {
+        poll_descriptors(worker, within_ms);
         lane_clear(&worker->lane);
         bool more = lane_run(&worker->lane, pending_finish);
-        more |= take_requests(worker, &worker->heartbeats);
-        more |= take_requests(worker, &worker->requests);
         more |= publisher_run(&worker->publisher);
         long due_ms = pending_answer_late(worker);
-        sleep_until(worker, more ? 0 : due_ms >= 0 && due_ms < IDLE_MS ? due_ms : IDLE_MS);
+        if (clients->now_ms >= look_ms) {
+            look_ms = clients->now_ms + LOOK_MS;
+            look(worker);
+        }
+        more |= zmq_clients_run(clients);
+        zmq_clients_reap(clients);
+        within_ms = sleep_ms(more, due_ms, look_ms - clients->now_ms);
     }
     /* The node answered all before. */
     while (lane_run(&worker->lane, pending_finish)) {
@@ -85,33 +90,40 @@ static bool start_thread(struct zmq_worker *worker)
     return worker->runs;
 }
 
-static bool start_endpoints(struct zmq_worker *worker, char *error, size_t error_size)
+static bool start_clients(struct zmq_worker *worker)
 {
-    worker->zmq = zmq_ctx_new();
-    if (worker->zmq == NULL) {
-        (void)snprintf(error, error_size, "cannot start ZeroMQ: %s", zmq_strerror(zmq_errno()));
+    struct zmq_clients *clients = &worker->clients;
+    struct epoll_event lane = {.events = EPOLLIN, .data.ptr = NULL};
+    CDS_INIT_LIST_HEAD(&clients->ready);
+    CDS_INIT_LIST_HEAD(&clients->closed);
+    budget_init(&clients->waiting, ZMQ_WAITING_BYTES_MAX, METRIC_zmq_waiting_bytes);
+    budget_init(&clients->unread, ZMQ_UNREAD_BYTES_MAX, METRIC_zmq_unread_bytes);
+    unsigned most = worker->options.zmq_connections;
+    crowd_init(&clients->crowd, most, most - most / 4);
+    metric_set(METRIC_zmq_connections_max, most);
+    clients->limits = worker->options.limits;
+    clients->now_ms = clock_monotonic_ms();
+    clients->take = ask_run;
+    clients->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (clients->epoll_fd < 0 ||
+        epoll_ctl(clients->epoll_fd, EPOLL_CTL_ADD, worker->lane.fd, &lane) != 0) {
         return false;
     }
-    return endpoint_start(&worker->requests, worker->zmq, ZMQ_ROUTER, &worker->budget, error,
-                          error_size) &&
-           endpoint_start(&worker->heartbeats, worker->zmq, ZMQ_ROUTER, &worker->budget, error,
-                          error_size) &&
-           endpoint_start(&worker->events, worker->zmq, ZMQ_PUB, &worker->budget, error,
-                          error_size);
+    endpoint_start(&worker->requests, clients);
+    endpoint_start(&worker->heartbeats, clients);
+    endpoint_start(&worker->events, clients);
+    return true;
 }
 
 bool zmq_worker_start(struct zmq_worker *worker, struct node *node, char *error, size_t error_size)
 {
     worker->node = node;
+    worker->clients.epoll_fd = -1;
     CDS_INIT_LIST_HEAD(&worker->waiting);
-    budget_init(&worker->budget, ZMQ_WAITING_BYTES_MAX, METRIC_zmq_waiting_bytes);
     CHECK(getrandom(&worker->random, sizeof worker->random, 0) == (ssize_t)sizeof worker->random);
-    if (!lane_open(&worker->lane)) {
+    if (!lane_open(&worker->lane) || !start_clients(worker)) {
         (void)snprintf(error, error_size, "cannot open descriptors for ZeroMQ: %s",
                        strerror(errno));
-        return false;
-    }
-    if (!start_endpoints(worker, error, error_size)) {
         return false;
     }
     worker->publisher = (struct publisher){.node = node,
@@ -141,10 +153,11 @@ void zmq_worker_stop(struct zmq_worker *worker)
     endpoint_close(&worker->requests);
     endpoint_close(&worker->heartbeats);
     endpoint_close(&worker->events);
-    if (worker->zmq != NULL) {
-        (void)zmq_ctx_term(worker->zmq);
-    }
     if (worker->node != NULL) {
+        zmq_clients_reap(&worker->clients);
+        if (worker->clients.epoll_fd >= 0) {
+            (void)close(worker->clients.epoll_fd);
+        }
         lane_close(&worker->lane);
     }
 }

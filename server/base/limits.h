@@ -83,15 +83,25 @@
 #define ZMQ_WRITES_MAX 8192
 /* One answer: some 40,000 services. */
 #define ZMQ_ANSWER_BYTES_MAX (16 * 1024 * 1024)
-/* Messages of one client that wait in the library: requests, answers, and events. */
-#define ZMQ_REQUESTS_WAITING_MAX 1000
-#define ZMQ_ANSWERS_WAITING_MAX  1000
-#define ZMQ_EVENTS_WAITING_MAX   4096
+/* Events that wait for one subscriber. */
+#define ZMQ_EVENTS_WAITING_MAX 4096
 /* All that waits to be sent. What is small is sent when that is used up, too: errors are. */
 #define ZMQ_WAITING_BYTES_MAX (64u * 1024 * 1024)
 #define ZMQ_SMALL_BYTES       512
-/* A connection that does not say what it is, or is silent. */
+/* All frames of a message, and all that has come of such as are not complete. */
+#define ZMQ_MESSAGE_BYTES_MAX   (128 * 1024)
+#define ZMQ_UNREAD_BYTES_MAX    (32u * 1024 * 1024)
+#define ZMQ_HANDSHAKE_BYTES_MAX 1024
+/* Connections of clients; but no more than this part of all descriptors. Sockets that listen, an
+ * epoll set and the way back from the loop. */
+#define ZMQ_SHARE               8
+#define DESCRIPTORS_OF_ZMQ      5
+#define ZMQ_CONNECTIONS_MIN     8
+#define ZMQ_CONNECTIONS_DEFAULT 4096
+#define ZMQ_CONNECTIONS_MAX     65536
+/* A connection that does not say what it is, does not end its message, or is silent. */
 #define ZMQ_HANDSHAKE_MS    2000
+#define ZMQ_MESSAGE_MS      10000
 #define ZMQ_PING_MS         2000
 #define ZMQ_PING_TIMEOUT_MS 3000
 

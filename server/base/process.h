@@ -19,6 +19,7 @@ struct descriptor_shares {
     unsigned http_connections; /* for clients */
     unsigned http_spare;       /* additional ones per thread, for one response each */
     unsigned peer_connections; /* for members and others on the peer port */
+    unsigned zmq_connections;  /* 0: its ports are closed. Not set by process_share() */
     unsigned dns_connections;  /* 0: there is no DNS. Not set by process_share() */
 };
 /* Divides `limit` descriptors, of which `inherited` are already open. Fewer threads than requested

@@ -15,7 +15,7 @@ from cluster import ROOT, await_true, clean_environment, read_line, request
 zmq = pytest.importorskip("zmq", reason="python3-zmq is not installed")
 
 from ports import free_ports  # noqa: E402
-from zmq_ports import Subscriber, Talker, with_ports  # noqa: E402
+from zmq_ports import GREETING, Subscriber, Talker, alone, ready, with_ports  # noqa: E402
 
 ALL = {"a": 1, "b": None, "c": True, "d": 1.5, "e": "text", "f": [1, {"g": "h"}], "g": {"x": []},
        "h": "json:7", "i": "two\nlines", "j": "", "k": "7", "l": -2**53}
@@ -32,10 +32,6 @@ def three(module_cluster):
 def talker(three):
     with Talker(three[0].zmq.requests) as t:
         yield t
-
-
-def alone(make_cluster, *options, reply=None):
-    return with_ports(make_cluster(1, *options), reply).start()[0]
 
 
 def listed(talker, type):
@@ -303,8 +299,7 @@ def raw(port, data, wait_s=3):
             pass
 
 
-GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x00NULL" + bytes(16) + b"\x00" + bytes(31)
-READY = b"\x04\x26\x05READY\x0bSocket-Type\x00\x00\x00\x06DEALER\x08Identity\x00\x00\x00\x00"
+READY = ready(b"DEALER")
 
 
 @pytest.mark.parametrize("data", [
@@ -360,8 +355,7 @@ def test_a_client_that_never_reads_keeps_nobody_waiting(make_cluster):
             deaf.send(action="list")
         for _ in range(100):
             assert t.ask("health")["success"]
-        await_true("what cannot be sent is dropped",
-                   lambda: replica.metric("zmq_requests_total") >= 600)
+        assert replica.metric("zmq_requests_total") < 600  # it is not read from, either
         assert replica.metric("zmq_waiting_bytes") <= 65 << 20  # errors find room over it
     await_true("its memory is free again", lambda: replica.metric("zmq_waiting_bytes") == 0)
 
@@ -380,25 +374,6 @@ def test_a_subscriber_that_never_reads_costs_bounded_memory(make_cluster):
             _, data = quick.next_of("large")
             assert data["service_info"]["metadata"]["n"] == n
         assert replica.metric("zmq_waiting_bytes") <= 64 << 20
-
-
-def test_thousands_of_connections_come_and_go(make_cluster):
-    replica = alone(make_cluster)
-    folder = "/proc/%d/fd" % replica.process.pid
-    with Talker(replica.zmq.requests) as t:
-        assert t.ask("health")["success"]
-        before = len(os.listdir(folder))
-        for _ in range(20):
-            some = [Talker(replica.zmq.requests) for _ in range(100)]
-            for s in some:
-                s.send(action="health")
-            for s in some[:20]:
-                assert s.receive()["success"]
-            for s in some:
-                s.socket.close()
-        assert t.ask("health")["success"]
-        await_true("their descriptors are free", lambda: len(os.listdir(folder)) <= before + 2,
-                   within_s=30)
 
 
 # --- limits and rights ---

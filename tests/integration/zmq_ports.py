@@ -1,11 +1,30 @@
 """Replicas with ZeroMQ ports, and clients that speak each of the wire's forms."""
 import json
+import struct
 
 import zmq
 
 from ports import free_ports
 
 WAIT_MS = 10000
+
+
+GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x01NULL" + bytes(16) + b"\x00" + bytes(31)
+
+
+def frame(body, flags=0):
+    """As ZMTP 3 has it."""
+    if len(body) > 255:
+        return bytes([flags | 2]) + struct.pack(">Q", len(body)) + body
+    return bytes([flags, len(body)]) + body
+
+
+def command(name, data):
+    return frame(bytes([len(name)]) + name + data, 4)
+
+
+def ready(type):
+    return command(b"READY", b"\x0bSocket-Type" + struct.pack(">I", len(type)) + type)
 
 
 class Ports:
@@ -25,6 +44,10 @@ def with_ports(cluster, reply=None):
     for replica in cluster:
         replica.zmq = Ports(replica, reply)
     return cluster
+
+
+def alone(make_cluster, *options, reply=None):
+    return with_ports(make_cluster(1, *options), reply).start()[0]
 
 
 class Talker:

@@ -76,7 +76,6 @@ FENCED_HEADERS = {
     "msgpack/": ("server/wire/",),
     "microhttpd.h": ("tests/bench/",),
     "zlib.h": ("api/http/",),
-    "zmq.h": ("api/zmq/",),
     "gnutls/": ("api/core/", "api/webhook/", "server/net/", "consensus/peer/", "client/cli/"),
     "jansson.h": ("api/", "client/"),
     "curl/": ("client/", "api/webhook/"),

@@ -10,7 +10,7 @@
 #include <cmocka.h>
 #include <netinet/in.h>
 
-#include "api/http/crowd.h"
+#include "api/core/crowd.h"
 #include "server/base/mem.h"
 
 static const struct sockaddr *address(const char *text)

@@ -8,6 +8,7 @@
 #include <arpa/inet.h>
 #include <cmocka.h>
 
+#include "api/core/client_address.h"
 #include "api/http/request.h"
 
 static struct problem problem;
@@ -201,7 +202,7 @@ static void assert_peer6(const char *address, const char *expected)
     char text[INET6_ADDRSTRLEN];
     struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
     assert_int_equal(inet_pton(AF_INET6, address, &v6.sin6_addr), 1);
-    request_peer_text((const struct sockaddr *)&v6, text);
+    client_address_text((const struct sockaddr *)&v6, text);
     assert_string_equal(text, expected);
 }
 
@@ -211,7 +212,7 @@ static void mapped_addresses_are_shown_as_ipv4(void **state)
     char text[INET6_ADDRSTRLEN];
     struct sockaddr_in v4 = {.sin_family = AF_INET};
     assert_int_equal(inet_pton(AF_INET, "10.1.2.3", &v4.sin_addr), 1);
-    request_peer_text((const struct sockaddr *)&v4, text);
+    client_address_text((const struct sockaddr *)&v4, text);
     assert_string_equal(text, "10.1.2.3");
     assert_peer6("::ffff:10.1.2.3", "10.1.2.3");
     assert_peer6("2001:db8::1", "2001:db8::1");

@@ -39,51 +39,43 @@ static void the_five_framings_are_told_apart(void **state)
 {
     (void)state;
     static const struct {
-        const char *frames[4];
+        const char *frames[3];
         size_t count;
         bool delimited, typed, wants_answer;
     } cases[] = {
-        {{"id", "", "{}"}, 3, true, false, true},
-        {{"id", "REQ", "{}"}, 3, false, true, true},
-        {{"id", "REQ_NO_REPLY", "{}"}, 3, false, true, false},
-        {{"id", "NO-REQ", "{}"}, 3, false, true, false},
-        {{"id", "{}"}, 2, false, false, true},
-        {{"id", "", "REQ", "{}"}, 4, true, true, true},
+        {{"", "{}"}, 2, true, false, true},
+        {{"REQ", "{}"}, 2, false, true, true},
+        {{"REQ_NO_REPLY", "{}"}, 2, false, true, false},
+        {{"NO-REQ", "{}"}, 2, false, true, false},
+        {{"{}"}, 1, false, false, true},
+        {{"", "REQ", "{}"}, 3, true, true, true},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
-        struct slice frames[4], body;
+        struct slice frames[3], body;
         struct envelope e;
         for (size_t f = 0; f < cases[i].count; f++) {
             frames[f] = slice_of(cases[i].frames[f]);
         }
         assert_true(envelope_parse(frames, cases[i].count, &e, &body));
         assert_slice(body, "{}");
-        assert_int_equal(e.identity_len, 2);
-        assert_memory_equal(e.identity, "id", 2);
         assert_int_equal(e.is_delimited, cases[i].delimited);
         assert_int_equal(e.is_typed, cases[i].typed);
         assert_int_equal(e.wants_answer, cases[i].wants_answer);
     }
 }
 
-static void what_is_no_request_can_be_answered_if_it_has_an_identity(void **state)
+static void what_is_no_request_can_be_answered(void **state)
 {
     (void)state;
-    struct slice frames[4] = {slice_of("id"), slice_of(""), slice_of(""), slice_of("{}")}, body;
+    struct slice frames[3] = {slice_of(""), slice_of(""), slice_of("{}")}, body;
     struct envelope e;
-    assert_false(envelope_parse(frames, 1, &e, &body));
-    assert_int_equal(e.identity_len, 2);
-    assert_false(envelope_parse(frames, 2, &e, &body));
-    assert_true(e.identity_len == 2 && e.is_delimited && e.wants_answer);
-    frames[1] = slice_of("REQ");
-    assert_false(envelope_parse(frames, 4, &e, &body));
-    assert_true(e.identity_len == 2 && e.is_typed && e.wants_answer);
-    char name[256] = {0};
-    frames[0] = (struct slice){name, sizeof name};
-    assert_false(envelope_parse(frames, 4, &e, &body));
-    assert_int_equal(e.identity_len, 0);
     assert_false(envelope_parse(frames, 0, &e, &body));
-    assert_int_equal(e.identity_len, 0);
+    assert_true(!e.is_delimited && e.wants_answer);
+    assert_false(envelope_parse(frames, 1, &e, &body));
+    assert_true(e.is_delimited && e.wants_answer);
+    frames[0] = slice_of("REQ");
+    assert_false(envelope_parse(frames, 3, &e, &body));
+    assert_true(e.is_typed && e.wants_answer);
 }
 
 /* --- requests --- */
@@ -357,7 +349,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_five_framings_are_told_apart),
-        cmocka_unit_test(what_is_no_request_can_be_answered_if_it_has_an_identity),
+        cmocka_unit_test(what_is_no_request_can_be_answered),
         cmocka_unit_test(requests_are_refused_in_the_words_of_the_older_registry),
         cmocka_unit_test(requests_need_only_what_their_action_needs),
         cmocka_unit_test(a_registration_becomes_a_command),

@@ -1,11 +1,11 @@
 /* How many connections there are, of all clients and of each client's address
- * (api/core/client_address.h). Addresses are not stored: each has a place by hash in two
+ * (client_address.h). Addresses are not stored: each has a place by hash in two
  * tables of counters, and the smaller of the two counts. So a stranger's share can be taken for
  * larger than it is, but hardly ever is, and never for smaller.
  *
  * Thread: any; atomics. */
-#ifndef MUSTER_API_HTTP_CROWD_H
-#define MUSTER_API_HTTP_CROWD_H
+#ifndef MUSTER_API_CORE_CROWD_H
+#define MUSTER_API_CORE_CROWD_H
 
 #include <stdatomic.h>
 #include <stdbool.h>

@@ -1,4 +1,4 @@
-#include "api/http/crowd.h"
+#include "api/core/crowd.h"
 
 #include <string.h>
 #include <sys/random.h>
