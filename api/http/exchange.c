@@ -16,9 +16,9 @@
 
 #define ALL_METHODS (1u << METHOD_GET | 1u << METHOD_POST | 1u << METHOD_PUT | 1u << METHOD_DELETE)
 
-static const struct site *last_site(void)
+static const struct site *last_site(const struct exchange *x)
 {
-    const struct site *const *sites = http_sites;
+    const struct site *const *sites = exchange_sites(x);
     while (sites[1] != NULL) {
         sites++;
     }
@@ -30,7 +30,7 @@ void exchange_init(struct exchange *x, struct api_context *context, struct worke
 {
     *x = (struct exchange){.context = context, .scratch = scratch, .certificate = "", .wake = wake};
     request_init(&x->request);
-    x->site = last_site();
+    x->site = last_site(x);
     response_init(&x->response, x->site->error);
 }
 
@@ -131,7 +131,7 @@ static void route_among(struct exchange *x, const struct site *const *sites)
 /* The sites that are asked after the one that has it now. */
 static const struct site *const *sites_after(const struct exchange *x)
 {
-    const struct site *const *sites = http_sites;
+    const struct site *const *sites = exchange_sites(x);
     while (*sites != x->site) {
         sites++;
     }
@@ -229,7 +229,7 @@ void exchange_route(struct exchange *x, const char *target)
         answer_methods(x, ALL_METHODS);
         return;
     }
-    route_among(x, http_sites);
+    route_among(x, exchange_sites(x));
     bool unlimited = is_unlimited(x);
     if (unlimited || is_within(x, RATE_REQUESTS, THROTTLE_ADDRESS)) {
         admit(x);

@@ -38,9 +38,10 @@ struct tls;
 /* What all workers share. Immutable after start, but for the atomics. */
 struct api_context {
     struct node *node;
-    struct tls *tls;        /* NULL: plain */
-    struct audit *audit;    /* NULL: no audit log */
-    struct origins origins; /* which web pages may ask, and by which names */
+    const struct site *const *sites; /* of this port (site.h). NULL: http_sites */
+    struct tls *tls;                 /* NULL: plain */
+    struct audit *audit;             /* NULL: no audit log */
+    struct origins origins;          /* which web pages may ask, and by which names */
     struct rate_limits *limits;
     enum anonymous anonymous; /* what those may do who have no token */
     struct exposure exposure; /* which warnings are due */
@@ -133,6 +134,12 @@ bool exchange_goes_on(struct exchange *x);
 /* It has not: makes the response nevertheless. The exchange stays the node's until `wake` is
  * called, and is not resumed then. */
 void exchange_late(struct exchange *x);
+
+/* The sites that are asked, of the port that it came to. */
+static inline const struct site *const *exchange_sites(const struct exchange *x)
+{
+    return x->context->sites != NULL ? x->context->sites : http_sites;
+}
 
 /* In `finish` of a write: what came of it, once the way there was good. */
 static inline enum status exchange_outcome(const struct exchange *x, enum status status)

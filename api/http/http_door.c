@@ -8,6 +8,7 @@
 #include <jansson.h>
 
 #include "api/core/door.h"
+#include "api/http/http_door.h"
 #include "api/http/worker.h"
 #include "server/base/check.h"
 #include "server/base/clock.h"
@@ -22,6 +23,7 @@ extern const struct door_kind http_door;
 struct http {
     struct door door;
     struct door_options options;
+    struct http_port port;
     int listen_fd; /* -1 once the workers have their duplicates */
     struct api_context context;
     unsigned count; /* of workers that run */
@@ -33,32 +35,48 @@ static struct http *http_of(struct door *door)
     return CONTAINER_OF(door, struct http, door);
 }
 
-static bool http_open(const struct door_options *options, struct door **ret_door, char *error,
-                      size_t error_size)
+bool http_port_open(const struct http_port *port, const struct door_options *options,
+                    struct door **ret_door, char *error, size_t error_size)
 {
-    CHECK(options->threads >= 1 && options->threads <= HTTP_THREADS_MAX);
-    CHECK(options->connections >= options->threads && options->connections <= HTTP_CONNECTIONS_MAX);
-    CHECK(options->connections_of_one >= 1);
-    int fd = listen_open(options->http, "--http", error, error_size);
+    CHECK(port->threads >= 1 && port->threads <= HTTP_THREADS_MAX);
+    CHECK(port->connections >= port->threads && port->connections <= HTTP_CONNECTIONS_MAX);
+    CHECK(port->connections_of_one >= 1);
+    int fd = listen_open(port->address, port->option, error, error_size);
     if (fd < 0) {
         return false;
     }
     /* The connections that it accepts have it from their beginning. */
     int unsent = HTTP_UNSENT_BYTES;
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent);
-    struct http *http = mem_zalloc(1, sizeof *http + options->threads * sizeof http->workers[0]);
-    http->door.kind = &http_door;
+    struct http *http = mem_zalloc(1, sizeof *http + port->threads * sizeof http->workers[0]);
+    http->door.kind = port->kind;
     http->options = *options;
+    http->port = *port;
     http->listen_fd = fd;
     *ret_door = &http->door;
     return true;
 }
 
-static bool http_start(struct door *door, struct node *node, char *error, size_t error_size)
+static bool http_open(const struct door_options *options, struct door **ret_door, char *error,
+                      size_t error_size)
+{
+    const struct http_port port = {.kind = &http_door,
+                                   .option = "--http",
+                                   .address = options->http,
+                                   .threads = options->threads,
+                                   .connections = options->connections,
+                                   .connections_of_one = options->connections_of_one};
+    metric_set(METRIC_http_connections_max, options->connections);
+    return http_port_open(&port, options, ret_door, error, error_size);
+}
+
+bool http_port_start(struct door *door, struct node *node, char *error, size_t error_size)
 {
     struct http *http = http_of(door);
     const struct door_options *options = &http->options;
+    const struct http_port *port = &http->port;
     http->context.node = node;
+    http->context.sites = port->sites;
     http->context.tls = options->tls;
     http->context.limits = options->limits;
     http->context.audit = options->audit;
@@ -69,15 +87,14 @@ static bool http_start(struct door *door, struct node *node, char *error, size_t
     http->context.reap_after_ms = options->reap_after_ms;
     http->context.tbfs_reap_after_ms = options->tbfs_reap_after_ms;
     http->context.tbfs_service = options->tbfs_service;
-    crowd_init(&http->context.crowd, options->connections, options->connections_of_one);
-    metric_set(METRIC_http_connections_max, options->connections);
+    crowd_init(&http->context.crowd, port->connections, port->connections_of_one);
     budget_init(&http->context.answers, HTTP_ANSWERS_BYTES_MAX, METRIC_http_answers_bytes);
     budget_init(&http->context.bodies, HTTP_BODIES_BYTES_MAX, METRIC_http_bodies_bytes);
     http->context.started_ms = clock_monotonic_ms();
     json_set_alloc_funcs(mem_alloc, free);
-    for (unsigned i = 0; i < options->threads; i++) {
+    for (unsigned i = 0; i < port->threads; i++) {
         if (!worker_start(&http->workers[i], i, http->listen_fd,
-                          options->connections / options->threads + options->spare, options->spare,
+                          port->connections / port->threads + options->spare, options->spare,
                           &http->context, error, error_size)) {
             return false;
         }
@@ -86,12 +103,12 @@ static bool http_start(struct door *door, struct node *node, char *error, size_t
     /* Each worker has a duplicate. */
     (void)close(http->listen_fd);
     http->listen_fd = -1;
-    log_write(LOG_INFO, "http", "listening", "address=\"%s\" tls=%s threads=%u", options->http,
-              options->tls != NULL ? "yes" : "no", options->threads);
+    log_write(LOG_INFO, port->kind->name, "listening", "address=\"%s\" tls=%s threads=%u",
+              port->address, options->tls != NULL ? "yes" : "no", port->threads);
     return true;
 }
 
-static void http_drain(struct door *door)
+void http_port_drain(struct door *door)
 {
     struct http *http = http_of(door);
     atomic_store(&http->context.draining, true);
@@ -100,7 +117,7 @@ static void http_drain(struct door *door)
     }
 }
 
-static void http_stop(struct door *door)
+void http_port_stop(struct door *door)
 {
     struct http *http = http_of(door);
     for (unsigned i = 0; i < http->count; i++) {
@@ -115,5 +132,8 @@ static void http_stop(struct door *door)
     free(http);
 }
 
-const struct door_kind http_door = {
-    .name = "http", .open = http_open, .start = http_start, .drain = http_drain, .stop = http_stop};
+const struct door_kind http_door = {.name = "http",
+                                    .open = http_open,
+                                    .start = http_port_start,
+                                    .drain = http_port_drain,
+                                    .stop = http_port_stop};

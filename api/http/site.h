@@ -70,9 +70,10 @@ struct site {
     response_error_fn *error;
 };
 
-/* Ends with NULL. The first site that has a route for a request gets it, and may decline it. Sites
- * that share a route with a body take bodies of the same length. What is refused before a handler
- * has looked at it is told in the shape of the last site that has the route, or of the last. */
+/* Of the door's own port; others have a table of their own (http_door.h). Ends with NULL. The first
+ * site that has a route for a request gets it, and may decline it. Sites that share a route with a
+ * body take bodies of the same length. What is refused before a handler has looked at it is told in
+ * the shape of the last site that has the route, or of the last. */
 extern const struct site *const http_sites[];
 
 #endif

@@ -26,10 +26,11 @@ def check_complete(got, events):
 
 
 def await_complete(got, replica, within_s=30):
-    """Waits until the last event has come; then all must have."""
-    last = replica.events()[-1]["id"]
+    """Waits until the last event that there is now has come; then all before it must have."""
+    events = replica.events()
+    last = events[-1]["id"]
     await_true("event %s comes" % last, lambda: last in got(), within_s, 0.1)
-    return check_complete(got(), replica.events())
+    return check_complete(got(), events)
 
 
 class Writer:
