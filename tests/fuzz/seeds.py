@@ -419,7 +419,38 @@ ANSWERS = [step + answer for step in (b"\0", b"\5") for answer in (
     b"HTTP/1.1 200 OK\r\n" + b"X: 1234\r\n" * 2000,
 )]
 
+# --- questions to the DNS door: flags, and a message ---
+
+
+def question(name, kind, flags=0, opt=b"", opcode=0, klass=1):
+    labels = b"".join(bytes([len(label)]) + label for label in name.split(b".") if label)
+    return (bytes([flags]) + struct.pack(">HHHHHH", 7, opcode << 11 | 0x100, 1, 0, 0, 1 if opt else 0) +
+            labels + b"\0" + struct.pack(">HH", kind, klass) + opt)
+
+
+def opt_record(size=4096, version=0, data=b""):
+    return b"\0" + struct.pack(">HHBBHH", 41, size, 0, version, 0, len(data)) + data
+
+
+QUESTIONS = [
+    question(name, kind, flags, opt)
+    for flags, opt in ((0, b""), (0, opt_record()), (1, b""), (2, opt_record(1232)), (4, b""))
+    for name, kind in ((b"big.service.consul", 1), (b"big.service.consul", 33))
+] + [
+    question(b"web.service.dc1.consul", 255, 0, opt_record()), question(b"blue.WEB.service.consul", 28),
+    question(b"_web._tcp.service.consul", 33), question(b"nAmed.service.consul", 1),
+    question(b"named.service.consul", 33), question(b"a.b.service.consul", 1),
+    question(b"web.service.shop.ns.default.ap.dc1.dc.consul", 1), question(b"10.0.0.1.node.consul", 1),
+    question(b"0a000001.addr.consul", 1), question(b"20010db8" + b"0" * 24 + b".addr.consul", 28),
+    question(b"1.0.0.10.in-addr.arpa", 12), question(b"1." + b"0." * 23 + b"8.b.d.0.1.0.0.2.ip6.arpa", 12),
+    question(b"consul", 6), question(b"consul", 2), question(b"consul", 252), question(b"", 2),
+    question(b"example.com", 1), question(b".".join([b"l" * 61] * 4), 1), question(b"consul", 1, 0, opt_record(1, 1)),
+    question(b"consul", 1, 0, opt_record(data=b"\0\x0a\0\x08" + b"c" * 8)), question(b"consul", 1, klass=3),
+    question(b"consul", 1, opcode=4), b"\x01" + question(b"consul", 1)[1:13] + b"\xc0\x0c\0\1\0\1",
+]
+
 SEEDS = {
+    "dns": QUESTIONS,
     "answer": ANSWERS,
     "command": COMMANDS + [struct.pack("<Qq", 5000, -1)],
     "snapshot": SNAPSHOTS,
