@@ -46,6 +46,7 @@ struct config {
     char zmq_heartbeats[ADDRESS_SIZE];
     char zmq_events[ADDRESS_SIZE];
     unsigned zmq_reply;                  /* 0: RESPONSE; 1: REP */
+    unsigned zmq_unique_types;           /* 1: yes */
     unsigned zmq_connections;            /* 0: the default */
     char amqp_url[CONFIG_TEXT_MAX];      /* a secret; empty: none */
     char amqp_url_file[CONFIG_TEXT_MAX]; /* read into amqp_url; empty: none */

@@ -291,6 +291,7 @@ static struct doors *open_doors(const struct config *config, const struct guards
         .zmq_requests = config->zmq_requests,
         .zmq_heartbeats = config->zmq_heartbeats,
         .zmq_events = config->zmq_events,
+        .zmq_unique_types = config->zmq_unique_types != 0,
         .zmq_connections = shares->zmq_connections,
         .datacenter = config->datacenter,
         .dns = config->dns,

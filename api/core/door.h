@@ -41,6 +41,7 @@ struct door_options {
     const char *zmq_requests, *zmq_heartbeats, *zmq_events;
     const char *zmq_reply;    /* the word before its answers; NULL if all are closed */
     unsigned zmq_connections; /* of clients */
+    bool zmq_unique_types;    /* a registration is to be the only one of its type */
     const char *amqp_url;     /* of the broker that gets the events. NULL or "": none */
     const char *amqp_exchange;
     const char *amqp_ca;        /* file of the certificates that a broker with TLS may have */

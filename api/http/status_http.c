@@ -15,6 +15,7 @@ int status_http(enum status status)
     case ST_NOT_FOUND:
         return 404;
     case ST_CONFLICT:
+    case ST_DUPLICATE_TYPE:
         return 409;
     case ST_TOO_LARGE:
         return 413;

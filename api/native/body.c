@@ -111,6 +111,20 @@ static bool parse_numbers(const json_t *root, struct command *c, struct problem 
     return true;
 }
 
+/* The condition that no other instance of its type is alive. */
+static bool parse_unique(const json_t *root, struct command *c, struct problem *problem)
+{
+    bool present;
+    if (!json_in_bool(root, "unique_type", &c->register_.unique_type, &present, problem)) {
+        return false;
+    }
+    if (c->register_.unique_type && c->register_.registration.type.len == 0) {
+        problem_set(problem, "unique_type", "needs a type");
+        return false;
+    }
+    return true;
+}
+
 bool body_register_parse(struct body_register *body, struct command *ret_command,
                          const struct buffer *text, uint32_t ttl_ms, uint32_t reap_after_ms,
                          struct problem *problem)
@@ -119,7 +133,7 @@ bool body_register_parse(struct body_register *body, struct command *ret_command
 #define TEXT(field, name, limit)        name,
 #define NUMBER(field, name, type, most) name,
 #include "server/registry/fields.def"
-        "tags", "metadata", "health", "incarnation", NULL};
+        "tags", "metadata", "health", "incarnation", "unique_type", NULL};
     memset(body, 0, sizeof *body);
     memset(ret_command, 0, sizeof *ret_command);
     struct registration *r = &ret_command->register_.registration;
@@ -132,7 +146,8 @@ bool body_register_parse(struct body_register *body, struct command *ret_command
            parse_numbers(body->root, ret_command, problem) &&
            json_in_health(body->root, "health", &ret_command->register_.health,
                           &ret_command->register_.health_given, problem) &&
-           parse_tags(body->root, r, problem) && parse_metadata(body->root, r, problem);
+           parse_tags(body->root, r, problem) && parse_metadata(body->root, r, problem) &&
+           parse_unique(body->root, ret_command, problem);
 }
 
 /* "<name>-<version 4 UUID of RFC 9562>". False when the name is too long for that. */

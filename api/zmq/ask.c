@@ -120,7 +120,8 @@ static void tell_all(struct ask *ask, const struct view *view, const struct view
         add_port(&reply.json, "req_port", &worker->requests);
         add_port(&reply.json, "pub_port", &worker->events);
         add_port(&reply.json, "hb_port", &worker->heartbeats);
-        json_out_member_bool(&reply.json, "enforce_unique_service_types", false);
+        json_out_member_bool(&reply.json, "enforce_unique_service_types",
+                             worker->options.zmq_unique_types);
     }
     render_list(&reply, view, viewer, ask->request.service_type);
     reply_send(&reply, &ask->asker);
@@ -170,12 +171,15 @@ static void read_view(struct ask *ask)
 static void register_service(struct ask *ask)
 {
     struct zmq_worker *worker = ask->asker.worker;
-    const struct door_options *options = &worker->options;
+    const struct cgse_registration_options options = {
+        .ttl_ms = worker->options.ttl_ms,
+        .reap_after_ms = worker->options.reap_after_ms,
+        .unique_types = worker->options.zmq_unique_types,
+    };
     struct problem problem;
     uint8_t random[16];
     CHECK(getrandom(random, sizeof random, 0) == (ssize_t)sizeof random);
-    if (cgse_request_registration(&ask->request, options->ttl_ms, options->reap_after_ms, random,
-                                  &worker->command, &problem)) {
+    if (cgse_request_registration(&ask->request, &options, random, &worker->command, &problem)) {
         pending_write(ask, &worker->command);
     } else {
         reply_problem(&ask->asker, &problem);

@@ -225,22 +225,24 @@ static bool take_numbers(const struct cgse_request *request, const json_t *info,
     return true;
 }
 
-/* Deciding that takes a condition in the replicated command, which the registry does not have. */
-static bool check_policy(const json_t *info, struct problem *problem)
+/* Whether it is to be the only one of its type. */
+static bool take_policy(const json_t *info, bool unique_types, struct command *c,
+                        struct problem *problem)
 {
     bool singleton = take_flag(info, "singleton");
-    if (singleton && take_flag(info, "allow_duplicate_service_type")) {
+    bool shares = take_flag(info, "allow_duplicate_service_type");
+    if (singleton && shares) {
         problem_set(problem, "",
                     "invalid_service_type_policy: singleton and allow_duplicate_service_type "
                     "cannot both be true.");
         return false;
     }
-    if (singleton) {
-        problem_set(problem, "singleton",
-                    "is not supported: this registry does not keep service types unique; nothing "
-                    "was done");
+    if (singleton && c->register_.registration.type.len == 0) {
+        problem_set(problem, "singleton", "needs a type");
         return false;
     }
+    c->register_.unique_type =
+        (singleton || (unique_types && !shares)) && c->register_.registration.type.len > 0;
     return true;
 }
 
@@ -274,10 +276,12 @@ static bool take_type(const json_t *info, struct registration *r, struct problem
     return true;
 }
 
-bool cgse_request_registration(struct cgse_request *request, uint32_t ttl_ms,
-                               uint32_t reap_after_ms, const uint8_t random[16],
-                               struct command *ret_command, struct problem *problem)
+bool cgse_request_registration(struct cgse_request *request,
+                               const struct cgse_registration_options *options,
+                               const uint8_t random[16], struct command *ret_command,
+                               struct problem *problem)
 {
+    uint32_t reap_after_ms = options->reap_after_ms;
     struct registration *r = &ret_command->register_.registration;
     memset(ret_command, 0, sizeof *ret_command);
     ret_command->kind = COMMAND_REGISTER;
@@ -286,11 +290,12 @@ bool cgse_request_registration(struct cgse_request *request, uint32_t ttl_ms,
     r->zone = (struct slice){"", 0};
     r->weight = 1;
     json_t *info = find_info(request, problem);
-    if (info == NULL || !check_policy(info, problem) ||
-        !take_text(info, "name", &r->name, problem) ||
+    if (info == NULL || !take_text(info, "name", &r->name, problem) ||
         !take_text(info, "host", &r->host, problem) || !take_text(info, "id", &r->id, problem) ||
-        !take_type(info, r, problem) || !take_numbers(request, info, ttl_ms, r, problem) ||
-        !take_tags(info, r, problem) || !take_metadata(request, info, r, problem) ||
+        !take_type(info, r, problem) ||
+        !take_policy(info, options->unique_types, ret_command, problem) ||
+        !take_numbers(request, info, options->ttl_ms, r, problem) || !take_tags(info, r, problem) ||
+        !take_metadata(request, info, r, problem) ||
         !registration_check_name("name", r->name, problem) ||
         (r->id.len == 0 && !make_id(request, r, random, problem))) {
         return false;

@@ -48,13 +48,18 @@ struct cgse_request {
 /* False with the error as its message alone. cgse_request_done in any case. */
 MUST_USE bool cgse_request_parse(struct cgse_request *r, struct slice body,
                                  struct problem *problem);
-/* Of CGSE_REGISTER, once: fills the command, which borrows from the request. `ttl_ms` is for one
- * that names none; it is kept critical for `reap_after_ms` (0: for good), but at least for another
- * ttl: older clients go on renewing what has expired. `random` is for an id. False with a problem.
- */
-MUST_USE bool cgse_request_registration(struct cgse_request *r, uint32_t ttl_ms,
-                                        uint32_t reap_after_ms, const uint8_t random[16],
-                                        struct command *ret_command, struct problem *problem);
+struct cgse_registration_options {
+    uint32_t ttl_ms;        /* of one that names none */
+    uint32_t reap_after_ms; /* it is kept critical for so long (0: for good), but at least for
+                               another ttl: older clients go on renewing what has expired */
+    bool unique_types;      /* each is to be the only one of its type that does not say otherwise */
+};
+/* Of CGSE_REGISTER, once: fills the command, which borrows from the request. `random` is for an id.
+ * False with a problem. */
+MUST_USE bool cgse_request_registration(struct cgse_request *r,
+                                        const struct cgse_registration_options *options,
+                                        const uint8_t random[16], struct command *ret_command,
+                                        struct problem *problem);
 void cgse_request_done(struct cgse_request *r);
 
 #endif

@@ -21,6 +21,7 @@ struct pending {
     uint64_t due_ms; /* monotonic */
     enum status status;
     char id[NAME_BYTES_MAX + 1], service[NAME_BYTES_MAX + 1]; /* service "": not known */
+    char type[NAME_BYTES_MAX + 1];                            /* of a registration */
     struct slice id_slice;
     union {
         struct node_write write;
@@ -88,9 +89,60 @@ static const char *done_message(enum cgse_action action)
     }
 }
 
+/* NULL: there is none. */
+static const struct record *find_of_type(const struct view *view, const struct viewer *viewer,
+                                         const char *type)
+{
+    struct ptree_iterator services, instances;
+    const struct service_view *service;
+    const struct record *record;
+    view_iterate_services(&services, view, view_rank_of_namespace(view, &view->services, ""));
+    while ((service = ptree_next(&services)) != NULL && namespace_has("", service->name)) {
+        if (!view_service_has(view, service, type)) {
+            continue;
+        }
+        ptree_iterate(&instances, &service->instances, 0);
+        while ((record = ptree_next(&instances)) != NULL) {
+            if (!record->expired && strcmp(record_type(record), type) == 0 &&
+                viewer_may(viewer, record_name(record))) {
+                return record;
+            }
+        }
+    }
+    return NULL;
+}
+
+/* In the words of that registry. Who has the type is read now, and may be gone again. */
+static void answer_duplicate(struct pending *p)
+{
+    struct reply reply;
+    struct node *node = p->asker.worker->node;
+    const struct view *view = node_view_lock(node);
+    const struct viewer viewer = principal_viewer(&p->principal, view, PERMISSION_READ);
+    const struct record *other = find_of_type(view, &viewer, p->type);
+    reply_begin(&reply, false);
+    json_out_member_text(&reply.json, "error", "duplicate_service_type");
+    json_out_member_text(&reply.json, "message",
+                         "another service of this type is registered; nothing was done");
+    json_out_member_text(&reply.json, "service_type", p->type);
+    json_out_key(&reply.json, "existing_service_id");
+    if (other != NULL) {
+        json_out_text(&reply.json, record_id(other));
+    } else {
+        json_out_null(&reply.json);
+    }
+    view_unlock(&view);
+    metric_add(METRIC_zmq_errors_total, 1);
+    reply_send(&reply, &p->asker);
+}
+
 static void answer(struct pending *p)
 {
     struct reply reply;
+    if (p->status == ST_DUPLICATE_TYPE) {
+        answer_duplicate(p);
+        return;
+    }
     if (p->status == ST_NOT_FOUND) {
         reply_error(&p->asker, p->request.action == CGSE_RENEW
                                    ? "Service not found or could not be renewed"
@@ -219,6 +271,7 @@ void pending_write(const struct ask *ask, const struct command *command)
     if (command->kind == COMMAND_REGISTER) {
         copy_text(p->id, sizeof p->id, r->id.data, r->id.len);
         copy_text(p->service, sizeof p->service, r->name.data, r->name.len);
+        copy_text(p->type, sizeof p->type, r->type.data, r->type.len);
     } else {
         copy_text(p->id, sizeof p->id, command->deregister.id.data, command->deregister.id.len);
         note_service(p, view);

@@ -21,6 +21,7 @@
     X(ST_TIMEOUT, "timeout", "not reached in time")                                                \
     X(ST_STALLED, "stalled", "this replica stands still; nothing was done; try another one")       \
     X(ST_FULL, "full", "the registry is full; nothing was done; raise its bound or remove some")   \
+    X(ST_DUPLICATE_TYPE, "duplicate_type", "another instance of this type is alive")               \
     X(ST_QUOTA, "quota", "the namespace's quota is used up; nothing was done")                     \
     X(ST_UNAUTHENTICATED, "unauthenticated", "a valid token is needed (Authorization: Bearer)")    \
     X(ST_FORBIDDEN, "forbidden", "the token or certificate given does not allow this")             \

@@ -176,6 +176,11 @@ static void register_stored(struct registry *r, const struct command *command,
         ret_result->status = ST_FORBIDDEN;
         return;
     }
+    if (command->kind == COMMAND_REGISTER && command->register_.unique_type &&
+        types_is_taken(r, registration, instance != NULL ? instance->record : NULL)) {
+        ret_result->status = ST_DUPLICATE_TYPE;
+        return;
+    }
     if (instance == NULL) {
         register_new(r, command, ret_result);
         return;

@@ -85,6 +85,9 @@ struct command {
             uint64_t incarnation; /* 0: not given */
             bool health_given;
             enum health health; /* passing, warning or critical; passing when not given */
+            /* Only if no other instance of its type is alive in the namespace: none that has not
+             * expired. From LEVEL_UNIQUE_TYPES on, and with a type. */
+            bool unique_type;
         } register_;
         struct {
             const uint8_t *refs; /* `count` lease references; borrowed */
@@ -133,9 +136,9 @@ struct command {
 
 struct result {
     /* ST_OK, ST_NOT_FOUND, ST_CONFLICT; ST_FULL: no room in the table or in the state;
-     * ST_QUOTA: the namespace's quota is used up; ST_TOO_LARGE: over a limit of the level (from the
-     * decoder, and of an id or name with its namespace); ST_UNAUTHENTICATED, ST_FORBIDDEN: refused
-     * by the guard. */
+     * ST_DUPLICATE_TYPE: another instance of the type is alive; ST_QUOTA: the namespace's quota is
+     * used up; ST_TOO_LARGE: over a limit of the level (from the decoder, and of an id or name with
+     * its namespace); ST_UNAUTHENTICATED, ST_FORBIDDEN: refused by the guard. */
     enum status status;
     uint64_t index; /* of the log entry */
     uint64_t incarnation;

@@ -73,14 +73,15 @@ struct registry {
     struct cds_lfht *by_id; /* NULL while a snapshot is being restored */
     size_t buckets;         /* of by_id, once it has grown */
     struct leases leases;
-    struct view work;        /* the next view, being prepared */
-    struct view *view;       /* published */
-    uint64_t instances_sum;  /* of the hashes of all instances; wraps around */
-    uint64_t services_sum;   /* of the hashes of names and indexes of all services */
-    uint64_t events_sum;     /* the same, of the events kept */
-    size_t events_bytes;     /* of the kept events, as used to decide which are dropped */
-    uint64_t tokens_sum;     /* of all tokens, policies among them */
-    uint64_t instances_size; /* in a snapshot: size.h */
+    struct ptree alive_types; /* of struct tally: types.c */
+    struct view work;         /* the next view, being prepared */
+    struct view *view;        /* published */
+    uint64_t instances_sum;   /* of the hashes of all instances; wraps around */
+    uint64_t services_sum;    /* of the hashes of names and indexes of all services */
+    uint64_t events_sum;      /* the same, of the events kept */
+    size_t events_bytes;      /* of the kept events, as used to decide which are dropped */
+    uint64_t tokens_sum;      /* of all tokens, policies among them */
+    uint64_t instances_size;  /* in a snapshot: size.h */
     uint64_t services_size;
     uint64_t events_size;
     uint64_t tokens_size;
@@ -230,6 +231,15 @@ void services_free_view(struct service_view *view);
 struct service_view *services_make_view(struct registry *r, const char *name);
 void services_count(struct registry *r, struct service_view *service, const struct record *record);
 void services_first_index(struct registry *r, struct service_view *service, uint64_t index);
+
+/* types.c: with each change of an instance. */
+void types_add(struct registry *r, const struct record *record);
+void types_remove(struct registry *r, const struct record *record);
+/* Whether another instance of its namespace with this type is alive than `own` (NULL: none), which
+ * has the same id. */
+bool types_is_taken(const struct registry *r, const struct registration *registration,
+                    const struct record *own);
+void types_destroy(struct registry *r);
 
 /* restore.c: forgets what was restored of services, after a call for each if it is wanted. */
 void restore_free(struct registry *r,

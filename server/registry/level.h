@@ -31,6 +31,8 @@
 /* From this level on, there are checks and nodes (check_id.h), leases without an end, and what
  * doors keep with a registration. */
 #define LEVEL_CHECKS 5
+/* From this level on, a registration may ask to be the only one of its type. */
+#define LEVEL_UNIQUE_TYPES 5
 
 /* X(limit, what this build has room for, level 1) */
 #define REGISTRY_LIMITS(X)                                                                         \

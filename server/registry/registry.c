@@ -148,6 +148,7 @@ void registry_destroy(struct registry *r)
             destroy_service(r, service);
         }
     }
+    types_destroy(r);
     tokens_destroy(r);
     namespaces_destroy(r);
     ptree_clear(&r->work.services, &r->services_kind);

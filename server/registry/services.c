@@ -151,6 +151,7 @@ void services_count(struct registry *r, struct service_view *service, const stru
 {
     tally_all(r, service, record, 1);
     count(r, service, record, 1);
+    types_add(r, record);
 }
 
 void services_add(struct registry *r, struct record *record)
@@ -160,6 +161,7 @@ void services_add(struct registry *r, struct record *record)
     CHECK(replaced == NULL);
     tally_all(r, service, record, 1);
     count(r, service, record, 1);
+    types_add(r, record);
     r->work.services_index = r->work.index;
 }
 
@@ -170,6 +172,7 @@ void services_remove(struct registry *r, struct record *record)
     CHECK(removed == record);
     tally_all(r, service, record, -1);
     count(r, service, record, -1);
+    types_remove(r, record);
     r->work.services_index = r->work.index;
     if (ptree_count(&service->instances) == 0) {
         ptree_remove(&r->work.services, &r->services_kind, service->name);
@@ -205,6 +208,10 @@ void services_replace(struct registry *r, struct record *old, struct record *new
     if (!same_tags_and_type(old, new)) {
         tally_all(r, service, new, 1);
         tally_all(r, service, old, -1);
+    }
+    if (old->expired != new->expired || strcmp(record_type(old), record_type(new)) != 0) {
+        types_remove(r, old);
+        types_add(r, new);
     }
     if (record_health(old) != record_health(new)) {
         count(r, service, old, -1);

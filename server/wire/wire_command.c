@@ -56,6 +56,8 @@ static void encode_enrol(const struct command *c, struct buffer *out)
 #define GUARDED 11
 /* Precedes the kind of a command in a namespace, behind the guard. */
 #define IN_NAMESPACE 12
+/* Precedes a registration whose type is to be unique, behind both. */
+#define UNIQUE_TYPE 20
 /* Of the id in a guard: fixed by the format, at every level. */
 #define GUARD_BYTES_MAX 255
 
@@ -69,6 +71,9 @@ void wire_command_encode(const struct command *c, struct buffer *out)
     if (c->space.len > 0) {
         pack_uint(out, IN_NAMESPACE);
         pack_text(out, c->space.data, c->space.len);
+    }
+    if (c->kind == COMMAND_REGISTER && c->register_.unique_type) {
+        pack_uint(out, UNIQUE_TYPE);
     }
     pack_uint(out, c->kind);
     switch (c->kind) {
@@ -260,22 +265,34 @@ static bool has_namespace(uint64_t kind)
            kind == COMMAND_POLICY_CREATE || kind == COMMAND_ENROL || kind == COMMAND_CHECK_PUT;
 }
 
+/* What stands before the kind of a command. */
+struct prefix {
+    struct guard guard;
+    struct slice space;
+    bool unique_type;
+};
+
 /* The kind, and what stands before it. */
-static uint64_t decode_kind(struct unpack *in, struct guard *ret_guard, struct slice *ret_space)
+static uint64_t decode_kind(struct unpack *in, struct prefix *ret)
 {
     uint64_t kind = unpack_uint(in, UINT64_MAX);
-    *ret_guard = (struct guard){.kind = GUARD_NONE};
-    *ret_space = (struct slice){"", 0};
+    *ret = (struct prefix){.guard = {.kind = GUARD_NONE}, .space = {"", 0}};
     if (kind == GUARDED) {
-        decode_guard(in, ret_guard);
+        decode_guard(in, &ret->guard);
         kind = unpack_uint(in, UINT64_MAX);
     }
-    if (kind == IN_NAMESPACE) {
-        *ret_space = unpack_text(in, NAMESPACE_BYTES_MAX);
+    bool in_namespace = kind == IN_NAMESPACE;
+    if (in_namespace) {
+        ret->space = unpack_text(in, NAMESPACE_BYTES_MAX);
         kind = unpack_uint(in, UINT64_MAX);
-        if (!namespace_is_other(*ret_space) || !has_namespace(kind)) {
-            in->bad = true;
-        }
+    }
+    ret->unique_type = kind == UNIQUE_TYPE;
+    if (ret->unique_type) {
+        kind = unpack_uint(in, UINT64_MAX);
+    }
+    if ((in_namespace && (!namespace_is_other(ret->space) || !has_namespace(kind))) ||
+        (ret->unique_type && kind != COMMAND_REGISTER)) {
+        in->bad = true;
     }
     return kind;
 }
@@ -285,13 +302,21 @@ enum status wire_command_decode(const uint8_t *data, size_t len,
                                 struct wire_command *ret_command)
 {
     struct unpack in = unpack_begin(data, len);
-    uint64_t kind = decode_kind(&in, &ret_command->command.guard, &ret_command->command.space);
+    struct prefix prefix;
+    uint64_t kind = decode_kind(&in, &prefix);
+    ret_command->command.guard = prefix.guard;
+    ret_command->command.space = prefix.space;
     ret_command->ids = NULL;
     if (in.bad || command_level(kind) == 0) {
         return ST_CORRUPT;
     }
     ret_command->command.kind = (enum command_kind)kind;
     decode_fields(&in, limits, ret_command);
+    if (kind == COMMAND_REGISTER) {
+        ret_command->command.register_.unique_type = prefix.unique_type;
+        in.bad = in.bad ||
+                 (prefix.unique_type && ret_command->command.register_.registration.type.len == 0);
+    }
     if (!unpack_finished(&in)) {
         wire_command_done(ret_command);
         return in.over ? ST_TOO_LARGE : ST_CORRUPT;
@@ -302,17 +327,17 @@ enum status wire_command_decode(const uint8_t *data, size_t len,
 bool wire_command_understands(const uint8_t *data, size_t len, uint16_t level)
 {
     struct unpack in = unpack_begin(data, len);
-    struct guard guard;
-    struct slice space;
-    uint64_t kind = decode_kind(&in, &guard, &space);
+    struct prefix prefix;
+    uint64_t kind = decode_kind(&in, &prefix);
     uint16_t from = command_level(kind);
-    uint16_t least = guard.kind == GUARD_NONE          ? 0
-                     : guard.kind == GUARD_CERTIFICATE ? LEVEL_POLICIES
-                                                       : LEVEL_TOKENS;
+    uint16_t least = prefix.guard.kind == GUARD_NONE          ? 0
+                     : prefix.guard.kind == GUARD_CERTIFICATE ? LEVEL_POLICIES
+                                                              : LEVEL_TOKENS;
+    least = prefix.unique_type ? LEVEL_UNIQUE_TYPES : least;
     if (from > 0 && from < least) {
         from = least;
     }
-    if (space.len > 0 && from > 0 && from < LEVEL_NAMESPACES) {
+    if (prefix.space.len > 0 && from > 0 && from < LEVEL_NAMESPACES) {
         from = LEVEL_NAMESPACES;
     }
     return !in.bad && from > 0 && from <= level;

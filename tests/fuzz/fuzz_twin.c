@@ -91,6 +91,8 @@ static void make_register(struct twins *t, struct made *m)
     for (uint32_t i = 0; i < g->metadata_count; i++) {
         g->metadata[i] = (struct pair){.key = take_word(t), .value = take_word(t)};
     }
+    m->command.register_.unique_type =
+        g->type.len > 0 && registry_level(t->plain) >= LEVEL_UNIQUE_TYPES && g->port % 4 == 0;
     m->command.register_.incarnation = take_incarnation(t, &g->id);
     m->command.register_.health_given = input_u8(&t->in) % 2 == 0;
     if (m->command.register_.health_given) {

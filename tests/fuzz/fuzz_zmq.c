@@ -39,6 +39,8 @@ static void check_shown(const struct registration *registration)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     static const uint8_t random[16];
+    const struct cgse_registration_options options = {
+        .ttl_ms = 30000, .reap_after_ms = 60000, .unique_types = true};
     struct cgse_request request;
     struct command command;
     struct problem problem = {.message = ""};
@@ -46,7 +48,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     if (!cgse_request_parse(&request, (struct slice){copy, len}, &problem)) {
         check_problem(&problem);
     } else if (request.action == CGSE_REGISTER) {
-        if (cgse_request_registration(&request, 30000, 60000, random, &command, &problem)) {
+        if (cgse_request_registration(&request, &options, random, &command, &problem)) {
             CHECK(command.register_.registration.id.len <= NAME_BYTES_MAX);
             check_logged(&command);
             check_shown(&command.register_.registration);

@@ -13,7 +13,7 @@ from cluster import MUSTERD, ROOT, await_true, clean_environment, has_ipv6, requ
 FLAGS = ["id", "name", "data", "http", "peer", "advertise-http", "advertise-peer", "cluster",
          "cluster-secret", "cluster-secret-file", "cluster-secret-old", "peer-ca", "peer-cert", "peer-key", "peer-tls",
          "join", "voters", "replace-after", "ttl", "reap-after", "tbfs-service", "tbfs-reap-after",
-         "zmq-requests", "zmq-heartbeats", "zmq-events", "zmq-reply", "zmq-connections", "amqp-url", "amqp-url-file", "amqp-exchange", "amqp-ca",
+         "zmq-requests", "zmq-heartbeats", "zmq-events", "zmq-reply", "zmq-connections", "zmq-unique-types", "amqp-url", "amqp-url-file", "amqp-exchange", "amqp-ca",
          "webhook-url", "webhook-secret-file", "webhook-ca", "dns", "dns-domain", "datacenter",
          "dns-ttl", "dns-negative-ttl", "dns-warning", "dns-near", "dns-udp-bytes", "dns-rate",
          "write-timeout", "election-timeout", "heartbeat-interval",

@@ -151,7 +151,7 @@ def test_what_is_refused_is_said(talker, request_, error):
     ({"port": 0}, "port: must be a whole number from 1 to 65535"),
     ({"host": "0.0.0.0"}, "host: must be a host name"),
     ({"metadata": {"x": "y" * 513}}, "metadata.x: "),
-    ({"singleton": True}, "singleton: is not supported"),
+    ({"singleton": True}, "singleton: needs a type"),
     ({"id": ".."}, "id: must not be")])
 def test_a_registration_that_cannot_be_is_refused_with_its_field(talker, info, error):
     got = talker.ask("register", service_info={"name": "a", "host": "10.0.0.1", "port": 1, **info})

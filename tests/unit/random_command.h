@@ -71,6 +71,8 @@ static inline void random_register(struct random_command *c, const struct fixtur
     for (uint32_t i = 0; i < g->metadata_count; i++) {
         g->metadata[i] = (struct pair){slice_of(random_word(seed)), slice_of(random_word(seed))};
     }
+    c->command.register_.unique_type =
+        g->type.len > 0 && registry_level(f->registry) >= LEVEL_UNIQUE_TYPES && g->port == 8081;
     c->command.register_.incarnation = random_incarnation(f, id.data, seed);
     c->command.register_.health_given = random_below(seed, 3) == 0;
     if (c->command.register_.health_given) {

@@ -18,6 +18,8 @@
 #define TTL_MS        30000
 #define REAP_AFTER_MS 60000
 
+static struct cgse_registration_options options = {.ttl_ms = TTL_MS,
+                                                   .reap_after_ms = REAP_AFTER_MS};
 static struct problem problem;
 static struct cgse_request request;
 static struct command command;
@@ -137,7 +139,7 @@ static bool registers(const char *info, const char *rest)
     (void)snprintf(json, sizeof json, "{\"action\": \"register\", \"service_info\": %s%s}", info,
                    rest);
     assert_true(parse(json));
-    return cgse_request_registration(&request, TTL_MS, REAP_AFTER_MS, random, &command, &problem);
+    return cgse_request_registration(&request, &options, random, &command, &problem);
 }
 
 static void assert_bad(const char *info, const char *field, const char *message)
@@ -203,8 +205,7 @@ static void bad_registrations_are_refused_with_their_field(void **state)
     assert_bad("{\"name\": \"a\", " ADDRESS ", \"tags\": \"x\"}", "tags", "must be a list");
     assert_bad("{\"name\": \"a\", " ADDRESS ", \"tags\": [7]}", "tags", "must be a list");
     assert_bad("{\"name\": \"a\", " ADDRESS ", \"metadata\": []}", "metadata", "an object");
-    assert_bad("{\"name\": \"a\", " ADDRESS ", \"singleton\": true}", "singleton",
-               "is not supported");
+    assert_bad("{\"name\": \"a\", " ADDRESS ", \"singleton\": true}", "singleton", "needs a type");
     assert_bad("{\"name\": \"a\", " ADDRESS
                ", \"singleton\": true, \"allow_duplicate_service_type\": true}",
                "", "invalid_service_type_policy");
@@ -212,6 +213,27 @@ static void bad_registrations_are_refused_with_their_field(void **state)
     assert_string_equal(problem.field, "ttl");
     assert_false(registers("{\"name\": \"a\", " ADDRESS "}", ", \"ttl\": \"30\""));
     assert_string_equal(problem.field, "ttl");
+}
+
+static bool is_unique(const char *more)
+{
+    char info[200];
+    (void)snprintf(info, sizeof info, "{\"name\": \"a\", " ADDRESS "%s}", more);
+    assert_true(registers(info, ""));
+    return command.register_.unique_type;
+}
+
+static void types_are_unique_as_the_registration_or_the_option_says(void **state)
+{
+    (void)state;
+    assert_false(is_unique(", \"type\": \"T\""));
+    assert_true(is_unique(", \"type\": \"T\", \"singleton\": true"));
+    options.unique_types = true;
+    assert_true(is_unique(", \"type\": \"T\""));
+    assert_true(is_unique(", \"metadata\": {\"type\": \"T\"}"));
+    assert_false(is_unique(""));
+    assert_false(is_unique(", \"type\": \"T\", \"allow_duplicate_service_type\": true"));
+    options.unique_types = false;
 }
 
 /* --- metadata --- */
@@ -356,6 +378,7 @@ int main(void)
         cmocka_unit_test(what_is_missing_has_its_default),
         cmocka_unit_test(an_expired_one_is_kept_for_another_ttl_at_least),
         cmocka_unit_test(bad_registrations_are_refused_with_their_field),
+        cmocka_unit_test(types_are_unique_as_the_registration_or_the_option_says),
         cmocka_unit_test(metadata_of_any_type_come_back),
         cmocka_unit_test(metadata_texts_are_kept_as_they_are),
         cmocka_unit_test(a_text_of_another_door_is_a_text),
