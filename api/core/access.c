@@ -62,8 +62,7 @@ static void set_certificate(struct principal *p, const char *name)
     }
 }
 
-/* His token, or the policy for his certificate. NULL: he has none, or it is gone. */
-static const struct token *token_of(const struct principal *p, const struct view *view)
+const struct token *principal_token(const struct principal *p, const struct view *view)
 {
     if (p->token[0] != '\0') {
         return view_token(view, p->token);
@@ -97,7 +96,7 @@ enum status principal_find(struct principal *ret_principal, enum anonymous anony
     const char *text = principal_credentials(authorization, view);
     if (text == NULL) {
         set_certificate(ret_principal, certificate);
-        const struct token *policy = token_of(ret_principal, view);
+        const struct token *policy = principal_token(ret_principal, view);
         return policy != NULL ? enter_space(ret_principal, policy, space) : ST_OK;
     }
     char id[TOKEN_ID_SIZE];
@@ -174,7 +173,7 @@ enum status principal_may(const struct principal *p, const struct view *view,
                           enum permission needed, const char *service)
 {
     const struct rights all = rights_of_all(p->anonymous, view);
-    const struct token *token = token_of(p, view);
+    const struct token *token = principal_token(p, view);
     if (needed == PERMISSION_OPEN) {
         return ST_OK;
     }
@@ -218,7 +217,7 @@ bool permission_has_namespace(enum permission needed)
 struct viewer principal_viewer(const struct principal *p, const struct view *view,
                                enum permission needed)
 {
-    const struct token *token = token_of(p, view);
+    const struct token *token = principal_token(p, view);
     bool all = rights_of_all(p->anonymous, view).read ||
                (token != NULL && holder_reaches(p, token, false) &&
                 (token_may_all(token, false) ||

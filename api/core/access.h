@@ -77,6 +77,8 @@ static inline const char *principal_name(const struct principal *p)
  * as it is stored. */
 MUST_USE enum status principal_may(const struct principal *p, const struct view *view,
                                    enum permission needed, const char *service);
+/* His token, or the policy for his certificate; borrowed from the view. NULL: he has none. */
+const struct token *principal_token(const struct principal *p, const struct view *view);
 /* Whether nobody may write, and so everybody. */
 bool principal_anybody_writes(enum anonymous anonymous, const struct view *view);
 /* What a write of his is to carry; borrows from the principal. */

@@ -1,4 +1,4 @@
-/* The replica at a glance: JSON to programs, a page to browsers. */
+/* The replica at a glance. Browsers get the page instead (api/ui). */
 #include "api/native/handlers.h"
 
 #include <inttypes.h>
@@ -108,87 +108,6 @@ static void render_json(const struct glance *g, struct response *response)
     json_out_end(&json, '}');
 }
 
-static void append_html(struct buffer *out, const char *text)
-{
-    for (; *text != '\0'; text++) {
-        switch (*text) {
-        case '<':
-            buffer_append_text(out, "&lt;");
-            break;
-        case '>':
-            buffer_append_text(out, "&gt;");
-            break;
-        case '&':
-            buffer_append_text(out, "&amp;");
-            break;
-        case '"':
-            buffer_append_text(out, "&quot;");
-            break;
-        case '\'':
-            buffer_append_text(out, "&#39;");
-            break;
-        default:
-            buffer_append_byte(out, (uint8_t)*text);
-            break;
-        }
-    }
-}
-
-static const char page_head[] =
-    "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">"
-    "<meta name=\"viewport\" content=\"width=device-width\"><title>Muster</title><style>"
-    "body{font:16px/1.5 system-ui,sans-serif;max-width:48rem;margin:2rem auto;padding:0 1rem;"
-    "color:#222;background:#fff}table{border-collapse:collapse;width:100%}"
-    "th,td{text-align:left;padding:.3rem .6rem;border-bottom:1px solid #ddd}"
-    "@media(prefers-color-scheme:dark){body{color:#ddd;background:#181818}"
-    "th,td{border-color:#444}a{color:#8bf}}</style></head><body><h1>";
-
-static void append_row(struct buffer *out, const char *name, uint64_t value)
-{
-    buffer_printf(out, "<tr><th>%s</th><td>%" PRIu64 "</td></tr>", name, value);
-}
-
-static void render_html(const struct glance *g, struct response *response)
-{
-    struct buffer *out = &response->body;
-    response->content_type = "text/html; charset=utf-8";
-    buffer_append_text(out, page_head);
-    append_html(out, g->facts->name);
-    buffer_printf(out, "</h1><p>Muster %s, replica %" PRIu64 ", %s", g->facts->version,
-                  g->facts->id, role(g));
-    if (g->status.leader == 0) {
-        buffer_append_text(out, ". No leader is known.</p>");
-    } else {
-        buffer_printf(out, ". The leader is %" PRIu64 ".</p>", g->status.leader);
-    }
-    buffer_append_text(out, "<table>");
-    append_row(out, "services", g->services);
-    append_row(out, "instances", g->instances);
-    for (unsigned h = 0; h < HEALTH_COUNT; h++) {
-        append_row(out, health_name((enum health)h), g->counts[h]);
-    }
-    append_row(out, "index", g->index);
-    append_row(out, "seconds up", g->uptime_ms / 1000);
-    buffer_append_text(out, "</table><h2>Members</h2><table><tr><th>id</th><th>name</th>"
-                            "<th>address</th><th>role</th></tr>");
-    for (size_t i = 0; i < g->members_count; i++) {
-        const struct consensus_member_info *member = &g->members[i];
-        buffer_printf(out, "<tr><td>%" PRIu64 "</td><td>", member->id);
-        append_html(out, member->name);
-        buffer_append_text(out, "</td><td>");
-        append_html(out, member->http_address);
-        buffer_append_text(out, "</td><td>");
-        append_html(out, member->is_leader ? "leader" : member->role);
-        buffer_append_text(out, "</td></tr>");
-    }
-    buffer_append_text(out, "</table><p><a href=\"/services\">services</a> &middot; "
-                            "<a href=\"/instances\">instances</a> &middot; "
-                            "<a href=\"/events\">events</a> &middot; "
-                            "<a href=\"/cluster\">cluster</a> &middot; "
-                            "<a href=\"/health\">health</a> &middot; "
-                            "<a href=\"/metrics\">metrics</a></p></body></html>");
-}
-
 enum next handle_root(struct exchange *x)
 {
     struct glance glance;
@@ -196,10 +115,6 @@ enum next handle_root(struct exchange *x)
     x->response.index = glance.index;
     response_header_static(&x->response, "Vary", "Accept");
     response_asked(&x->response, glance.changed_index);
-    if (request_wants_html(&x->request)) {
-        render_html(&glance, &x->response);
-    } else {
-        render_json(&glance, &x->response);
-    }
+    render_json(&glance, &x->response);
     return NEXT_RESPOND;
 }

@@ -1,6 +1,6 @@
 #include "api/native/rights.h"
 
-static void render_scope(struct json_out *json, const struct token_scope *scope)
+void rights_render_scope(struct json_out *json, const struct token_scope *scope)
 {
     json_out_begin(json, '{');
     json_out_key(json, scope->prefix ? "prefix" : "name");
@@ -31,7 +31,7 @@ void rights_render(struct json_out *json, const struct view *view, const struct 
     json_out_key(json, "services");
     json_out_begin(json, '[');
     for (uint32_t i = 0; i < spec.scopes_count; i++) {
-        render_scope(json, &spec.scopes[i]);
+        rights_render_scope(json, &spec.scopes[i]);
     }
     json_out_end(json, ']');
     json_out_key(json, "operator");

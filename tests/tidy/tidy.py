@@ -44,6 +44,7 @@ FLOORS = {
     "api/native": 8,
     "api/tbfs": 8,
     "api/dns": 7,
+    "api/ui": 8,
     "api/zmq": 7,
     "api/sink": 7,
     "api/amqp": 8,
@@ -59,6 +60,7 @@ NARROWED = {
     # Sites do not know each other.
     "api/native": ("api/core", "api/http", "api/native", "server"),
     "api/tbfs": ("api/core", "api/http", "api/tbfs", "server"),
+    "api/ui": ("api/core", "api/http", "api/ui", "server"),
     # Nor do doors.
     "api/http": ("api/core", "api/http", "server"),
     "api/dns": ("api/core", "api/dns", "server"),

@@ -1,0 +1,256 @@
+// The frame: which view is shown, how the page hangs on its replica, who is signed in.
+import { get, heard, linkTo, loadAccess, may, session } from "./api.js";
+import { coarse, h, put, refreshTimes, s, setAttr, setText } from "./dom.js";
+import { arrive, Link } from "./link.js";
+import { ask, button, input, notice, select } from "./parts.js";
+import { Store } from "./store.js";
+import { T } from "./strings.js";
+import { ClusterView, troubles } from "./view_cluster.js";
+import { EventsView } from "./view_events.js";
+import { InstanceView } from "./view_instance.js";
+import { ServiceView } from "./view_service.js";
+import { ServicesView } from "./view_services.js";
+import { TokensView } from "./view_tokens.js";
+
+const THEME = "muster-theme";
+const VIEWS = { services: ServicesView, events: EventsView, cluster: ClusterView, tokens: TokensView };
+const main = document.getElementById("main");
+const bar = document.getElementById("bar");
+
+let store = null;
+let link = null;
+let view = null;
+let brought = null; // of the replica before
+let own = ""; // the part behind # that we wrote ourselves
+
+// --- views ---
+
+function route() {
+  const [path, query] = location.hash.replace(/^#\/?/, "").split("?");
+  const parts = path.split("/").filter(Boolean).map((part) => {
+    try {
+      return decodeURIComponent(part);
+    } catch {
+      return part;
+    }
+  });
+  return { name: parts[0] || "services", parts: parts.slice(1), query: new URLSearchParams(query || "") };
+}
+
+function setQuery(query) {
+  const path = location.hash.split("?")[0] || "#/services";
+  const text = query.toString();
+  own = text ? `${path}?${text}` : path;
+  history.replaceState(null, "", own);
+}
+
+function viewOf({ name, parts, query }) {
+  const context = { store, link, parts, query, setQuery };
+  if (name === "services" && parts.length === 1) return new ServiceView(context);
+  if (name === "instances" && parts.length === 1) return new InstanceView(context);
+  const View = parts.length === 0 && VIEWS[name];
+  if (View && (name !== "tokens" || may("operator_read"))) return new View(context);
+  return { title: T.notFound, element: h("div", { class: "page empty" }, h("h1", {}, T.notFound), h("a", { href: "#/services" }, T.back)), update() {}, tick() {}, close() {} };
+}
+
+function show() {
+  const at = route();
+  view?.close();
+  view = viewOf(at);
+  document.title = view.title === T.title ? T.title : `${view.title} · ${T.title}`;
+  put(main, view.element);
+  view.update();
+  drawNav(at.name === "instances" ? "services" : at.name);
+}
+
+// --- the bar ---
+
+const state = h("span", { class: "state" }, h("span", { class: "lamp" }), h("span", { class: "words" }), h("span", { class: "age" }));
+const nav = h("nav", { "aria-label": T.nav.label });
+const account = h("span", { class: "account" });
+const space = h("span");
+
+function drawNav(current) {
+  const names = Object.keys(VIEWS).filter((name) => name !== "tokens" || may("operator_read"));
+  put(nav, names.map((name) => h("a", { href: linkTo(name), "aria-current": name === current ? "page" : null, class: name }, T.nav[name])));
+  drawState();
+}
+
+function drawState() {
+  const name = link.name();
+  const age = link.staleness();
+  const isBehind = link.state === "live" && age > 3;
+  const words = { connecting: T.link.connecting, live: isBehind ? T.link.behind(name, coarse(age)) : T.link.live(name), lost: T.link.lost(coarse((Date.now() - link.lostAt) / 1000)), denied: T.access.signIn }[link.state];
+  state.className = `state ${isBehind ? "behind" : link.state}`;
+  setText(state.children[1], words);
+  setText(state.children[2], link.state === "live" && heard.at ? T.link.stale(age < 1 ? `${age.toFixed(1)} s` : coarse(age)) : "");
+  setAttr(state, "title", T.link.label);
+  document.body.classList.toggle("old", link.state === "lost" || isBehind);
+  const worst = troubles(link)[0];
+  const tab = nav.querySelector(".cluster");
+  if (tab) {
+    tab.classList.toggle("troubled", worst?.[0] === "bad");
+    setAttr(tab, "title", worst?.[0] === "bad" ? worst[1] : null);
+  }
+}
+
+function drawAccount() {
+  const { access } = session;
+  if (session.token && access?.credentials === "valid") put(account, h("span", { class: "who ext" }, T.access.signedIn(access.principal)), button(T.access.signOut, signOut, "plain"));
+  else if (access && !(access.operator_write && access.credentials === "none")) put(account, button(T.access.signIn, askToken, "plain"));
+  else put(account);
+}
+
+async function drawSpaces() {
+  if (!may("operator_read")) {
+    if (!session.space) put(space);
+    return;
+  }
+  try {
+    const { namespaces } = await get("/namespaces");
+    const names = [...new Set(["default", session.space || "default", ...namespaces.map((x) => x.name)])].sort();
+    if (names.length > 1) put(space, select(T.namespace, names.map((x) => [x, x]), session.space || "default", (value) => {
+      session.setSpace(value === "default" ? "" : value);
+      location.hash = "#/services";
+      begin();
+    }));
+  } catch { /* one namespace, then */ }
+}
+
+function themeButton() {
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  const isDark = () => (document.documentElement.dataset.theme || (dark.matches ? "dark" : "light")) === "dark";
+  const toggle = h("button", { type: "button", class: "plain icon", onclick: () => set(isDark() ? "light" : "dark") },
+    s("svg", { viewBox: "0 0 16 16", width: 16, height: 16, "aria-hidden": "true" }, s("circle", { cx: 8, cy: 8, r: 6.2, fill: "none", stroke: "currentColor", "stroke-width": 1.5 }), s("path", { d: "M8 2a6 6 0 0 1 0 12z", fill: "currentColor" })));
+  const label = () => setAttr(toggle, "aria-label", isDark() ? T.theme.light : T.theme.dark);
+  const set = (theme) => {
+    document.documentElement.dataset.theme = theme;
+    localStorage.setItem(THEME, theme);
+    label();
+  };
+  const saved = localStorage.getItem(THEME);
+  if (saved === "dark" || saved === "light") document.documentElement.dataset.theme = saved;
+  dark.addEventListener("change", label);
+  label();
+  return toggle;
+}
+
+// --- who is signed in ---
+
+function askToken() {
+  const field = input(T.access.token, { type: "password", required: true });
+  ask({
+    title: T.access.signIn, text: T.access.hint, verb: T.access.signIn, fields: field,
+    work: async () => {
+      const before = session.token;
+      session.token = field.lastChild.value.trim();
+      const access = await loadAccess().catch((error) => {
+        session.token = before;
+        throw error;
+      });
+      if (access.credentials !== "valid") {
+        session.token = before;
+        await loadAccess();
+        throw new Error(T.access.bad);
+      }
+    },
+    done: () => {
+      session.setToken(session.token);
+      notice("access", "");
+      begin();
+    },
+  });
+}
+
+function signOut() {
+  session.setToken("");
+  begin();
+}
+
+let retry = 0;
+
+async function loadRights() {
+  clearTimeout(retry);
+  try {
+    await loadAccess();
+    if (session.token && session.access.credentials !== "valid") {
+      session.setToken("");
+      notice("access", T.access.bad);
+      await loadAccess();
+    }
+  } catch {
+    retry = setTimeout(begin, 1000);
+  }
+}
+
+// --- begin ---
+
+async function begin() {
+  link?.close();
+  store?.close();
+  store = new Store();
+  store.since = brought?.since || "";
+  link = new Link(store);
+  link.onNotice = (key, text) => notice(key, text);
+  link.onDenied = () => notice("access", T.access.needed);
+  store.subscribe(drawView);
+  const rights = loadRights();
+  const listing = store.start(); // at the same time: most may read
+  await rights;
+  drawAccount();
+  drawSpaces();
+  link.start();
+  if (!may("read") && session.access) link.take("denied");
+  show();
+  await listing;
+}
+
+function drawView() {
+  view?.update();
+  if (brought && link.state === "live" && link.health && store.synced) welcome();
+}
+
+// Says where the page comes from, once it is there.
+function welcome() {
+  const sentence = store.hasGap ? T.link.movedGap : T.link.moved;
+  notice("moved", sentence(brought.from, link.name()), !store.hasGap);
+  if (brought.needsToken) notice("access", T.access.again);
+  brought = null;
+}
+
+function tick() {
+  if (!link || document.hidden) return;
+  drawState();
+  view?.tick();
+  refreshTimes(main);
+}
+
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault(); // what is behind # is the view
+  main.focus();
+});
+
+addEventListener("hashchange", () => {
+  if (location.hash === own) return;
+  own = "";
+  show();
+  main.focus({ preventScroll: true });
+});
+
+addEventListener("keydown", (event) => {
+  const isTyping = /^(INPUT|TEXTAREA|SELECT)$/.test(document.activeElement?.tagName);
+  if (event.key === "/" && !isTyping && !event.ctrlKey && !event.metaKey) {
+    const search = document.querySelector("#main input[type=search]");
+    if (search) {
+      event.preventDefault();
+      search.focus();
+      search.select();
+    }
+  }
+  if (event.key === "Escape" && document.activeElement?.type === "search") document.activeElement.blur();
+});
+
+put(bar, h("a", { class: "brand", href: "#/services" }, h("img", { src: "/ui/icon.svg", width: 24, height: 24, alt: "" }), T.title), nav, state, space, account, themeButton());
+setInterval(tick, 500);
+brought = await arrive();
+begin();
