@@ -3,6 +3,7 @@
 #
 #   server/prepare.sh            what the build needs
 #   server/prepare.sh tests      and what the tests need
+#   server/prepare.sh clients    and the clients that tests/clients drives
 #   server/prepare.sh ci         and formatting, clang-tidy, sanitizers and chaos
 #   server/prepare.sh bench      what the build and tests/bench need
 #   server/prepare.sh peers      and the systems that tests/bench compares with
@@ -21,10 +22,11 @@ PATH=$PATH:/usr/sbin:/sbin
 RAFT_MIN=0.22
 build_packages="gcc libc6-dev cmake ninja-build pkg-config libraft-dev libuv1-dev libmsgpack-dev
  liburcu-dev libjansson-dev zlib1g-dev libgnutls28-dev libcurl4-gnutls-dev librabbitmq-dev curl procps"
-test_packages="libcmocka-dev libldns-dev g++ python3 python3-pytest python3-pytest-xdist python3-pytest-timeout python3-yaml python3-zmq python3-dnspython bind9-dnsutils bind9-host knot-dnsutils python3-pika rabbitmq-server util-linux
+test_packages="libcmocka-dev libldns-dev g++ python3 python3-pytest python3-pytest-xdist python3-pytest-timeout python3-yaml python3-zmq python3-dnspython bind9-dnsutils bind9-host knot-dnsutils haproxy python3-pika rabbitmq-server util-linux
  e2fsprogs mount netbase iproute2"
 bench_packages="libmicrohttpd-dev python3 wrk dnsperf util-linux git"
 peer_packages="etcd-server etcd-client zookeeper default-jre-headless libzookeeper-mt-dev knot nsd"
+client_packages="nginx-light unbound prometheus"
 ci_packages="clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev git python3-venv"
 jepsen_packages="iproute2 iptables util-linux mount e2fsprogs faketime git procps ca-certificates"
 command -v go >/dev/null 2>&1 || jepsen_packages="$jepsen_packages golang-go"
@@ -37,12 +39,13 @@ docker compose version >/dev/null 2>&1 || docker_packages="$docker_packages dock
 case "${1:-build}" in
     build) packages=$build_packages ;;
     tests) packages="$build_packages $test_packages" ;;
+    clients) packages="$build_packages $test_packages $client_packages" ;;
     ci) packages="$build_packages $test_packages $ci_packages $jepsen_packages" ;;
     bench) packages="$build_packages $bench_packages" ;;
     peers) packages="$build_packages $bench_packages $peer_packages" ;;
     jepsen) packages="$build_packages $jepsen_packages" ;;
     docker) packages=$docker_packages ;;
-    *) sed -n '2,14s/^# \{0,1\}//p' "$0"; exit 2 ;;
+    *) sed -n '2,15s/^# \{0,1\}//p' "$0"; exit 2 ;;
 esac
 
 say() { printf '%s\n' "$*" >&2; }
