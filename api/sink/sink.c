@@ -27,6 +27,17 @@ static bool start_thread(struct sink *s)
     return s->runs;
 }
 
+static void init_end(struct sink *s)
+{
+    pthread_condattr_t monotonic;
+    (void)pthread_condattr_init(&monotonic);
+    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&s->end, &monotonic);
+    (void)pthread_condattr_destroy(&monotonic);
+    (void)pthread_mutex_init(&s->end_lock, NULL);
+    s->ended = false;
+}
+
 bool sink_start(struct sink *s, struct node *node, char *error, size_t error_size)
 {
     s->node = node;
@@ -34,6 +45,7 @@ bool sink_start(struct sink *s, struct node *node, char *error, size_t error_siz
     atomic_init(&s->stopping, false);
     atomic_init(&s->connecting, false);
     sink_feed_init(&s->feed);
+    init_end(s);
     if (!lane_open(&s->lane)) {
         (void)snprintf(error, error_size, "cannot open a descriptor for the sink %s: %s",
                        s->kind->name, strerror(errno));
@@ -49,6 +61,14 @@ bool sink_start(struct sink *s, struct node *node, char *error, size_t error_siz
     return true;
 }
 
+void sink_ended(struct sink *s)
+{
+    (void)pthread_mutex_lock(&s->end_lock);
+    s->ended = true;
+    (void)pthread_cond_signal(&s->end);
+    (void)pthread_mutex_unlock(&s->end_lock);
+}
+
 /* True once it has ended. */
 static bool join(struct sink *s, long within_ms)
 {
@@ -60,8 +80,16 @@ static bool join(struct sink *s, long within_ms)
     until.tv_nsec += (within_ms % 1000) * 1000000;
     until.tv_sec += within_ms / 1000 + until.tv_nsec / 1000000000;
     until.tv_nsec %= 1000000000;
-    s->runs = pthread_clockjoin_np(s->thread, NULL, CLOCK_MONOTONIC, &until) != 0;
-    return !s->runs;
+    (void)pthread_mutex_lock(&s->end_lock);
+    while (!s->ended && pthread_cond_timedwait(&s->end, &s->end_lock, &until) == 0) {
+    }
+    bool ended = s->ended;
+    (void)pthread_mutex_unlock(&s->end_lock);
+    if (ended) {
+        (void)pthread_join(s->thread, NULL);
+        s->runs = false;
+    }
+    return ended;
 }
 
 void sink_drain(struct sink *s)
@@ -90,5 +118,7 @@ bool sink_stop(struct sink *s)
     }
     sink_feed_done(&s->feed);
     lane_close(&s->lane);
+    (void)pthread_cond_destroy(&s->end);
+    (void)pthread_mutex_destroy(&s->end_lock);
     return true;
 }

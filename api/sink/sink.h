@@ -65,6 +65,9 @@ struct sink {
     struct node_listener listener;
     atomic_bool draining, stopping;
     atomic_bool connecting;
+    pthread_mutex_t end_lock;
+    pthread_cond_t end; /* the thread returns; of the monotonic clock */
+    bool ended;         /* under the lock */
     /* the sink's thread */
     struct sink_feed feed;
     struct sink_position_writer writer;
@@ -88,6 +91,8 @@ MUST_USE bool sink_stop(struct sink *sink);
 
 /* The thread's function. */
 void *sink_run(void *sink);
+/* The last thing that it does: only then it can be joined in time. */
+void sink_ended(struct sink *sink);
 /* False once the sink is to end. */
 bool sink_goes_on(const struct sink *sink);
 

@@ -252,5 +252,6 @@ void *sink_run(void *arg)
     s->feed.begun = false; /* the node may be gone from here on */
     disconnect(s);
     rcu_unregister_thread();
+    sink_ended(s);
     return NULL;
 }
