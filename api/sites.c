@@ -1,3 +1,4 @@
+#include "api/http/protocol.h"
 #include "api/http/site.h"
 
 #define SITE(row) extern const struct site row;
@@ -9,3 +10,10 @@ const struct site *const http_sites[] = {
 #include "api/sites.def"
 #undef SITE
     NULL};
+
+#ifdef MUSTER_H2
+extern const struct protocol h2_protocol;
+const struct protocol *const http_protocol = &h2_protocol;
+#else
+const struct protocol *const http_protocol = NULL;
+#endif

@@ -52,6 +52,13 @@ static void count_end(const struct certificates *c)
     metric_set(METRIC_tls_certificate_end_seconds, clients_s < members_s ? clients_s : members_s);
 }
 
+/* What the doors of HTTP speak. */
+static const char *const protocols[] = {
+#ifdef MUSTER_H2
+    "h2",
+#endif
+    "http/1.1", NULL};
+
 static bool open_clients(const struct config *config, struct certificates *c, char *error,
                          size_t error_size)
 {
@@ -61,7 +68,7 @@ static bool open_clients(const struct config *config, struct certificates *c, ch
         .client_ca = config->tls_client_ca,
         .client_required = config->tls_client_required,
         .principal = config->tls_principal,
-        .protocol = "http/1.1",
+        .protocols = protocols,
     };
     c->clients = tls_open(&options, error, error_size);
     if (c->clients == NULL) {

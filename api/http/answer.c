@@ -7,12 +7,9 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/uio.h>
-#include <time.h>
 
-#include "api/http/audited_line.h"
 #include "api/http/download.h"
 #include "api/http/internal.h"
-#include "api/http/representation.h"
 #include "api/http/stream.h"
 #include "server/base/check.h"
 #include "server/base/clock.h"
@@ -61,23 +58,6 @@ static const char *reason(int status)
     return "Status";
 }
 
-/* "Sun, 29 Nov 2026 11:22:46 GMT", made once a second. */
-static const char *date(struct worker *worker)
-{
-    static const char days[] = "SunMonTueWedThuFriSat";
-    static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
-    time_t now = (time_t)(clock_wall_ms() / 1000);
-    if (now != worker->date_s) {
-        struct tm tm;
-        worker->date_s = now;
-        (void)gmtime_r(&now, &tm);
-        (void)snprintf(worker->date, sizeof worker->date, "%.3s, %02d %.3s %04d %02d:%02d:%02d GMT",
-                       days + 3 * tm.tm_wday, tm.tm_mday, months + 3 * tm.tm_mon, tm.tm_year + 1900,
-                       tm.tm_hour, tm.tm_min, tm.tm_sec);
-    }
-    return worker->date;
-}
-
 static void add_field(struct buffer *out, const char *name, const char *value)
 {
     buffer_append_text(out, name);
@@ -86,82 +66,27 @@ static void add_field(struct buffer *out, const char *name, const char *value)
     buffer_append(out, "\r\n", 2);
 }
 
-enum body_kind { BODY_PLAIN, BODY_STREAM, BODY_DOWNLOAD };
-
-static enum body_kind body_of(const struct call *call)
+static void add_field_to(void *ctx, const char *name, const char *value)
 {
-    const struct exchange *x = &call->exchange;
-    if (x->stream != NULL) {
-        return BODY_STREAM;
-    }
-    return x->download != NULL && x->download->held && !call->late ? BODY_DOWNLOAD : BODY_PLAIN;
-}
-
-/* Of a plain answer: its own, or one that is shared. */
-static const char *body_text(const struct response *response, size_t *ret_len)
-{
-    const struct rendered *shared = response->shared;
-    *ret_len = shared != NULL ? shared->len : response->body.len;
-    return shared != NULL ? shared->data : (const char *)response->body.data;
-}
-
-static bool status_has_body(int status)
-{
-    return status != 204 && status != 304;
-}
-
-static void add_length(struct buffer *out, const struct call *call)
-{
-    const struct exchange *x = &call->exchange;
-    char digits[TEXT_U64_SIZE];
-    size_t len;
-    switch (body_of(call)) {
-    case BODY_STREAM:
-        if (!call->head.is_http_1_0) {
-            add_field(out, "Transfer-Encoding", "chunked");
-        }
-        break;
-    case BODY_DOWNLOAD:
-        add_field(out, "Content-Length", text_format_u64(x->download->backup.backup.bytes, digits));
-        break;
-    case BODY_PLAIN:
-        if (status_has_body(x->response.status)) {
-            (void)body_text(&x->response, &len);
-            add_field(out, "Content-Length", text_format_u64(len, digits));
-        }
-        break;
-    }
+    add_field(ctx, name, value);
 }
 
 static void make_head(struct connection *c)
 {
-    struct worker *worker = c->worker;
     struct call *call = c->call;
-    struct exchange *x = &call->exchange;
-    struct response *response = &x->response;
-    struct buffer *out = &worker->head;
+    int status = call->exchange.response.status;
+    struct buffer *out = &c->worker->head;
     char digits[TEXT_U64_SIZE];
-    if (x->site->headers != NULL && !x->permit.is_closed) {
-        x->site->headers(x, response);
-    }
-    origin_headers(&x->context->origins, &x->request, response);
     buffer_clear(out);
     buffer_append_text(out, "HTTP/1.1 ");
-    buffer_append_text(out, text_format_u64((uint64_t)response->status, digits));
+    buffer_append_text(out, text_format_u64((uint64_t)status, digits));
     buffer_append(out, " ", 1);
-    buffer_append_text(out, reason(response->status));
+    buffer_append_text(out, reason(status));
     buffer_append(out, "\r\n", 2);
-    add_field(out, "Date", date(worker));
-    if (response->content_type != NULL && status_has_body(response->status)) {
-        add_field(out, "Content-Type", response->content_type);
+    reply_fields(call, add_field_to, out);
+    if (reply_body_kind(call) == BODY_STREAM && !call->head.is_http_1_0) {
+        add_field(out, "Transfer-Encoding", "chunked");
     }
-    if (response->status == 401) {
-        add_field(out, "WWW-Authenticate", "Bearer realm=\"muster\"");
-    }
-    for (size_t i = 0; i < response->headers_count; i++) {
-        add_field(out, response->headers[i].name, response->headers[i].value);
-    }
-    add_length(out, call);
     if (c->is_last) {
         add_field(out, "Connection", "close");
     } else if (call->head.is_http_1_0) {
@@ -180,36 +105,26 @@ static void begin_stream(struct connection *c)
     struct call *call = c->call;
     int bytes = STREAM_SOCKET_BYTES;
     (void)setsockopt(c->fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
-    call->exchange.stream->owner = c;
+    call->exchange.stream->owner = call;
     call->subscribed = true;
     subscriptions_add(&c->worker->subscriptions, &call->exchange.stream->subscription);
-}
-
-static void count(const struct response *response)
-{
-    metric_add(METRIC_http_requests_total, 1);
-    if (response->status >= 400) {
-        metric_add(METRIC_http_errors_total, 1);
-    }
 }
 
 enum connection_state answer_begin(struct connection *c)
 {
     struct call *call = c->call;
     struct exchange *x = &call->exchange;
-    representation_settle(x);
-    audited_end(x);
-    enum body_kind kind = body_of(call);
+    reply_settle(call);
+    enum body_kind kind = reply_body_kind(call);
     bool is_head = x->request.method == METHOD_HEAD;
     c->is_last = c->is_last ||
                  atomic_load_explicit(&c->worker->context->draining, memory_order_relaxed) ||
                  (kind == BODY_STREAM && call->head.is_http_1_0);
     make_head(c);
-    count(&x->response);
     c->sent = c->taken = 0;
     c->body_at = 0;
-    if (is_head || kind != BODY_PLAIN || !status_has_body(x->response.status)) {
-        (void)body_text(&x->response, &c->body_at); /* none of it is sent */
+    if (is_head || kind != BODY_PLAIN || !reply_has_body(x->response.status)) {
+        (void)reply_body(&x->response, &c->body_at); /* none of it is sent */
     }
     if (is_head || kind == BODY_PLAIN) {
         return CONNECTION_SENDING;
@@ -218,6 +133,7 @@ enum connection_state answer_begin(struct connection *c)
         begin_stream(c);
         return CONNECTION_STREAM;
     }
+    call->downloading = true;
     download_list(x->download, &c->worker->downloads);
     return CONNECTION_DOWNLOAD;
 }
@@ -235,7 +151,7 @@ static void limit_unsent(const struct connection *c)
 static enum answer_progress flush(struct connection *c)
 {
     size_t len;
-    const char *body = body_text(&c->call->exchange.response, &len);
+    const char *body = reply_body(&c->call->exchange.response, &len);
     while (c->out_len > 0 || c->body_at < len) {
         if (!c->writable) {
             return ANSWER_BLOCKED;
@@ -399,15 +315,22 @@ static struct stream *stream_of(struct subscription *s)
 
 static void resume_stream(struct subscription *s)
 {
-    struct connection *c = stream_of(s)->owner;
-    c->call->idle = false;
-    connection_ready(c);
+    struct call *call = stream_of(s)->owner;
+    call->idle = false;
+    if (call->request != NULL) {
+        http_protocol->resume(call);
+    }
+    connection_ready(call->connection);
 }
 
-static void cut(struct connection *c)
+static void cut(struct call *call)
 {
-    c->is_cut = true;
-    connection_ready(c);
+    if (call->request != NULL) {
+        http_protocol->cut(call);
+    } else {
+        call->connection->is_cut = true;
+    }
+    connection_ready(call->connection);
 }
 
 static void cut_stream(struct subscription *s)
@@ -430,11 +353,11 @@ void answer_start(struct worker *worker)
 static void cut_download(struct download *download)
 {
     struct exchange *x = download->owner;
-    const struct call *call = CONTAINER_OF(x, struct call, exchange);
+    struct call *call = CONTAINER_OF(x, struct call, exchange);
     log_write(LOG_INFO, "http", "the reader of a backup takes too long; cut off", "index=%" PRIu64,
               download->backup.backup.index);
     if (call->connection != NULL) {
-        cut(call->connection);
+        cut(call);
     }
 }
 

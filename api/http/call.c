@@ -9,6 +9,10 @@
 #include "server/base/limits.h"
 #include "server/base/mem.h"
 
+/* How much of a body that is over its limit is read and thrown away, so that the client gets to see
+ * the answer and the connection stays usable. */
+#define DISCARD_BYTES_MAX (16u * 1024 * 1024)
+
 /* On the node's loop thread. */
 static void wake(struct exchange *x)
 {
@@ -26,7 +30,9 @@ struct call *call_new(struct connection *c, size_t head_len)
     call->peer = c->peer;
     lane_item_init(&call->finished);
     CDS_INIT_LIST_HEAD(&call->place);
+    call->request = NULL;
     call->held = call->late = call->subscribed = call->idle = call->streamed = false;
+    call->downloading = false;
     call->received = call->downloaded = 0;
     exchange_init(&call->exchange, c->worker->context, &c->worker->scratch, wake);
     return call;
@@ -39,13 +45,56 @@ static void call_free(struct call *call)
     free(call);
 }
 
+static const char *find_header(const void *transport, const char *name)
+{
+    const struct call *call = transport;
+    return head_find(&call->head, name);
+}
+
+void call_route(struct call *call)
+{
+    struct connection *c = call->connection;
+    struct request *request = &call->exchange.request;
+    request->method = request_method(call->head.method);
+    request->find_header = find_header;
+    request->transport = call;
+    request->peer = &call->peer.any;
+    call->exchange.client = c->client;
+    call->exchange.certificate = channel_certificate(c);
+    exchange_route(&call->exchange, call->head.target);
+    if (c->verdict != CROWD_FINE) {
+        cds_list_del_init(&c->crowded);
+        exchange_crowded(&call->exchange, c->verdict == CROWD_TOO_FAST);
+    }
+}
+
+bool call_must_refuse_body(const struct call *call)
+{
+    size_t limit = call->exchange.request.body.limit;
+    return call->head.has_length && call->head.length > limit &&
+           (call->head.expects_continue || call->head.length > limit + DISCARD_BYTES_MAX);
+}
+
+bool call_is_too_long(const struct call *call)
+{
+    return call->received > call->exchange.request.body.limit + DISCARD_BYTES_MAX;
+}
+
+bool call_is_slow(struct call *call)
+{
+    uint64_t came = call->received - call->seen;
+    call->seen = call->received;
+    return came < HTTP_RATE_BYTES_MIN ||
+           clock_elapsed(call->begun_ms, call->worker->now_ms) >= HTTP_BODY_MS_MAX;
+}
+
 void call_hold(struct call *call)
 {
     call->held = true;
     cds_list_add(&call->place, &call->worker->held);
     /* A read may wait for minutes. A write is over soon, and is answered even if the client has
      * closed its half of the connection. */
-    if (call->connection->ended && call->exchange.stage != STAGE_WRITE) {
+    if (call->request == NULL && call->connection->ended && call->exchange.stage != STAGE_WRITE) {
         connection_close(call->connection);
     }
 }
@@ -74,8 +123,23 @@ void call_release(struct call *call)
 static void answer(struct call *call)
 {
     struct connection *c = call->connection;
-    connection_answer(c);
-    connection_run(c);
+    if (call->request != NULL) {
+        http_protocol->answer(call);
+        connection_ready(c);
+    } else {
+        connection_answer(c);
+        connection_run(c);
+    }
+}
+
+static void go_on_downloading(struct call *call)
+{
+    if (call->request != NULL) {
+        http_protocol->resume(call);
+        connection_ready(call->connection);
+    } else {
+        connection_run(call->connection);
+    }
 }
 
 static void go_on(struct lane_item *finished)
@@ -86,8 +150,7 @@ static void go_on(struct lane_item *finished)
     cds_list_del_init(&call->place);
     struct download *download = call->exchange.download;
     bool is_done_with = call->connection == NULL || call->late;
-    if (download != NULL && download->waiting &&
-        (is_done_with || call->connection->state == CONNECTION_DOWNLOAD)) {
+    if (download != NULL && download->waiting && (is_done_with || call->downloading)) {
         download_stepped(download);
     }
     if (call->connection == NULL) {
@@ -95,8 +158,8 @@ static void go_on(struct lane_item *finished)
         call_release(call);
     } else if (call->late) {
         return; /* the connection releases it */
-    } else if (call->connection->state == CONNECTION_DOWNLOAD) {
-        connection_run(call->connection);
+    } else if (call->downloading) {
+        go_on_downloading(call);
     } else if (exchange_resume(&call->exchange)) {
         answer(call);
     } else {

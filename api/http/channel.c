@@ -55,6 +55,28 @@ ssize_t channel_send(struct connection *c, struct iovec *pieces, size_t count)
     return sendmsg(c->fd, &message, MSG_NOSIGNAL);
 }
 
+bool channel_flush(struct connection *c)
+{
+    while (c->out_len > 0 && c->writable) {
+        struct iovec piece = {(void *)(uintptr_t)c->out, c->out_len};
+        ssize_t sent = channel_send(c, &piece, 1);
+        if (sent > 0) {
+            c->sent += (uint64_t)sent;
+            c->out += sent;
+            c->out_len -= (size_t)sent;
+        } else if (sent < 0 && errno != EINTR) {
+            c->writable = false;
+            return errno == EAGAIN;
+        }
+    }
+    return true;
+}
+
+bool channel_speaks_protocol(const struct connection *c)
+{
+    return http_protocol != NULL && c->tls != NULL && tls_speaks(c->tls, http_protocol->alpn);
+}
+
 const char *channel_certificate(const struct connection *c)
 {
     return c->tls != NULL ? tls_client_name(c->tls) : "";

@@ -11,9 +11,6 @@
 #include "server/base/mem.h"
 #include "server/base/metric.h"
 
-/* How much of a body that is over its limit is read and thrown away, so that the client gets to see
- * the answer and the connection stays usable. */
-#define DISCARD_BYTES_MAX (16u * 1024 * 1024)
 /* Requests that a client sent ahead are answered so many at a time. */
 #define REQUESTS_A_TURN 32
 /* Before a request line: some clients end a body with one. */
@@ -74,6 +71,10 @@ void connection_close(struct connection *c)
         call_release(c->call);
         c->call = NULL;
     }
+    if (c->session != NULL) {
+        http_protocol->close(c);
+        c->session = NULL;
+    }
     channel_close(c);
     (void)close(c->fd);
     mem_wipe_free(c->in_own, c->in_size);
@@ -87,8 +88,7 @@ void connection_close(struct connection *c)
     crowd_leave(&worker->context->crowd, &c->peer.any, c->verdict);
 }
 
-/* The same, and throws away what the kernel has for the client. */
-static void reset(struct connection *c)
+void connection_reset(struct connection *c)
 {
     const struct linger now = {.l_onoff = 1, .l_linger = 0};
     if (c->state != CONNECTION_CLOSED) {
@@ -134,8 +134,7 @@ static char *input_room(struct connection *c, size_t *ret_room)
     return c->in + c->in_len;
 }
 
-/* Reads what has come. False: nothing for now, or the connection is closed. */
-static bool fill(struct connection *c)
+bool connection_fill(struct connection *c)
 {
     if (!c->readable) {
         return false;
@@ -223,27 +222,18 @@ static bool run_body(struct connection *c)
         answer_error(c, 400, "malformed", "", "the chunks of the body are malformed");
         return true;
     }
-    if (call->received > call->exchange.request.body.limit + DISCARD_BYTES_MAX) {
+    if (call_is_too_long(call)) {
         answer_error(c, 413, "too_large", "", "the body is too large");
         return true;
     }
-    return fill(c);
-}
-
-/* Whether to answer before the body: it is over the limit, and the client either waits to be asked
- * for it or would send more than we care to throw away. The connection is closed then. */
-static bool must_refuse_body(const struct call *call)
-{
-    size_t limit = call->exchange.request.body.limit;
-    return call->head.has_length && call->head.length > limit &&
-           (call->head.expects_continue || call->head.length > limit + DISCARD_BYTES_MAX);
+    return connection_fill(c);
 }
 
 static void begin_body(struct connection *c)
 {
     static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
     struct call *call = c->call;
-    if (must_refuse_body(call)) {
+    if (call_must_refuse_body(call)) {
         call->exchange.request.body.overflowed = true;
         c->is_last = true;
         CHECK(exchange_start(&call->exchange));
@@ -261,12 +251,6 @@ static void begin_body(struct connection *c)
 }
 
 /* --- the head --- */
-
-static const char *find_header(const void *transport, const char *name)
-{
-    const struct call *call = transport;
-    return head_find(&call->head, name);
-}
 
 static struct call *begin_call(struct connection *c, size_t head_len)
 {
@@ -302,23 +286,12 @@ static void begin_request(struct connection *c)
     struct head_refusal refusal;
     size_t head_len = c->scanned;
     struct call *call = begin_call(c, head_len);
-    struct request *request = &call->exchange.request;
     if (!head_parse(&call->head, call->text, head_len, &refusal)) {
         refuse_head(c, &refusal);
         return;
     }
-    request->method = request_method(call->head.method);
-    request->find_header = find_header;
-    request->transport = call;
-    request->peer = &call->peer.any;
     c->is_last = is_crowded(c) || !call->head.keep_alive;
-    call->exchange.client = c->client;
-    call->exchange.certificate = channel_certificate(c);
-    exchange_route(&call->exchange, call->head.target);
-    if (is_crowded(c)) {
-        cds_list_del_init(&c->crowded);
-        exchange_crowded(&call->exchange, c->verdict == CROWD_TOO_FAST);
-    }
+    call_route(call);
     framing_begin(&call->framing, call->head.chunked, call->head.length);
     if (call->framing.state == FRAMING_OVER) {
         start_exchange(c);
@@ -336,6 +309,26 @@ static void refuse_large_head(struct connection *c)
     refuse_part(c, memchr(c->in, '\n', c->in_len) != NULL ? &large : &target);
 }
 
+static void begin_protocol(struct connection *c)
+{
+    become(c, CONNECTION_PROTOCOL, HTTP_IDLE_MS);
+    if (!http_protocol->open(c)) {
+        connection_close(c);
+    }
+}
+
+/* Whether what has come, on a new connection, is all of another protocol's preface, or its begin.
+ */
+static enum head_scan scan_preface(const struct connection *c)
+{
+    size_t len = http_protocol == NULL || c->asked ? 0 : http_protocol->preface_len;
+    size_t part = c->in_len < len ? c->in_len : len;
+    if (part == 0 || memcmp(c->in, http_protocol->preface, part) != 0) {
+        return HEAD_BAD;
+    }
+    return part == len ? HEAD_COMPLETE : HEAD_MORE;
+}
+
 /* True when the state is another one now. */
 static bool run_head(struct connection *c)
 {
@@ -348,8 +341,17 @@ static bool run_head(struct connection *c)
         c->begun = true;
         c->due_ms = c->worker->now_ms + (is_crowded(c) ? HTTP_SPARE_IDLE_MS : HTTP_HEAD_MS);
     }
+    enum head_scan preface = scan_preface(c);
+    if (preface == HEAD_COMPLETE) {
+        begin_protocol(c);
+        return true;
+    }
+    if (preface == HEAD_MORE) {
+        return connection_fill(c);
+    }
     switch (head_scan(c->in, c->in_len, &c->scanned)) {
     case HEAD_COMPLETE:
+        c->asked = true;
         if (c->scanned > HTTP_HEAD_BYTES_MAX) {
             refuse_large_head(c);
         } else {
@@ -368,7 +370,7 @@ static bool run_head(struct connection *c)
         refuse_large_head(c);
         return true;
     }
-    return fill(c);
+    return connection_fill(c);
 }
 
 /* --- its end, and the next request --- */
@@ -378,10 +380,16 @@ static bool run_head(struct connection *c)
 static void run_linger(struct connection *c)
 {
     c->in_len = 0;
-    if (fill(c)) {
+    if (connection_fill(c)) {
         c->in_len = 0;
         connection_ready(c); /* others want their turn, too */
     }
+}
+
+void connection_linger(struct connection *c)
+{
+    channel_end(c);
+    become(c, CONNECTION_LINGER, HTTP_LINGER_MS);
 }
 
 static void finish(struct connection *c)
@@ -395,8 +403,7 @@ static void finish(struct connection *c)
     } else if (asked) {
         connection_close(c);
     } else {
-        channel_end(c);
-        become(c, CONNECTION_LINGER, HTTP_LINGER_MS);
+        connection_linger(c);
     }
 }
 
@@ -415,7 +422,7 @@ static bool run_answer(struct connection *c)
     case ANSWER_BLOCKED:
         break;
     case ANSWER_BROKEN:
-        reset(c);
+        connection_reset(c);
         break;
     }
     return false;
@@ -426,13 +433,16 @@ static bool run_handshake(struct connection *c)
 {
     switch (channel_handshake(c)) {
     case HANDSHAKE_DONE:
-        become(c, CONNECTION_HEAD, is_crowded(c) ? HTTP_SPARE_IDLE_MS : HTTP_IDLE_MS);
+        if (channel_speaks_protocol(c)) {
+            begin_protocol(c);
+        } else {
+            become(c, CONNECTION_HEAD, is_crowded(c) ? HTTP_SPARE_IDLE_MS : HTTP_IDLE_MS);
+        }
         return true;
     case HANDSHAKE_WAITS:
         break;
     case HANDSHAKE_PLAIN:
-        channel_end(c);
-        become(c, CONNECTION_LINGER, HTTP_LINGER_MS);
+        connection_linger(c);
         return true;
     case HANDSHAKE_FAILED:
         connection_close(c);
@@ -469,6 +479,10 @@ void connection_run(struct connection *c)
         case CONNECTION_DOWNLOAD:
             more = run_answer(c);
             break;
+        case CONNECTION_PROTOCOL:
+            http_protocol->run(c);
+            more = false;
+            break;
         case CONNECTION_LINGER:
             run_linger(c);
             more = false;
@@ -501,17 +515,6 @@ void connection_event(struct connection *c, uint32_t events)
 
 /* --- time --- */
 
-/* At the end of each HTTP_RATE_MS. */
-static bool body_is_slow(struct connection *c)
-{
-    struct call *call = c->call;
-    uint64_t came = call->received - call->seen;
-    call->seen = call->received;
-    c->due_ms = c->worker->now_ms + HTTP_RATE_MS;
-    return came < HTTP_RATE_BYTES_MIN ||
-           clock_elapsed(call->begun_ms, c->worker->now_ms) >= HTTP_BODY_MS_MAX;
-}
-
 static void time_out(struct connection *c)
 {
     static const struct head_refusal slow = {408, "too_slow", "",
@@ -535,14 +538,18 @@ void connection_due(struct connection *c)
         }
         break;
     case CONNECTION_BODY:
-        if (body_is_slow(c)) {
+        c->due_ms = c->worker->now_ms + HTTP_RATE_MS;
+        if (call_is_slow(c->call)) {
             time_out(c);
         }
         break;
     case CONNECTION_SENDING:
         if (answer_is_slow(c)) {
-            reset(c);
+            connection_reset(c);
         }
+        break;
+    case CONNECTION_PROTOCOL:
+        http_protocol->due(c);
         break;
     case CONNECTION_STREAM:
     case CONNECTION_DOWNLOAD: /* they are watched elsewhere */

@@ -364,3 +364,35 @@ bool head_parse(struct head *head, char *text, size_t len, struct head_refusal *
     parse_connection(head);
     return true;
 }
+
+static bool check_authority(struct head *head, struct head_refusal *refusal)
+{
+    const char *host = NULL;
+    size_t count = count_fields(head, "Host", &host);
+    if (count > 1 || (count == 1 && head->host != NULL && strcmp(host, head->host) != 0) ||
+        (count == 0 && head->host == NULL)) {
+        return refuse(refusal, 400, "malformed", "Host", "there must be one Host");
+    }
+    head->host = head->host != NULL ? head->host : host;
+    for (const char *c = head->host; *c != '\0'; c++) {
+        if (!is_host_byte(*c)) {
+            return refuse(refusal, 400, "malformed", "Host", "Host must be a host and a port");
+        }
+    }
+    return true;
+}
+
+bool head_settle(struct head *head, char *target, struct head_refusal *refusal)
+{
+    bool has_body = head->chunked;
+    if (target[0] == '\0' || target[strcspn(target, " \t\x7f")] != '\0') {
+        return malformed(refusal, "the target must be a path");
+    }
+    if (!parse_target(head, target, refusal) || !check_authority(head, refusal) ||
+        !parse_framing(head, refusal)) {
+        return false;
+    }
+    head->chunked = has_body && !head->has_length;
+    head->keep_alive = true;
+    return check_body(head, refusal);
+}

@@ -45,6 +45,11 @@ struct head {
  * method is sure to be set, to "" when there is none. */
 MUST_USE bool head_parse(struct head *head, char *text, size_t len, struct head_refusal *refusal);
 
+/* The same where another protocol has taken the head apart: of `head` the method, the fields, the
+ * host (NULL: that of the field) and, where a body follows, `chunked` are set. The target is
+ * changed. */
+MUST_USE bool head_settle(struct head *head, char *target, struct head_refusal *refusal);
+
 /* The value of a field, whatever the case of its name; of several the first. NULL: not there. */
 const char *head_find(const struct head *head, const char *name);
 

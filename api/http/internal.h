@@ -15,6 +15,7 @@
 #include "api/http/exchange.h"
 #include "api/http/framing.h"
 #include "api/http/head.h"
+#include "api/http/protocol.h"
 #include "api/http/worker.h"
 
 struct call;
@@ -27,6 +28,8 @@ struct tls_session;
  *     (HANDSHAKE, of TLS) -> HEAD
  *     HEAD -> BODY -> (NODE: the exchange is stopped) -> SENDING, STREAM or DOWNLOAD -> HEAD
  *                                                     \-> LINGER, when the connection is to end
+ *
+ *     HANDSHAKE or HEAD -> PROTOCOL -> LINGER, when it speaks another protocol (protocol.h)
  *
  * Every state but NODE and STREAM has a time when it is over: `due_ms`. Nothing is read while a
  * request is being answered: what a client sends ahead waits in the kernel.
@@ -41,6 +44,7 @@ enum connection_state {
     CONNECTION_SENDING,
     CONNECTION_STREAM,
     CONNECTION_DOWNLOAD,
+    CONNECTION_PROTOCOL,
     CONNECTION_LINGER,
     CONNECTION_CLOSED,
 };
@@ -64,6 +68,8 @@ struct connection {
     bool is_cut;                /* to be closed at once */
     bool is_last;               /* the connection is to end after the answer */
     bool begun;                 /* a byte of a handshake or head was seen */
+    bool asked;                 /* a head was complete: it speaks HTTP/1.1 */
+    void *session;              /* of its protocol; NULL: HTTP/1.1 */
     enum crowd_verdict verdict; /* not fine: gets one answer */
     uint64_t due_ms;            /* monotonic; 0: never */
     union peer_address peer;
@@ -99,6 +105,13 @@ void connection_answer(struct connection *c);
 /* Closes it; the memory is the worker's to free at the end of the turn. */
 void connection_close(struct connection *c);
 
+/* For protocols. Reads what has come, into `in`. False: nothing for now, or it is closed. */
+bool connection_fill(struct connection *c);
+/* Says that no more is sent, and waits for the client to see it. */
+void connection_linger(struct connection *c);
+/* Closes it, and throws away what the kernel has for the client. */
+void connection_reset(struct connection *c);
+
 /* --- channel.c --- */
 
 /* The bytes of a connection: plain, or of TLS where the door has a certificate.
@@ -111,6 +124,11 @@ void channel_end(struct connection *c);
 /* As recv and sendmsg. The first notes whether there may be more. */
 ssize_t channel_recv(struct connection *c, char *to, size_t size);
 ssize_t channel_send(struct connection *c, struct iovec *pieces, size_t count);
+
+/* Sends the text `out`, as far as the kernel takes it. False: the connection is broken. */
+MUST_USE bool channel_flush(struct connection *c);
+/* After the handshake: whether the client has chosen http_protocol. */
+bool channel_speaks_protocol(const struct connection *c);
 
 /* The name of the client's certificate; "" when there is none. Borrowed from the connection. */
 const char *channel_certificate(const struct connection *c);
@@ -134,6 +152,7 @@ struct call {
     struct exchange exchange;
     struct worker *worker;
     struct connection *connection; /* NULL: the client has gone away, or has its answer */
+    void *request;                 /* the connection's protocol's; NULL: HTTP/1.1 */
     union peer_address peer;
     struct lane_item finished;  /* on the worker's lane */
     struct cds_list_head place; /* while the node has it and is not late: among the worker's */
@@ -141,6 +160,7 @@ struct call {
     bool late;                  /* answered without the node */
     bool subscribed;            /* to events, */
     bool idle;                  /* and has all that there are */
+    bool downloading;           /* the body is a download that has begun */
     bool streamed;              /* the last piece of a stream or download is on its way */
     uint64_t downloaded;        /* bytes */
     struct framing framing;
@@ -153,6 +173,15 @@ struct call {
 
 /* With room for a head of so many bytes. */
 struct call *call_new(struct connection *c, size_t head_len);
+/* With its head parsed: finds the route, or why there is none. */
+void call_route(struct call *call);
+/* Whether to answer before the body: it is over the limit, and the client either waits to be asked
+ * for it or would send more than we care to throw away. */
+bool call_must_refuse_body(const struct call *call);
+/* What came of the body is over that limit. */
+bool call_is_too_long(const struct call *call);
+/* At the end of each HTTP_RATE_MS: whether the body comes too slowly. */
+bool call_is_slow(struct call *call);
 /* The exchange was stopped: the node has the call. Closes the connection when nobody waits for the
  * answer. */
 void call_hold(struct call *call);
@@ -163,6 +192,23 @@ void call_release(struct call *call);
 bool call_resume_finished(struct worker *worker);
 /* Answers those that the node should have answered by now. */
 void call_answer_late(struct worker *worker);
+
+/* --- reply.c --- */
+
+/* What an answer says, whatever the wire is.
+ *
+ * Thread: the worker. */
+enum body_kind { BODY_PLAIN, BODY_STREAM, BODY_DOWNLOAD };
+enum body_kind reply_body_kind(const struct call *call);
+/* Of a plain answer: its own, or one that is shared. */
+const char *reply_body(const struct response *response, size_t *ret_len);
+bool reply_has_body(int status);
+/* The exchange is complete: settles how it is told, notes it in the audit log, counts it. Once. */
+void reply_settle(struct call *call);
+/* Calls `add` with each field of the head, of which none is about the wire. The texts are borrowed
+ * until it returns. */
+typedef void reply_add_fn(void *ctx, const char *name, const char *value);
+void reply_fields(struct call *call, reply_add_fn *add, void *ctx);
 
 /* --- answer.c --- */
 

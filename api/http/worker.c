@@ -279,6 +279,20 @@ static void close_all(struct worker *worker)
     free_closed(worker);
 }
 
+static void drain(struct worker *worker)
+{
+    struct connection *c, *next;
+    stop_accepting(worker);
+    subscriptions_close(&worker->subscriptions);
+    cds_list_for_each_entry_safe(c, next, &worker->connections, place)
+    {
+        if (c->state == CONNECTION_PROTOCOL) {
+            http_protocol->drain(c);
+            connection_ready(c);
+        }
+    }
+}
+
 static void *run(void *arg)
 {
     struct worker *worker = arg;
@@ -293,8 +307,7 @@ static void *run(void *arg)
         answer_cut_slow(worker);
         call_answer_late(worker);
         if (worker->accepting && atomic_load(&worker->context->draining)) {
-            stop_accepting(worker);
-            subscriptions_close(&worker->subscriptions);
+            drain(worker);
         }
         busy |= subscriptions_run(&worker->subscriptions);
         run_ready(worker);

@@ -19,8 +19,9 @@
 #include "api/http/exchange.h"
 #include "server/base/log.h"
 
-#define WORKER_INPUT_BYTES (64 * 1024)
-#define WORKER_PIECE_BYTES (16 * 1024)
+#define WORKER_INPUT_BYTES  (64 * 1024)
+#define WORKER_PIECE_BYTES  (16 * 1024)
+#define WORKER_OUTPUT_BYTES (64 * 1024)
 
 struct worker {
     /* immutable after start */
@@ -57,6 +58,9 @@ struct worker {
     struct buffer head;             /* of the answer that is being made */
     char input[WORKER_INPUT_BYTES]; /* of the connection that runs */
     char piece[WORKER_PIECE_BYTES + 16];
+    /* Of the protocol's (protocol.h). */
+    unsigned streams;                 /* requests of its connections, */
+    char output[WORKER_OUTPUT_BYTES]; /* and what the one that runs sends */
 };
 
 /* Takes a duplicate of listen_fd. `connections` with the `spare` ones. False with a sentence in

@@ -74,6 +74,28 @@
 #define DOWNLOAD_STUCK_MS (30 * 1000)
 #define DOWNLOAD_MS_MAX   (60 * 60 * 1000)
 
+/* --- HTTP/2 --- */
+/* Open requests: of one connection, and of all of a worker. More are refused: surely not done. */
+#define H2_STREAMS_MAX      256
+#define H2_STREAMS_A_WORKER 16384
+/* What a connection may send that asks for nothing: at once, and in each second. Each request, and
+ * each frame of a body or of an answer, gives it one more. */
+#define H2_NOISE_MAX      1000
+#define H2_NOISE_A_SECOND 100
+/* Requests that it may take back: their work may be done already. */
+#define H2_RESETS_MAX      1000
+#define H2_RESETS_A_SECOND 50
+/* Frames of one head beyond its first. */
+#define H2_CONTINUATIONS_MAX 8
+/* Answers to pings and settings that wait to be sent. */
+#define H2_ACKS_MAX 256
+/* Of a connection with requests on their way: silent for so long it is asked for a sign of life,
+ * and closed when that does not come. */
+#define H2_PING_MS         15000
+#define H2_PING_TIMEOUT_MS 10000
+/* What all bodies of a connection may bring before more is asked for. */
+#define H2_WINDOW_BYTES (1024 * 1024)
+
 /* --- ZeroMQ --- */
 /* Of a request, each of its few frames: the largest registration, like REGISTER_BODY_BYTES_MAX. */
 #define ZMQ_FRAME_BYTES_MAX (64 * 1024)

@@ -15,6 +15,7 @@
 #include "server/net/tls_peer.h"
 
 #define RECORD_BYTES        16384
+#define PROTOCOLS_MAX       4
 #define HANDSHAKE_BYTES_MAX 32768 /* of one message: chains of certificates have a few thousand */
 
 struct tls {
@@ -139,10 +140,23 @@ static ssize_t pull(gnutls_transport_ptr_t ctx, void *to, size_t size)
 
 /* --- sessions --- */
 
+static bool offer_protocols(const struct tls *tls, gnutls_session_t session)
+{
+    const char *const *protocols = tls->options.protocols;
+    gnutls_datum_t names[PROTOCOLS_MAX];
+    unsigned count = 0;
+    for (; protocols != NULL && protocols[count] != NULL; count++) {
+        CHECK(count < PROTOCOLS_MAX);
+        names[count].data = (unsigned char *)(uintptr_t)protocols[count];
+        names[count].size = (unsigned)strlen(protocols[count]);
+    }
+    return count == 0 ||
+           gnutls_alpn_set_protocols(session, names, count, GNUTLS_ALPN_SERVER_PRECEDENCE) == 0;
+}
+
 static bool set_up(struct tls *tls, struct tls_session *s, int fd)
 {
     gnutls_session_t session = s->session;
-    const char *protocol = tls->options.protocol;
     if (gnutls_priority_set(session, tls->priority) != 0 ||
         gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE, s->credentials->certificates) !=
             0 ||
@@ -150,12 +164,8 @@ static bool set_up(struct tls *tls, struct tls_session *s, int fd)
          gnutls_session_ticket_enable_server(session, &s->credentials->ticket_key) != 0)) {
         return false;
     }
-    if (protocol != NULL) {
-        const gnutls_datum_t name = {(unsigned char *)(uintptr_t)protocol,
-                                     (unsigned)strlen(protocol)};
-        if (gnutls_alpn_set_protocols(session, &name, 1, 0) != 0) {
-            return false;
-        }
+    if (!offer_protocols(tls, session)) {
+        return false;
     }
     gnutls_certificate_server_set_request(session, !s->asks ? GNUTLS_CERT_IGNORE
                                                    : tls->options.client_required
@@ -233,6 +243,13 @@ static void keep_name(struct tls_session *s)
         s->name = mem_alloc(strlen(name) + 1);
         memcpy(s->name, name, strlen(name) + 1);
     }
+}
+
+bool tls_speaks(const struct tls_session *s, const char *protocol)
+{
+    gnutls_datum_t agreed;
+    return gnutls_alpn_get_selected_protocol(s->session, &agreed) == 0 &&
+           agreed.size == strlen(protocol) && memcmp(agreed.data, protocol, agreed.size) == 0;
 }
 
 const char *tls_client_name(const struct tls_session *s)

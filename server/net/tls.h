@@ -28,7 +28,9 @@ struct tls_options {
         *client_ca; /* PEM file: CAs of clients' certificates; NULL or "": none is asked for */
     bool client_required; /* a client without one is refused */
     enum tls_principal principal;
-    const char *protocol; /* of ALPN (RFC 7301), for clients that offer some; NULL: none */
+    /* Of ALPN (RFC 7301), for clients that offer some: those that we like best first, NULL at the
+     * end. NULL: none. */
+    const char *const *protocols;
 };
 
 struct tls;
@@ -59,6 +61,8 @@ void tls_end(struct tls_session *session);
 int tls_handshake(struct tls_session *session, char reason[TLS_REASON_SIZE]);
 /* After the handshake: the name of the client's certificate; "" when there is none. */
 const char *tls_client_name(const struct tls_session *session);
+/* Likewise: whether this is the protocol that was agreed on by ALPN. */
+bool tls_speaks(const struct tls_session *session, const char *protocol);
 /* 0: the client has said that it sends no more. */
 ssize_t tls_recv(struct tls_session *session, void *to, size_t size);
 /* Whether there may be more to receive, as of the last tls_recv: false only when the kernel had no

@@ -75,7 +75,7 @@ CASES = [
     ("5,000 fields", LIVE + b"".join(b"X%d: 1\r\n" % n for n in range(5000)) + b"\r\n", 431, SHUT),
     ("200 fields", LIVE + b"X: 1\r\n" * 200 + b"\r\n", 431, SHUT),
     ("HTTP/2", b"GET / HTTP/2.0\r\n" + H + b"\r\n", 505, SHUT),
-    ("the preface of HTTP/2", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505, SHUT),
+    ("a preface of HTTP/2 that goes wrong", b"PRI * HTTP/2.0\r\n\r\nSN\r\n\r\n", 505, SHUT),
     ("HTTP/0.9 with a version", b"GET / HTTP/0.9\r\n\r\n", 505, SHUT),
     ("HTTP/0.9", b"GET /\r\n\r\n", 400, SHUT),
     ("TLS", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" * 5 + b"\r\n\r\n", 400, SHUT),

@@ -109,7 +109,7 @@ def test_a_body_of_a_megabyte_and_requests_sent_ahead_are_read_whole(replica):
 def test_http_1_1_is_agreed_on_and_sessions_are_resumed(replica):
     with socket.create_connection(("127.0.0.1", replica.http_port), timeout=20) as plain:
         offering = context(os.path.dirname(replica.cluster.options[1]))
-        offering.set_alpn_protocols(["h2", "http/1.1"])
+        offering.set_alpn_protocols(["http/1.0", "http/1.1"])
         with offering.wrap_socket(plain, server_hostname="127.0.0.1") as tls:
             assert tls.selected_alpn_protocol() == "http/1.1"
             assert tls.version() == "TLSv1.3"

@@ -66,6 +66,8 @@ static int tear_down(void **state)
     return 0;
 }
 
+static const char *const protocols[] = {"h2", "http/1.1", NULL};
+
 static struct tls *open_tls(struct world *w, bool asks, bool required)
 {
     char error[256];
@@ -73,7 +75,7 @@ static struct tls *open_tls(struct world *w, bool asks, bool required)
                                         .key = w->key,
                                         .client_ca = asks ? w->client_ca : NULL,
                                         .client_required = required,
-                                        .protocol = "http/1.1"};
+                                        .protocols = protocols};
     struct tls *tls = tls_open(&options, error, sizeof error);
     if (tls == NULL) {
         fail_msg("%s", error);

@@ -1,0 +1,395 @@
+/* One request of HTTP/2: from its head and body to an exchange, and from there to the answer. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/http/download.h"
+#include "api/http/h2/internal.h"
+#include "api/http/stream.h"
+#include "server/base/check.h"
+#include "server/base/clock.h"
+#include "server/base/limits.h"
+#include "server/base/mem.h"
+#include "server/base/metric.h"
+
+/* Of an answer: those of the response, and the ones that every answer has. */
+#define FIELDS_MAX (RESPONSE_HEADERS_MAX + 8)
+
+struct h2_stream *h2_stream_open(struct h2_session *session, int32_t id)
+{
+    struct worker *worker = session->connection->worker;
+    if (worker->streams >= H2_STREAMS_A_WORKER) {
+        return NULL;
+    }
+    struct h2_stream *stream = mem_zalloc(1, sizeof *stream);
+    stream->session = session;
+    stream->id = id;
+    stream->looked_ms = worker->now_ms;
+    cds_list_add_tail(&stream->place, &session->streams);
+    session->count++;
+    worker->streams++;
+    metric_add(METRIC_http2_streams, 1);
+    return stream;
+}
+
+void h2_stream_close(struct h2_stream *stream)
+{
+    struct h2_session *session = stream->session;
+    if (stream->call != NULL) {
+        call_release(stream->call);
+    }
+    cds_list_del(&stream->place);
+    session->count--;
+    session->idle_ms = session->connection->worker->now_ms;
+    session->connection->worker->streams--;
+    metric_add(METRIC_http2_streams, -1);
+    free(stream);
+}
+
+static struct h2_stream *stream_of(struct call *call)
+{
+    return call->request;
+}
+
+static void reset(struct h2_stream *stream, uint32_t error)
+{
+    if (!stream->is_refused) {
+        stream->is_refused = true;
+        (void)nghttp2_submit_rst_stream(stream->session->nghttp2, NGHTTP2_FLAG_NONE, stream->id,
+                                        error);
+    }
+}
+
+/* --- the request --- */
+
+static void refuse(struct h2_stream *stream, const struct head_refusal *refusal)
+{
+    struct exchange *x = &stream->call->exchange;
+    x->route = NULL;
+    stream->is_started = true;
+    x->request.method = request_method(stream->call->head.method);
+    exchange_refuse(x, refusal->status, refusal->code, refusal->field, refusal->message);
+    h2_answer(stream->call);
+}
+
+static void start(struct h2_stream *stream)
+{
+    struct call *call = stream->call;
+    stream->is_started = true;
+    if (exchange_start(&call->exchange)) {
+        h2_answer(call);
+    } else {
+        call_hold(call);
+    }
+}
+
+static struct call *begin_call(struct h2_stream *stream)
+{
+    struct h2_session *session = stream->session;
+    struct h2_block *block = &session->block;
+    struct call *call = call_new(session->connection, block->text.len);
+    stream->call = call;
+    call->request = stream;
+    call->head = (struct head){.method = "", .target = "", .fields = ""};
+    call->framing.state = FRAMING_OVER;
+    if (block->text.len > 0) {
+        memcpy(call->text, block->text.data, block->text.len);
+        explicit_bzero(block->text.data, block->text.len);
+    }
+    if (!block->text.overflowed) {
+        call->head.method = block->method != SIZE_MAX ? call->text + block->method : "";
+        call->head.host = block->host != SIZE_MAX ? call->text + block->host : NULL;
+        call->head.fields = block->count > 0 ? call->text + block->fields : "";
+        call->head.fields_count = block->count;
+    }
+    return call;
+}
+
+static void ask_for_body(struct h2_stream *stream)
+{
+    struct call *call = stream->call;
+    uint8_t name[] = ":status", status[] = "100";
+    const nghttp2_nv field = {name, status, sizeof name - 1, sizeof status - 1, 0};
+    call->begun_ms = stream->looked_ms = call->worker->now_ms;
+    call->seen = 0;
+    if (call->head.expects_continue) {
+        (void)nghttp2_submit_headers(stream->session->nghttp2, NGHTTP2_FLAG_NONE, stream->id, NULL,
+                                     &field, 1, NULL);
+    }
+}
+
+void h2_stream_head(struct h2_stream *stream, bool is_whole)
+{
+    static const struct head_refusal large = {431, "head_too_large", "",
+                                              "the head of the request is too large"},
+                                     none = {400, "malformed", "", "the request has no path"};
+    const struct h2_block *block = &stream->session->block;
+    bool is_large = block->text.overflowed || block->count > HTTP_FIELDS_MAX;
+    size_t path = block->path;
+    struct call *call = begin_call(stream);
+    struct head_refusal refusal;
+    metric_add(METRIC_http2_requests_total, 1);
+    stream->is_whole = is_whole;
+    call->head.chunked = !is_whole;
+    if (is_large) {
+        refuse(stream, &large);
+    } else if (path == SIZE_MAX) {
+        refuse(stream, &none);
+    } else if (!head_settle(&call->head, call->text + path, &refusal)) {
+        refuse(stream, &refusal);
+    } else {
+        call_route(call);
+        if (is_whole) {
+            start(stream);
+        } else if (call_must_refuse_body(call)) {
+            call->exchange.request.body.overflowed = true;
+            start(stream);
+        } else {
+            ask_for_body(stream);
+        }
+    }
+}
+
+void h2_stream_body(struct h2_stream *stream, const void *data, size_t len)
+{
+    static const struct head_refusal large = {413, "too_large", "", "the body is too large"};
+    struct call *call = stream->call;
+    if (stream->is_started) {
+        return;
+    }
+    call->received += len;
+    buffer_append(&call->exchange.request.body, data, len);
+    if (call_is_too_long(call)) {
+        refuse(stream, &large);
+    }
+}
+
+void h2_stream_whole(struct h2_stream *stream)
+{
+    stream->is_whole = true;
+    if (stream->call != NULL && !stream->is_started) {
+        start(stream);
+    }
+}
+
+/* --- the body of the answer --- */
+
+static ssize_t read_plain(struct h2_stream *stream, uint8_t *to, size_t max, uint32_t *flags)
+{
+    size_t len;
+    const char *body = reply_body(&stream->call->exchange.response, &len);
+    size_t part = len - stream->body_at < max ? len - stream->body_at : max;
+    memcpy(to, body + stream->body_at, part);
+    stream->body_at += part;
+    if (stream->body_at == len) {
+        *flags |= NGHTTP2_DATA_FLAG_EOF;
+    }
+    return (ssize_t)part;
+}
+
+static ssize_t read_stream(struct h2_stream *of, uint8_t *to, size_t max, uint32_t *flags)
+{
+    struct call *call = of->call;
+    struct stream *stream = call->exchange.stream;
+    struct subscriptions *all = &call->worker->subscriptions;
+    size_t len = stream->kind->read(stream, (char *)to, max);
+    if (len > 0) {
+        subscriptions_moved(all, &stream->subscription);
+        return (ssize_t)len;
+    }
+    if (stream->subscription.closed) {
+        *flags |= NGHTTP2_DATA_FLAG_EOF;
+        return 0;
+    }
+    call->idle = true;
+    subscriptions_idle(all, &stream->subscription);
+    return NGHTTP2_ERR_DEFERRED;
+}
+
+static ssize_t read_download(struct h2_stream *stream, uint8_t *to, size_t max, uint32_t *flags)
+{
+    struct call *call = stream->call;
+    struct download *download = call->exchange.download;
+    if (download->waiting) {
+        return NGHTTP2_ERR_DEFERRED;
+    }
+    size_t len = download_read(download, (char *)to, max);
+    if (len == SIZE_MAX) {
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    }
+    if (len == 0) {
+        call->held = true;
+        return NGHTTP2_ERR_DEFERRED;
+    }
+    call->downloaded += len;
+    if (call->downloaded == download->backup.backup.bytes) {
+        *flags |= NGHTTP2_DATA_FLAG_EOF;
+    }
+    return (ssize_t)len;
+}
+
+static ssize_t read_body(nghttp2_session *nghttp2, int32_t id, uint8_t *to, size_t max,
+                         uint32_t *flags, nghttp2_data_source *source, void *ctx)
+{
+    struct h2_stream *stream = source->ptr;
+    ssize_t len = 0;
+    (void)nghttp2;
+    (void)id;
+    (void)ctx;
+    switch (reply_body_kind(stream->call)) {
+    case BODY_PLAIN:
+        len = read_plain(stream, to, max, flags);
+        break;
+    case BODY_STREAM:
+        len = read_stream(stream, to, max, flags);
+        break;
+    case BODY_DOWNLOAD:
+        len = read_download(stream, to, max, flags);
+        break;
+    }
+    stream->given += len > 0 ? (uint64_t)len : 0;
+    return len;
+}
+
+/* --- the answer --- */
+
+/* Fields, and a copy of their values, which are borrowed for a moment. */
+struct fields {
+    nghttp2_nv nv[FIELDS_MAX];
+    size_t values[FIELDS_MAX];
+    size_t count;
+    struct buffer *text;
+};
+
+static void add_field(void *ctx, const char *name, const char *value)
+{
+    struct fields *fields = ctx;
+    size_t len = strlen(value);
+    CHECK(fields->count < FIELDS_MAX);
+    fields->values[fields->count] = fields->text->len;
+    buffer_append(fields->text, value, len + 1);
+    fields->nv[fields->count++] =
+        (nghttp2_nv){(uint8_t *)(uintptr_t)name, NULL, strlen(name), len, NGHTTP2_NV_FLAG_NONE};
+}
+
+static void make_fields(struct call *call, struct fields *fields)
+{
+    char status[16];
+    fields->count = 0;
+    fields->text = &call->worker->head;
+    buffer_clear(fields->text);
+    (void)snprintf(status, sizeof status, "%d", call->exchange.response.status);
+    add_field(fields, ":status", status);
+    reply_fields(call, add_field, fields);
+    CHECK(!fields->text->overflowed);
+    for (size_t i = 0; i < fields->count; i++) {
+        fields->nv[i].value = fields->text->data + fields->values[i];
+    }
+}
+
+/* Whether bytes follow the head. */
+static bool has_body(const struct call *call)
+{
+    const struct exchange *x = &call->exchange;
+    size_t len = 0;
+    if (x->request.method == METHOD_HEAD || !reply_has_body(x->response.status)) {
+        return false;
+    }
+    if (reply_body_kind(call) == BODY_PLAIN) {
+        (void)reply_body(&x->response, &len);
+        return len > 0;
+    }
+    return true;
+}
+
+static void begin_body(struct call *call)
+{
+    struct exchange *x = &call->exchange;
+    switch (reply_body_kind(call)) {
+    case BODY_PLAIN:
+        break;
+    case BODY_STREAM:
+        x->stream->owner = call;
+        call->subscribed = true;
+        subscriptions_add(&call->worker->subscriptions, &x->stream->subscription);
+        break;
+    case BODY_DOWNLOAD:
+        call->downloading = true;
+        download_list(x->download, &call->worker->downloads);
+        break;
+    }
+}
+
+void h2_answer(struct call *call)
+{
+    struct h2_stream *stream = stream_of(call);
+    struct h2_session *session = stream->session;
+    struct fields fields;
+    reply_settle(call);
+    make_fields(call, &fields);
+    bool sends_body = has_body(call);
+    const nghttp2_data_provider body = {.source.ptr = stream, .read_callback = read_body};
+    stream->is_answered = true;
+    stream->looked_ms = call->worker->now_ms;
+    if (sends_body) {
+        begin_body(call);
+    }
+    if (nghttp2_submit_response(session->nghttp2, stream->id, fields.nv, fields.count,
+                                sends_body ? &body : NULL) != 0) {
+        reset(stream, NGHTTP2_INTERNAL_ERROR);
+    }
+    if (session->connection->is_last) {
+        h2_session_leave(session);
+    }
+}
+
+void h2_resume(struct call *call)
+{
+    struct h2_stream *stream = stream_of(call);
+    (void)nghttp2_session_resume_data(stream->session->nghttp2, stream->id);
+}
+
+void h2_cut(struct call *call)
+{
+    struct h2_stream *stream = stream_of(call);
+    struct connection *c = stream->session->connection;
+    if (c->out_len > 0) {
+        c->is_cut = true; /* it is not this stream alone that it does not take */
+    } else {
+        reset(stream, NGHTTP2_CANCEL);
+    }
+}
+
+/* --- clients that are too slow --- */
+
+/* The client gives no room for it, and has taken next to nothing since the last look. */
+static bool is_blocked(struct h2_stream *stream)
+{
+    nghttp2_session *nghttp2 = stream->session->nghttp2;
+    bool has_room = nghttp2_session_get_stream_remote_window_size(nghttp2, stream->id) > 0 &&
+                    nghttp2_session_get_remote_window_size(nghttp2) > 0;
+    uint64_t taken = stream->given - stream->seen;
+    stream->seen = stream->given;
+    return !has_room && taken < HTTP_RATE_BYTES_MIN;
+}
+
+void h2_stream_look(struct h2_stream *stream)
+{
+    static const struct head_refusal slow = {408, "too_slow", "",
+                                             "the request did not come in time"};
+    struct call *call = stream->call;
+    uint64_t now_ms = stream->session->connection->worker->now_ms;
+    if (call == NULL || stream->is_refused ||
+        clock_elapsed(stream->looked_ms, now_ms) < HTTP_RATE_MS) {
+        return;
+    }
+    stream->looked_ms = now_ms;
+    if (!stream->is_started) {
+        if (call_is_slow(call)) {
+            refuse(stream, &slow);
+        }
+    } else if (stream->is_answered && reply_body_kind(call) == BODY_PLAIN && is_blocked(stream)) {
+        metric_add(METRIC_http_readers_cut_total, 1);
+        reset(stream, NGHTTP2_CANCEL);
+    }
+}
