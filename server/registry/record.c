@@ -189,7 +189,7 @@ struct record *record_copy(const struct record *r, const struct slice *note,
 
 static bool same(struct slice a, struct slice b)
 {
-    return a.len == b.len && memcmp(a.data, b.data, a.len) == 0;
+    return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
 }
 
 bool record_same_content(const struct record *r, const struct registration *registration)

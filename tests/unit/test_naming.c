@@ -187,6 +187,24 @@ static void what_nobody_can_dial_is_no_host(void **state)
     assert_false(naming_is_host("a\0b", 3));
 }
 
+static void labels_and_domains_are_those_of_dns_in_lower_case(void **state)
+{
+    (void)state;
+    static const char *const good[] = {"consul", "consul.", "sd.example.com", "a-b_c.1", "_x"};
+    static const char *const bad[] = {"", ".", "a..b", ".a", "A", "a b", "a/b", "\xc3\xbc"};
+    char label[65];
+    memset(label, 'a', sizeof label);
+    for (size_t i = 0; i < ARRAY_LENGTH(good); i++) {
+        assert_true(naming_is_domain(good[i]));
+    }
+    for (size_t i = 0; i < ARRAY_LENGTH(bad); i++) {
+        assert_false(naming_is_domain(bad[i]));
+    }
+    assert_true(naming_is_label(label, 63));
+    assert_false(naming_is_label(label, 64));
+    assert_false(naming_is_label("a.b", 3));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -196,6 +214,7 @@ int main(void)
         cmocka_unit_test(white_space_alone_is_no_name),
         cmocka_unit_test(hosts_that_can_be_dialled_are_taken),
         cmocka_unit_test(what_nobody_can_dial_is_no_host),
+        cmocka_unit_test(labels_and_domains_are_those_of_dns_in_lower_case),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -132,6 +132,24 @@ static void no_limit_is_none(void **state)
     assert_int_equal(take_all(RATE_REQUESTS, client("10.0.0.1"), NULL, S), 100000);
 }
 
+static void datagrams_count_by_size_and_burst_for_a_second(void **state)
+{
+    const struct rate_limit_options options = {.datagrams = 10};
+    (void)state;
+    limits = rate_limits_new(&options);
+    uint64_t who = client("10.0.0.1"), now_ns = 100 * S;
+    assert_true(rate_limits_take_many(limits, RATE_DATAGRAMS, who, 8, now_ns));
+    assert_false(rate_limits_take_many(limits, RATE_DATAGRAMS, who, 3, now_ns));
+    assert_true(rate_limits_take_many(limits, RATE_DATAGRAMS, who, 2, now_ns));
+    assert_false(rate_limits_take_many(limits, RATE_DATAGRAMS, who, 1, now_ns));
+    /* More than a bucket holds is a full one: it is not refused for good. */
+    assert_false(rate_limits_take_many(limits, RATE_DATAGRAMS, who, 50, now_ns + S - 1));
+    assert_true(rate_limits_take_many(limits, RATE_DATAGRAMS, who, 50, now_ns + S));
+    assert_true(rate_limits_take_many(limits, RATE_DATAGRAMS, client("10.0.0.2"), 9, now_ns));
+    /* Nothing else is used up. */
+    assert_true(rate_limits_take(limits, RATE_REQUESTS, who, NULL, now_ns, &wait_s));
+}
+
 static void looking_takes_nothing(void **state)
 {
     (void)state;
@@ -201,6 +219,7 @@ int main(void)
         TEST(a_client_of_ipv6_is_its_first_64_bits),
         TEST(this_machine_is_limited_only_when_asked_for),
         TEST(no_limit_is_none),
+        TEST(datagrams_count_by_size_and_burst_for_a_second),
         TEST(looking_takes_nothing),
         TEST(of_a_full_table_the_fullest_buckets_go),
         TEST(the_cost_of_a_request),
