@@ -45,11 +45,16 @@ struct config {
     char zmq_requests[ADDRESS_SIZE]; /* empty: off; the same for the next two */
     char zmq_heartbeats[ADDRESS_SIZE];
     char zmq_events[ADDRESS_SIZE];
-    unsigned zmq_reply;                  /* 0: RESPONSE; 1: REP */
-    unsigned zmq_unique_types;           /* 1: yes */
-    unsigned zmq_connections;            /* 0: the default */
-    char amqp_url[CONFIG_TEXT_MAX];      /* a secret; empty: none */
-    char amqp_url_file[CONFIG_TEXT_MAX]; /* read into amqp_url; empty: none */
+    unsigned zmq_reply;            /* 0: RESPONSE; 1: REP */
+    unsigned zmq_unique_types;     /* 1: yes */
+    unsigned zmq_connections;      /* 0: the default */
+    char swarm_http[ADDRESS_SIZE]; /* empty: closed */
+    char docker[CONFIG_TEXT_MAX];  /* URL; empty: none */
+    uint32_t swarm_refresh_ms;
+    uint32_t swarm_metrics_ms;
+    char swarm_labels[6][METADATA_KEY_BYTES_MAX + 1]; /* enabled, metric, cpu, memory, min, max */
+    char amqp_url[CONFIG_TEXT_MAX];                   /* a secret; empty: none */
+    char amqp_url_file[CONFIG_TEXT_MAX];              /* read into amqp_url; empty: none */
     char amqp_exchange[CONFIG_TEXT_MAX];
     char amqp_ca[CONFIG_TEXT_MAX];
     char webhook_url[CONFIG_TEXT_MAX];         /* empty: none, likewise the next three */

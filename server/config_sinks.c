@@ -1,9 +1,12 @@
-/* Options of the sinks of events: their URLs, and the files with their secrets. */
+/* Options of what is outside: the URLs of sinks of events and of Docker, and files with secrets. */
 #include <string.h>
 #include <strings.h>
 
 #ifdef MUSTER_AMQP
 #include "api/amqp/amqp_url.h"
+#endif
+#ifdef MUSTER_SWARM
+#include "api/swarm/docker_url.h"
 #endif
 #include "server/base/text.h"
 #include "server/config.h"
@@ -82,7 +85,21 @@ static bool settle_webhook(struct config *c, char *error, size_t error_size)
 #endif
 }
 
+static bool settle_swarm(const struct config *c, char *error, size_t error_size)
+{
+#ifdef MUSTER_SWARM
+    return c->docker[0] == '\0' || docker_is_url(c->docker) ||
+           config_refuse(error, error_size,
+                         "--docker: not of the form unix:///path or tcp://host:port");
+#else
+    return (c->docker[0] == '\0' && c->swarm_http[0] == '\0') ||
+           config_refuse(error, error_size,
+                         "--docker, --swarm-http: this musterd was built without (MUSTER_SWARM)");
+#endif
+}
+
 bool config_settle_sinks(struct config *c, char *error, size_t error_size)
 {
-    return settle_amqp(c, error, error_size) && settle_webhook(c, error, error_size);
+    return settle_amqp(c, error, error_size) && settle_webhook(c, error, error_size) &&
+           settle_swarm(c, error, error_size);
 }

@@ -214,6 +214,8 @@ static bool share_descriptors(const struct config *config, struct descriptor_sha
     uint64_t dns = config->dns[0] != '\0' ? limit / DNS_SHARE : 0;
     dns = dns > DNS_CONNECTIONS_MAX ? DNS_CONNECTIONS_MAX : dns;
     inherited += dns > 0 ? dns + DESCRIPTORS_OF_DNS : 0;
+    bool swarm = config->swarm_http[0] != '\0' || config->docker[0] != '\0';
+    inherited += swarm ? SWARM_CONNECTIONS_MAX + DESCRIPTORS_OF_SWARM : 0;
     uint64_t zmq = zmq_connections(config, limit);
     inherited += zmq > 0 ? zmq + DESCRIPTORS_OF_ZMQ : 0;
     if (!process_share(limit, inherited, config->http_threads, ret_shares, &needed)) {
@@ -303,6 +305,16 @@ static struct doors *open_doors(const struct config *config, const struct guards
         .dns_udp_bytes = config->dns_udp_bytes,
         .dns_connections = shares->dns_connections,
         .zmq_reply = config->zmq_reply == 0 ? "RESPONSE" : "REP",
+        .swarm_http = config->swarm_http,
+        .docker = config->docker,
+        .swarm_refresh_ms = config->swarm_refresh_ms,
+        .swarm_metrics_ms = config->swarm_metrics_ms,
+        .swarm_label_enabled = config->swarm_labels[0],
+        .swarm_label_metric = config->swarm_labels[1],
+        .swarm_label_cpu = config->swarm_labels[2],
+        .swarm_label_memory = config->swarm_labels[3],
+        .swarm_label_min = config->swarm_labels[4],
+        .swarm_label_max = config->swarm_labels[5],
         .amqp_url = config->amqp_url,
         .amqp_exchange = config->amqp_exchange,
         .amqp_ca = config->amqp_ca,

@@ -44,7 +44,14 @@ struct door_options {
     bool zmq_unique_types;    /* a registration is to be the only one of its type */
     const char *amqp_url;     /* of the broker that gets the events. NULL or "": none */
     const char *amqp_exchange;
-    const char *amqp_ca;        /* file of the certificates that a broker with TLS may have */
+    const char *amqp_ca; /* file of the certificates that a broker with TLS may have */
+    /* host:port of the older registry of Docker Swarm. NULL or "": closed. */
+    const char *swarm_http;
+    const char *docker; /* URL of the daemon. NULL or "": none is asked */
+    uint32_t swarm_refresh_ms, swarm_metrics_ms;
+    /* Labels of services, for the autoscaler. */
+    const char *swarm_label_enabled, *swarm_label_metric, *swarm_label_cpu, *swarm_label_memory,
+        *swarm_label_min, *swarm_label_max;
     const char *webhook_url;    /* that gets the events. NULL or "": none */
     const char *webhook_secret; /* for its signature. NULL or "": not signed */
     const char *webhook_ca;     /* file. NULL or "": the system's */

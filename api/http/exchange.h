@@ -39,6 +39,7 @@ struct tls;
 struct api_context {
     struct node *node;
     const struct site *const *sites; /* of this port (site.h). NULL: http_sites */
+    void *own;                       /* of the door whose port it is; NULL: nothing */
     struct tls *tls;                 /* NULL: plain */
     struct audit *audit;             /* NULL: no audit log */
     struct origins origins;          /* which web pages may ask, and by which names */

@@ -77,6 +77,7 @@ bool http_port_start(struct door *door, struct node *node, char *error, size_t e
     const struct http_port *port = &http->port;
     http->context.node = node;
     http->context.sites = port->sites;
+    http->context.own = port->own;
     http->context.tls = options->tls;
     http->context.limits = options->limits;
     http->context.audit = options->audit;

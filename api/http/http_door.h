@@ -14,6 +14,7 @@ struct http_port {
     const char *address;             /* host:port; borrowed until stop */
     const struct site *const *sites; /* ends with NULL; NULL: http_sites */
     unsigned threads, connections, connections_of_one;
+    void *own; /* for its handlers (struct api_context) */
 };
 
 /* Binds it; what `port` does not say is as in `options`. False with a sentence in `error`. */

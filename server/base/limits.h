@@ -116,8 +116,11 @@
 #define ZMQ_HANDSHAKE_BYTES_MAX 1024
 /* Connections of clients; but no more than this part of all descriptors. Sockets that listen, an
  * epoll set and the way back from the loop. */
-#define ZMQ_SHARE               8
+#define ZMQ_SHARE 8
+/* Of the door of Docker Swarm: its port, the stream of events, requests at once. */
+#define DESCRIPTORS_OF_SWARM    48
 #define DESCRIPTORS_OF_ZMQ      5
+#define SWARM_CONNECTIONS_MAX   128 /* of the port for Docker Swarm's clients */
 #define ZMQ_CONNECTIONS_MIN     8
 #define ZMQ_CONNECTIONS_DEFAULT 4096
 #define ZMQ_CONNECTIONS_MAX     65536

@@ -48,6 +48,7 @@ FLOORS = {
     "api/ui": 8,
     "api/zmq": 7,
     "api/sink": 7,
+    "api/swarm": 8,
     "api/amqp": 8,
     "api/webhook": 8,
     "api": 9,
@@ -67,6 +68,7 @@ NARROWED = {
     "api/dns": ("api/core", "api/dns", "server"),
     "api/zmq": ("api/core", "api/zmq", "server"),
     "api/sink": ("api/core", "api/sink", "server"),
+    "api/swarm": ("api/core", "api/http", "api/swarm", "server"),
     "api/amqp": ("api/core", "api/sink", "api/amqp", "server"),
     "api/webhook": ("api/core", "api/sink", "api/webhook", "server"),
 }
@@ -82,7 +84,7 @@ FENCED_HEADERS = {
     "nghttp2/": ("api/http/h2/",),
     "gnutls/": ("api/core/", "api/webhook/", "server/net/", "consensus/peer/", "client/cli/"),
     "jansson.h": ("api/", "client/"),
-    "curl/": ("client/", "api/webhook/"),
+    "curl/": ("client/", "api/webhook/", "api/swarm/"),
     "amqp": ("api/amqp/",),
     # Readers have views. A reader with the registry could keep it while a snapshot replaces it.
     "server/registry/registry.h": ("server/registry/", "server/wire/", "server/node/"),
