@@ -5,15 +5,21 @@ import { arrive, Link } from "./link.js";
 import { ask, button, input, notice, select } from "./parts.js";
 import { Store } from "./store.js";
 import { T } from "./strings.js";
-import { ClusterView, troubles } from "./view_cluster.js";
-import { EventsView } from "./view_events.js";
-import { InstanceView } from "./view_instance.js";
-import { ServiceView } from "./view_service.js";
+import { troubles } from "./troubles.js";
 import { ServicesView } from "./view_services.js";
-import { TokensView } from "./view_tokens.js";
 
 const THEME = "muster-theme";
-const VIEWS = { services: ServicesView, events: EventsView, cluster: ClusterView, tokens: TokensView };
+// The first one comes with the frame, the others when they are wanted.
+const VIEWS = {
+  services: async () => ServicesView,
+  events: async () => (await import("./view_events.js")).EventsView,
+  cluster: async () => (await import("./view_cluster.js")).ClusterView,
+  tokens: async () => (await import("./view_tokens.js")).TokensView,
+};
+const ONE = {
+  services: async () => (await import("./view_service.js")).ServiceView,
+  instances: async () => (await import("./view_instance.js")).InstanceView,
+};
 const main = document.getElementById("main");
 const bar = document.getElementById("bar");
 
@@ -44,23 +50,28 @@ function setQuery(query) {
   history.replaceState(null, "", own);
 }
 
-function viewOf({ name, parts, query }) {
-  const context = { store, link, parts, query, setQuery };
-  if (name === "services" && parts.length === 1) return new ServiceView(context);
-  if (name === "instances" && parts.length === 1) return new InstanceView(context);
-  const View = parts.length === 0 && VIEWS[name];
-  if (View && (name !== "tokens" || may("operator_read"))) return new View(context);
-  return { title: T.notFound, element: h("div", { class: "page empty" }, h("h1", {}, T.notFound), h("a", { href: "#/services" }, T.back)), update() {}, tick() {}, close() {} };
+function viewOf({ name, parts }) {
+  if (parts.length === 1) return ONE[name];
+  return parts.length === 0 && (name !== "tokens" || may("operator_read")) ? VIEWS[name] : undefined;
 }
 
-function show() {
+const nothing = () => ({ title: T.notFound, element: h("div", { class: "page empty" }, h("h1", {}, T.notFound), h("a", { href: "#/services" }, T.back)), update() {}, tick() {}, close() {} });
+
+let shows = 0;
+
+// False when another view is wanted before this one was there.
+async function show() {
+  const turn = ++shows;
   const at = route();
+  drawNav(at.name === "instances" ? "services" : at.name);
+  const View = await viewOf(at)?.().catch(() => undefined);
+  if (turn !== shows) return false;
   view?.close();
-  view = viewOf(at);
-  document.title = view.title === T.title ? T.title : `${view.title} · ${T.title}`;
+  view = View ? new View({ store, link, parts: at.parts, query: at.query, setQuery }) : nothing();
+  document.title = `${view.title} · ${T.title}`;
   put(main, view.element);
   view.update();
-  drawNav(at.name === "instances" ? "services" : at.name);
+  return true;
 }
 
 // --- the bar ---
@@ -76,7 +87,10 @@ function drawNav(current) {
   drawState();
 }
 
+let drawn = ""; // the state of the link that the bar shows
+
 function drawState() {
+  drawn = link.state;
   const name = link.name();
   const age = link.staleness();
   const isBehind = link.state === "live" && age > 3;
@@ -157,6 +171,7 @@ function askToken() {
     done: () => {
       session.setToken(session.token);
       notice("access", "");
+      notice("denied", "");
       begin();
     },
   });
@@ -190,24 +205,32 @@ async function begin() {
   store?.close();
   store = new Store();
   store.since = brought?.since || "";
+  store.sincePosition = brought?.position || "";
   link = new Link(store);
   link.onNotice = (key, text) => notice(key, text);
-  link.onDenied = () => notice("access", T.access.needed);
+  link.onDenied = () => notice("denied", T.access.needed);
   store.subscribe(drawView);
+  const mine = store;
   const rights = loadRights();
-  const listing = store.start(); // at the same time: most may read
+  const listing = store.load(); // at the same time: most may read
   await rights;
   drawAccount();
-  drawSpaces();
-  link.start();
-  if (!may("read") && session.access) link.take("denied");
-  show();
   await listing;
+  await show();
+  if (!may("read") && session.access) link.take("denied");
+  // All else is to come after the first picture.
+  requestAnimationFrame(() => setTimeout(() => {
+    if (mine !== store) return;
+    store.start();
+    link.start();
+    drawSpaces();
+  }, 0));
 }
 
 function drawView() {
+  if (link.state !== drawn) drawState();
   view?.update();
-  if (brought && link.state === "live" && link.health && store.synced) welcome();
+  if (brought && link.state === "live" && link.health && store.reloads > 0) welcome();
 }
 
 // Says where the page comes from, once it is there.
@@ -233,8 +256,7 @@ document.querySelector(".skip").addEventListener("click", (event) => {
 addEventListener("hashchange", () => {
   if (location.hash === own) return;
   own = "";
-  show();
-  main.focus({ preventScroll: true });
+  show().then((isShown) => isShown && main.focus({ preventScroll: true }));
 });
 
 addEventListener("keydown", (event) => {

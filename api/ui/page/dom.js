@@ -89,13 +89,21 @@ export function bytes(count) {
   return "";
 }
 
-export const number = (value) => value.toLocaleString("en");
+export const number = (value) => value < 1000 ? String(value) : value.toLocaleString("en");
 
-const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
-const day = new Intl.DateTimeFormat(undefined, { year: "numeric", month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
+// Made when first wanted: that takes longer than all the rest of the first picture.
+let day = null;
+const two = (value, digits = 2) => String(value).padStart(digits, "0");
 
-export const clockText = (ms) => `${clock.format(ms)}.${String(new Date(ms).getMilliseconds()).padStart(3, "0")}`;
-export const dayText = (ms) => day.format(ms);
+export function clockText(ms) {
+  const at = new Date(ms);
+  return `${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}.${two(at.getMilliseconds(), 3)}`;
+}
+
+export function dayText(ms) {
+  day ||= new Intl.DateTimeFormat(undefined, { year: "numeric", month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
+  return day.format(ms);
+}
 
 // A time as it is now, with the absolute one behind it; `absolute` shows both.
 export function timeOf(ms, absolute) {

@@ -1,5 +1,5 @@
 // The copy of the registry that the page shows: a listing first, then kept current by one event stream.
-import { enc, get, session } from "./api.js";
+import { enc, get } from "./api.js";
 import { nowMs } from "./dom.js";
 import { readStream } from "./stream.js";
 
@@ -64,7 +64,7 @@ export class Store {
     this.waits = false;
     this.stop = new AbortController();
     this.onLink = () => {};
-    this.since = ""; // from which on the events are wanted: of the page before
+    this.since = this.sincePosition = ""; // oldest event of the page before, and how far it was
     this.hasGap = false;
   }
 
@@ -217,21 +217,35 @@ export class Store {
 
   // --- events from before ---
 
+  prepend(older) {
+    this.events = older.concat(this.events);
+    this.dropped -= older.length;
+  }
+
   // Those behind `since`, or about as many as one would like to see.
   async backlog() {
     try {
       const list = await this.listBacklog();
       const newest = this.events.length ? this.events[0].id : null;
       const older = list.filter((event) => newest === null || compareIds(event.id, newest) < 0);
-      this.events = older.concat(this.events);
+      this.prepend(older);
       for (const event of this.events) this.mark(event);
-      this.reloads++;
-      this.touch();
     } catch { /* the stream says what comes now */ }
+    this.reloads++;
+    this.touch();
+  }
+
+  // From the oldest event that the page before had on, that one included.
+  async listSince() {
+    let isReset = false;
+    const before = `${Math.max(0, Number(this.since.split(".")[0]) - 1)}.0`;
+    const { events } = await listEvents("", before, EVENTS_KEPT, (got) => { isReset ||= got.reset; });
+    this.hasGap ||= isReset && (events.length === 0 || compareIds(events[0].id, this.sincePosition) > 0);
+    return events;
   }
 
   async listBacklog() {
-    if (this.since) return (await listEvents("", this.since, EVENTS_KEPT, (got) => { this.hasGap ||= got.reset; })).events;
+    if (this.since) return this.listSince();
     const newest = await get("/events?limit=1");
     if (!newest.last) return [];
     const last = Number(newest.last.split(".")[0]);
@@ -276,17 +290,19 @@ export class Store {
     }
   }
 
-  async start() {
-    const listing = get("/services", { signal: this.stop.signal }).then((got) => {
-      this.polls = got.services.reduce((sum, row) => sum + row.instances, 0) > INSTANCES_MAX;
-      this.takeListing(got);
-    }).catch(() => {});
-    await listing; // the first picture is not to wait for all instances
+  // The first picture is not to wait for all instances.
+  async load() {
+    const listing = await get("/services", { signal: this.stop.signal }).catch(() => null);
+    if (!listing) return;
+    this.polls = listing.services.reduce((sum, row) => sum + row.instances, 0) > INSTANCES_MAX;
+    this.takeListing(listing);
+  }
+
+  start() {
     if (this.polls) {
       this.onLink("polling");
       this.poll();
     }
-    await new Promise((done) => requestAnimationFrame(() => setTimeout(done, 0)));
     this.run();
   }
 
@@ -318,5 +334,3 @@ export async function listEvents(query, after, most, look) {
   }
   return { events };
 }
-
-export const hasRights = () => Boolean(session.access?.read);

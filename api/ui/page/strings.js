@@ -60,7 +60,7 @@ export const T = {
     shares: "The column “Chosen” says how often each instance is the answer.",
     copy: "Copy", copied: "Copied",
     curlDiscover: "One instance that is alive", curlList: "All instances, as JSON", curlWatch: "Every change, as it happens",
-    shell: "With the muster command",
+    shell: "With the muster command", dns: "DNS, at replicas with --dns :8600",
     noEvents: "No event of it is kept.",
   },
   instance: {

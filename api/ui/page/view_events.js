@@ -89,7 +89,7 @@ export class EventsView {
     if (!this.heldAt || store.events.length === 0 || compareIds(store.events[0].id, this.heldAt) <= 0) return;
     const { events } = await listEvents("", this.heldAt, KEPT).catch(() => ({ events: [] }));
     const first = store.events[0].id;
-    store.events = events.filter((x) => compareIds(x.id, first) < 0).concat(store.events);
+    store.prepend(this.held.concat(events).filter((x) => compareIds(x.id, first) < 0));
   }
 
   update() {

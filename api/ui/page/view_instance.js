@@ -58,7 +58,7 @@ export class InstanceView {
     const { store } = this;
     if (store.reloads !== this.reloads) {
       this.reloads = store.reloads;
-      this.next = 0;
+      this.next = -Infinity;
     }
     let took = false;
     for (let i = Math.max(0, this.next - store.dropped); i < store.events.length; i++) {

@@ -53,6 +53,7 @@ export class ServiceView {
       code(text.curlList, `curl ${token}${space}'${at}'`),
       code(text.curlWatch, `curl -N ${token}${space}-H 'Accept: text/event-stream' '${location.origin}/events?service=${enc(this.name)}&snapshot=true'`),
       code(text.shell, `muster --server ${location.origin} ${session.space ? `--namespace ${session.space} ` : ""}watch ${/^[\w.-]+$/.test(this.name) ? this.name : quoted}`),
+      /^[\w-]+$/.test(this.name) ? code(text.dns, `dig @${location.hostname.replace(/[[\]]/g, "")} -p 8600 ${this.name}.service.${session.space ? `${session.space}.ns.` : ""}consul SRV`) : null,
     ];
   }
 
@@ -103,7 +104,7 @@ export class ServiceView {
     if (!this.loaded) return;
     if (this.store.reloads !== this.reloads) {
       this.reloads = this.store.reloads;
-      this.next = 0;
+      this.next = -Infinity;
     }
     const changed = this.takeEvents();
     if (this.drawn && !changed) return;

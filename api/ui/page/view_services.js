@@ -1,6 +1,6 @@
 // All services: health at a glance, search, filters, sorting, and what changed a moment ago.
 import { linkTo } from "./api.js";
-import { ago, debounce, h, number, say, setAttr, setText } from "./dom.js";
+import { ago, debounce, h, nowMs, number, say, setAttr, setText } from "./dom.js";
 import { chips, code, healthBar, input, select, setHealthBar, setOptions } from "./parts.js";
 import { STATES } from "./store.js";
 import { T } from "./strings.js";
@@ -145,8 +145,10 @@ export class ServicesView {
 
   // What can be chosen changes seldom.
   options() {
-    if (Date.now() - (this.optionsAt || 0) < 2000) return;
+    const isSame = this.optionsOf === this.store.structure;
+    if (Date.now() - (this.optionsAt || 0) < (isSame ? 10000 : 2000)) return;
     this.optionsAt = Date.now();
+    this.optionsOf = this.store.structure;
     const sets = { type: new Set(), tag: new Set(), zone: new Set() };
     for (const service of this.store.services.values()) {
       service.labels();
@@ -169,7 +171,8 @@ export class ServicesView {
 
   updateRow(row, service) {
     if (row.service === service && row.rev === service.rev) return;
-    const isSame = row.service === service;
+    const isNews = row.service === service && row.changedMs !== service.changedMs && service.changedMs > nowMs() - 3000;
+    row.changedMs = service.changedMs;
     row.service = service;
     row.rev = service.rev;
     service.labels();
@@ -184,7 +187,7 @@ export class ServicesView {
     chips(zones, service.zones, 2);
     chips(tags, service.tags, 3);
     changed(row, service, this.store);
-    if (isSame) flash(row);
+    if (isNews) flash(row);
   }
 }
 

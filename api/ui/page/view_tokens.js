@@ -1,7 +1,7 @@
 // Tokens: listed, made, revoked; for those who may.
 import { call, enc, get, may } from "./api.js";
 import { coarse, h, put, timeOf } from "./dom.js";
-import { ask, button, code, input, notice, section, select } from "./parts.js";
+import { ask, button, code, input, notice, select } from "./parts.js";
 import { T } from "./strings.js";
 
 const text = T.tokens;
@@ -16,7 +16,7 @@ export class TokensView {
     const columns = ["id", "description", "rights", "created", "expires"].map((name) => h("th", { scope: "col" }, text[name]));
     this.table = h("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": text.title }, h("table", {}, h("thead", {}, h("tr", {}, columns, may("operator_write") ? h("td") : null)), this.rows));
     this.create = may("operator_write") ? button(text.create, () => this.askCreate(), "primary") : null;
-    this.element = h("div", { class: "page" }, h("div", { class: "heading" }, h("h1", {}, text.title), this.create), this.made, this.error, section(text.title, this.table, this.empty));
+    this.element = h("div", { class: "page" }, h("div", { class: "heading" }, h("h1", {}, text.title), this.create), this.made, this.error, h("div", { class: "card" }, this.table, this.empty));
     this.load();
   }
 

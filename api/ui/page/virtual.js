@@ -1,5 +1,5 @@
 // A table of any length, of which only the rows in sight are drawn. Rows are kept by key, so focus and selection stay.
-import { h, setAttr } from "./dom.js";
+import { debounce, h, setAttr } from "./dom.js";
 
 const SPARE = 6; // rows drawn beyond each edge
 
@@ -11,12 +11,17 @@ export class VirtualTable {
     this.rows = new Map();
     this.free = [];
     this.height = 44;
+    this.sight = 0;
     this.head = h("div", { role: "row", class: "row head", "aria-rowindex": 1 }, columns.map((column) => headCell(column, onSort)));
     this.space = h("div", { role: "rowgroup", class: "space" });
-    this.element = h("div", { role: "table", "aria-label": label, class: `table ${className}`, tabindex: 0, onkeydown: (e) => this.key_(e) },
+    this.element = h("div", { role: "table", "aria-label": label, class: `table ${className}`, tabindex: 0, onkeydown: (e) => this.step(e) },
       h("div", { role: "rowgroup", class: "headgroup" }, this.head), this.space);
     this.element.addEventListener("scroll", () => this.draw(), { passive: true });
-    this.observer = new ResizeObserver(() => this.draw());
+    this.settle = debounce(150, () => this.inOrder());
+    this.observer = new ResizeObserver(() => {
+      this.measure();
+      this.draw();
+    });
     this.observer.observe(this.element);
   }
 
@@ -35,11 +40,16 @@ export class VirtualTable {
     }
   }
 
+  // Not at each scroll, as it makes the browser lay out everything.
+  measure() {
+    this.height = parseFloat(getComputedStyle(this.element).getPropertyValue("--row")) || 44;
+    this.sight = this.element.clientHeight;
+  }
+
   range() {
-    const style = getComputedStyle(this.element);
-    this.height = parseFloat(style.getPropertyValue("--row")) || 44;
+    if (!this.sight && this.element.isConnected) this.measure();
     const top = Math.max(0, this.element.scrollTop);
-    const sight = this.element.clientHeight;
+    const { sight } = this;
     return [Math.max(0, Math.floor(top / this.height) - SPARE), Math.min(this.items.length, Math.ceil((top + sight) / this.height) + SPARE)];
   }
 
@@ -62,7 +72,7 @@ export class VirtualTable {
     setAttr(this.element, "aria-rowcount", this.items.length + 1);
     for (let i = from; i < to; i++) this.place(i);
     for (const row of this.free.splice(0)) row.remove();
-    this.put_();
+    this.settle();
   }
 
   place(i) {
@@ -82,19 +92,19 @@ export class VirtualTable {
     if (!row.isConnected) this.space.append(row);
   }
 
-  // In the order in which they are read, where that differs; not while somebody is in a row.
-  put_() {
+  // In the order in which they are read; not while somebody is in a row.
+  inOrder() {
     if (this.space.contains(document.activeElement)) return;
     const rows = [...this.space.children];
     if (rows.every((row, i) => i === 0 || rows[i - 1].at < row.at)) return;
     this.space.append(...rows.sort((a, b) => a.at - b.at));
   }
 
-  key_(event) {
-    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-    if (!step || event.altKey || event.ctrlKey || event.metaKey || this.items.length === 0) return;
+  step(event) {
+    const by = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (!by || event.altKey || event.ctrlKey || event.metaKey || this.items.length === 0) return;
     const row = document.activeElement.closest?.(".row:not(.head)");
-    const at = Math.min(this.items.length - 1, Math.max(0, row && this.space.contains(row) ? row.at + step : Math.floor(this.element.scrollTop / this.height)));
+    const at = Math.min(this.items.length - 1, Math.max(0, row && this.space.contains(row) ? row.at + by : Math.floor(this.element.scrollTop / this.height)));
     event.preventDefault();
     this.show(at);
     this.rows.get(this.key(this.items[at]))?.querySelector("a, button")?.focus({ preventScroll: true });
