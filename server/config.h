@@ -45,11 +45,17 @@ struct config {
     char zmq_requests[ADDRESS_SIZE]; /* empty: off; the same for the next two */
     char zmq_heartbeats[ADDRESS_SIZE];
     char zmq_events[ADDRESS_SIZE];
-    unsigned zmq_reply;            /* 0: RESPONSE; 1: REP */
-    unsigned zmq_unique_types;     /* 1: yes */
-    unsigned zmq_connections;      /* 0: the default */
-    char swarm_http[ADDRESS_SIZE]; /* empty: closed */
-    char docker[CONFIG_TEXT_MAX];  /* URL; empty: none */
+    unsigned zmq_reply;                    /* 0: RESPONSE; 1: REP */
+    char zmq_curve_requests[ADDRESS_SIZE]; /* likewise */
+    char zmq_curve_heartbeats[ADDRESS_SIZE];
+    char zmq_curve_events[ADDRESS_SIZE];
+    char zmq_curve_key_file[CONFIG_TEXT_MAX];
+    char zmq_curve_key[ZMQ_KEY_TEXT + 1];    /* from its file */
+    char zmq_curve_clients[CONFIG_TEXT_MAX]; /* a file; empty: any */
+    unsigned zmq_unique_types;               /* 1: yes */
+    unsigned zmq_connections;                /* 0: the default */
+    char swarm_http[ADDRESS_SIZE];           /* empty: closed */
+    char docker[CONFIG_TEXT_MAX];            /* URL; empty: none */
     uint32_t swarm_refresh_ms;
     uint32_t swarm_metrics_ms;
     char swarm_labels[6][METADATA_KEY_BYTES_MAX + 1]; /* enabled, metric, cpu, memory, min, max */
@@ -115,6 +121,8 @@ enum config_outcome config_load(int argc, char *const argv[],
 void config_hide(char *argv[]);
 /* Whether the process has, or reads, secrets of its own. */
 bool config_has_secrets(const struct config *config);
+/* Whether it has ports of ZeroMQ under CURVE. */
+bool config_has_curve(const struct config *config);
 
 /* Sets the id assigned by the data directory or the cluster, and the default name made from it. */
 void config_set_id(struct config *config, uint64_t id);

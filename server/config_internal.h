@@ -21,5 +21,7 @@ MUST_USE bool config_settle(struct config *config, char *error, size_t error_siz
 MUST_USE bool config_settle_secrets(struct config *config, char *error, size_t error_size);
 /* The part of it about sinks of events, whose secrets may be in files. */
 MUST_USE bool config_settle_sinks(struct config *config, char *error, size_t error_size);
+/* The part of it about ZeroMQ, whose key is in a file. */
+MUST_USE bool config_settle_zmq(struct config *config, char *error, size_t error_size);
 
 #endif

@@ -121,5 +121,5 @@ bool config_has_secrets(const struct config *c)
 {
     return c->cluster_secret[0] != '\0' || c->tls_key[0] != '\0' || c->peer_key[0] != '\0' ||
            c->bootstrap_token_file[0] != '\0' || c->amqp_url[0] != '\0' ||
-           c->webhook_url[0] != '\0';
+           c->webhook_url[0] != '\0' || c->zmq_curve_key_file[0] != '\0';
 }

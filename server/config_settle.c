@@ -194,7 +194,7 @@ bool config_settle(struct config *c, char *error, size_t error_size)
                              c->heartbeat_interval_ms, c->election_timeout_ms);
     }
     return config_settle_secrets(c, error, error_size) &&
-           config_settle_sinks(c, error, error_size) && check_tls(c, error, error_size) &&
-           settle_peer_tls(c, error, error_size) && check_audit(c, error, error_size) &&
-           settle_addresses(c, error, error_size);
+           config_settle_sinks(c, error, error_size) && config_settle_zmq(c, error, error_size) &&
+           check_tls(c, error, error_size) && settle_peer_tls(c, error, error_size) &&
+           check_audit(c, error, error_size) && settle_addresses(c, error, error_size);
 }

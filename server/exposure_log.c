@@ -4,12 +4,9 @@
 #include "server/base/log.h"
 #include "server/net/loopback.h"
 
-/* Its ports are never encrypted. */
-static bool zmq_is_reached(const struct config *config)
+static bool is_reached(const char *const addresses[], size_t count)
 {
-    const char *const addresses[] = {config->zmq_requests, config->zmq_heartbeats,
-                                     config->zmq_events};
-    for (size_t i = 0; i < ARRAY_LENGTH(addresses); i++) {
+    for (size_t i = 0; i < count; i++) {
         if (addresses[i][0] != '\0' && !loopback_listens(addresses[i])) {
             return true;
         }
@@ -19,9 +16,13 @@ static bool zmq_is_reached(const struct config *config)
 
 struct exposure exposure_of(const struct config *config)
 {
-    bool zmq_reached = zmq_is_reached(config);
+    const char *const plain[] = {config->zmq_requests, config->zmq_heartbeats, config->zmq_events};
+    const char *const curve[] = {config->zmq_curve_requests, config->zmq_curve_heartbeats,
+                                 config->zmq_curve_events};
+    bool zmq_reached = is_reached(plain, ARRAY_LENGTH(plain));
+    bool curve_reached = is_reached(curve, ARRAY_LENGTH(curve));
     return (struct exposure){
-        .clients_reach = zmq_reached || !loopback_listens(config->http),
+        .clients_reach = zmq_reached || curve_reached || !loopback_listens(config->http),
         .members_reach = !loopback_listens(config->peer),
         .is_encrypted = config->tls_cert[0] != '\0' && !zmq_reached,
         .members_prove = (config->cluster_secret[0] != '\0' || config->peer_ca[0] != '\0') &&

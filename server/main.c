@@ -195,7 +195,7 @@ static uint64_t zmq_connections(const struct config *config, uint64_t limit)
     unsigned wanted =
         config->zmq_connections > 0 ? config->zmq_connections : ZMQ_CONNECTIONS_DEFAULT;
     bool is_on = config->zmq_requests[0] != '\0' || config->zmq_heartbeats[0] != '\0' ||
-                 config->zmq_events[0] != '\0';
+                 config->zmq_events[0] != '\0' || config_has_curve(config);
     if (is_on && config->zmq_connections > limit / ZMQ_SHARE) {
         log_write(LOG_WARN, "main",
                   "the limit on open files is low: allowing fewer ZeroMQ connections",
@@ -293,6 +293,11 @@ static struct doors *open_doors(const struct config *config, const struct guards
         .zmq_requests = config->zmq_requests,
         .zmq_heartbeats = config->zmq_heartbeats,
         .zmq_events = config->zmq_events,
+        .zmq_curve_requests = config->zmq_curve_requests,
+        .zmq_curve_heartbeats = config->zmq_curve_heartbeats,
+        .zmq_curve_events = config->zmq_curve_events,
+        .zmq_curve_key = config->zmq_curve_key,
+        .zmq_curve_clients = config->zmq_curve_clients,
         .zmq_unique_types = config->zmq_unique_types != 0,
         .zmq_connections = shares->zmq_connections,
         .datacenter = config->datacenter,

@@ -39,6 +39,10 @@ struct door_options {
     const char *tbfs_service;    /* likewise: the service that it is an instance of */
     /* host:port of the three ports of ZeroMQ. NULL or "": closed. */
     const char *zmq_requests, *zmq_heartbeats, *zmq_events;
+    /* The same under CURVE, with this server's secret key, and a file of clients' keys; NULL or "":
+     * any. */
+    const char *zmq_curve_requests, *zmq_curve_heartbeats, *zmq_curve_events;
+    const char *zmq_curve_key, *zmq_curve_clients;
     const char *zmq_reply;    /* the word before its answers; NULL if all are closed */
     unsigned zmq_connections; /* of clients */
     bool zmq_unique_types;    /* a registration is to be the only one of its type */

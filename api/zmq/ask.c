@@ -116,10 +116,11 @@ static void tell_all(struct ask *ask, const struct view *view, const struct view
     const struct zmq_worker *worker = ask->asker.worker;
     reply_begin(&reply, true);
     if (ask->request.action == CGSE_INFO) {
+        const struct endpoint *ports = worker->ports[ask->asker.client->curve != NULL];
         json_out_member_text(&reply.json, "status", "ok");
-        add_port(&reply.json, "req_port", &worker->requests);
-        add_port(&reply.json, "pub_port", &worker->events);
-        add_port(&reply.json, "hb_port", &worker->heartbeats);
+        add_port(&reply.json, "req_port", &ports[ZMQ_PORT_REQUESTS]);
+        add_port(&reply.json, "pub_port", &ports[ZMQ_PORT_EVENTS]);
+        add_port(&reply.json, "hb_port", &ports[ZMQ_PORT_HEARTBEATS]);
         json_out_member_bool(&reply.json, "enforce_unique_service_types",
                              worker->options.zmq_unique_types);
     }
@@ -243,8 +244,9 @@ static void refuse_rate(struct ask *ask)
 static bool is_within(struct ask *ask, enum rate rate)
 {
     unsigned wait_s;
-    bool taken = rate_limits_take(ask->asker.worker->options.limits, rate,
-                                  ask->asker.client->client, NULL, clock_monotonic_ns(), &wait_s);
+    bool taken =
+        rate_limits_take(ask->asker.worker->options.limits, rate, ask->asker.client->client,
+                         ask->asker.client->name, clock_monotonic_ns(), &wait_s);
     if (!taken) {
         refuse_rate(ask);
     }
@@ -274,8 +276,8 @@ static bool is_allowed(struct ask *ask)
 {
     struct zmq_worker *worker = ask->asker.worker;
     const struct view *view = node_view_lock(worker->node);
-    enum status status =
-        principal_find(&ask->principal, worker->options.anonymous, NULL, "", NULL, view);
+    enum status status = principal_find(&ask->principal, worker->options.anonymous, NULL,
+                                        ask->asker.client->name, "", view);
     if (status == ST_OK) {
         status = principal_may(&ask->principal, view, ask->request.needed, NULL);
     }

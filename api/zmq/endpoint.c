@@ -19,10 +19,10 @@
 /* Without descriptors or memory for another connection. */
 #define PAUSE_MS 500
 
-bool endpoint_listen(struct endpoint *e, const char *option, const char *address, const char *type,
-                     char *error, size_t error_size)
+bool endpoint_listen(struct endpoint *e, const char *option, const char *address,
+                     const struct zmq_service *service, char *error, size_t error_size)
 {
-    *e = (struct endpoint){.option = option, .address = address, .type = type, .fd = -1};
+    *e = (struct endpoint){.option = option, .address = address, .service = *service, .fd = -1};
     CDS_INIT_LIST_HEAD(&e->clients);
     if (address[0] == '\0') {
         return true;
@@ -93,7 +93,7 @@ static void admit(struct endpoint *e, int fd, const struct sockaddr_storage *pee
         return;
     }
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    zmq_client_open(e->all, &e->clients, e->type, fd, peer);
+    zmq_client_open(e->all, &e->clients, &e->service, fd, peer);
 }
 
 static void accept_some(struct pollee *pollee, uint32_t events)
@@ -150,19 +150,16 @@ void endpoint_look(struct endpoint *e)
     }
 }
 
-bool endpoint_publish(struct endpoint *e, const char *topic, struct buffer *text)
+bool endpoint_publish(struct endpoint *e, const char *topic, struct shared_text *text,
+                      bool (*may)(const struct zmq_client *, void *), void *data)
 {
     struct zmq_client *c, *next;
-    struct shared_text *shared = shared_text_new(&e->all->waiting, text);
-    if (shared == NULL) {
-        buffer_done(text);
-        return false;
-    }
     bool to_all = true;
     cds_list_for_each_entry_safe(c, next, &e->clients, place)
     {
-        to_all &= zmq_client_publish(c, topic, shared);
+        if (may(c, data)) {
+            to_all &= zmq_client_publish(c, topic, text);
+        }
     }
-    shared_text_drop(shared);
     return to_all;
 }

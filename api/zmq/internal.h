@@ -16,9 +16,12 @@
 #include "api/zmq/publisher.h"
 #include "server/base/log.h"
 
+enum zmq_port { ZMQ_PORT_REQUESTS, ZMQ_PORT_HEARTBEATS, ZMQ_PORT_EVENTS, ZMQ_PORTS };
+
 struct zmq_worker {
     /* immutable once it runs */
     struct door_options options;
+    struct curve_keys keys;
     struct node *node;
     pthread_t thread;
     bool runs;
@@ -27,7 +30,7 @@ struct zmq_worker {
     atomic_bool draining, stopping;
     /* the worker's */
     struct zmq_clients clients;
-    struct endpoint requests, heartbeats, events;
+    struct endpoint ports[2][ZMQ_PORTS]; /* plain ones, and those under CURVE */
     struct publisher publisher;
     struct cds_list_head waiting; /* writes to be answered, the oldest first */
     unsigned writes;              /* that the node has, answered ones included */

@@ -19,18 +19,27 @@ struct piece {
     uint8_t head[OUTGOING_HEAD_BYTES];
 };
 
-struct shared_text *shared_text_new(struct budget *budget, struct buffer *text)
+static struct shared_text *take_text(struct budget *budget, struct buffer *text)
 {
     size_t len = text->len, bytes = text->capacity;
-    if (len <= ZMQ_SMALL_BYTES) {
-        budget_add(budget, bytes);
-    } else if (!budget_take(budget, bytes)) {
-        return NULL;
-    }
     struct shared_text *shared = mem_alloc(sizeof *shared);
     uint8_t *data = buffer_take(text, &len);
     *shared = (struct shared_text){1, budget, len, bytes, data};
     return shared;
+}
+
+struct shared_text *shared_text_add(struct budget *budget, struct buffer *text)
+{
+    budget_add(budget, text->capacity);
+    return take_text(budget, text);
+}
+
+struct shared_text *shared_text_new(struct budget *budget, struct buffer *text)
+{
+    if (text->len <= ZMQ_SMALL_BYTES) {
+        return shared_text_add(budget, text);
+    }
+    return budget_take(budget, text->capacity) ? take_text(budget, text) : NULL;
 }
 
 void shared_text_drop(struct shared_text *text)
@@ -56,8 +65,10 @@ void outgoing_add(struct outgoing *out, const uint8_t *head, size_t head_len,
 {
     struct piece *piece = mem_alloc(sizeof *piece);
     budget_add(out->budget, sizeof *piece);
-    CHECK(head_len > 0 && head_len <= sizeof piece->head);
-    memcpy(piece->head, head, head_len);
+    CHECK(head_len <= sizeof piece->head && (head_len > 0 || text != NULL));
+    if (head_len > 0) {
+        memcpy(piece->head, head, head_len);
+    }
     piece->head_len = head_len;
     piece->text = text;
     if (text != NULL) {

@@ -26,6 +26,8 @@ struct shared_text {
 /* Takes what is in the buffer, for one holder. NULL: there is too much that waits, and the buffer
  * is as it was. Small ones always find room: how many there are is bounded. */
 MUST_USE struct shared_text *shared_text_new(struct budget *budget, struct buffer *text);
+/* The same, and there is always room: for what was checked, or is small. */
+struct shared_text *shared_text_add(struct budget *budget, struct buffer *text);
 void shared_text_drop(struct shared_text *text);
 
 struct piece;
@@ -45,7 +47,7 @@ enum outgoing_result {
 
 /* The budget outlives it. */
 void outgoing_init(struct outgoing *out, struct budget *budget);
-/* `text` may be NULL; a holder of its own is added. */
+/* `text` may be NULL, or the head empty; a holder of its own is added. */
 void outgoing_add(struct outgoing *out, const uint8_t *head, size_t head_len,
                   struct shared_text *text);
 /* *ret_bytes: how many went. */

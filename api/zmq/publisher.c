@@ -46,12 +46,30 @@ static const char *topic_of(enum event_type type)
     }
 }
 
-static void publish(struct publisher *p, const char *topic, const struct record *record,
-                    int64_t wall_ms, bool with_info)
+/* Who may get an event, and follow its service. */
+struct audience {
+    const struct publisher *publisher;
+    const struct view *view;
+    const char *service;
+};
+
+static bool may_follow(const struct zmq_client *c, void *data)
 {
-    struct buffer text;
-    buffer_init(&text, EVENT_TEXT_BYTES_MAX);
-    struct json_out json = json_out_to(&text);
+    const struct audience *a = data;
+    struct principal who;
+    if (principal_find(&who, a->publisher->anonymous, NULL, c->name, "", a->view) != ST_OK ||
+        principal_may(&who, a->view, PERMISSION_EVENTS, NULL) != ST_OK) {
+        return false;
+    }
+    const struct viewer viewer = principal_viewer(&who, a->view, PERMISSION_EVENTS);
+    return viewer_may(&viewer, a->service);
+}
+
+static void render(struct buffer *text, const char *topic, const struct record *record,
+                   int64_t wall_ms, bool with_info)
+{
+    buffer_init(text, EVENT_TEXT_BYTES_MAX);
+    struct json_out json = json_out_to(text);
     json_out_begin(&json, '{');
     json_out_member_text(&json, "type", topic);
     json_out_member_u64(&json, "timestamp", wall_ms > 0 ? (uint64_t)wall_ms / 1000 : 0);
@@ -64,24 +82,40 @@ static void publish(struct publisher *p, const char *topic, const struct record 
     }
     json_out_end(&json, '}');
     json_out_end(&json, '}');
-    CHECK(!text.overflowed); /* EVENT_TEXT_BYTES_MAX holds any record */
-    metric_add(endpoint_publish(p->endpoint, topic, &text) ? METRIC_zmq_events_total
-                                                           : METRIC_zmq_events_dropped_total,
-               1);
+    CHECK(!text->overflowed); /* EVENT_TEXT_BYTES_MAX holds any record */
 }
 
-static void publish_event(struct publisher *p, const struct viewer *viewer,
-                          const struct event *event)
+static void publish(struct publisher *p, const struct view *view, const char *topic,
+                    const struct record *record, int64_t wall_ms, bool with_info)
+{
+    struct buffer text;
+    struct audience audience = {p, view, record_name(record)};
+    if (!namespace_has("", record_name(record))) {
+        return;
+    }
+    render(&text, topic, record, wall_ms, with_info);
+    struct shared_text *shared = shared_text_new(&p->endpoints[0]->all->waiting, &text);
+    bool to_all = shared != NULL;
+    for (size_t i = 0; shared != NULL && i < ARRAY_LENGTH(p->endpoints); i++) {
+        to_all &= endpoint_publish(p->endpoints[i], topic, shared, may_follow, &audience);
+    }
+    if (shared != NULL) {
+        shared_text_drop(shared);
+    }
+    buffer_done(&text);
+    metric_add(to_all ? METRIC_zmq_events_total : METRIC_zmq_events_dropped_total, 1);
+}
+
+static void publish_event(struct publisher *p, const struct view *view, const struct event *event)
 {
     const char *topic = topic_of(event->type);
-    if (topic != NULL && viewer_may(viewer, record_name(event->record))) {
-        publish(p, topic, event->record, event->wall_ms, event->type != EVENT_EXPIRED);
+    if (topic != NULL) {
+        publish(p, view, topic, event->record, event->wall_ms, event->type != EVENT_EXPIRED);
     }
 }
 
 /* False: there is nothing more. */
-static bool run_item(struct publisher *p, const struct viewer *viewer, bool is_quiet,
-                     const struct view *view)
+static bool run_item(struct publisher *p, bool is_quiet, const struct view *view)
 {
     struct event_item item = event_cursor_next(&p->cursor, view);
     switch (item.kind) {
@@ -89,13 +123,12 @@ static bool run_item(struct publisher *p, const struct viewer *viewer, bool is_q
         return false;
     case ITEM_EVENT:
         if (!is_quiet) {
-            publish_event(p, viewer, item.event);
+            publish_event(p, view, item.event);
         }
         break;
     case ITEM_PRESENT:
-        if (!is_quiet && cgse_entry_is_there(item.record) &&
-            viewer_may(viewer, record_name(item.record))) {
-            publish(p, "register", item.record, view->wall_ms, true);
+        if (!is_quiet && cgse_entry_is_there(item.record)) {
+            publish(p, view, "register", item.record, view->wall_ms, true);
         }
         break;
     case ITEM_PRESENTED:
@@ -113,7 +146,7 @@ static bool run_item(struct publisher *p, const struct viewer *viewer, bool is_q
 bool publisher_run(struct publisher *p)
 {
     struct node_status status;
-    if (p->endpoint->fd < 0) {
+    if (p->endpoints[0]->fd < 0 && p->endpoints[1]->fd < 0) {
         return false;
     }
     node_status(p->node, &status);
@@ -121,12 +154,9 @@ bool publisher_run(struct publisher *p)
     if (!p->has_begun) {
         begin(p, false, view);
     }
-    bool is_quiet =
-        !status.caught_up || principal_may(&p->subscriber, view, PERMISSION_EVENTS, NULL) != ST_OK;
-    const struct viewer viewer = principal_viewer(&p->subscriber, view, PERMISSION_EVENTS);
     bool more = true;
     for (unsigned i = 0; more && i < EVENTS_A_TURN; i++) {
-        more = run_item(p, &viewer, is_quiet, view);
+        more = run_item(p, !status.caught_up, view);
     }
     view_unlock(&view);
     return more;

@@ -16,15 +16,15 @@
 
 struct publisher {
     struct node *node;
-    struct endpoint *endpoint;
-    struct lane *lane; /* to be woken */
-    struct principal subscriber;
+    struct endpoint *endpoints[2]; /* plain, and under CURVE */
+    struct lane *lane;             /* to be woken */
+    enum anonymous anonymous;
     struct node_listener listener;
     struct event_cursor cursor;
     bool has_begun;
 };
 
-/* `node`, `endpoint`, `lane`, and `subscriber` are set. The listener stays with the node
+/* `node`, `endpoints`, `lane`, and `anonymous` are set. The listener stays with the node
  * until that is destroyed. */
 void publisher_listen(struct publisher *p);
 /* Publishes what is new, but only so much that others get their turn. True: there is more. */

@@ -1,6 +1,7 @@
 #include "api/zmq/zmq_client.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -19,7 +20,6 @@
 #define UNREAD_MAX 64
 #define PING       "\4PING\0\0" /* without a time to live */
 #define PING_BYTES 7
-#define HEAD_ROOM  (OUTGOING_HEAD_BYTES - ZMTP_FRAME_HEAD_BYTES)
 
 static void event(struct pollee *pollee, uint32_t events);
 
@@ -28,24 +28,31 @@ static bool is_paused(const struct zmq_client *c)
     return c->out.count >= UNREAD_MAX;
 }
 
-static void ready(struct zmq_client *c)
+void zmq_client_ready(struct zmq_client *c)
 {
     if (cds_list_empty(&c->ready)) {
         cds_list_add_tail(&c->ready, &c->all->ready);
     }
 }
 
+static const char *mechanism(const struct zmq_client *c)
+{
+    return c->curve != NULL ? "CURVE" : "NULL";
+}
+
 /* --- its life --- */
 
-void zmq_client_open(struct zmq_clients *all, struct cds_list_head *place, const char *type, int fd,
-                     const struct sockaddr_storage *peer)
+void zmq_client_open(struct zmq_clients *all, struct cds_list_head *place,
+                     const struct zmq_service *service, int fd, const struct sockaddr_storage *peer)
 {
     struct zmq_client *c = mem_zalloc(1, sizeof *c);
     struct epoll_event on = {.events = EPOLLIN, .data.ptr = &c->pollee};
     uint8_t greeting[ZMTP_GREETING_BYTES];
     c->pollee.event = event;
     c->all = all;
-    c->type = type;
+    c->type = service->type;
+    c->curve = service->keys != NULL ? curve_new(service->keys) : NULL;
+    c->name = "";
     c->fd = fd;
     c->interest = on.events;
     c->peer = *peer;
@@ -58,9 +65,9 @@ void zmq_client_open(struct zmq_clients *all, struct cds_list_head *place, const
     outgoing_init(&c->out, &all->waiting);
     cds_list_add_tail(&c->place, place);
     metric_add(METRIC_zmq_connections, 1);
-    zmtp_greeting_write("NULL", greeting);
+    zmtp_greeting_write(mechanism(c), greeting);
     outgoing_add(&c->out, greeting, sizeof greeting, NULL);
-    ready(c);
+    zmq_client_ready(c);
     if (epoll_ctl(all->epoll_fd, EPOLL_CTL_ADD, fd, &on) != 0) {
         zmq_client_close(c);
     }
@@ -78,6 +85,8 @@ void zmq_client_close(struct zmq_client *c)
     metric_add(METRIC_zmq_connections, -1);
     buffer_done(&c->in);
     outgoing_done(&c->out);
+    curve_free(c->curve);
+    c->curve = NULL;
     while (c->topics_count > 0) {
         free(c->topics[--c->topics_count]);
     }
@@ -116,85 +125,6 @@ void zmq_client_release(struct zmq_client *c)
     c->holders--;
 }
 
-/* --- what is sent --- */
-
-static size_t add_frame(uint8_t *head, size_t at, unsigned flags, const void *body, size_t len)
-{
-    CHECK(at + 2 + len <= HEAD_ROOM);
-    at += zmtp_frame_head(flags, len, head + at);
-    if (len > 0) {
-        memcpy(head + at, body, len);
-    }
-    return at + len;
-}
-
-static void send_command(struct zmq_client *c, const void *body, size_t len)
-{
-    uint8_t head[OUTGOING_HEAD_BYTES];
-    outgoing_add(&c->out, head, add_frame(head, 0, ZMTP_COMMAND, body, len), NULL);
-    ready(c);
-}
-
-static void send_ready(struct zmq_client *c)
-{
-    uint8_t body[6 + ZMTP_METADATA_BYTES_MAX] = "\5READY";
-    send_command(c, body, 6 + zmtp_metadata_write(c->type, body + 6));
-}
-
-static void send_text(struct zmq_client *c, uint8_t *head, size_t at, struct shared_text *text)
-{
-    at += zmtp_frame_head(0, text->len, head + at);
-    outgoing_add(&c->out, head, at, text);
-    ready(c);
-}
-
-enum zmq_sent zmq_client_answer(struct zmq_client *c, const struct envelope *to, const char *word,
-                                struct buffer *text)
-{
-    uint8_t head[OUTGOING_HEAD_BYTES];
-    size_t at = 0;
-    if (c->state != ZMQ_OPEN) {
-        buffer_done(text);
-        return ZMQ_GONE;
-    }
-    struct shared_text *shared = shared_text_new(&c->all->waiting, text);
-    if (shared == NULL) {
-        return ZMQ_FULL;
-    }
-    if (to->is_delimited) {
-        at = add_frame(head, at, ZMTP_MORE, NULL, 0);
-    }
-    if (to->is_typed) {
-        at = add_frame(head, at, ZMTP_MORE, word, strlen(word));
-    }
-    send_text(c, head, at, shared);
-    shared_text_drop(shared);
-    return ZMQ_SENT;
-}
-
-static bool has_subscribed(const struct zmq_client *c, const char *topic)
-{
-    for (unsigned i = 0; i < c->topics_count; i++) {
-        if (strncmp(topic, c->topics[i], strlen(c->topics[i])) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-bool zmq_client_publish(struct zmq_client *c, const char *topic, struct shared_text *text)
-{
-    uint8_t head[OUTGOING_HEAD_BYTES];
-    if (c->state != ZMQ_OPEN || !has_subscribed(c, topic)) {
-        return true;
-    }
-    if (c->out.count >= ZMQ_EVENTS_WAITING_MAX || !budget_has(c->out.budget, BUDGET_FREE_BYTES)) {
-        return false;
-    }
-    send_text(c, head, add_frame(head, 0, ZMTP_MORE, topic, strlen(topic)), text);
-    return true;
-}
-
 /* False: it is closed. */
 static bool flush(struct zmq_client *c)
 {
@@ -212,16 +142,24 @@ static bool flush(struct zmq_client *c)
     return true;
 }
 
+static void send_ready(struct zmq_client *c)
+{
+    uint8_t body[6 + ZMTP_METADATA_BYTES_MAX] = "\5READY";
+    zmq_client_command(c, body, 6 + zmtp_metadata_write(c->type, body + 6));
+}
+
 /* --- what comes: each of these returns how many bytes it used; 0: more are needed --- */
 
 static size_t take_greeting(struct zmq_client *c, const uint8_t *data, size_t len)
 {
-    switch (zmtp_greeting_parse("NULL", data, len)) {
+    switch (zmtp_greeting_parse(mechanism(c), data, len)) {
     case ZMTP_PARTIAL:
         return 0;
     case ZMTP_WHOLE:
         c->state = ZMQ_HANDSHAKE;
-        send_ready(c);
+        if (c->curve == NULL) {
+            send_ready(c);
+        }
         return ZMTP_GREETING_BYTES;
     case ZMTP_BROKEN:
         break;
@@ -230,22 +168,63 @@ static size_t take_greeting(struct zmq_client *c, const uint8_t *data, size_t le
     return 0;
 }
 
+/* False: the connection is to be cut. */
+static bool take_ready(struct zmq_client *c, struct slice body)
+{
+    struct zmtp_command command;
+    struct slice type;
+    if (!zmtp_command_parse(body, &command) || !zmtp_command_is(&command, "READY") ||
+        !zmtp_metadata_parse(command.data, &type) || !zmtp_types_match(c->type, type)) {
+        return false;
+    }
+    c->state = ZMQ_OPEN;
+    return true;
+}
+
+/* The same. `body` lies in the input, which is this side's to change. */
+static bool take_curve(struct zmq_client *c, struct slice body)
+{
+    uint8_t answer[CURVE_ANSWER_BYTES_MAX];
+    size_t len = 0;
+    struct slice type = {"", 0};
+    uint64_t held;
+    switch (curve_take(c->curve, c->type, (uint8_t *)(uintptr_t)body.data, body.len, answer, &len,
+                       &type)) {
+    case CURVE_MORE:
+        zmq_client_command(c, answer, len);
+        return true;
+    case CURVE_DONE:
+        if (!zmtp_types_match(c->type, type)) {
+            return false;
+        }
+        zmq_client_command(c, answer, len);
+        c->name = curve_name(c->curve);
+        c->state = ZMQ_OPEN;
+        return true;
+    case CURVE_UNKNOWN:
+        if (log_gate_open(&c->all->gate, &held)) {
+            log_write(LOG_WARN, "zmq", "a client's key is none of --zmq-curve-clients",
+                      "address=\"%s\" held_back=%" PRIu64, c->address, held);
+        }
+        return false;
+    case CURVE_BAD:
+        break;
+    }
+    return false;
+}
+
 static size_t take_handshake(struct zmq_client *c, const uint8_t *data, size_t len)
 {
     struct zmtp_frame frame;
-    struct zmtp_command command;
-    struct slice type;
     enum zmtp_parsed parsed = zmtp_frame_parse(data, len, ZMQ_HANDSHAKE_BYTES_MAX, &frame);
     if (parsed == ZMTP_PARTIAL) {
         return 0;
     }
     if (parsed == ZMTP_BROKEN || (frame.flags & ZMTP_COMMAND) == 0 ||
-        !zmtp_command_parse(frame.body, &command) || !zmtp_command_is(&command, "READY") ||
-        !zmtp_metadata_parse(command.data, &type) || !zmtp_types_match(c->type, type)) {
+        !(c->curve != NULL ? take_curve(c, frame.body) : take_ready(c, frame.body))) {
         cut(c);
         return 0;
     }
-    c->state = ZMQ_OPEN;
     return frame.bytes;
 }
 
@@ -292,7 +271,7 @@ static bool take_command(struct zmq_client *c, struct slice body)
             return false;
         }
         memcpy(pong + 5, command.data.data + 2, command.data.len - 2);
-        send_command(c, pong, 5 + command.data.len - 2);
+        zmq_client_command(c, pong, 5 + command.data.len - 2);
     }
     return !zmtp_command_is(&command, "ERROR");
 }
@@ -336,15 +315,41 @@ static void add_to_partial(struct partial *p, const uint8_t *data, struct slice 
     p->frames[p->count++].len = body.len;
 }
 
+static size_t frame_bytes_max(const struct zmq_client *c)
+{
+    return ZMQ_FRAME_BYTES_MAX + (c->curve != NULL ? CURVE_OVERHEAD_BYTES : 0);
+}
+
+/* Under CURVE a frame is a MESSAGE, with what it is within. False: the connection is to be cut. */
+static bool decrypt(struct zmq_client *c, struct zmtp_frame *frame)
+{
+    unsigned flags;
+    struct slice content;
+    if (c->curve == NULL) {
+        return true;
+    }
+    if (!curve_open(c->curve, (uint8_t *)(uintptr_t)frame->body.data, frame->body.len, &flags,
+                    &content)) {
+        return false;
+    }
+    frame->flags = (uint8_t)flags;
+    frame->body = content;
+    return true;
+}
+
 /* `data` begins with the first byte of a message. Commands may come between its frames. */
 static size_t take_traffic(struct zmq_client *c, uint8_t *data, size_t len)
 {
     struct partial *p = &c->partial;
     struct zmtp_frame frame;
     enum zmtp_parsed parsed;
-    while ((parsed = zmtp_frame_parse(data + p->scanned, len - p->scanned, ZMQ_FRAME_BYTES_MAX,
+    while ((parsed = zmtp_frame_parse(data + p->scanned, len - p->scanned, frame_bytes_max(c),
                                       &frame)) == ZMTP_WHOLE) {
         p->scanned += frame.bytes;
+        if (!decrypt(c, &frame)) {
+            cut(c);
+            return 0;
+        }
         size_t used = p->scanned;
         if ((frame.flags & ZMTP_COMMAND) != 0) {
             if (!take_command(c, frame.body)) {
@@ -477,7 +482,7 @@ static void event(struct pollee *pollee, uint32_t events)
         receive(c);
     }
     if (c->state != ZMQ_CLOSED) {
-        ready(c);
+        zmq_client_ready(c);
     }
 }
 
@@ -505,7 +510,7 @@ static void run(struct zmq_client *c)
     }
     cds_list_del_init(&c->ready);
     if (c->is_stalled && !is_paused(c)) {
-        ready(c);
+        zmq_client_ready(c);
     }
     update_interest(c);
 }
@@ -533,6 +538,6 @@ void zmq_client_look(struct zmq_client *c)
         cut(c);
     } else if (c->state == ZMQ_OPEN && !c->is_pinged && now_ms - c->heard_ms >= ZMQ_PING_MS) {
         c->is_pinged = true;
-        send_command(c, PING, PING_BYTES);
+        zmq_client_command(c, PING, PING_BYTES);
     }
 }

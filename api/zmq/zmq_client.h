@@ -16,6 +16,7 @@
 #include <urcu/list.h>
 
 #include "api/core/crowd.h"
+#include "api/zmq/curve.h"
 #include "api/zmq/envelope.h"
 #include "api/zmq/outgoing.h"
 #include "api/zmq/zmtp.h"
@@ -72,7 +73,9 @@ struct zmq_client {
     struct cds_list_head place; /* of its endpoint's, or of those closed */
     struct cds_list_head ready;
     struct zmq_clients *all;
-    const char *type; /* of this side's socket: "ROUTER" or "PUB" */
+    const char *type;    /* of this side's socket: "ROUTER" or "PUB" */
+    struct curve *curve; /* NULL: plain */
+    const char *name;    /* of its key; "": it is nobody */
     enum zmq_client_state state;
     int fd;
     unsigned holders;  /* who may still want to answer it */
@@ -92,8 +95,15 @@ struct zmq_client {
     char *topics[ZMQ_SUBSCRIPTIONS_MAX]; /* how they begin */
 };
 
+/* What a port is. */
+struct zmq_service {
+    const char *type;              /* "ROUTER" or "PUB"; static */
+    const struct curve_keys *keys; /* of its clients, under CURVE; NULL: plain */
+};
+
 /* Of a connection that was accepted and counted, which is now its, into a list. */
-void zmq_client_open(struct zmq_clients *all, struct cds_list_head *place, const char *type, int fd,
+void zmq_client_open(struct zmq_clients *all, struct cds_list_head *place,
+                     const struct zmq_service *service, int fd,
                      const struct sockaddr_storage *peer);
 void zmq_client_close(struct zmq_client *c);
 /* Frees those that are closed and that nobody holds. */
@@ -107,6 +117,11 @@ void zmq_client_look(struct zmq_client *c);
 /* It is there for as long as it is held, and may be closed meanwhile. */
 struct zmq_client *zmq_client_hold(struct zmq_client *c);
 void zmq_client_release(struct zmq_client *c);
+
+/* For what is sent to it: gives it a turn. */
+void zmq_client_ready(struct zmq_client *c);
+/* A frame that is a command. */
+void zmq_client_command(struct zmq_client *c, const void *body, size_t len);
 
 enum zmq_sent {
     ZMQ_SENT,

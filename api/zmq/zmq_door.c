@@ -1,5 +1,6 @@
 /* The door of ZeroMQ: requests, heartbeats and events of the older registry's clients, each on a
  * port of its own. */
+#include <stddef.h>
 #include <stdlib.h>
 
 #include "api/core/door.h"
@@ -26,30 +27,69 @@ static void zmq_stop(struct door *door)
     free(zmq);
 }
 
-static const char *text_of(const char *address)
+/* A port of the table below, in the options. */
+static const char *address_of(const struct door_options *options, size_t at)
 {
+    const char *address = *(const char *const *)(const void *)((const char *)options + at);
     return address != NULL ? address : "";
+}
+
+static const struct {
+    size_t address; /* in the options */
+    const char *option;
+    const char *type;
+} ports[2][ZMQ_PORTS] = {
+    {{offsetof(struct door_options, zmq_requests), "--zmq-requests", "ROUTER"},
+     {offsetof(struct door_options, zmq_heartbeats), "--zmq-heartbeats", "ROUTER"},
+     {offsetof(struct door_options, zmq_events), "--zmq-events", "PUB"}},
+    {{offsetof(struct door_options, zmq_curve_requests), "--zmq-curve-requests", "ROUTER"},
+     {offsetof(struct door_options, zmq_curve_heartbeats), "--zmq-curve-heartbeats", "ROUTER"},
+     {offsetof(struct door_options, zmq_curve_events), "--zmq-curve-events", "PUB"}},
+};
+
+static bool is_on(const struct door_options *options, bool curve)
+{
+    for (size_t i = 0; i < ZMQ_PORTS; i++) {
+        if (address_of(options, ports[curve][i].address)[0] != '\0') {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool open_ports(struct zmq_worker *worker, char *error, size_t error_size)
+{
+    for (size_t i = 0; i < 2 * ZMQ_PORTS; i++) {
+        bool curve = i >= ZMQ_PORTS;
+        size_t port = i % ZMQ_PORTS;
+        const struct zmq_service service = {.type = ports[curve][port].type,
+                                            .keys = curve ? &worker->keys : NULL};
+        if (!endpoint_listen(&worker->ports[curve][port], ports[curve][port].option,
+                             address_of(&worker->options, ports[curve][port].address), &service,
+                             error, error_size)) {
+            return false;
+        }
+    }
+    return true;
 }
 
 static bool zmq_open(const struct door_options *options, struct door **ret_door, char *error,
                      size_t error_size)
 {
-    const char *requests = text_of(options->zmq_requests);
-    const char *heartbeats = text_of(options->zmq_heartbeats);
-    const char *events = text_of(options->zmq_events);
-    if (requests[0] == '\0' && heartbeats[0] == '\0' && events[0] == '\0') {
+    bool curve = is_on(options, true);
+    if (!is_on(options, false) && !curve) {
         return true;
     }
     struct zmq *zmq = mem_zalloc(1, sizeof *zmq);
     struct zmq_worker *worker = &zmq->worker;
     zmq->door.kind = &zmq_door;
     worker->options = *options;
-    worker->requests.fd = worker->heartbeats.fd = worker->events.fd = -1;
-    if (!endpoint_listen(&worker->requests, "--zmq-requests", requests, "ROUTER", error,
-                         error_size) ||
-        !endpoint_listen(&worker->heartbeats, "--zmq-heartbeats", heartbeats, "ROUTER", error,
-                         error_size) ||
-        !endpoint_listen(&worker->events, "--zmq-events", events, "PUB", error, error_size)) {
+    for (size_t i = 0; i < ZMQ_PORTS; i++) {
+        worker->ports[false][i].fd = worker->ports[true][i].fd = -1;
+    }
+    if ((curve && !curve_keys_load(&worker->keys, options->zmq_curve_key,
+                                   options->zmq_curve_clients, error, error_size)) ||
+        !open_ports(worker, error, error_size)) {
         zmq_stop(&zmq->door);
         return false;
     }
@@ -60,11 +100,20 @@ static bool zmq_open(const struct door_options *options, struct door **ret_door,
 static bool zmq_start(struct door *door, struct node *node, char *error, size_t error_size)
 {
     struct zmq_worker *worker = &zmq_of(door)->worker;
+    char key[CURVE_KEY_TEXT + 1] = "";
     if (!zmq_worker_start(worker, node, error, error_size)) {
         return false;
     }
-    log_write(LOG_INFO, "zmq", "listening", "requests=\"%s\" heartbeats=\"%s\" events=\"%s\"",
-              worker->requests.address, worker->heartbeats.address, worker->events.address);
+    if (is_on(&worker->options, true)) {
+        curve_key_text(worker->keys.public, key);
+    }
+    for (size_t i = 0; i < 2 * ZMQ_PORTS; i++) {
+        const struct endpoint *e = &worker->ports[i >= ZMQ_PORTS][i % ZMQ_PORTS];
+        if (e->fd >= 0) {
+            log_write(LOG_INFO, "zmq", "listening", "address=\"%s\" option=%s public_key=\"%s\"",
+                      e->address, e->option, e->service.keys != NULL ? key : "");
+        }
+    }
     return true;
 }
 

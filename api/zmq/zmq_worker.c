@@ -33,11 +33,12 @@ static void poll_descriptors(struct zmq_worker *worker, int within_ms)
     }
 }
 
-static void look(struct zmq_worker *worker)
+static void each_port(struct zmq_worker *worker, void (*call)(struct endpoint *e))
 {
-    endpoint_look(&worker->requests);
-    endpoint_look(&worker->heartbeats);
-    endpoint_look(&worker->events);
+    for (size_t i = 0; i < ZMQ_PORTS; i++) {
+        call(&worker->ports[false][i]);
+        call(&worker->ports[true][i]);
+    }
 }
 
 static int sleep_ms(bool more, long due_ms, uint64_t to_look_ms)
@@ -64,7 +65,7 @@ static void *run(void *arg)
         long due_ms = pending_answer_late(worker);
         if (clients->now_ms >= look_ms) {
             look_ms = clients->now_ms + LOOK_MS;
-            look(worker);
+            each_port(worker, endpoint_look);
         }
         more |= zmq_clients_run(clients);
         zmq_clients_reap(clients);
@@ -109,9 +110,10 @@ static bool start_clients(struct zmq_worker *worker)
         epoll_ctl(clients->epoll_fd, EPOLL_CTL_ADD, worker->lane.fd, &lane) != 0) {
         return false;
     }
-    endpoint_start(&worker->requests, clients);
-    endpoint_start(&worker->heartbeats, clients);
-    endpoint_start(&worker->events, clients);
+    for (size_t i = 0; i < ZMQ_PORTS; i++) {
+        endpoint_start(&worker->ports[false][i], clients);
+        endpoint_start(&worker->ports[true][i], clients);
+    }
     return true;
 }
 
@@ -127,9 +129,10 @@ bool zmq_worker_start(struct zmq_worker *worker, struct node *node, char *error,
         return false;
     }
     worker->publisher = (struct publisher){.node = node,
-                                           .endpoint = &worker->events,
+                                           .endpoints = {&worker->ports[false][ZMQ_PORT_EVENTS],
+                                                         &worker->ports[true][ZMQ_PORT_EVENTS]},
                                            .lane = &worker->lane,
-                                           .subscriber.anonymous = worker->options.anonymous};
+                                           .anonymous = worker->options.anonymous};
     publisher_listen(&worker->publisher);
     if (!start_thread(worker)) {
         (void)snprintf(error, error_size, "cannot start a thread for ZeroMQ");
@@ -150,9 +153,7 @@ void zmq_worker_stop(struct zmq_worker *worker)
         lane_wake(&worker->lane);
         (void)pthread_join(worker->thread, NULL);
     }
-    endpoint_close(&worker->requests);
-    endpoint_close(&worker->heartbeats);
-    endpoint_close(&worker->events);
+    each_port(worker, endpoint_close);
     if (worker->node != NULL) {
         zmq_clients_reap(&worker->clients);
         if (worker->clients.epoll_fd >= 0) {
@@ -160,4 +161,5 @@ void zmq_worker_stop(struct zmq_worker *worker)
         }
         lane_close(&worker->lane);
     }
+    curve_keys_done(&worker->keys);
 }

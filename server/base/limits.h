@@ -124,6 +124,8 @@
 #define ZMQ_CONNECTIONS_MIN     8
 #define ZMQ_CONNECTIONS_DEFAULT 4096
 #define ZMQ_CONNECTIONS_MAX     65536
+/* A key of CURVE in Z85. */
+#define ZMQ_KEY_TEXT 40
 /* A connection that does not say what it is, does not end its message, or is silent. */
 #define ZMQ_HANDSHAKE_MS    2000
 #define ZMQ_MESSAGE_MS      10000

@@ -56,11 +56,13 @@ class Talker:
     FORMS = {"req": (zmq.REQ, []), "typed": (zmq.DEALER, [b"REQ"]), "plain": (zmq.DEALER, []),
              "delimited": (zmq.DEALER, [b""])}
 
-    def __init__(self, port, form="typed", identity=None):
+    def __init__(self, port, form="typed", identity=None, setup=None):
         kind, self.before = self.FORMS[form]
         self.socket = zmq.Context.instance().socket(kind)
         self.socket.linger = 0
         self.socket.rcvtimeo = WAIT_MS
+        if setup:
+            setup(self.socket)
         if identity:
             self.socket.setsockopt(zmq.IDENTITY, identity)
         self.socket.connect("tcp://127.0.0.1:%d" % port)
@@ -92,11 +94,13 @@ class Talker:
 
 
 class Subscriber:
-    def __init__(self, port, topic=b""):
+    def __init__(self, port, topic=b"", setup=None):
         self.socket = zmq.Context.instance().socket(zmq.SUB)
         self.socket.linger = 0
         self.socket.rcvtimeo = WAIT_MS
         self.socket.subscribe(topic)
+        if setup:
+            setup(self.socket)
         self.socket.connect("tcp://127.0.0.1:%d" % port)
 
     def __enter__(self):

@@ -81,6 +81,7 @@ FENCED_HEADERS = {
     "msgpack/": ("server/wire/",),
     "microhttpd.h": ("tests/bench/",),
     "zlib.h": ("api/http/",),
+    "sodium.h": ("api/zmq/",),
     "nghttp2/": ("api/http/h2/",),
     "gnutls/": ("api/core/", "api/webhook/", "server/net/", "consensus/peer/", "client/cli/"),
     "jansson.h": ("api/", "client/"),
