@@ -96,7 +96,7 @@ static void sites_that_share_a_route_take_bodies_of_the_same_length(void **state
             }
         }
     }
-    assert_int_equal(shared, 2);
+    assert_true(shared >= 2);
 }
 
 static void head_goes_where_get_goes(void **state)

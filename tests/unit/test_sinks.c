@@ -91,8 +91,7 @@ static void a_full_state_has_no_room_for_a_new_one(void **state)
 {
     struct fixture *f = *state;
     assert_int_equal(confirm(f, "amqp", 1, 0), ST_OK);
-    const struct command bound = {.kind = COMMAND_STATE_BYTES,
-                                  .state_bytes = {.most = 100}};
+    const struct command bound = {.kind = COMMAND_STATE_BYTES, .state_bytes = {.most = 100}};
     fixture_apply(f, &bound);
     assert_int_equal(confirm(f, "webhook", 1, 0), ST_FULL);
     assert_int_equal(confirm(f, "amqp", 2, 0), ST_OK);

@@ -93,36 +93,33 @@ static void a_task_has_an_address(void **state UNUSED)
                                                                       "\"muster.port\":"
                                                                       "\"9000\"",
                                                                       REPLICATED(1), "") "]";
-    struct swarm_listing l = parse(services, "[" TASK("t3", "s1", "running", "running",
-                                                      ",\"NetworksAttachments\":[{\"Network\":{"
-                                                      "\"Spec\":{\"Name\":\"ingress\","
-                                                      "\"Ingress\":true}},\"Addresses\":[\"10.0.0."
-                                                      "5/24\"]},{\"Network\":{\"Spec\":{"
-                                                      "\"Name\":\"ov\"}},\"Addresses\":[\"10.0.1.9/"
-                                                      "24\"]}]") ","
-                                                                 "{\"ID\":\"t1\",\"ServiceID\":"
-                                                                 "\"s1\",\"NodeID\":\"node1\","
-                                                                 "\"DesiredState\":\"running\","
-                                                                 "\"Status\":{\"State\":"
-                                                                 "\"running\",\"PortStatus\":{"
-                                                                 "\"Ports\":[{\"TargetPort\":80,"
-                                                                 "\"PublishedPort\":32768,"
-                                                                 "\"PublishMode\":\"host\"}]}}}"
-                                                                 "," TASK("t2", "s1", "starting", "running", "") "," TASK(
-                                                                     "t4", "s2", "running",
-                                                                     "running",
-                                                                     "") "," TASK("t5", "s3",
-                                                                                  "running",
-                                                                                  "running",
-                                                                                  "") "," TASK("t6",
-                                                                                               "s1",
-                                                                                               "run"
-                                                                                               "nin"
-                                                                                               "g",
-                                                                                               "shu"
-                                                                                               "tdo"
-                                                                                               "wn",
-                                                                                               "") "]");
+    struct swarm_listing l = parse(
+        services, "[" TASK("t3", "s1", "running", "running",
+                           ",\"NetworksAttachments\":[{\"Network\":{"
+                           "\"Spec\":{\"Name\":\"ingress\","
+                           "\"Ingress\":true}},\"Addresses\":[\"10.0.0."
+                           "5/24\"]},{\"Network\":{\"Spec\":{"
+                           "\"Name\":\"ov\"}},\"Addresses\":[\"10.0.1.9/"
+                           "24\"]}]") ","
+                                      "{\"ID\":\"t1\",\"ServiceID\":"
+                                      "\"s1\",\"NodeID\":\"node1\","
+                                      "\"DesiredState\":\"running\","
+                                      "\"Status\":{\"State\":"
+                                      "\"running\",\"PortStatus\":{"
+                                      "\"Ports\":[{\"TargetPort\":80,"
+                                      "\"PublishedPort\":32768,"
+                                      "\"PublishMode\":\"host\"}]}}}"
+                                      "," TASK("t2", "s1", "starting", "running", "") "," TASK(
+                                          "t4", "s2", "running", "running",
+                                          "") "," TASK("t5", "s3", "running", "running",
+                                                       "") "," TASK("t6", "s1",
+                                                                    "run"
+                                                                    "nin"
+                                                                    "g",
+                                                                    "shu"
+                                                                    "tdo"
+                                                                    "wn",
+                                                                    "") "]");
     const struct {
         const char *id, *host;
         uint16_t port;
