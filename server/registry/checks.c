@@ -172,12 +172,17 @@ void checks_remove(struct registry *r, struct instance *instance)
 static bool join(const struct registry *r, const char *owner_id, struct slice key,
                  char room[STORED_NAME_SIZE], struct slice *ret_id)
 {
-    size_t len = strlen(owner_id) + 1 + key.len;
+    size_t owner_len = strlen(owner_id);
+    size_t len = owner_len + 1 + key.len;
     if (len > r->work.limits.name_bytes || len >= STORED_NAME_SIZE) {
         return false;
     }
-    (void)snprintf(room, STORED_NAME_SIZE, "%s%c%.*s", owner_id, CHECK_MARK, (int)key.len,
-                   key.data);
+    memcpy(room, owner_id, owner_len);
+    room[owner_len] = CHECK_MARK;
+    if (key.len > 0) {
+        memcpy(room + owner_len + 1, key.data, key.len);
+    }
+    room[len] = '\0';
     *ret_id = (struct slice){room, len};
     return true;
 }
