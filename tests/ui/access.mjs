@@ -84,3 +84,25 @@ export async function tokens_are_made_and_revoked({ browser, page, atEnd }) {
   await other.reload();
   await other.locator(".notice", { hasText: "not valid here" }).waitFor();
 }
+
+export async function a_namespace_is_chosen_and_shows_itself_alone({ page, atEnd }) {
+  const cluster = new Cluster();
+  atEnd(() => cluster.stop());
+  await cluster.start();
+  const [one] = cluster.replicas;
+  await register(one, { name: "web", id: "web-1", host: "10.0.0.1", port: 80, ttl: 600 });
+  await call(one, "POST", "/register?ns=shop", { name: "till", id: "web-1", host: "10.0.0.2", port: 80, ttl: 600 });
+  await open(page, one);
+  await page.locator(".space .row a", { hasText: "web" }).waitFor();
+  await page.getByLabel("Namespace").selectOption("shop");
+  await page.locator(".space .row a", { hasText: "till" }).click();
+  await page.locator(".instances .space .row a").click();
+  await page.locator("dd", { hasText: "10.0.0.2:80" }).waitFor();
+  await page.getByRole("button", { name: "Start maintenance" }).click();
+  await page.locator("dialog button[type=submit]").click();
+  await page.getByRole("button", { name: "End maintenance" }).waitFor();
+  const other = await call(one, "GET", "/instances/web-1");
+  check(other.body.health === "passing", "the one of the same id elsewhere is as it was");
+  await page.reload();
+  await page.locator("dd", { hasText: "10.0.0.2:80" }).waitFor();
+}

@@ -1,5 +1,5 @@
 // Three replicas of a test, and calls to them.
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { mkdtempSync, openSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -30,15 +30,24 @@ export async function until(what, condition, withinMs = 20000, everyMs = 50) {
 export class Cluster {
   constructor(options = []) {
     this.options = options;
+    this.scheme = "http";
     this.folder = mkdtempSync(join(tmpdir(), "muster-ui-"));
     this.replicas = [];
+  }
+
+  // Certificates of its own, which these tests do not look at.
+  useTls() {
+    execFileSync(join(process.env.MUSTER_BIN, "muster"), ["tls", "init", "--out", join(this.folder, "tls"), "all=127.0.0.1"]);
+    this.options = [...this.options, "--tls-cert", join(this.folder, "tls/all.pem"), "--tls-key", join(this.folder, "tls/all-key.pem")];
+    this.scheme = "https";
+    process.env.NODE_TLS_REJECT_UNAUTHORIZED = "0";
   }
 
   async start() {
     for (let id = 1; id <= 3; id++) this.replicas.push({ id, http: await freePort(), peer: await freePort() });
     this.members = this.replicas.map((r) => `${r.id}=127.0.0.1:${r.peer}`).join(",");
     for (const r of this.replicas) {
-      r.url = `http://127.0.0.1:${r.http}`;
+      r.url = `${this.scheme}://127.0.0.1:${r.http}`;
       this.run(r);
     }
     await until("all replicas are ready", async () => (await Promise.all(this.replicas.map((r) => isReady(r)))).every(Boolean), 60000);

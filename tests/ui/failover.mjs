@@ -1,6 +1,6 @@
 // The replica behind the page dies: the page goes on at another member, and no event is missing.
 import { connect, createServer } from "node:net";
-import { check, note, open, picture } from "./browser.mjs";
+import { check, checkAccessible, checkClean, newPage, note, open, picture } from "./browser.mjs";
 import { call, Cluster, register, registerAll, until } from "./cluster.mjs";
 import { signIn } from "./access.mjs";
 
@@ -74,6 +74,36 @@ export async function a_token_moves_with_the_page_and_stays_out_of_the_address({
   await page.locator(".account .who").waitFor();
   await page.locator(".space .row").waitFor();
   check(!page.url().includes("move="), "the address says nothing of it");
+}
+
+export async function over_tls_the_page_moves_as_well({ browser, atEnd }) {
+  const cluster = new Cluster();
+  atEnd(() => cluster.stop());
+  cluster.useTls();
+  await cluster.start();
+  const page = await newPage(browser, { ignoreHTTPSErrors: true });
+  const [one, two] = cluster.replicas;
+  await register(two, { name: "web", id: "web-1", host: "10.0.0.1", port: 80, ttl: 600 });
+  await open(page, one);
+  await page.locator(".space .row").waitFor();
+  await page.waitForTimeout(2500);
+  await cluster.kill(one);
+  await page.waitForURL((url) => url.origin !== one.url && url.protocol === "https:", { timeout: 20000 });
+  await page.locator(".notice.good").waitFor();
+  checkClean(page);
+}
+
+export async function without_a_leader_the_page_says_how_old_it_is({ page, atEnd }) {
+  const cluster = await begin(atEnd);
+  const [one, two, three] = cluster.replicas;
+  await open(page, one, "#/cluster");
+  await page.locator(".state.live").waitFor();
+  await Promise.all([two, three].map((r) => cluster.kill(r)));
+  await page.locator(".troubles .bad", { hasText: "Only 1 of 3 voters" }).waitFor();
+  await page.locator(".troubles .bad", { hasText: "No leader is known" }).waitFor();
+  await page.locator(".state.behind", { hasText: "has not heard from a leader for" }).waitFor();
+  await picture(page, "no-leader-light");
+  await checkAccessible(page, "no leader");
 }
 
 export async function a_token_from_a_stranger_is_not_taken({ page, atEnd }) {

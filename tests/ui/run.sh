@@ -18,7 +18,7 @@ done
 
 if [[ $bin == build/release ]]; then
     cmake --preset release >/dev/null
-    nice cmake --build --preset release --target musterd
+    nice cmake --build --preset release --target musterd muster
 fi
 
 chromium=${CHROMIUM:-$(command -v chromium || true)}

@@ -12,7 +12,7 @@ async function withCluster(atEnd, options) {
 async function furnish(replica) {
   await registerAll(replica, company(96));
   for (let i = 0; i < 4; i++) {
-    await register(replica, { name: "web", id: `web-${i + 1}`, host: `10.1.0.${i + 10}`, port: 8080, ttl: 45, zone: ["eu-1a", "eu-1b"][i % 2], weight: i + 1, type: "http", tags: ["public", "v2"], metadata: { version: `2.1.${i}`, commit: "9f31c2" } });
+    await register(replica, { name: "web", id: `web-${i + 1}`, host: `10.1.0.${i + 10}`, port: 8080, ttl: 240, zone: ["eu-1a", "eu-1b"][i % 2], weight: i + 1, type: "http", tags: ["public", "v2"], metadata: { version: `2.1.${i}`, commit: "9f31c2" } });
   }
   await call(replica, "POST", "/heartbeat", { id: "web-2", status: "warning", note: "disk is slow" });
   await call(replica, "POST", "/heartbeat", { id: "web-3", status: "critical", note: "out of memory" });

@@ -248,6 +248,14 @@ function tick() {
   refreshTimes(main);
 }
 
+let unseen = 0;
+
+document.addEventListener("visibilitychange", () => {
+  clearTimeout(unseen);
+  if (document.hidden) unseen = setTimeout(() => store?.sleep(), 30000);
+  else store?.wakeUp();
+});
+
 document.querySelector(".skip").addEventListener("click", (event) => {
   event.preventDefault(); // what is behind # is the view
   main.focus();

@@ -62,7 +62,10 @@ export class Store {
     this.count = 0; // instances
     this.listeners = new Set();
     this.waits = false;
-    this.stop = new AbortController();
+    this.stop = new AbortController(); // of listings
+    this.cut = null; // of the stream
+    this.awake = null;
+    this.wake = null;
     this.onLink = () => {};
     this.since = this.sincePosition = ""; // oldest event of the page before, and how far it was
     this.hasGap = false;
@@ -261,25 +264,44 @@ export class Store {
 
   async run() {
     let wait = 100;
-    while (!this.stop.signal.aborted) {
+    while (!this.isClosed) {
+      await this.awake;
       const began = Date.now();
       const from = this.position ? `&after=${enc(this.position)}` : "";
       if (!this.position) this.generation++;
+      this.cut = new AbortController();
       try {
-        await readStream(`/events?${this.polls ? "" : "snapshot=true"}${from}`, this.stop.signal, () => this.onLink("open"), (block) => this.take(block));
-        this.onLink("lost");
+        await readStream(`/events?${this.polls ? "" : "snapshot=true"}${from}`, this.cut.signal, () => this.onLink("open"), (block) => this.take(block));
       } catch (error) {
-        if (this.stop.signal.aborted) return;
-        this.onLink(error.status === 401 || error.status === 403 ? "denied" : "lost");
+        if (error.status === 401 || error.status === 403) {
+          this.onLink("denied");
+          return;
+        }
       }
+      if (this.isClosed) return;
+      if (this.wake) continue;
+      this.onLink("lost");
       wait = Date.now() - began > 5000 ? 100 : Math.min(wait * 1.6, 1500);
       await new Promise((done) => setTimeout(done, wait + Math.random() * 100));
     }
   }
 
+  // A browser has few connections for one replica, and tabs that nobody sees would take them all. The stream goes on
+  // behind its last event.
+  sleep() {
+    if (this.wake || !this.cut) return;
+    this.awake = new Promise((done) => { this.wake = done; });
+    this.cut.abort();
+  }
+
+  wakeUp() {
+    this.wake?.();
+    this.wake = null;
+  }
+
   async poll() {
     let index = 0;
-    while (!this.stop.signal.aborted) {
+    while (!this.isClosed) {
       try {
         const listing = await get(`/services${index ? `?index=${index}&wait=10s` : ""}`, { signal: this.stop.signal });
         index = listing.index;
@@ -307,7 +329,10 @@ export class Store {
   }
 
   close() {
+    this.isClosed = true;
     this.stop.abort();
+    this.cut?.abort();
+    this.wakeUp();
     this.listeners.clear();
   }
 

@@ -9,7 +9,7 @@ export function troubles({ health, cluster, metrics }) {
   const found = [];
   const bad = (sentence) => found.push(["bad", sentence]);
   const warn = (sentence) => found.push(["warn", sentence]);
-  if (health && !health.ready) bad(T.trouble.notReady(health.reason));
+  if (health && !health.ready && cluster?.leader !== 0) bad(T.trouble.notReady(health.reason));
   if (cluster) membersTrouble(cluster, bad, warn);
   const m = (name) => metrics?.get(name) || 0;
   if (m("loop_stalled_seconds")) bad(T.trouble.loopStalled(duration(m("loop_stalled_seconds"))));

@@ -146,7 +146,7 @@ export class ServicesView {
   // What can be chosen changes seldom.
   options() {
     const isSame = this.optionsOf === this.store.structure;
-    if (Date.now() - (this.optionsAt || 0) < (isSame ? 10000 : 2000)) return;
+    if (Date.now() - (this.optionsAt || 0) < (isSame ? 10000 : 600)) return;
     this.optionsAt = Date.now();
     this.optionsOf = this.store.structure;
     const sets = { type: new Set(), tag: new Set(), zone: new Set() };
