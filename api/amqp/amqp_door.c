@@ -4,6 +4,7 @@
 
 #include "api/amqp/amqp_broker.h"
 #include "api/amqp/amqp_key.h"
+#include "api/amqp/amqp_swarm.h"
 #include "api/core/door.h"
 #include "api/sink/sink.h"
 #include "server/base/log.h"
@@ -19,6 +20,7 @@ struct amqp {
     struct amqp_broker broker;
 };
 
+static_assert(SINK_KEY_SIZE == AMQP_SHORT_BYTES_MAX + 1, "a key is a short string");
 static_assert(AMQP_BROKER_WINDOW >= SINK_WINDOW, "all that a sink sends may wait for a confirm");
 
 static struct amqp *of_sink(struct sink *sink)
@@ -49,7 +51,11 @@ static bool amqp_send(struct sink *sink, const struct sink_message *m, char *err
 {
     struct amqp *a = of_sink(sink);
     char key[AMQP_SHORT_BYTES_MAX + 1];
-    amqp_key(m->event, m->service, m->space, key);
+    if (m->key[0] != '\0') {
+        memcpy(key, m->key, sizeof key);
+    } else {
+        amqp_key(m->event, m->service, m->space, key);
+    }
     const struct amqp_publication publication = {.key = key,
                                                  .message_id = m->id_text,
                                                  .wall_ms = m->wall_ms,
@@ -91,6 +97,7 @@ static const struct sink_kind amqp_sink = {
     .deliver = amqp_deliver,
     .descriptor = amqp_descriptor,
     .close = amqp_close,
+    .translate = amqp_swarm_translate,
     .abort = amqp_abort,
 };
 

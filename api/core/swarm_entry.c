@@ -98,6 +98,17 @@ size_t swarm_entries_render(struct json_out *json, const struct view *view,
     return count;
 }
 
+size_t swarm_entries_count(const struct view *view)
+{
+    struct ptree_iterator it;
+    size_t count = 0;
+    begin(&it, view);
+    while (next_of(&it, SWARM_TYPE_SERVICE) != NULL) {
+        count++;
+    }
+    return count;
+}
+
 const struct record *swarm_entry_find(const struct view *view, const char *name)
 {
     char stored[STORED_NAME_SIZE];

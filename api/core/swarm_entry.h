@@ -2,11 +2,13 @@
  * publishes it. All of it but the tasks is in the namespace `swarm`; a task is an instance of its
  * service, in `default`.
  *
- *     type            id               metadata
- *     swarm-service   Docker's         its labels, and what begins with SWARM_MARK
- *     swarm-metrics   metrics.M.K      service -> "cpu memory containers time", of the node of
- * member M swarm-replica   replica.M        member M has the socket of a manager swarm-cache cache
- * version, refreshed swarm-call      call.WHAT        what a client has asked for, once
+ *     type            id            metadata
+ *     swarm-service   Docker's      its labels, and what begins with SWARM_MARK
+ *     swarm-metrics   metrics.M.K   service -> "cpu memory containers time", of M's node
+ *     swarm-replica   replica.M     member M has the socket of a manager
+ *     swarm-cache     cache         version, refreshed
+ *     swarm-health    health        checked: every five minutes, by who writes
+ *     swarm-call      call.WHAT     what a client has asked for, once
  *
  * Thread: any; a record is used inside of a critical section. */
 #ifndef MUSTER_API_CORE_SWARM_ENTRY_H
@@ -25,6 +27,7 @@
 #define SWARM_TYPE_REPLICA "swarm-replica"
 #define SWARM_TYPE_CACHE   "swarm-cache"
 #define SWARM_TYPE_CALL    "swarm-call"
+#define SWARM_TYPE_HEALTH  "swarm-health"
 #define SWARM_MARK         '@'
 
 /* Whether the record is in the namespace, and of this type. */
@@ -36,6 +39,7 @@ void swarm_entry_render(struct json_out *json, const struct record *record);
 size_t swarm_entries_render(struct json_out *json, const struct view *view,
                             bool (*may)(const void *viewer, const char *service),
                             const void *viewer);
+size_t swarm_entries_count(const struct view *view);
 /* The record of that name; NULL if there is none. */
 const struct record *swarm_entry_find(const struct view *view, const char *name);
 

@@ -44,7 +44,7 @@ bool sink_start(struct sink *s, struct node *node, char *error, size_t error_siz
     atomic_init(&s->draining, false);
     atomic_init(&s->stopping, false);
     atomic_init(&s->connecting, false);
-    sink_feed_init(&s->feed);
+    sink_feed_init(&s->feed, s->kind->translate);
     init_end(s);
     if (!lane_open(&s->lane)) {
         (void)snprintf(error, error_size, "cannot open a descriptor for the sink %s: %s",

@@ -49,6 +49,7 @@ struct sink_kind {
     int (*descriptor)(struct sink *sink);
     /* After each connect, whether it succeeded or not. What was not confirmed is sent again. */
     void (*close)(struct sink *sink);
+    sink_translate_fn *translate; /* NULL: nothing */
     /* Ends what the other calls wait for, soon. Any thread, at any time. */
     void (*abort)(struct sink *sink);
 };

@@ -9,13 +9,14 @@
 #include "server/base/limits.h"
 #include "server/node/event_cursor.h"
 
-/* Of a batch; one more event always fits. */
-#define BODIES_BYTES (64u * 1024)
+/* Of a batch; one more event always fits, with what is made of it. */
+#define BODIES_BYTES         (64u * 1024)
+#define TRANSLATED_BYTES_MAX (16u * 1024 * 1024)
 
-void sink_feed_init(struct sink_feed *feed)
+void sink_feed_init(struct sink_feed *feed, sink_translate_fn *translate)
 {
-    *feed = (struct sink_feed){.begun = false};
-    buffer_init(&feed->bodies, BODIES_BYTES + EVENT_TEXT_BYTES_MAX);
+    *feed = (struct sink_feed){.begun = false, .translate = translate};
+    buffer_init(&feed->bodies, BODIES_BYTES + EVENT_TEXT_BYTES_MAX + TRANSLATED_BYTES_MAX);
 }
 
 void sink_feed_done(struct sink_feed *feed)
@@ -42,7 +43,7 @@ void sink_feed_begin(struct sink_feed *feed, struct node *node, struct event_id 
 static struct sink_message *add(struct sink_feed *feed, struct event_id id, uint32_t cluster)
 {
     struct sink_message *m = &feed->batch[feed->batch_count++];
-    *m = (struct sink_message){.id = id, .body_len = feed->bodies.len};
+    *m = (struct sink_message){.id = id, .is_last = true, .body_len = feed->bodies.len};
     event_id_format(id, cluster, m->id_text);
     return m;
 }
@@ -68,6 +69,31 @@ static void add_event(struct sink_feed *feed, const struct event *event, uint32_
     struct json_out json = json_out_to(&feed->bodies);
     render_event(&json, event, cluster);
     end(feed, m);
+}
+
+/* A body that is too long is left out: half of it would be worse. */
+static void add_translated(struct sink_feed *feed, const struct view *view,
+                           const struct event *event, uint32_t cluster)
+{
+    for (size_t nth = 0; feed->translate != NULL && nth < SINK_FEED_MORE; nth++) {
+        struct buffer body;
+        char key[SINK_KEY_SIZE] = "";
+        buffer_init(&body, TRANSLATED_BYTES_MAX / 2);
+        bool is_there = feed->translate(view, event, nth, key, &body);
+        if (is_there && !body.overflowed && body.len < TRANSLATED_BYTES_MAX - feed->bodies.len) {
+            feed->batch[feed->batch_count - 1].is_last = false;
+            struct sink_message *m = add(feed, event_id_of(event), cluster);
+            m->event = event_type_name(event->type);
+            m->wall_ms = event->wall_ms;
+            memcpy(m->key, key, sizeof m->key);
+            buffer_append(&feed->bodies, body.data, body.len);
+            end(feed, m);
+        }
+        buffer_done(&body);
+        if (!is_there) {
+            return;
+        }
+    }
 }
 
 /* Its id is that of the last event before it, so it is confirmed like one. */
@@ -104,6 +130,7 @@ static bool add_next(struct sink_feed *feed, const struct view *view, uint32_t c
         add_reset(feed, view, cluster); /* it may have been dropped since the last call */
     } else {
         add_event(feed, event, cluster);
+        add_translated(feed, view, event, cluster);
         feed->next++;
     }
     return true;
@@ -142,7 +169,8 @@ void sink_feed_sent(struct sink_feed *feed, const struct sink_message *message)
 {
     CHECK(feed->sent_count < SINK_WINDOW && message == &feed->batch[feed->batch_at]);
     size_t at = (feed->sent_first + feed->sent_count) % SINK_WINDOW;
-    feed->sent[at] = (struct sink_sent){.id = message->id, .bytes = message->body_len};
+    feed->sent[at] = (struct sink_sent){
+        .id = message->id, .bytes = message->body_len, .is_last = message->is_last};
     feed->sent_count++;
     feed->sent_bytes += message->body_len;
     feed->batch_at++;
@@ -153,7 +181,7 @@ void sink_feed_confirm(struct sink_feed *feed, size_t count)
     CHECK(count <= feed->sent_count);
     for (size_t i = 0; i < count; i++) {
         const struct sink_sent *sent = &feed->sent[feed->sent_first];
-        feed->confirmed = sent->id;
+        feed->confirmed = sent->is_last ? sent->id : feed->confirmed;
         feed->sent_bytes -= sent->bytes;
         feed->sent_first = (feed->sent_first + 1) % SINK_WINDOW;
         feed->sent_count--;

@@ -18,8 +18,10 @@
  * socket, so that sending them seldom has to wait. */
 #define SINK_WINDOW       256u
 #define SINK_WINDOW_BYTES (256u * 1024)
-/* Prepared at once: the view is held only while they are. */
+/* Prepared at once: the view is held only while they are. One event may make some messages more. */
 #define SINK_FEED_BATCH 64
+#define SINK_FEED_MORE  64
+#define SINK_KEY_SIZE   256
 
 /* An event, or `reset`: events before it are gone that this sink was not sent. */
 struct sink_message {
@@ -30,28 +32,38 @@ struct sink_message {
     char service[STORED_NAME_SIZE];
     char space[NAMESPACE_SIZE];
     int64_t wall_ms;
-    const char *body; /* JSON */
+    char key[SINK_KEY_SIZE]; /* of a message that a kind has made of an event itself; "": none */
+    bool is_last;            /* of those of its event: once it is confirmed, the event is */
+    const char *body;        /* JSON */
     size_t body_len;
 };
 
+/* What a kind makes of some events beside the message that every event is: number `nth` of them,
+ * with a key and a body. False: there are no more. */
+typedef bool sink_translate_fn(const struct view *view, const struct event *event, size_t nth,
+                               char key[SINK_KEY_SIZE], struct buffer *body);
+
 struct sink_feed {
     bool begun;
-    uint64_t next; /* sequence of the first event that is not prepared yet */
-    bool lost;     /* a reset comes next */
+    uint64_t next;                /* sequence of the first event that is not prepared yet */
+    bool lost;                    /* a reset comes next */
+    sink_translate_fn *translate; /* NULL: nothing */
     /* Prepared and not sent yet. */
-    struct sink_message batch[SINK_FEED_BATCH];
+    struct sink_message batch[SINK_FEED_BATCH + SINK_FEED_MORE];
     size_t batch_at, batch_count;
     struct buffer bodies;
     /* Sent and not confirmed yet, the oldest first: a ring. */
     struct sink_sent {
         struct event_id id;
         size_t bytes;
+        bool is_last;
     } sent[SINK_WINDOW];
     size_t sent_first, sent_count, sent_bytes;
     struct event_id confirmed; /* this and all before it */
 };
 
-void sink_feed_init(struct sink_feed *feed);
+/* `translate` NULL: nothing. */
+void sink_feed_init(struct sink_feed *feed, sink_translate_fn *translate);
 void sink_feed_done(struct sink_feed *feed);
 
 /* Begins after an event, and forgets what was sent. */

@@ -143,6 +143,12 @@ void swarm_record_cache(uint64_t version, int64_t refreshed_ms, struct swarm_tex
     add_count(r, "version", texts->lines[1], (int64_t)version);
 }
 
+void swarm_record_health(int64_t checked_s, struct swarm_texts *texts, struct registration *r)
+{
+    begin(r, "health", "muster.health", SWARM_TYPE_HEALTH, SWARM_TTL_MS);
+    add_count(r, "checked", texts->lines[0], checked_s);
+}
+
 void swarm_record_call(const char *what, uint64_t nonce, const char *argument,
                        struct swarm_texts *texts, struct registration *r)
 {

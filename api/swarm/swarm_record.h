@@ -31,6 +31,7 @@ void swarm_record_replica(uint64_t member, const char *node, struct swarm_texts 
                           struct registration *r);
 void swarm_record_cache(uint64_t version, int64_t refreshed_ms, struct swarm_texts *texts,
                         struct registration *r);
+void swarm_record_health(int64_t checked_s, struct swarm_texts *texts, struct registration *r);
 /* `what` and `argument` are borrowed. */
 void swarm_record_call(const char *what, uint64_t nonce, const char *argument,
                        struct swarm_texts *texts, struct registration *r);

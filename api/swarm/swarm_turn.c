@@ -25,7 +25,8 @@
 #define BETWEEN_LISTS_MS 300  /* however many events there are */
 #define MOVING_MS        1000 /* while an update is in progress: tasks make no events */
 #define SAY_MS           3000 /* that there is a daemon */
-#define FAILURES_MAX     2    /* then another replica is to write */
+#define HEALTH_MS        300000
+#define FAILURES_MAX     2 /* then another replica is to write */
 
 static const char *const call_names[SWARM_CALLS] = {"refresh", "clear", "metrics"};
 
@@ -246,6 +247,19 @@ static void write_listing(struct swarm_worker *w, uint64_t now_ms)
     }
 }
 
+/* For those who listen to it: there is a health.check in it. */
+static void write_health(struct swarm_worker *w, uint64_t now_ms)
+{
+    struct swarm_texts texts;
+    struct registration r;
+    if (w->writes && now_ms >= w->health_due_ms) {
+        w->health_due_ms = now_ms + HEALTH_MS;
+        swarm_record_health(clock_wall_ms() / 1000, &texts, &r);
+        swarm_sync_put(&w->writer, SWARM_SPACE, &r);
+        (void)swarm_writer_wait(&w->writer);
+    }
+}
+
 /* --- what clients ask for --- */
 
 /* Says it to all replicas. */
@@ -336,6 +350,7 @@ static void turn(struct swarm_worker *w)
     say_daemon(w, now_ms);
     look_who_writes(w);
     write_listing(w, now_ms);
+    write_health(w, now_ms);
     if (w->has_daemon && w->has_listing && now_ms >= w->metrics_due_ms) {
         w->metrics_due_ms = now_ms + w->options.metrics_ms;
         swarm_metrics_take(w);

@@ -53,7 +53,7 @@ struct swarm_worker {
     uint64_t listed_ms;     /* monotonic, like the next ones: begun, the last time */
     uint64_t said_ms;       /* that there is a daemon */
     uint64_t held_until_ms; /* nothing is written: it was cleared */
-    uint64_t metrics_due_ms;
+    uint64_t metrics_due_ms, health_due_ms;
     uint64_t nonces[SWARM_CALLS]; /* of the calls that were last seen */
     bool has_nonces;
     char node_id[NAME_BYTES_MAX + 1]; /* Docker's, of this machine; "": not known */
