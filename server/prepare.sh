@@ -30,7 +30,7 @@ client_packages="nginx-light unbound prometheus"
 ci_packages="clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev git python3-venv"
 jepsen_packages="iproute2 iptables util-linux mount e2fsprogs faketime git procps ca-certificates"
 command -v go >/dev/null 2>&1 || jepsen_packages="$jepsen_packages golang-go"
-docker_packages="iptables debootstrap python3 python3-pytest python3-pytest-timeout"
+docker_packages="iptables debootstrap busybox-static rabbitmq-server python3 python3-pika python3-pytest python3-pytest-timeout"
 command -v dockerd >/dev/null 2>&1 || docker_packages="$docker_packages docker.io"
 command -v docker >/dev/null 2>&1 || ! apt-cache show docker-cli >/dev/null 2>&1 ||
     docker_packages="$docker_packages docker-cli"

@@ -86,11 +86,12 @@ class SwarmEngine:
         except subprocess.TimeoutExpired:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait(60)
-        subprocess.run(["ip", "link", "del", "docker_gwbridge"], check=False, capture_output=True)
+        subprocess.run(["ip", "link", "del", "docker_gwbridge"], check=False, capture_output=True,
+                       timeout=30)
         with open("/proc/mounts", encoding="utf-8") as mounts:
             mounted = [line.split()[1] for line in mounts if line.split()[1].startswith(self.folder)]
         for path in sorted(mounted, reverse=True):
-            subprocess.run(["umount", "-l", path], check=False, capture_output=True)
+            subprocess.run(["umount", "-l", path], check=False, capture_output=True, timeout=30)
 
     # --- commands ---
 
