@@ -120,17 +120,19 @@ export async function churn_does_not_make_memory_grow({ page, atEnd }) {
     return { mib: Number((usedSize / 1048576).toFixed(1)), nodes };
   };
   let done = 0;
-  const end = Date.now() + seconds * 1000;
+  const began = Date.now();
+  const end = began + seconds * 1000;
   const worker = async (k) => {
     for (let i = 0; Date.now() < end; i++) {
-      const name = `churn-${(i * 8 + k) % 400}`;
+      const due = began + done * 5; // 200 a second, of all together
+      if (due > Date.now()) await new Promise((next) => setTimeout(next, due - Date.now()));
+      const name = `churn-${(i * 16 + k) % 400}`;
       await register(two, { name, id: `${name}-${k}`, host: "10.0.0.1", port: 80, ttl: 600, metadata: { round: String(i) } });
       if (i % 5 === 4) await call(two, "DELETE", `/instances/${encodeURIComponent(`${name}-${k}`)}`);
       done += i % 5 === 4 ? 2 : 1;
-      await new Promise((next) => setTimeout(next, 46));
     }
   };
-  const work = Promise.all(Array.from({ length: 10 }, (_, k) => worker(k)));
+  const work = Promise.all(Array.from({ length: 16 }, (_, k) => worker(k)));
   const samples = [];
   const routes = ["#/events", "#/services", "#/cluster", "#/services/churn-1"];
   for (let i = 0; Date.now() < end; i++) {

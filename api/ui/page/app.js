@@ -27,7 +27,6 @@ let store = null;
 let link = null;
 let view = null;
 let brought = null; // of the replica before
-let own = ""; // the part behind # that we wrote ourselves
 
 // --- views ---
 
@@ -46,8 +45,7 @@ function route() {
 function setQuery(query) {
   const path = location.hash.split("?")[0] || "#/services";
   const text = query.toString();
-  own = text ? `${path}?${text}` : path;
-  history.replaceState(null, "", own);
+  history.replaceState(null, "", text ? `${path}?${text}` : path);
 }
 
 function viewOf({ name, parts }) {
@@ -256,14 +254,13 @@ document.addEventListener("visibilitychange", () => {
   else store?.wakeUp();
 });
 
+setText(document.querySelector(".skip"), T.skip);
 document.querySelector(".skip").addEventListener("click", (event) => {
   event.preventDefault(); // what is behind # is the view
   main.focus();
 });
 
 addEventListener("hashchange", () => {
-  if (location.hash === own) return;
-  own = "";
   show().then((isShown) => isShown && main.focus({ preventScroll: true }));
 });
 

@@ -88,7 +88,7 @@ export const T = {
     state: "State", stateOf: (used, max) => `${used} of ${max}`, unbounded: (used) => `${used}, no bound`,
     disk: "Disk free", term: "Term", commit: "Commit index", level: "Level", memory: "Memory", uptime: "Up for", connections: "Connections", streams: "Streams",
     loop: "Loop delay", latency: "Commit latency", writes: "Operations applied", reads: "Requests here",
-    p99: "99 of 100, ms", perSecond: "a second", onlyLeader: "measured at the leader only", restarted: "Charts begin at this replica.",
+    p99: "99 of 100, ms", perSecond: "a second", onlyLeader: "measured at the leader only",
     hears: (name) => `${name}: the link works`, deaf: (name, why) => `${name}: no link${why ? `, ${why}` : ""}`,
     asHeard: "Lines are the links of this replica: a replica knows its own ones alone.",
     forbidden: "This token may not see how the cluster stands.",
@@ -138,7 +138,6 @@ export const T = {
   errors: {
     unknown: "The outcome is not known: it may have happened. Look before you try again.",
     away: "This replica does not answer. Nothing is known of the outcome of a change.",
-    of: (message) => message,
   },
   dismiss: "Dismiss",
   notFound: "There is no such view.", back: "All services",
