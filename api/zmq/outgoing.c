@@ -58,6 +58,7 @@ void outgoing_init(struct outgoing *out, struct budget *budget)
     out->first = out->last = NULL;
     out->count = 0;
     out->sent = 0;
+    out->bytes = 0;
 }
 
 void outgoing_add(struct outgoing *out, const uint8_t *head, size_t head_len,
@@ -73,6 +74,7 @@ void outgoing_add(struct outgoing *out, const uint8_t *head, size_t head_len,
     piece->text = text;
     if (text != NULL) {
         text->holders++;
+        out->bytes += text->len;
     }
     piece->next = NULL;
     if (out->first == NULL) {
@@ -90,6 +92,7 @@ static void drop_first(struct outgoing *out)
     out->first = piece->next;
     out->count--;
     if (piece->text != NULL) {
+        out->bytes -= piece->text->len;
         shared_text_drop(piece->text);
     }
     budget_give(out->budget, sizeof *piece);

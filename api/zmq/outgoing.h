@@ -36,7 +36,8 @@ struct outgoing {
     struct budget *budget; /* counts its pieces */
     struct piece *first, *last;
     unsigned count;
-    size_t sent; /* of the first */
+    size_t sent;  /* of the first */
+    size_t bytes; /* of the texts of all */
 };
 
 enum outgoing_result {

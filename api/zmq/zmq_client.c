@@ -16,16 +16,17 @@
 
 /* Requests that a client sent ahead are taken so many at a time. */
 #define REQUESTS_A_TURN 32
-/* One that has not read so many answers is not read from. */
-#define UNREAD_MAX 64
-#define PING       "\4PING\0\0" /* without a time to live */
-#define PING_BYTES 7
+/* One that has not read so many answers is not read from; and large ones are made one at a time. */
+#define UNREAD_MAX       64
+#define UNREAD_BYTES_MAX (1024 * 1024)
+#define PING             "\4PING\0\0" /* without a time to live */
+#define PING_BYTES       7
 
 static void event(struct pollee *pollee, uint32_t events);
 
 static bool is_paused(const struct zmq_client *c)
 {
-    return c->out.count >= UNREAD_MAX;
+    return c->out.count >= UNREAD_MAX || c->out.bytes >= UNREAD_BYTES_MAX;
 }
 
 void zmq_client_ready(struct zmq_client *c)
