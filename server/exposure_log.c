@@ -22,7 +22,8 @@ struct exposure exposure_of(const struct config *config)
     bool zmq_reached = is_reached(plain, ARRAY_LENGTH(plain));
     bool curve_reached = is_reached(curve, ARRAY_LENGTH(curve));
     return (struct exposure){
-        .clients_reach = zmq_reached || curve_reached || !loopback_listens(config->http),
+        .clients_reach = zmq_reached || curve_reached || !loopback_listens(config->http) ||
+                         (config->consul_http[0] != '\0' && !loopback_listens(config->consul_http)),
         .members_reach = !loopback_listens(config->peer),
         .is_encrypted = config->tls_cert[0] != '\0' && !zmq_reached,
         .members_prove = (config->cluster_secret[0] != '\0' || config->peer_ca[0] != '\0') &&

@@ -290,6 +290,7 @@ static struct doors *open_doors(const struct config *config, const struct guards
         .exposure = guards->exposure,
         .tbfs_reap_after_ms = config->tbfs_reap_after_ms,
         .tbfs_service = config->tbfs_service,
+        .consul_http = config->consul_http,
         .zmq_requests = config->zmq_requests,
         .zmq_heartbeats = config->zmq_heartbeats,
         .zmq_events = config->zmq_events,

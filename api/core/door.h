@@ -37,6 +37,8 @@ struct door_options {
     struct exposure exposure;    /* how it is reached and protected */
     uint32_t tbfs_reap_after_ms; /* of a server of the older HTTP registry; 0: never */
     const char *tbfs_service;    /* likewise: the service that it is an instance of */
+    /* Another address of the same door, for clients of Consul. NULL or "": closed. */
+    const char *consul_http;
     /* host:port of the three ports of ZeroMQ. NULL or "": closed. */
     const char *zmq_requests, *zmq_heartbeats, *zmq_events;
     /* The same under CURVE, with this server's secret key, and a file of clients' keys; NULL or "":

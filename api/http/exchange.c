@@ -6,6 +6,7 @@
 
 #include "api/http/download.h"
 #include "api/http/read_query.h"
+#include "api/http/route_find.h"
 #include "api/http/router.h"
 #include "api/http/status_http.h"
 #include "api/http/stream.h"
@@ -57,36 +58,12 @@ static void take_site(struct exchange *x, const struct site *site)
     x->response.error = site->error;
 }
 
-/* The first of `sites` that has a route. `methods`: those that all of them have for the path.
- * ROUTE_NO_METHOD is of the last that has the path. */
-static enum route_result find_route(struct exchange *x, const struct site *const *sites,
-                                    const struct route **ret_route, unsigned *methods,
-                                    struct problem *problem)
-{
-    const struct site *has_path = NULL;
-    for (; *sites != NULL; sites++) {
-        enum route_result result = router_find(*sites, &x->request, ret_route, methods, problem);
-        if (result == ROUTE_FOUND || result == ROUTE_BAD_PARAM) {
-            take_site(x, *sites);
-            return result;
-        }
-        if (result == ROUTE_NO_METHOD) {
-            has_path = *sites;
-        }
-    }
-    if (has_path == NULL) {
-        return ROUTE_NO_PATH;
-    }
-    take_site(x, has_path);
-    return ROUTE_NO_METHOD;
-}
-
 static void answer_methods(struct exchange *x, unsigned methods)
 {
     char allow[ROUTER_ALLOW_SIZE];
     router_allow(methods, allow);
     if (x->request.method == METHOD_OPTIONS) {
-        x->response.status = 204;
+        x->response.status = x->site->options_status != 0 ? x->site->options_status : 204;
         x->response.content_type = NULL;
     } else {
         response_error(&x->response, 405, "method_not_allowed", "",
@@ -101,7 +78,10 @@ static void route_among(struct exchange *x, const struct site *const *sites)
     unsigned methods = 0;
     const struct route *route = NULL;
     x->route = NULL;
-    switch (find_route(x, sites, &route, &methods, &problem)) {
+    const struct site *site = x->site;
+    enum route_result result = route_find(sites, &x->request, &site, &route, &methods, &problem);
+    take_site(x, site);
+    switch (result) {
     case ROUTE_FOUND:
         break;
     case ROUTE_NO_PATH:
@@ -203,11 +183,12 @@ static void admit(struct exchange *x)
     struct problem problem;
     const struct login login = {x->context->anonymous, x->context->limits, x->client,
                                 x->certificate, NULL};
+    const char *token = x->site->find_token != NULL ? x->site->find_token(&x->request) : NULL;
     if (x->route == NULL) {
         return;
     }
     enum status status =
-        permit_find(&x->permit, x->context->node, &login, &x->request, x->route, &problem);
+        permit_find(&x->permit, x->context->node, &login, token, &x->request, x->route, &problem);
     if (status == ST_INVALID) {
         take_last_site(x);
         response_problem(&x->response, &problem);
@@ -252,7 +233,10 @@ static void route_again(struct exchange *x)
 static bool parse_read(struct exchange *x, struct problem *problem)
 {
     uint64_t wait_ms;
-    if (!read_query_parse(&x->read, &wait_ms, &x->request, x->route, problem)) {
+    bool good = x->site->parse_read != NULL
+                    ? x->site->parse_read(x, &wait_ms, problem)
+                    : read_query_parse(&x->read, &wait_ms, &x->request, x->route, problem);
+    if (!good) {
         return false;
     }
     x->read.name = x->permit.key;
@@ -418,7 +402,7 @@ static bool check_body(struct exchange *x)
         exchange_refuse(x, 413, "too_large", "", message);
         return false;
     }
-    if (request->body.len > 0 && !request_has_json_type(request)) {
+    if (request->body.len > 0 && !x->site->any_type && !request_has_json_type(request)) {
         exchange_refuse(x, 415, "unsupported_media_type", "Content-Type",
                         "the body must be sent as application/json");
         return false;

@@ -50,6 +50,7 @@ struct api_context {
     uint32_t reap_after_ms;
     uint32_t tbfs_reap_after_ms; /* of what api/tbfs registers */
     const char *tbfs_service;    /* likewise: the name of its service */
+    const char *datacenter;      /* of api/consul: the name of this one */
     uint64_t started_ms;
     atomic_bool draining;  /* streams end, no more are begun */
     struct crowd crowd;    /* the connections of all workers */

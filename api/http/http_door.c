@@ -2,6 +2,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -24,7 +25,8 @@ struct http {
     struct door door;
     struct door_options options;
     struct http_port port;
-    int listen_fd; /* -1 once the workers have their duplicates */
+    /* -1: closed, and all once the workers have their duplicates. */
+    int listen_fds[HTTP_LISTENERS_MAX];
     struct api_context context;
     unsigned count; /* of workers that run */
     struct worker workers[];
@@ -35,24 +37,52 @@ static struct http *http_of(struct door *door)
     return CONTAINER_OF(door, struct http, door);
 }
 
+static void close_all(int fds[HTTP_LISTENERS_MAX])
+{
+    for (size_t i = 0; i < HTTP_LISTENERS_MAX; i++) {
+        if (fds[i] >= 0) {
+            (void)close(fds[i]);
+            fds[i] = -1;
+        }
+    }
+}
+
+static bool listen_all(const struct http_port *port, int fds[HTTP_LISTENERS_MAX], char *error,
+                       size_t error_size)
+{
+    const char *const addresses[HTTP_LISTENERS_MAX] = {port->address, port->also};
+    const char *const options[HTTP_LISTENERS_MAX] = {port->option, port->also_option};
+    for (size_t i = 0; i < HTTP_LISTENERS_MAX; i++) {
+        if (addresses[i] == NULL || addresses[i][0] == '\0') {
+            continue;
+        }
+        fds[i] = listen_open(addresses[i], options[i], error, error_size);
+        if (fds[i] < 0) {
+            return false;
+        }
+        /* The connections that it accepts have it from their beginning. */
+        int unsent = HTTP_UNSENT_BYTES;
+        (void)setsockopt(fds[i], IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent);
+    }
+    return true;
+}
+
 bool http_port_open(const struct http_port *port, const struct door_options *options,
                     struct door **ret_door, char *error, size_t error_size)
 {
     CHECK(port->threads >= 1 && port->threads <= HTTP_THREADS_MAX);
     CHECK(port->connections >= port->threads && port->connections <= HTTP_CONNECTIONS_MAX);
     CHECK(port->connections_of_one >= 1);
-    int fd = listen_open(port->address, port->option, error, error_size);
-    if (fd < 0) {
+    int fds[HTTP_LISTENERS_MAX] = {-1, -1};
+    if (!listen_all(port, fds, error, error_size)) {
+        close_all(fds);
         return false;
     }
-    /* The connections that it accepts have it from their beginning. */
-    int unsent = HTTP_UNSENT_BYTES;
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent);
     struct http *http = mem_zalloc(1, sizeof *http + port->threads * sizeof http->workers[0]);
     http->door.kind = port->kind;
     http->options = *options;
     http->port = *port;
-    http->listen_fd = fd;
+    memcpy(http->listen_fds, fds, sizeof fds);
     *ret_door = &http->door;
     return true;
 }
@@ -63,6 +93,8 @@ static bool http_open(const struct door_options *options, struct door **ret_door
     const struct http_port port = {.kind = &http_door,
                                    .option = "--http",
                                    .address = options->http,
+                                   .also_option = "--consul-http",
+                                   .also = options->consul_http,
                                    .threads = options->threads,
                                    .connections = options->connections,
                                    .connections_of_one = options->connections_of_one};
@@ -88,13 +120,14 @@ bool http_port_start(struct door *door, struct node *node, char *error, size_t e
     http->context.reap_after_ms = options->reap_after_ms;
     http->context.tbfs_reap_after_ms = options->tbfs_reap_after_ms;
     http->context.tbfs_service = options->tbfs_service;
+    http->context.datacenter = options->datacenter;
     crowd_init(&http->context.crowd, port->connections, port->connections_of_one);
     budget_init(&http->context.answers, HTTP_ANSWERS_BYTES_MAX, METRIC_http_answers_bytes);
     budget_init(&http->context.bodies, HTTP_BODIES_BYTES_MAX, METRIC_http_bodies_bytes);
     http->context.started_ms = clock_monotonic_ms();
     json_set_alloc_funcs(mem_alloc, free);
     for (unsigned i = 0; i < port->threads; i++) {
-        if (!worker_start(&http->workers[i], i, http->listen_fd,
+        if (!worker_start(&http->workers[i], i, http->listen_fds,
                           port->connections / port->threads + options->spare, options->spare,
                           &http->context, error, error_size)) {
             return false;
@@ -102,10 +135,11 @@ bool http_port_start(struct door *door, struct node *node, char *error, size_t e
         http->count++;
     }
     /* Each worker has a duplicate. */
-    (void)close(http->listen_fd);
-    http->listen_fd = -1;
-    log_write(LOG_INFO, port->kind->name, "listening", "address=\"%s\" tls=%s threads=%u",
-              port->address, options->tls != NULL ? "yes" : "no", port->threads);
+    close_all(http->listen_fds);
+    log_write(LOG_INFO, port->kind->name, "listening", "address=\"%s\" tls=%s threads=%u%s%s",
+              port->address, options->tls != NULL ? "yes" : "no", port->threads,
+              port->also != NULL && port->also[0] != '\0' ? " also=" : "",
+              port->also != NULL ? port->also : "");
     return true;
 }
 
@@ -127,9 +161,7 @@ void http_port_stop(struct door *door)
     for (unsigned i = 0; i < http->count; i++) {
         worker_join(&http->workers[i]);
     }
-    if (http->listen_fd >= 0) {
-        (void)close(http->listen_fd);
-    }
+    close_all(http->listen_fds);
     free(http);
 }
 

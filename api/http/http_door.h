@@ -9,9 +9,11 @@
 #include "api/http/site.h"
 
 struct http_port {
-    const struct door_kind *kind;    /* whose it is */
-    const char *option;              /* that names its address */
-    const char *address;             /* host:port; borrowed until stop */
+    const struct door_kind *kind; /* whose it is */
+    const char *option;           /* that names its address */
+    const char *address;          /* host:port; borrowed until stop */
+    /* Another one, and its option; NULL or "": none. */
+    const char *also_option, *also;
     const struct site *const *sites; /* ends with NULL; NULL: http_sites */
     unsigned threads, connections, connections_of_one;
     void *own; /* for its handlers (struct api_context) */

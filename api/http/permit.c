@@ -1,12 +1,14 @@
 #include "api/http/permit.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "server/base/metric.h"
 #include "server/base/naming.h"
 
-#define HEADER "X-Muster-Namespace"
-#define PARAM  "ns"
+#define HEADER             "X-Muster-Namespace"
+#define PARAM              "ns"
+#define AUTHORIZATION_SIZE (sizeof "Bearer " + TOKEN_TEXT_SIZE)
 
 static enum status judge(struct permit *p, const struct view *view)
 {
@@ -43,19 +45,33 @@ static bool take_namespace(const struct request *request, const struct route *ro
     return true;
 }
 
+/* The header Authorization that the request has, or might have had: then in `room`. */
+static const char *authorization_of(const struct request *request, const char *token,
+                                    char room[AUTHORIZATION_SIZE])
+{
+    if (token == NULL) {
+        return request_header(request, "Authorization");
+    }
+    /* A longer one is none, cut off or not. */
+    (void)snprintf(room, AUTHORIZATION_SIZE, "Bearer %s", token);
+    return room;
+}
+
 enum status permit_find(struct permit *p, const struct node *node, const struct login *login,
-                        const struct request *request, const struct route *route,
+                        const char *token, const struct request *request, const struct route *route,
                         struct problem *problem)
 {
     struct login here = *login;
+    char room[AUTHORIZATION_SIZE] = "";
     const char *name = request->params[0] != NULL ? request->params[0] : "";
     p->needed = route->permission;
     if (!take_namespace(request, route, &here.space, problem)) {
         return ST_INVALID;
     }
     const struct view *view = node_view_lock(node);
-    enum status status = login_find(&p->principal, &here, request_header(request, "Authorization"),
-                                    view, &p->wait_s);
+    enum status status =
+        login_find(&p->principal, &here, authorization_of(request, token, room), view, &p->wait_s);
+    token_text_wipe(room, sizeof room);
     namespace_store(permit_space(p), name, p->key);
     if (status == ST_OK || p->needed == PERMISSION_OPEN) {
         status = judge(p, view);

@@ -25,10 +25,12 @@ struct permit {
 
 /* Finds out who asks for a route that was found, and in which namespace. ST_OK when he may.
  * ST_INVALID: the namespace is not valid, there are two, or the name in the path is too long for
- * it; `problem` says which. The login's namespace is not looked at. */
+ * it; `problem` says which. The login's namespace is not looked at. `token`: the text of one that
+ * came elsewhere than in the header Authorization; NULL: none. */
 MUST_USE enum status permit_find(struct permit *p, const struct node *node,
-                                 const struct login *login, const struct request *request,
-                                 const struct route *route, struct problem *problem);
+                                 const struct login *login, const char *token,
+                                 const struct request *request, const struct route *route,
+                                 struct problem *problem);
 /* After waiting: whether he still may. */
 MUST_USE enum status permit_again(struct permit *p, const struct node *node);
 /* He may not, as the response says. Counts. */

@@ -8,7 +8,7 @@
 static const enum node_watch watches[] = {
     [WATCH_SERVICE] = NODE_WATCH_SERVICE,   [WATCH_SERVICES] = NODE_WATCH_SERVICES,
     [WATCH_INSTANCE] = NODE_WATCH_INSTANCE, [WATCH_CHANGED] = NODE_WATCH_CHANGED,
-    [WATCH_EVENTS] = NODE_WATCH_CHANGED,
+    [WATCH_EVENTS] = NODE_WATCH_CHANGED,    [WATCH_CATALOG] = NODE_WATCH_CATALOG,
 };
 
 bool read_query_parse(struct node_read *read, uint64_t *ret_wait_ms, const struct request *request,

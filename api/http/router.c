@@ -21,7 +21,8 @@ static bool path_matches(const char *pattern, const char *path, struct found *fo
     found->count = 0;
     while (*p != '\0') {
         if (*p == '{') {
-            size_t len = strcspn(at, "/");
+            const char *end = p + strcspn(p, "}");
+            size_t len = end[-1] == '*' ? strlen(at) : strcspn(at, "/");
             if (len == 0) {
                 return false;
             }
@@ -29,7 +30,7 @@ static bool path_matches(const char *pattern, const char *path, struct found *fo
             found->values[found->count].at = (size_t)(at - path);
             found->values[found->count++].len = len;
             at += len;
-            p += strcspn(p, "}") + 1;
+            p = end + 1;
         } else if (*p++ != *at++) {
             return false;
         }
@@ -42,7 +43,7 @@ static bool take_params(struct request *request, const struct found *found, stru
     for (size_t i = 0; i < found->count; i++) {
         char name[32];
         char *param = request->path + found->values[i].at;
-        (void)snprintf(name, sizeof name, "%.*s", (int)strcspn(found->values[i].name, "}"),
+        (void)snprintf(name, sizeof name, "%.*s", (int)strcspn(found->values[i].name, "*}"),
                        found->values[i].name);
         param[found->values[i].len] = '\0';
         if (!request_unescape(param, false)) {
@@ -73,17 +74,24 @@ void router_allow(unsigned methods, char out[ROUTER_ALLOW_SIZE])
     (void)snprintf(out + len, ROUTER_ALLOW_SIZE - len, "OPTIONS");
 }
 
+static bool takes_rest(const char *pattern)
+{
+    return strchr(pattern, '*') != NULL;
+}
+
 enum route_result router_find(const struct site *site, struct request *request,
                               const struct route **ret_route, unsigned *methods,
                               struct problem *problem)
 {
     enum method method = request->method == METHOD_HEAD ? METHOD_GET : request->method;
     enum route_result result = ROUTE_NO_PATH;
+    bool is_whole = false; /* the path is one of its own */
     for (size_t i = 0; i < site->count; i++) {
         const struct route *route = &site->routes[i];
         struct found found;
-        if (!path_matches(route->pattern, request->path, &found)) {
-            continue;
+        if (!path_matches(route->pattern, request->path, &found) ||
+            (is_whole && takes_rest(route->pattern))) {
+            continue; /* a path that another pattern has is not the rest of one */
         }
         if (route->method == method) {
             if (!take_params(request, &found, problem)) {
@@ -93,6 +101,7 @@ enum route_result router_find(const struct site *site, struct request *request,
             return ROUTE_FOUND;
         }
         *methods |= 1u << route->method;
+        is_whole = is_whole || !takes_rest(route->pattern);
         result = ROUTE_NO_METHOD;
     }
     return result;

@@ -31,6 +31,7 @@ enum watch {
     WATCH_NONE,
     WATCH_SERVICE,
     WATCH_SERVICES,
+    WATCH_CATALOG,
     WATCH_INSTANCE,
     WATCH_CHANGED,
     WATCH_EVENTS, /* as CHANGED for a listing; a stream waits by itself */
@@ -40,7 +41,8 @@ struct route {
     enum method method;
     const char *name; /* of the call, as in the audit log: "register" */
     enum permission permission;
-    const char *pattern; /* with at most REQUEST_PARAMS_MAX {variables} */
+    /* With at most REQUEST_PARAMS_MAX {variables}. A last {one*} may have slashes. */
+    const char *pattern;
     /* Whether all that the request says is valid, before it waits for anything: of a route that
      * waits before its handler runs, and has more to look at than the parameters of waiting. NULL:
      * nothing. */
@@ -65,6 +67,15 @@ struct site {
     const struct route *routes;
     size_t count;
     bool strict; /* unknown and repeated parameters are refused */
+    /* All paths below it are this site's, also those that it has no route for. NULL: none. */
+    const char *prefix;
+    bool any_type;      /* of a body: whatever Content-Type says, it is what the route takes */
+    int options_status; /* of an answer to OPTIONS; 0: 204 */
+    /* Into the read, and how long it waits, as read_query_parse() does. NULL: that. */
+    bool (*parse_read)(struct exchange *x, uint64_t *ret_wait_ms, struct problem *problem);
+    /* The text of the token, if the request has one in another place than the header Authorization;
+     * borrows from the request. NULL: it has none; or there is no other place. */
+    const char *(*find_token)(const struct request *request);
     /* Adds the site's headers to a complete response. NULL: none. */
     void (*headers)(const struct exchange *x, struct response *response);
     response_error_fn *error;

@@ -46,10 +46,14 @@ void worker_wake(struct worker *worker)
 
 static void listen_on(struct worker *worker)
 {
-    struct epoll_event event = {.events = EPOLLIN | EPOLLEXCLUSIVE, .data.ptr = &worker->listen_fd};
-    if (!worker->listening && worker->accepting) {
-        worker->listening =
-            epoll_ctl(worker->epoll_fd, EPOLL_CTL_ADD, worker->listen_fd, &event) == 0;
+    bool listens = !worker->listening && worker->accepting;
+    for (size_t i = 0; i < HTTP_LISTENERS_MAX && listens; i++) {
+        struct epoll_event event = {.events = EPOLLIN | EPOLLEXCLUSIVE,
+                                    .data.ptr = &worker->listen_fds[i]};
+        if (worker->listen_fds[i] >= 0) {
+            worker->listening =
+                epoll_ctl(worker->epoll_fd, EPOLL_CTL_ADD, worker->listen_fds[i], &event) == 0;
+        }
     }
 }
 
@@ -57,7 +61,19 @@ static void listen_off(struct worker *worker)
 {
     if (worker->listening) {
         worker->listening = false;
-        (void)epoll_ctl(worker->epoll_fd, EPOLL_CTL_DEL, worker->listen_fd, NULL);
+        for (size_t i = 0; i < HTTP_LISTENERS_MAX; i++) {
+            (void)epoll_ctl(worker->epoll_fd, EPOLL_CTL_DEL, worker->listen_fds[i], NULL);
+        }
+    }
+}
+
+static void close_listeners(struct worker *worker)
+{
+    for (size_t i = 0; i < HTTP_LISTENERS_MAX; i++) {
+        if (worker->listen_fds[i] >= 0) {
+            (void)close(worker->listen_fds[i]);
+            worker->listen_fds[i] = -1;
+        }
     }
 }
 
@@ -65,8 +81,7 @@ static void stop_accepting(struct worker *worker)
 {
     listen_off(worker);
     worker->accepting = false;
-    (void)close(worker->listen_fd);
-    worker->listen_fd = -1;
+    close_listeners(worker);
 }
 
 static bool is_full(const struct worker *worker)
@@ -142,13 +157,12 @@ static void admit(struct worker *worker, int fd, const struct sockaddr_storage *
     connection_open(worker, fd, peer, verdict);
 }
 
-static void accept_some(struct worker *worker)
+static void accept_some(struct worker *worker, int listen_fd)
 {
     for (unsigned i = 0; i < ACCEPTS_A_TURN && worker->accepting && !is_full(worker); i++) {
         struct sockaddr_storage peer = {.ss_family = AF_UNSPEC};
         socklen_t len = sizeof peer;
-        int fd = accept4(worker->listen_fd, (struct sockaddr *)&peer, &len,
-                         SOCK_NONBLOCK | SOCK_CLOEXEC);
+        int fd = accept4(listen_fd, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
         uint64_t held;
         if (fd >= 0) {
             admit(worker, fd, &peer);
@@ -207,6 +221,17 @@ static int sleep_ms(struct worker *worker, bool busy)
     return most_ms;
 }
 
+/* The listening socket that an event is of; NULL: it is of something else. */
+static const int *listener_of(const struct worker *worker, const void *ptr)
+{
+    for (size_t i = 0; i < HTTP_LISTENERS_MAX; i++) {
+        if (ptr == &worker->listen_fds[i]) {
+            return &worker->listen_fds[i];
+        }
+    }
+    return NULL;
+}
+
 static void take_events(struct worker *worker, bool busy)
 {
     struct epoll_event events[EVENTS_A_TURN];
@@ -215,8 +240,9 @@ static void take_events(struct worker *worker, bool busy)
     worker->now_ms = clock_monotonic_ms();
     worker->handshakes_left = HANDSHAKES_A_TURN;
     for (int i = 0; i < count; i++) {
-        if (events[i].data.ptr == &worker->listen_fd) {
-            accept_some(worker);
+        const int *listener = listener_of(worker, events[i].data.ptr);
+        if (listener != NULL) {
+            accept_some(worker, *listener);
         } else if (events[i].data.ptr == &worker->lane) {
             lane_clear(&worker->lane);
         } else {
@@ -344,23 +370,24 @@ static bool start_thread(struct worker *worker)
 
 static void release(struct worker *worker)
 {
-    const int fds[] = {worker->epoll_fd, worker->listen_fd};
-    for (size_t i = 0; i < ARRAY_LENGTH(fds); i++) {
-        if (fds[i] >= 0) {
-            (void)close(fds[i]);
-        }
+    close_listeners(worker);
+    if (worker->epoll_fd >= 0) {
+        (void)close(worker->epoll_fd);
     }
     buffer_done(&worker->head);
     lane_close(&worker->lane);
 }
 
-static bool open_descriptors(struct worker *worker, int listen_fd)
+static bool open_descriptors(struct worker *worker, const int listen_fds[HTTP_LISTENERS_MAX])
 {
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = &worker->lane};
     bool is_open = lane_open(&worker->lane);
     worker->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    worker->listen_fd = fcntl(listen_fd, F_DUPFD_CLOEXEC, 0);
-    if (!is_open || worker->epoll_fd < 0 || worker->listen_fd < 0 ||
+    for (size_t i = 0; i < HTTP_LISTENERS_MAX; i++) {
+        worker->listen_fds[i] = listen_fds[i] >= 0 ? fcntl(listen_fds[i], F_DUPFD_CLOEXEC, 0) : -1;
+        is_open = is_open && (worker->listen_fds[i] >= 0) == (listen_fds[i] >= 0);
+    }
+    if (!is_open || worker->epoll_fd < 0 ||
         epoll_ctl(worker->epoll_fd, EPOLL_CTL_ADD, worker->lane.fd, &event) != 0) {
         return false;
     }
@@ -368,8 +395,9 @@ static bool open_descriptors(struct worker *worker, int listen_fd)
     return worker->listening;
 }
 
-bool worker_start(struct worker *worker, unsigned number, int listen_fd, unsigned connections,
-                  unsigned spare, struct api_context *context, char *error, size_t error_size)
+bool worker_start(struct worker *worker, unsigned number, const int listen_fds[HTTP_LISTENERS_MAX],
+                  unsigned connections, unsigned spare, struct api_context *context, char *error,
+                  size_t error_size)
 {
     memset(worker, 0, sizeof *worker);
     worker->context = context;
@@ -386,7 +414,7 @@ bool worker_start(struct worker *worker, unsigned number, int listen_fd, unsigne
         CDS_INIT_LIST_HEAD(lists[i]);
     }
     buffer_init(&worker->head, HEAD_BYTES_MAX);
-    if (!open_descriptors(worker, listen_fd)) {
+    if (!open_descriptors(worker, listen_fds)) {
         (void)snprintf(error, error_size, "cannot open descriptors for HTTP: %s", strerror(errno));
         release(worker);
         return false;

@@ -22,11 +22,14 @@
 #define WORKER_INPUT_BYTES  (64 * 1024)
 #define WORKER_PIECE_BYTES  (16 * 1024)
 #define WORKER_OUTPUT_BYTES (64 * 1024)
+/* The addresses of the door: --http and --consul-http. */
+#define HTTP_LISTENERS_MAX 2
 
 struct worker {
     /* immutable after start */
     struct api_context *context;
-    int listen_fd; /* its own duplicate; closed once it has stopped accepting */
+    /* Its own duplicates; closed once it has stopped accepting. -1: none. */
+    int listen_fds[HTTP_LISTENERS_MAX];
     int epoll_fd;
     pthread_t thread;
     unsigned number;
@@ -63,11 +66,12 @@ struct worker {
     char output[WORKER_OUTPUT_BYTES]; /* and what the one that runs sends */
 };
 
-/* Takes a duplicate of listen_fd. `connections` with the `spare` ones. False with a sentence in
- * `error`. */
-MUST_USE bool worker_start(struct worker *worker, unsigned number, int listen_fd,
-                           unsigned connections, unsigned spare, struct api_context *context,
-                           char *error, size_t error_size);
+/* Takes a duplicate of each of listen_fds that is not -1. `connections` with the `spare` ones.
+ * False with a sentence in `error`. */
+MUST_USE bool worker_start(struct worker *worker, unsigned number,
+                           const int listen_fds[HTTP_LISTENERS_MAX], unsigned connections,
+                           unsigned spare, struct api_context *context, char *error,
+                           size_t error_size);
 /* Makes the worker look at what has changed: context->draining, stop_ms. */
 void worker_wake(struct worker *worker);
 /* Has it answer for a moment what is on its way, then close all connections. The node must have

@@ -41,6 +41,7 @@ static struct node_read **list_of(struct node *node, const struct node_read *rea
     case NODE_WATCH_SERVICES:
         return &node->blocking.services;
     case NODE_WATCH_CHANGED:
+    case NODE_WATCH_CATALOG:
         return &node->blocking.changed;
     }
     return bucket_of(node, service_of(read));

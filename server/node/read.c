@@ -53,6 +53,8 @@ bool read_is_changed(struct node_read *read, const struct view *view)
         return view->changed_index > read->after_index;
     case NODE_WATCH_SERVICES:
         return view->services_index > read->after_index;
+    case NODE_WATCH_CATALOG:
+        return view->catalog_index > read->after_index;
     case NODE_WATCH_SERVICE:
         return view_service_index(view, read->name) > read->after_index;
     case NODE_WATCH_INSTANCE:

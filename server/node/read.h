@@ -21,6 +21,7 @@ enum node_watch {
     NODE_WATCH_CHANGED,  /* any instance */
     NODE_WATCH_SERVICES, /* the list of services */
     NODE_WATCH_SERVICE,  /* the service `name` */
+    NODE_WATCH_CATALOG,  /* what is registered, health apart */
     NODE_WATCH_INSTANCE, /* the instance `name`; a missing one counts as changed */
 };
 

@@ -46,6 +46,7 @@ FLOORS = {
     "api/tbfs": 8,
     "api/dns": 7,
     "api/ui": 8,
+    "api/consul": 8,
     "api/zmq": 7,
     "api/sink": 7,
     "api/swarm": 8,
@@ -63,6 +64,7 @@ NARROWED = {
     "api/native": ("api/core", "api/http", "api/native", "server"),
     "api/tbfs": ("api/core", "api/http", "api/tbfs", "server"),
     "api/ui": ("api/core", "api/http", "api/ui", "server"),
+    "api/consul": ("api/core", "api/http", "api/consul", "server"),
     # Nor do doors.
     "api/http": ("api/core", "api/http", "server"),
     "api/dns": ("api/core", "api/dns", "server"),

@@ -1,0 +1,278 @@
+/* PUT /v1/agent/service/... and /v1/agent/maintenance. */
+#include "api/consul/handlers.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/consul/keep.h"
+#include "api/consul/query.h"
+#include "api/consul/write.h"
+#include "server/base/mem.h"
+#include "server/base/naming.h"
+
+#define NODE_MAINTENANCE     "_node_maintenance"
+#define NODE_MAINTENANCE_KEY "=" NODE_MAINTENANCE
+
+/* --- register --- */
+
+struct registering {
+    struct enrolment enrolment;
+    char caller[NODE_SIZE];
+};
+
+static void registering_free(void *state)
+{
+    struct registering *r = state;
+    enrolment_done(&r->enrolment);
+    free(r);
+}
+
+/* The node that the service itself names, if it is one that can be dialled. */
+static bool find_place(const struct exchange *x, struct registering *r, struct place *ret_place,
+                       struct problem *problem)
+{
+    const char *header = request_header(&x->request, "X-Registry-Node");
+    const char *meta = json_string_value(body_get(body_get(r->enrolment.json, "Meta"), "node"));
+    if (!identity_caller(x, r->caller, problem)) {
+        return false;
+    }
+    *ret_place = (struct place){.agent = r->caller};
+    if (header != NULL && header[0] != '\0') {
+        ret_place->node = r->caller;
+    } else if (meta != NULL && naming_is_host(meta, strlen(meta))) {
+        ret_place->node = meta;
+    }
+    return true;
+}
+
+static bool wants_only_these(const struct exchange *x)
+{
+    bool only;
+    return query_bool(&x->request, "replace-existing-checks", &only) && only;
+}
+
+enum next consul_agent_register(struct exchange *x)
+{
+    struct problem problem;
+    struct place place;
+    struct registering *r = mem_zalloc(1, sizeof *r);
+    struct enrolment *e = &r->enrolment;
+    x->state = r;
+    x->state_free = registering_free;
+    e->json = body_parse(&x->request, &problem);
+    if (e->json == NULL || !find_place(x, r, &place, &problem) ||
+        !body_service(e, e->json, &place, &problem) || !body_checks(e, e->json, &problem)) {
+        return write_bad(x, &problem);
+    }
+    write_enrol(&x->scratch->command, e, wants_only_these(x));
+    x->finish = write_finish;
+    return NEXT_WRITE;
+}
+
+/* --- those of an id --- */
+
+struct meant_id {
+    char id[STORED_NAME_SIZE];
+    char reason[NOTE_BYTES_MAX + 1];
+};
+
+static enum next unknown_service(struct exchange *x, enum found found, unsigned count)
+{
+    char message[STORED_NAME_SIZE + 200];
+    const char *id = x->request.params[0];
+    if (found == FOUND_MANY) {
+        (void)snprintf(message, sizeof message,
+                       "Unknown service ID \"%s\". %u nodes have one, and none of them is the "
+                       "caller's",
+                       id, count);
+    } else {
+        (void)snprintf(message, sizeof message,
+                       "Unknown service ID \"%s\". Ensure that the service ID is passed, not the "
+                       "service name.",
+                       id);
+    }
+    response_error(&x->response, 404, "not_found", "", message);
+    return NEXT_RESPOND;
+}
+
+/* Into x->state. NULL: the response is an error. */
+static struct meant_id *find(struct exchange *x, bool *ret_maintained)
+{
+    const struct record *r;
+    unsigned count;
+    struct meant_id *meant = mem_zalloc(1, sizeof *meant);
+    x->state = meant;
+    x->state_free = free;
+    const struct view *view = node_view_lock(x->context->node);
+    enum found found = identity_find(x, view, x->request.params[0], &r, &count);
+    if (found == FOUND_ONE) {
+        (void)snprintf(meant->id, sizeof meant->id, "%s", namespace_bare(record_id(r)));
+        *ret_maintained = r->maintenance;
+    }
+    view_unlock(&view);
+    if (found != FOUND_ONE) {
+        (void)unknown_service(x, found, count);
+        return NULL;
+    }
+    return meant;
+}
+
+static struct slice slice_of(const char *text)
+{
+    return (struct slice){text, strlen(text)};
+}
+
+enum next consul_agent_deregister(struct exchange *x)
+{
+    bool ignored;
+    const struct meant_id *meant = find(x, &ignored);
+    if (meant == NULL) {
+        return NEXT_RESPOND;
+    }
+    struct command *c = &x->scratch->command;
+    c->kind = COMMAND_DEREGISTER;
+    c->deregister.id = slice_of(meant->id);
+    c->deregister.incarnation = 0;
+    x->finish = write_finish;
+    return NEXT_WRITE;
+}
+
+/* --- maintenance --- */
+
+/* False: the response is an error. */
+static bool take_enable(struct exchange *x, bool *ret_enable)
+{
+    char message[120];
+    const char *text = request_query(&x->request, "enable");
+    if (text == NULL || text[0] == '\0') {
+        response_error(&x->response, 400, "invalid", "", "Missing value for enable");
+        return false;
+    }
+    if (!query_bool(&x->request, "enable", ret_enable)) {
+        (void)snprintf(message, sizeof message, "Invalid value for enable: \"%.40s\"", text);
+        response_error(&x->response, 400, "invalid", "", message);
+        return false;
+    }
+    return true;
+}
+
+/* False: the response is an error. */
+static bool take_reason(struct exchange *x, const char **ret_reason)
+{
+    const char *text = request_query(&x->request, "reason");
+    *ret_reason = text != NULL ? text : "";
+    if (strlen(*ret_reason) > NOTE_BYTES_MAX || !naming_is_text(*ret_reason, strlen(*ret_reason))) {
+        response_error(&x->response, 400, "invalid", "",
+                       "Invalid value for reason: it is printable, and has at most 512 bytes");
+        return false;
+    }
+    return true;
+}
+
+enum next consul_service_maintenance(struct exchange *x)
+{
+    bool enable, maintained;
+    const char *reason;
+    if (!take_enable(x, &enable) || !take_reason(x, &reason)) {
+        return NEXT_RESPOND;
+    }
+    const struct meant_id *meant = find(x, &maintained);
+    if (meant == NULL) {
+        return NEXT_RESPOND;
+    }
+    if (enable == maintained) {
+        return write_done(x); /* the first reason stays */
+    }
+    struct command *c = &x->scratch->command;
+    c->kind = COMMAND_MAINTENANCE;
+    c->maintenance.id = slice_of(meant->id);
+    c->maintenance.enabled = enable;
+    c->maintenance.reason = slice_of(enable ? reason : "");
+    x->finish = write_finish;
+    return NEXT_WRITE;
+}
+
+enum next consul_maintenance_of_none(struct exchange *x)
+{
+    response_error(&x->response, 400, "invalid", "", "Missing service ID");
+    return NEXT_RESPOND;
+}
+
+/* --- of the caller's node: a check of it that is critical --- */
+
+struct node_state {
+    struct enrolment enrolment;
+    char caller[NODE_SIZE];
+    char id[STORED_NAME_SIZE];
+};
+
+static void node_state_free(void *state)
+{
+    struct node_state *n = state;
+    enrolment_done(&n->enrolment);
+    free(n);
+}
+
+/* That it is off already is no error. */
+static enum next finish_off(struct exchange *x, enum status status)
+{
+    status = exchange_outcome(x, status);
+    return status == ST_NOT_FOUND ? write_done(x) : write_finish(x, status);
+}
+
+static char *keep_of_maintenance(const char *reason)
+{
+    json_t *keep = json_object();
+    json_object_set_new(keep, KEEP_NAME, json_string("Node Maintenance Mode"));
+    json_object_set_new(keep, KEEP_NOTES,
+                        json_string(reason[0] != '\0'
+                                        ? reason
+                                        : "Maintenance mode is enabled for this node, but no "
+                                          "reason was provided. This is a default message."));
+    json_object_set_new(keep, KEEP_TYPE, json_string("maintenance"));
+    return keep_dump(keep);
+}
+
+static char *keep_of_agent(const char *agent)
+{
+    json_t *keep = json_object();
+    json_object_set_new(keep, KEEP_AGENT, json_string(agent));
+    return keep_dump(keep);
+}
+
+enum next consul_node_maintenance(struct exchange *x)
+{
+    bool enable;
+    const char *reason;
+    struct problem problem;
+    struct command *c = &x->scratch->command;
+    if (!take_enable(x, &enable) || !take_reason(x, &reason)) {
+        return NEXT_RESPOND;
+    }
+    struct node_state *n = mem_zalloc(1, sizeof *n);
+    x->state = n;
+    x->state_free = node_state_free;
+    if (!identity_caller(x, n->caller, &problem)) {
+        return write_bad(x, &problem);
+    }
+    write_node(c, n->caller, n->caller, n->id);
+    if (!enable) {
+        size_t len = strlen(n->id);
+        (void)snprintf(n->id + len, sizeof n->id - len, "\x1e" NODE_MAINTENANCE_KEY);
+        c->kind = COMMAND_DEREGISTER;
+        c->deregister.id = slice_of(n->id);
+        c->deregister.incarnation = 0;
+        x->finish = finish_off;
+        return NEXT_WRITE;
+    }
+    c->enrol.registration.extra = slice_of(enrolment_own(&n->enrolment, keep_of_agent(n->caller)));
+    c->enrol.checks_count = 1;
+    c->enrol.checks[0] = (struct check_spec){
+        .key = slice_of(NODE_MAINTENANCE_KEY),
+        .extra = slice_of(enrolment_own(&n->enrolment, keep_of_maintenance(reason))),
+        .note = {"", 0},
+        .status = HEALTH_CRITICAL};
+    x->finish = write_finish;
+    return NEXT_WRITE;
+}

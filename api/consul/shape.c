@@ -1,0 +1,417 @@
+#include "api/consul/shape.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/consul/keep.h"
+#include "server/base/limits.h"
+#include "server/registry/mix.h"
+
+#define SHOWN_BYTES_MAX (1024 * 1024)
+
+static uint64_t created(const struct record *record)
+{
+    return record->incarnation >> INCARNATION_POSITION_BITS;
+}
+
+static void member_slice(struct json_out *json, const char *key, struct slice text)
+{
+    json_out_key(json, key);
+    json_out_text_n(json, text.data, text.len);
+}
+
+static void member_raw(struct json_out *json, const char *key, const char *value)
+{
+    json_out_key(json, key);
+    json_out_raw(json, value);
+}
+
+static void member_json(struct json_out *json, const char *key, const json_t *value)
+{
+    char *text = json_dumps(value, JSON_COMPACT);
+    if (text != NULL) {
+        member_raw(json, key, text);
+    }
+    free(text);
+}
+
+static void indexes(struct json_out *json, uint64_t create, uint64_t modify)
+{
+    json_out_member_u64(json, "CreateIndex", create);
+    json_out_member_u64(json, "ModifyIndex", modify);
+}
+
+/* --- pieces --- */
+
+static void tags_of(struct json_out *json, const char *key, const struct record *r)
+{
+    const char *tag = record_tags(r);
+    json_out_key(json, key);
+    json_out_begin(json, '[');
+    for (unsigned i = 0; i < r->tags_count; i++) {
+        json_out_text(json, tag);
+        tag += strlen(tag) + 1;
+    }
+    json_out_end(json, ']');
+}
+
+static void metadata_of(struct json_out *json, const struct record *r)
+{
+    const char *text = record_metadata(r);
+    json_out_begin(json, '{');
+    for (unsigned i = 0; i < r->metadata_count; i++) {
+        json_out_key_text(json, text);
+        text += strlen(text) + 1;
+        json_out_text(json, text);
+        text += strlen(text) + 1;
+    }
+    json_out_end(json, '}');
+}
+
+/* As the client has said it. */
+static const char *address_of(const struct record *r, const json_t *keep)
+{
+    const json_t *said = json_object_get(keep, KEEP_ADDRESS);
+    return said != NULL ? json_string_value(said) : record_host(r);
+}
+
+static void weights_of(struct json_out *json, const char *key, const struct record *r,
+                       const json_t *keep)
+{
+    const json_t *warning = json_object_get(keep, KEEP_WARNING);
+    json_out_key(json, key);
+    json_out_begin(json, '{');
+    json_out_member_u64(json, "Passing", r->weight);
+    json_out_member_u64(json, "Warning",
+                        warning != NULL ? (uint64_t)json_integer_value(warning) : 1);
+    json_out_end(json, '}');
+}
+
+static bool is_ipv4(const char *address)
+{
+    struct in_addr ignored;
+    return inet_pton(AF_INET, address, &ignored) == 1;
+}
+
+static bool is_ipv6(const char *address)
+{
+    struct in6_addr ignored;
+    return inet_pton(AF_INET6, address, &ignored) == 1;
+}
+
+static void tagged_address(struct json_out *json, const char *key, const char *address,
+                           uint16_t port)
+{
+    json_out_key(json, key);
+    json_out_begin(json, '{');
+    json_out_member_text(json, "Address", address);
+    json_out_member_u64(json, "Port", port);
+    json_out_end(json, '}');
+}
+
+/* What was said, and where an address is one, that. Nothing when there is neither. */
+static void tagged_of(struct json_out *json, const char *key, const struct record *r,
+                      const json_t *keep)
+{
+    const json_t *said = json_object_get(keep, KEEP_TAGGED);
+    const char *address = address_of(r, keep);
+    const char *family = is_ipv4(address) ? "ipv4" : is_ipv6(address) ? "ipv6" : NULL;
+    const char *name;
+    json_t *value;
+    if (said == NULL && family == NULL) {
+        return;
+    }
+    json_out_key(json, key);
+    json_out_begin(json, '{');
+    for (unsigned i = 0; family != NULL && i < 2; i++) {
+        char text[16];
+        (void)snprintf(text, sizeof text, "%s_%s", i == 0 ? "lan" : "wan", family);
+        if (json_object_get(said, text) == NULL) {
+            tagged_address(json, text, address, r->port);
+        }
+    }
+    json_object_foreach((json_t *)(uintptr_t)said, name, value)
+    {
+        char *text = json_dumps(value, JSON_COMPACT);
+        json_out_key_text(json, name);
+        json_out_raw(json, text != NULL ? text : "{}");
+        free(text);
+    }
+    json_out_end(json, '}');
+}
+
+/* --- nodes --- */
+
+struct node_facts {
+    const struct record *record; /* NULL: it is known by its instances alone */
+    json_t *keep;
+    bool is_agent;
+    char address[HOST_BYTES_MAX + 1];
+    char uuid[UUID_SIZE];
+};
+
+static void find_node(const struct shape_view *v, struct slice node, const struct record *any,
+                      struct node_facts *f)
+{
+    char name[STORED_NAME_SIZE];
+    (void)snprintf(name, sizeof name, "%.*s", (int)node.len, node.data);
+    f->record = shown_node(v->view, v->space, node);
+    f->is_agent = shown_is_agent(f->record);
+    f->keep = f->record != NULL ? keep_parse(record_extra(f->record)) : NULL;
+    json_t *of_instance = any != NULL ? keep_parse(record_extra(any)) : NULL;
+    const char *address = keep_text(of_instance, KEEP_NODE_ADDRESS);
+    if (f->record != NULL) {
+        address = record_host(f->record);
+    } else if (address[0] == '\0') {
+        address = name;
+    }
+    (void)snprintf(f->address, sizeof f->address, "%s", address);
+    if (f->is_agent) {
+        identity_uuid(name, f->uuid);
+    } else {
+        (void)snprintf(f->uuid, sizeof f->uuid, "%s", keep_text(f->keep, KEEP_UUID));
+    }
+    json_decref(of_instance);
+}
+
+static void node_meta(struct json_out *json, const char *key, const struct node_facts *f,
+                      bool may_be_null)
+{
+    json_out_key(json, key);
+    if (f->record != NULL && f->record->metadata_count > 0) {
+        metadata_of(json, f->record);
+    } else if (f->is_agent) {
+        json_out_raw(json, "{\"consul-network-segment\":\"\"}");
+    } else {
+        json_out_raw(json, may_be_null ? "null" : "{}");
+    }
+}
+
+static void node_tagged(struct json_out *json, const struct node_facts *f)
+{
+    const json_t *said = json_object_get(f->keep, KEEP_TAGGED);
+    if (said != NULL) {
+        member_json(json, "TaggedAddresses", said);
+        return;
+    }
+    json_out_key(json, "TaggedAddresses");
+    if (!f->is_agent) {
+        json_out_null(json);
+        return;
+    }
+    json_out_begin(json, '{');
+    json_out_member_text(json, "lan", f->address);
+    json_out_member_text(json, "wan", f->address);
+    if (is_ipv4(f->address)) {
+        json_out_member_text(json, "lan_ipv4", f->address);
+        json_out_member_text(json, "wan_ipv4", f->address);
+    }
+    json_out_end(json, '}');
+}
+
+void shape_node(struct json_out *json, const struct shape_view *v, struct slice node,
+                const struct record *any)
+{
+    struct node_facts f;
+    find_node(v, node, any, &f);
+    const struct record *source = f.record != NULL ? f.record : any;
+    json_out_begin(json, '{');
+    json_out_member_text(json, "ID", f.uuid);
+    member_slice(json, "Node", node);
+    json_out_member_text(json, "Address", f.address);
+    json_out_member_text(json, "Datacenter", v->datacenter);
+    node_tagged(json, &f);
+    node_meta(json, "Meta", &f, true);
+    /* Of one that is known by its instances alone, no index moves with them. */
+    indexes(json, source != NULL ? created(source) : 1, source != NULL ? created(source) : 1);
+    json_out_end(json, '}');
+    json_decref(f.keep);
+}
+
+/* --- services --- */
+
+void shape_agent_service(struct json_out *json, const struct shape_view *v, const struct record *r,
+                         const char *hash)
+{
+    json_t *keep = keep_parse(record_extra(r));
+    json_out_begin(json, '{');
+    if (keep_text(keep, KEEP_KIND)[0] != '\0') {
+        json_out_member_text(json, "Kind", keep_text(keep, KEEP_KIND));
+    }
+    member_slice(json, "ID", identity_of(r).service);
+    json_out_member_text(json, "Service", namespace_bare(record_name(r)));
+    tags_of(json, "Tags", r);
+    json_out_key(json, "Meta");
+    metadata_of(json, r);
+    json_out_member_u64(json, "Port", r->port);
+    json_out_member_text(json, "Address", address_of(r, keep));
+    if (keep_text(keep, KEEP_SOCKET)[0] != '\0') {
+        json_out_member_text(json, "SocketPath", keep_text(keep, KEEP_SOCKET));
+    }
+    tagged_of(json, "TaggedAddresses", r, keep);
+    weights_of(json, "Weights", r, keep);
+    json_out_member_bool(json, "EnableTagOverride",
+                         json_is_true(json_object_get(keep, KEEP_OVERRIDE)));
+    json_out_member_text(json, "Datacenter", v->datacenter);
+    if (hash != NULL) {
+        json_out_member_text(json, "ContentHash", hash);
+    }
+    json_out_end(json, '}');
+    json_decref(keep);
+}
+
+void shape_service(struct json_out *json, const struct record *r)
+{
+    json_t *keep = keep_parse(record_extra(r));
+    json_out_begin(json, '{');
+    if (keep_text(keep, KEEP_KIND)[0] != '\0') {
+        json_out_member_text(json, "Kind", keep_text(keep, KEEP_KIND));
+    }
+    member_slice(json, "ID", identity_of(r).service);
+    json_out_member_text(json, "Service", namespace_bare(record_name(r)));
+    tags_of(json, "Tags", r);
+    json_out_member_text(json, "Address", address_of(r, keep));
+    tagged_of(json, "TaggedAddresses", r, keep);
+    json_out_key(json, "Meta");
+    if (r->metadata_count > 0) {
+        metadata_of(json, r);
+    } else {
+        json_out_null(json);
+    }
+    if (r->port > 0) {
+        json_out_member_u64(json, "Port", r->port);
+    }
+    if (keep_text(keep, KEEP_SOCKET)[0] != '\0') {
+        json_out_member_text(json, "SocketPath", keep_text(keep, KEEP_SOCKET));
+    }
+    weights_of(json, "Weights", r, keep);
+    json_out_member_bool(json, "EnableTagOverride",
+                         json_is_true(json_object_get(keep, KEEP_OVERRIDE)));
+    member_raw(json, "Proxy", "{\"Mode\":\"\",\"MeshGateway\":{},\"Expose\":{}}");
+    member_raw(json, "Connect", "{}");
+    json_out_member_text(json, "PeerName", "");
+    indexes(json, created(r), r->index);
+    json_out_end(json, '}');
+    json_decref(keep);
+}
+
+void shape_catalog(struct json_out *json, const struct shape_view *v, const struct record *r)
+{
+    struct node_facts f;
+    json_t *keep = keep_parse(record_extra(r));
+    struct slice node = identity_of(r).node;
+    find_node(v, node, r, &f);
+    const char *address = address_of(r, keep);
+    json_out_begin(json, '{');
+    json_out_member_text(json, "ID", f.uuid);
+    member_slice(json, "Node", node);
+    json_out_member_text(json, "Address", f.address);
+    json_out_member_text(json, "Datacenter", v->datacenter);
+    node_tagged(json, &f);
+    node_meta(json, "NodeMeta", &f, true);
+    json_out_member_text(json, "ServiceKind", keep_text(keep, KEEP_KIND));
+    member_slice(json, "ServiceID", identity_of(r).service);
+    json_out_member_text(json, "ServiceName", namespace_bare(record_name(r)));
+    tags_of(json, "ServiceTags", r);
+    /* Some clients take an empty one for an address, and not that of the node. */
+    json_out_member_text(json, "ServiceAddress", address[0] != '\0' ? address : record_host(r));
+    tagged_of(json, "ServiceTaggedAddresses", r, keep);
+    weights_of(json, "ServiceWeights", r, keep);
+    json_out_key(json, "ServiceMeta");
+    metadata_of(json, r);
+    json_out_member_u64(json, "ServicePort", r->port);
+    json_out_member_text(json, "ServiceSocketPath", keep_text(keep, KEEP_SOCKET));
+    json_out_member_bool(json, "ServiceEnableTagOverride",
+                         json_is_true(json_object_get(keep, KEEP_OVERRIDE)));
+    member_raw(json, "ServiceProxy", "{\"Mode\":\"\",\"MeshGateway\":{},\"Expose\":{}}");
+    member_raw(json, "ServiceConnect", "{}");
+    indexes(json, created(r), r->index);
+    json_out_end(json, '}');
+    json_decref(keep);
+    json_decref(f.keep);
+}
+
+/* --- checks --- */
+
+static void definition_of(struct json_out *json, const struct shown_check *c, bool whole)
+{
+    static const char nothing[] =
+        "{\"HTTP\":\"\",\"Header\":null,\"Method\":\"\",\"Body\":\"\",\"TLSServerName\":\"\","
+        "\"TLSSkipVerify\":false,\"TCP\":\"\",\"UDP\":\"\",\"GRPC\":\"\",\"OSService\":\"\","
+        "\"GRPCUseTLS\":false,\"Interval\":\"0s\",\"Timeout\":\"0s\","
+        "\"DeregisterCriticalServiceAfter\":\"0s\"}";
+    json_out_key(json, "Definition");
+    if (!whole) {
+        json_out_raw(json, "{}");
+        return;
+    }
+    json_t *all = json_loads(nothing, 0, NULL);
+    (void)json_object_update_existing(all, (json_t *)(uintptr_t)c->definition);
+    char *text = json_dumps(all, JSON_COMPACT);
+    json_out_raw(json, text != NULL ? text : "{}");
+    free(text);
+    json_decref(all);
+}
+
+void shape_check(struct json_out *json, const struct shown_check *c, bool whole)
+{
+    json_out_begin(json, '{');
+    member_slice(json, "Node", c->node);
+    json_out_member_text(json, "CheckID", c->check_id);
+    json_out_member_text(json, "Name", c->name);
+    json_out_member_text(json, "Status", c->status);
+    json_out_member_text(json, "Notes", c->notes);
+    json_out_member_text(json, "Output", c->output);
+    member_slice(json, "ServiceID",
+                 c->instance != NULL ? identity_of(c->instance).service : (struct slice){"", 0});
+    json_out_member_text(json, "ServiceName",
+                         c->instance != NULL ? namespace_bare(record_name(c->instance)) : "");
+    if (c->instance != NULL) {
+        tags_of(json, "ServiceTags", c->instance);
+    } else {
+        member_raw(json, "ServiceTags", "[]");
+    }
+    json_out_member_text(json, "Type", whole ? "" : c->type);
+    if (!whole) {
+        const char *interval = json_string_value(json_object_get(c->definition, "Interval"));
+        const char *timeout = json_string_value(json_object_get(c->definition, "Timeout"));
+        json_out_member_text(json, "Interval", interval != NULL ? interval : "");
+        json_out_member_text(json, "Timeout", timeout != NULL ? timeout : "");
+    }
+    json_out_member_u64(json, "ExposedPort", 0);
+    definition_of(json, c, whole);
+    indexes(json, c->created, c->modified);
+    json_out_end(json, '}');
+}
+
+static void add_check(void *ctx, const struct shown_check *check)
+{
+    shape_check(ctx, check, false);
+}
+
+void shape_health(struct json_out *json, const struct shape_view *v, const struct record *r)
+{
+    json_out_begin(json, '{');
+    json_out_key(json, "Node");
+    shape_node(json, v, identity_of(r).node, r);
+    json_out_key(json, "Service");
+    shape_service(json, r);
+    json_out_key(json, "Checks");
+    json_out_begin(json, '[');
+    shown_of_all(v->view, r, add_check, json);
+    json_out_end(json, ']');
+    json_out_end(json, '}');
+}
+
+void shape_content_hash(const struct shape_view *v, const struct record *r, char out[17])
+{
+    struct buffer text;
+    buffer_init(&text, SHOWN_BYTES_MAX);
+    struct json_out json = json_out_to(&text);
+    shape_agent_service(&json, v, r, NULL);
+    (void)snprintf(out, 17, "%016llx",
+                   (unsigned long long)mix_bytes((const char *)text.data, text.len));
+    buffer_done(&text);
+}

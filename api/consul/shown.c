@@ -1,0 +1,217 @@
+#include "api/consul/shown.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "api/consul/keep.h"
+#include "server/base/buffer.h"
+#include "server/registry/check_id.h"
+
+#define SERVICE_MAINTENANCE "_service_maintenance:"
+#define NO_REASON                                                                                  \
+    "Maintenance mode is enabled for this service, but no reason was provided. This is a default " \
+    "message."
+#define CHECK_ID_BYTES_MAX (2 * STORED_NAME_SIZE)
+
+static const char *text_of(enum health health)
+{
+    switch (health) {
+    case HEALTH_PASSING:
+        return "passing";
+    case HEALTH_WARNING:
+        return "warning";
+    default:
+        return "critical";
+    }
+}
+
+static uint64_t created(const struct record *record)
+{
+    return record->incarnation >> INCARNATION_POSITION_BITS;
+}
+
+static void node_id(const char *space, struct slice node, char out[STORED_NAME_SIZE])
+{
+    char bare[STORED_NAME_SIZE];
+    (void)snprintf(bare, sizeof bare, "%c%.*s", CHECK_MARK, (int)node.len, node.data);
+    namespace_store(space, bare, out);
+}
+
+const struct record *shown_node(const struct view *view, const char *space, struct slice node)
+{
+    char id[STORED_NAME_SIZE];
+    node_id(space, node, id);
+    return view_check(view, id);
+}
+
+bool shown_is_agent(const struct record *node)
+{
+    return node == NULL || strncmp(record_extra(node), "{\"" KEEP_AGENT "\"", 4) == 0;
+}
+
+/* A check that the registry keeps. */
+static void show(const struct record *check, struct slice node, const struct record *instance,
+                 shown_fn *fn, void *ctx)
+{
+    struct buffer id;
+    json_t *keep = keep_parse(record_extra(check));
+    const char *type = keep_text(keep, KEEP_TYPE);
+    buffer_init(&id, CHECK_ID_BYTES_MAX);
+    identity_check_id(check_key(check),
+                      instance != NULL ? identity_of(instance).service : (struct slice){"", 0},
+                      &id);
+    buffer_append(&id, "", 1);
+    const struct shown_check shown = {
+        .check_id = (const char *)id.data,
+        .name = keep_text(keep, KEEP_NAME),
+        .status = text_of((enum health)check->declared),
+        .notes = keep_text(keep, KEEP_NOTES),
+        .output = record_note(check),
+        .type = type,
+        .node = node,
+        .instance = instance,
+        .created = created(check),
+        .modified = check->index,
+        .definition = json_object_get(keep, KEEP_DEFINITION),
+    };
+    fn(ctx, &shown);
+    buffer_done(&id);
+    json_decref(keep);
+}
+
+static void show_all_of(const struct view *view, const struct record *owner, struct slice node,
+                        const struct record *instance, shown_fn *fn, void *ctx)
+{
+    struct ptree_iterator it;
+    const struct record *check;
+    view_iterate_checks(&it, view, record_id(owner));
+    while (check_is_of(check = ptree_next(&it), record_id(owner))) {
+        show(check, node, instance, fn, ctx);
+    }
+}
+
+static void show_alive(struct slice node, const struct record *any, shown_fn *fn, void *ctx)
+{
+    const struct shown_check alive = {
+        .check_id = "serfHealth",
+        .name = "Serf Health Status",
+        .status = "passing",
+        .notes = "",
+        .output = "Agent alive and reachable",
+        .type = "",
+        .node = node,
+        .created = any != NULL ? created(any) : 1,
+        .modified = any != NULL ? created(any) : 1,
+    };
+    fn(ctx, &alive);
+}
+
+void shown_of_node(const struct view *view, const char *space, struct slice node,
+                   const struct record *any, shown_fn *fn, void *ctx)
+{
+    const struct record *record = shown_node(view, space, node);
+    if (shown_is_agent(record)) {
+        show_alive(node, any != NULL ? any : record, fn, ctx);
+    }
+    if (record != NULL) {
+        show_all_of(view, record, node, NULL, fn, ctx);
+    }
+}
+
+/* The lease of an instance of another door, as a check. */
+static void show_lease(const struct record *instance, shown_fn *fn, void *ctx)
+{
+    char id[STORED_NAME_SIZE + 16];
+    char name[STORED_NAME_SIZE + 16];
+    (void)snprintf(id, sizeof id, "service:%s", namespace_bare(record_id(instance)));
+    (void)snprintf(name, sizeof name, "Service '%s' check", namespace_bare(record_name(instance)));
+    const struct shown_check lease = {
+        .check_id = id,
+        .name = name,
+        .status = instance->expired ? "critical" : text_of((enum health)instance->declared),
+        .notes = "",
+        .output = instance->expired ? CHECK_NOTE_EXPIRED : record_note(instance),
+        .type = "ttl",
+        .node = identity_of(instance).node,
+        .instance = instance,
+        .created = created(instance),
+        .modified = instance->index,
+    };
+    fn(ctx, &lease);
+}
+
+static void show_maintenance(const struct record *instance, shown_fn *fn, void *ctx)
+{
+    char id[STORED_NAME_SIZE + sizeof SERVICE_MAINTENANCE];
+    struct slice service = identity_of(instance).service;
+    (void)snprintf(id, sizeof id, SERVICE_MAINTENANCE "%.*s", (int)service.len, service.data);
+    const char *reason = record_reason(instance);
+    const struct shown_check maintenance = {
+        .check_id = id,
+        .name = "Service Maintenance Mode",
+        .status = "critical",
+        .notes = reason[0] != '\0' ? reason : NO_REASON,
+        .output = "",
+        .type = "maintenance",
+        .node = identity_of(instance).node,
+        .instance = instance,
+        .created = instance->index,
+        .modified = instance->index,
+    };
+    fn(ctx, &maintenance);
+}
+
+void shown_of_instance(const struct view *view, const struct record *instance, shown_fn *fn,
+                       void *ctx)
+{
+    struct slice node = identity_of(instance).node;
+    if (instance->maintenance) {
+        show_maintenance(instance, fn, ctx);
+    }
+    if (!identity_is_ours(instance)) {
+        show_lease(instance, fn, ctx);
+    }
+    show_all_of(view, instance, node, instance, fn, ctx);
+}
+
+void shown_of_all(const struct view *view, const struct record *instance, shown_fn *fn, void *ctx)
+{
+    char space[NAMESPACE_SIZE];
+    struct slice own = namespace_of(record_id(instance));
+    struct slice node = identity_of(instance).node;
+    (void)snprintf(space, sizeof space, "%.*s", (int)own.len, own.data);
+    shown_of_node(view, space, node, instance, fn, ctx);
+    json_t *keep = keep_parse(record_extra(instance));
+    const char *agent = keep_text(keep, KEEP_AGENT);
+    if (agent[0] != '\0' && !identity_is_node(instance, agent)) {
+        const struct record *record = shown_node(view, space, (struct slice){agent, strlen(agent)});
+        if (record != NULL) {
+            show_all_of(view, record, node, NULL, fn, ctx);
+        }
+    }
+    json_decref(keep);
+    shown_of_instance(view, instance, fn, ctx);
+}
+
+/* --- what follows --- */
+
+static void count_bad(void *ctx, const struct shown_check *check)
+{
+    unsigned *bad = ctx;
+    *bad += strcmp(check->status, "passing") != 0;
+}
+
+bool shown_is_passing(const struct view *view, const struct record *instance)
+{
+    unsigned bad = 0;
+    shown_of_all(view, instance, count_bad, &bad);
+    return bad == 0;
+}
+
+const char *shown_aggregate(const struct view *view UNUSED, const struct record *instance)
+{
+    if (instance->maintenance) {
+        return "maintenance";
+    }
+    return instance->expired ? "critical" : text_of((enum health)instance->declared);
+}

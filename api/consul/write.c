@@ -1,0 +1,93 @@
+#include "api/consul/write.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "server/base/limits.h"
+#include "server/registry/check_id.h"
+
+enum next write_done(struct exchange *x)
+{
+    struct json_out json = response_json(&x->response);
+    (void)json;
+    x->response.content_type = NULL;
+    return NEXT_RESPOND;
+}
+
+enum next write_true(struct exchange *x)
+{
+    struct json_out json = response_json(&x->response);
+    json_out_bool(&json, true);
+    return NEXT_RESPOND;
+}
+
+enum next write_bad(struct exchange *x, const struct problem *problem)
+{
+    response_error(&x->response, 400, "invalid", "", problem->message);
+    return NEXT_RESPOND;
+}
+
+enum next write_failed(struct exchange *x, enum status status)
+{
+    if (status == ST_TOO_LARGE) {
+        response_error(&x->response, 400, "invalid", "",
+                       "the ids of service, node and check have too many bytes together");
+    } else if (status == ST_NOT_FOUND) {
+        response_error(&x->response, 404, "not_found", "", "unknown service or check");
+    } else {
+        response_status(&x->response, status);
+    }
+    return NEXT_RESPOND;
+}
+
+enum next write_finish(struct exchange *x, enum status status)
+{
+    status = exchange_outcome(x, status);
+    return status == ST_OK ? write_done(x) : write_failed(x, status);
+}
+
+void write_enrol(struct command *c, const struct enrolment *e, bool only_these)
+{
+    c->kind = COMMAND_ENROL;
+    c->enrol.registration = e->registration;
+    c->enrol.only_these = only_these;
+    c->enrol.checks_count = e->checks_count;
+    memcpy(c->enrol.checks, e->checks, sizeof e->checks);
+}
+
+void write_node(struct command *c, const char *name, const char *address, char *id)
+{
+    static const struct slice none = {"", 0};
+    (void)snprintf(id, STORED_NAME_SIZE, "%c%s", CHECK_MARK, name);
+    c->kind = COMMAND_ENROL;
+    c->enrol.registration = (struct registration){
+        .id = {id, strlen(id)},
+        .name = none,
+        .type = none,
+        .host = {address, strlen(address)},
+        .zone = none,
+        .extra = none,
+    };
+    c->enrol.only_these = false;
+    c->enrol.checks_count = 0;
+}
+
+/* With the words of newer and of older ones: clients look for either. */
+enum next write_unknown_check(struct exchange *x, enum found found, unsigned count)
+{
+    char message[3 * STORED_NAME_SIZE];
+    const char *id = x->request.params[0];
+    if (found == FOUND_MANY) {
+        (void)snprintf(message, sizeof message,
+                       "Unknown check ID \"%s\". CheckID \"%s\" does not have associated TTL: %u "
+                       "nodes have it, and none of them is the caller's; register it again",
+                       id, id, count);
+    } else {
+        (void)snprintf(message, sizeof message,
+                       "Unknown check ID \"%s\". Ensure that the check ID is passed, not the check "
+                       "name. CheckID \"%s\" does not have associated TTL",
+                       id, id);
+    }
+    response_error(&x->response, 404, "not_found", "", message);
+    return NEXT_RESPOND;
+}

@@ -1,0 +1,29 @@
+/* What the handlers of writes share.
+ *
+ * Thread: the worker. */
+#ifndef MUSTER_API_CONSUL_WRITE_H
+#define MUSTER_API_CONSUL_WRITE_H
+
+#include "api/consul/body.h"
+#include "api/http/exchange.h"
+
+/* 200 with an empty body, as below /v1/agent; or `true`, as below /v1/catalog. */
+enum next write_done(struct exchange *x);
+enum next write_true(struct exchange *x);
+/* The answer to an outcome that is not ST_OK. */
+enum next write_failed(struct exchange *x, enum status status);
+/* 400 with what the problem says. */
+enum next write_bad(struct exchange *x, const struct problem *problem);
+
+/* `finish` of a write below /v1/agent, with exchange_outcome(). */
+enum next write_finish(struct exchange *x, enum status status);
+
+/* The registration and its checks; borrows from the enrolment. */
+void write_enrol(struct command *c, const struct enrolment *e, bool only_these);
+/* A node: MARK NAME. `id` has room for a stored name. */
+void write_node(struct command *c, const char *name, const char *address, char *id);
+
+/* 404 of a check: nobody, or several. */
+enum next write_unknown_check(struct exchange *x, enum found found, unsigned count);
+
+#endif
