@@ -41,16 +41,16 @@ static const struct {
 static void consul_error(struct response *response, int status, const char *code,
                          const char *field UNUSED, const char *message)
 {
-    response->status = status == 503 || status == 504 ? 500 : status;
+    int said = status == 503 || status == 504 ? 500 : status;
     for (size_t i = 0; i < ARRAY_LENGTH(texts); i++) {
         if (strcmp(texts[i].code, code) == 0) {
-            response->status = texts[i].status;
+            said = texts[i].status;
             message = texts[i].text;
         }
     }
     struct json_out ignored = response_json(response);
     (void)ignored;
-    response->status = response->status == 200 ? status : response->status;
+    response->status = said;
     response->content_type = "text/plain; charset=utf-8";
     buffer_append_text(&response->body, message);
 }

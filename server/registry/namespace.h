@@ -56,6 +56,7 @@ struct namespace_quota {
 struct namespace_use {
     uint64_t epoch; /* private */
     uint64_t instances;
+    uint64_t checks; /* and nodes: a quota counts them as instances */
     uint64_t services;
     uint64_t bytes;
     bool has_quota;

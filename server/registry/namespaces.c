@@ -6,6 +6,7 @@
 #include "server/base/check.h"
 #include "server/base/mem.h"
 #include "server/base/naming.h"
+#include "server/registry/check_id.h"
 #include "server/registry/internal.h"
 #include "server/registry/mix.h"
 #include "server/registry/size.h"
@@ -55,7 +56,7 @@ static struct namespace_use *touch(struct registry *r, const char *name)
 
 static void drop_if_unused(struct registry *r, struct namespace_use *use)
 {
-    if (use->instances == 0 && use->services == 0 && !use->has_quota) {
+    if (use->instances == 0 && use->checks == 0 && use->services == 0 && !use->has_quota) {
         ptree_remove(&r->work.namespaces, &r->namespaces_kind, use->name);
         retire_use(r, use);
     }
@@ -71,7 +72,11 @@ void namespaces_count(struct registry *r, const char *stored, int instances, int
     }
     name_of(stored, name);
     struct namespace_use *use = touch(r, name);
-    use->instances += (uint64_t)(int64_t)instances;
+    if (checks_is_check(stored)) {
+        use->checks += (uint64_t)(int64_t)instances;
+    } else {
+        use->instances += (uint64_t)(int64_t)instances;
+    }
     use->bytes += (uint64_t)bytes;
     drop_if_unused(r, use);
 }
@@ -91,9 +96,9 @@ bool namespaces_have_room(const struct registry *r, const char *stored, uint64_t
     char name[NAMESPACE_SIZE];
     name_of(stored, name);
     const struct namespace_use *use = find(r, name);
-    return use == NULL ||
-           ((use->quota.instances == 0 || use->instances + instances <= use->quota.instances) &&
-            (use->quota.bytes == 0 || use->bytes + bytes <= use->quota.bytes));
+    return use == NULL || ((use->quota.instances == 0 ||
+                            use->instances + use->checks + instances <= use->quota.instances) &&
+                           (use->quota.bytes == 0 || use->bytes + bytes <= use->quota.bytes));
 }
 
 void namespaces_destroy(struct registry *r)

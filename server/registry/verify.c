@@ -95,6 +95,7 @@ static const char *verify_use(const struct registry *r, const struct namespace_u
 {
     struct ptree_iterator it;
     uint64_t instances = 0;
+    uint64_t checks = 0;
     uint64_t services = 0;
     uint64_t bytes = 0;
     const char *space = use->name;
@@ -111,7 +112,7 @@ static const char *verify_use(const struct registry *r, const struct namespace_u
     ptree_iterate(&it, &r->work.checks, view_rank_of_namespace(&r->work, &r->work.checks, space));
     for (const struct record *record;
          (record = ptree_next(&it)) != NULL && namespace_has(space, record_id(record));) {
-        instances++;
+        checks++;
         bytes += size_instance(record);
     }
     ptree_iterate(&it, &r->work.services,
@@ -121,7 +122,7 @@ static const char *verify_use(const struct registry *r, const struct namespace_u
         services++;
     }
     return instances == use->instances && services == use->services && bytes == use->bytes &&
-                   (instances > 0 || use->has_quota)
+                   checks == use->checks && (instances + checks > 0 || use->has_quota)
                ? NULL
                : "what a namespace has is counted wrongly";
 }
@@ -170,6 +171,7 @@ static const char *verify_namespaces(const struct registry *r)
 {
     struct ptree_iterator it;
     uint64_t instances = 0;
+    uint64_t checks = 0;
     uint64_t services = 0;
     uint64_t bytes = 0;
     uint64_t sum = 0;
@@ -183,13 +185,15 @@ static const char *verify_namespaces(const struct registry *r)
             return broken;
         }
         instances += use->instances;
+        checks += use->checks;
         services += use->services;
         bytes += use->bytes;
         sum += use->has_quota ? namespaces_quota_hash(use) : 0;
         size += use->has_quota ? size_quota(use->name, &use->quota) : 0;
         quotas += use->has_quota;
     }
-    return instances == registry_count(r) && services == r->work.services_count &&
+    return instances == ptree_count(&r->work.instances) && checks == ptree_count(&r->work.checks) &&
+                   services == r->work.services_count &&
                    bytes ==
                        size_of_records(&r->work.instances) + size_of_records(&r->work.checks) &&
                    sum == r->quotas_sum && size == r->quotas_size && quotas == r->work.quotas_count
