@@ -22,6 +22,7 @@ PLACES = (
     (EVENTS, "api/openapi.yaml", r"\n    EventKind:\n.*?\n    \w", r"\b{name}\b"),
     (EVENTS, "client/cli/main.c", r'"One line an event.*?;', r"\b{name}\b"),
     (EVENTS, "client/cli/muster.bash", r"--event\) words=.*", r"\b{name}\b"),
+    (EVENTS, "api/ui/page/strings.js", r"kinds: \{[^}]*\}", r"\b{name}:"),
     (EVENTS, "client/lib", None, r'\{{"{name}", MUSTER_'),
     (EVENTS, "tests/sim/model.c", None, r"case EVENT_{KIND}:"),
     (FIELDS, "api/openapi.yaml", r"\n    Registration:\n.*?\n    \w", r"\n        {name}:"),

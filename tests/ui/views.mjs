@@ -20,7 +20,7 @@ async function furnish(replica) {
 }
 
 const VIEWS = [
-  ["services", "#/services", ".services .space .row"], ["service", "#/services/web", ".instances .space .row .rest[stroke-dasharray]:not([stroke-dasharray^='0.00'])"],
+  ["services", "#/services", ".services .space .row"], ["problems", "#/services?sort=health", ".services .space .row"], ["service", "#/services/web", ".instances .space .row .rest[stroke-dasharray]:not([stroke-dasharray^='0.00'])"],
   ["instance", "#/instances/web-2", ".facts dd"], ["events", "#/events", ".table.events .space .row"],
   ["cluster", "#/cluster", ".node.leads"], ["tokens", "#/tokens", ".card .code"], ["not-found", "#/nothing", ".page a"],
 ];
@@ -97,6 +97,28 @@ export async function hostile_texts_are_shown_as_they_are({ page, atEnd }) {
   check(await page.evaluate(() => window.hit === undefined && !document.querySelector("main img")), "the address is not markup");
 }
 
+export async function the_shares_are_those_of_discovery({ page, atEnd }) {
+  const cluster = await withCluster(atEnd);
+  const [one] = cluster.replicas;
+  const specs = [["a", 1, "x", "passing"], ["b", 3, "x", "warning"], ["c", 4, "y", "passing"], ["d", 9, "y", "critical"], ["e", 0, "y", "passing"]];
+  for (const [id, weight, zone, health] of specs) await register(one, { name: "web", id, host: "10.0.0.1", port: 80, ttl: 600, weight, zone, health });
+  await open(page, one, "#/services/web");
+  await page.locator(".instances .space .row").nth(4).waitFor();
+  for (const [strategy, near] of [["random", ""], ["weighted", ""], ["weighted", "x"], ["random", "y"], ["first", ""], ["round_robin", ""]]) {
+    await page.getByLabel("Strategy").selectOption(strategy);
+    await page.getByLabel("Near zone").selectOption(near);
+    await page.waitForTimeout(100);
+    const shown = Object.fromEntries(await page.evaluate(() => [...document.querySelectorAll(".instances .space .row")].map((row) => [row.querySelector(".sub").textContent, parseFloat(row.querySelector(".c-chosen").textContent) / 100 || 0])));
+    const found = {};
+    const calls = 1200;
+    for (let i = 0; i < calls; i += 60) {
+      const got = await Promise.all(Array.from({ length: 60 }, () => call(one, "GET", `/services/web/discover?strategy=${strategy}${near ? `&near=${near}` : ""}`)));
+      for (const { body } of got) found[body.id] = (found[body.id] || 0) + 1 / calls;
+    }
+    for (const [id] of specs) check(Math.abs((found[id] || 0) - (shown[id] || 0)) < 0.07, `${strategy} ${near}: ${id} is shown as ${shown[id]}, and was chosen ${found[id]}`);
+  }
+}
+
 export async function events_are_held_and_go_on_without_a_gap({ page, atEnd }) {
   const cluster = await withCluster(atEnd);
   const [one] = cluster.replicas;
@@ -147,4 +169,23 @@ export async function the_keyboard_is_enough({ page, atEnd }) {
   await page.locator("dialog button.danger").click();
   await page.locator(".notice", { hasText: "web-1 is deregistered." }).waitFor();
   await page.locator(".count", { hasText: "not registered any more" }).waitFor();
+}
+
+export async function an_instance_is_maintained_from_its_service({ page, atEnd }) {
+  const cluster = await withCluster(atEnd);
+  const [one] = cluster.replicas;
+  for (const id of ["web-1", "web-2"]) await register(one, { name: "web", id, host: "10.0.0.1", port: 80, ttl: 600 });
+  await open(page, one, "#/services/web");
+  await page.getByRole("button", { name: "Start maintenance: web-2" }).click();
+  await page.getByRole("heading", { name: "Start maintenance of web-2?" }).waitFor();
+  await page.locator("dialog input").fill("new disk");
+  await page.locator("dialog button[type=submit]").click();
+  await page.locator(".row", { hasText: "new disk" }).locator(".mark.maintenance").waitFor();
+  await page.getByRole("button", { name: "End maintenance: web-2" }).click();
+  await page.locator("dialog button[type=submit]").click();
+  await page.locator(".mark.maintenance").waitFor({ state: "detached" });
+  await page.getByRole("button", { name: "Deregister: web-1" }).click();
+  await page.getByRole("heading", { name: "Deregister web-1 of web?" }).waitFor();
+  await page.locator("dialog button[type=submit]").click();
+  await page.locator(".instances .space .row", { hasText: "web-1" }).waitFor({ state: "detached" });
 }

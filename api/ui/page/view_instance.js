@@ -1,8 +1,9 @@
 // One instance: everything that is known of it, and its history.
-import { call, enc, get, linkTo, mayWrite } from "./api.js";
+import { askDeregister, askMaintenance } from "./actions.js";
+import { enc, get, linkTo, mayWrite } from "./api.js";
 import { coarse, duration, h, number, put, setText, timeOf } from "./dom.js";
 import { Leases, ring, setRing } from "./lease.js";
-import { ask, button, facts, healthMarkOf, input, notice, section, timeline } from "./parts.js";
+import { button, facts, healthMarkOf, section, timeline } from "./parts.js";
 import { listEvents } from "./store.js";
 import { T } from "./strings.js";
 import { addressOf } from "./view_service.js";
@@ -93,8 +94,8 @@ export class InstanceView {
     if (this.buttons.dataset.key === key) return;
     this.buttons.dataset.key = key;
     put(this.buttons, key === "" ? null : [
-      button(isHeld ? text.maintenanceOff : text.maintenanceOn, () => this.askMaintenance(!isHeld)),
-      button(text.deregister, () => this.askDeregister(x), "danger"),
+      button(isHeld ? text.maintenanceOff : text.maintenanceOn, () => askMaintenance(x, !isHeld)),
+      button(text.deregister, () => askDeregister(x), "danger"),
     ]);
   }
 
@@ -125,23 +126,5 @@ export class InstanceView {
     const reaped = found.lease.reaped_in === null ? null : Math.max(0, found.lease.reaped_in - (Date.now() - found.at) / 1000);
     const words = left > 0 ? `${text.expiresIn} ${coarse(left)}` : reaped === null ? text.expired : `${text.expired}. ${text.reapedIn} ${coarse(reaped)}`;
     setText(this.leaseText, words);
-  }
-
-  askMaintenance(enabled) {
-    const reason = input(T.confirm.reason, { maxlength: 512 });
-    const word = enabled ? "maintenanceOn" : "maintenanceOff";
-    ask({
-      title: T.confirm[word](this.id), text: T.confirm[`${word}Why`], verb: text[word], fields: enabled ? reason : null,
-      work: () => call("PUT", `/instances/${enc(this.id)}/maintenance`, { enabled, ...(enabled && reason.lastChild.value ? { reason: reason.lastChild.value } : {}) }),
-      done: () => notice("done", T.done[word](this.id), true),
-    });
-  }
-
-  askDeregister(x) {
-    ask({
-      title: T.confirm.deregister(this.id, x.name), text: T.confirm.deregisterWhy, verb: text.deregister, danger: true,
-      work: () => call("DELETE", `/instances/${enc(this.id)}?incarnation=${x.incarnation}`),
-      done: () => notice("done", T.done.deregistered(this.id), true),
-    });
   }
 }

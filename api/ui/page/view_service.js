@@ -1,5 +1,6 @@
 // One service: its instances, what discovery answers, how to ask, and what happened.
-import { enc, get, linkTo, session } from "./api.js";
+import { askDeregister, askMaintenance } from "./actions.js";
+import { enc, get, linkTo, mayWrite, session } from "./api.js";
 import { ago, h, put, setAttr, setText } from "./dom.js";
 import { Leases, ring, setRing } from "./lease.js";
 import { chips, code, healthBar, healthMark, section, select, setHealthBar, setHealthMark, setOptions, timeline, button } from "./parts.js";
@@ -10,7 +11,7 @@ import { cell, VirtualTable } from "./virtual.js";
 const text = T.service;
 const PAGE = 10000;
 const KEPT = 100;
-const COLUMNS = ["health", "instance", "zone", "weight", "chosen", "lease", "heard", "details"].map((name) => ({ name, label: text.columns[name] }));
+const COLUMNS = ["health", "instance", "zone", "weight", "chosen", "lease", "heard", "details", "actions"].map((name) => ({ name, label: text.columns[name] }));
 const byId = (a, b) => a.id < b.id ? -1 : Number(a.id > b.id);
 
 export class ServiceView {
@@ -19,6 +20,7 @@ export class ServiceView {
     this.leases = new Leases();
     this.leases.ids = () => this.table.visible().map((x) => x.id);
     this.leases.onLease = () => this.tick();
+    this.writes = mayWrite(name);
     this.strategy = "random";
     this.near = "";
     this.build();
@@ -29,7 +31,7 @@ export class ServiceView {
     this.bar = healthBar();
     this.counts = h("span", { class: "count" });
     this.gone = h("p", { class: "empty", hidden: true }, text.gone);
-    this.table = new VirtualTable({ label: text.instances, className: "instances", columns: COLUMNS, key: (x) => x.id, make: makeRow, update: (row, x) => this.updateRow(row, x) });
+    this.table = new VirtualTable({ label: text.instances, className: this.writes ? "instances writes" : "instances", columns: COLUMNS, key: (x) => x.id, make: makeRow, update: (row, x) => this.updateRow(row, x) });
     this.list = h("ol", { class: "timeline" });
     this.answer = h("p", { class: "answer ext", role: "status" });
     const strategies = Object.entries(text.strategies);
@@ -174,7 +176,7 @@ export class ServiceView {
     if (row.instance === x && row.share === share) return;
     row.instance = x;
     row.share = share;
-    const [health, instance, zone, weight, chosen, , , details] = row.children;
+    const [health, instance, zone, weight, chosen, , , details, actions] = row.children;
     setHealthMark(health.firstChild, x.health);
     const [link, id] = instance.children;
     setText(link, addressOf(x));
@@ -187,6 +189,7 @@ export class ServiceView {
     setText(chosen, share === 0 ? "–" : `${(share * 100).toFixed(share < 0.0995 ? 1 : 0)} %`);
     const metadata = Object.entries(x.metadata).map(([key, value]) => `${key}=${value}`);
     chips(details, [...x.tags, ...metadata], 4);
+    if (this.writes) setActions(actions, x);
     this.clock(row, x);
   }
 }
@@ -194,7 +197,21 @@ export class ServiceView {
 export const addressOf = (x) => `${x.host.includes(":") ? `[${x.host}]` : x.host}:${x.port}`;
 
 function makeRow() {
-  return [cell("health", healthMark()), cell("instance", h("a", { href: "#/", class: "ext" }), h("span", { class: "sub ext" })), cell("zone"), cell("weight"), cell("chosen"), cell("lease", ring()), cell("heard"), cell("details")];
+  return [cell("health", healthMark()), cell("instance", h("a", { href: "#/", class: "ext" }), h("span", { class: "sub ext" })), cell("zone"), cell("weight"), cell("chosen"), cell("lease", ring()), cell("heard"), cell("details"), cell("actions")];
+}
+
+function setActions(parent, x) {
+  const isHeld = x.health === "maintenance";
+  parent.instance = x;
+  const key = `${x.id}/${isHeld}`;
+  if (parent.dataset.key === key) return;
+  parent.dataset.key = key;
+  const act = (label, name, work, className) => {
+    const it = button(label, () => work(parent.instance), `plain small ${className}`);
+    setAttr(it, "aria-label", `${name}: ${x.id}`);
+    return it;
+  };
+  put(parent, act(isHeld ? text.end : text.maintain, isHeld ? T.instance.maintenanceOff : T.instance.maintenanceOn, (now) => askMaintenance(now, !isHeld), ""), act(T.instance.deregister, T.instance.deregister, askDeregister, "danger"));
 }
 
 // How often each is the answer, as server/base/choose.h chooses: near ones first, and of those by strategy.

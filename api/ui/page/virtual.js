@@ -63,16 +63,23 @@ export class VirtualTable {
     const wanted = new Set();
     for (let i = from; i < to; i++) wanted.add(this.key(this.items[i]));
     for (const [key, row] of this.rows) {
-      if (!wanted.has(key) && !row.contains(document.activeElement)) {
-        this.rows.delete(key);
-        this.free.push(row);
-      }
+      if (wanted.has(key) || this.holdsFocus(key, row)) continue;
+      this.rows.delete(key);
+      this.free.push(row);
     }
     this.space.style.height = `${this.items.length * this.height}px`;
     setAttr(this.element, "aria-rowcount", this.items.length + 1);
     for (let i = from; i < to; i++) this.place(i);
     for (const row of this.free.splice(0)) row.remove();
     this.settle();
+  }
+
+  // Somebody is in a row out of sight: it stays, unless what it shows is gone.
+  holdsFocus(key, row) {
+    if (!row.contains(document.activeElement)) return false;
+    if (this.items.some((item) => this.key(item) === key)) return true;
+    this.element.focus({ preventScroll: true });
+    return false;
   }
 
   place(i) {
