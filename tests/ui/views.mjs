@@ -189,3 +189,19 @@ export async function an_instance_is_maintained_from_its_service({ page, atEnd }
   await page.locator("dialog button[type=submit]").click();
   await page.locator(".instances .space .row", { hasText: "web-1" }).waitFor({ state: "detached" });
 }
+
+export async function checks_and_what_has_no_lease_are_shown({ page, atEnd }) {
+  const cluster = await withCluster(atEnd);
+  const [one] = cluster.replicas;
+  await call(one, "PUT", "/v1/agent/service/register", { Name: "mesh", ID: "mesh-1", Address: "10.0.0.9", Port: 81, Check: { Name: "its own word", TTL: "600s", Status: "passing" } });
+  await call(one, "PUT", "/v1/agent/service/register", { Name: "mesh", ID: "mesh-2", Address: "10.0.0.9", Port: 82 });
+  await open(page, one, "#/services/mesh");
+  await page.locator(".instances .space .row").nth(1).waitFor();
+  await picture(page, "mesh-light");
+  await page.locator(".instances a", { hasText: "10.0.0.9:81" }).click();
+  await page.locator(".checks li", { hasText: "its own word" }).locator(".mark.passing").waitFor();
+  const { body } = await call(one, "GET", "/services/mesh?health=any");
+  await picture(page, "checks-light");
+  await open(page, one, `#/instances/${encodeURIComponent(body.instances.find((x) => x.port === 82).id)}`);
+  await page.locator("dd", { hasText: "it stays until it is deregistered" }).waitFor();
+}

@@ -57,10 +57,10 @@ export class Leases {
     this.running--;
   }
 
-  // Seconds left now; null: nothing is known.
+  // Seconds left now.
   left(id) {
     const found = this.known.get(id);
-    if (!found) return null;
+    if (!found || found.lease.ttl === 0) return null; // nothing is known, or it has no lease
     const { expires_in: left, last_heartbeat: heard, ttl } = found.lease;
     if (left === null) return 0;
     // The replica counts in the time of its log, which stands still while nothing is written.

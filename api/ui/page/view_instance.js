@@ -28,11 +28,14 @@ export class InstanceView {
     this.ring = ring(44);
     this.leaseText = h("div");
     this.details = h("div");
+    this.checks = h("ul", { class: "plainlist checks" });
+    this.checksCard = section(text.checks, this.checks);
+    this.checksCard.hidden = true;
     this.list = h("ol", { class: "timeline" });
     this.element = h("div", { class: "page" }, this.head,
       h("div", { class: "columns" },
         section(text.details, h("div", { class: "bigring" }, this.ring, this.leaseText), this.details),
-        section(text.history, this.list)));
+        h("div", {}, this.checksCard, section(text.history, this.list))));
     this.load();
   }
 
@@ -53,6 +56,23 @@ export class InstanceView {
       this.events = events.concat(this.events.filter((x) => !held.has(x.id)));
     } catch { /* none are known */ }
     this.draw();
+    this.loadChecks();
+  }
+
+  // The API of Consul has them; a replica may be built without it.
+  async loadChecks() {
+    const x = this.instance;
+    this.checkedAt = Date.now();
+    if (!x || this.isGone) return;
+    const quoted = (id) => `"${id.replace(/[\\"]/g, "\\$&")}"`;
+    const ids = [x.id, x.id.replace(/@[^@]*$/, "")];
+    const filter = ids.map((id) => `Service.ID == ${quoted(id)}`).join(" or ");
+    const found = await get(`/v1/health/service/${enc(x.name)}?filter=${enc(filter)}`).catch(() => []);
+    const entry = Array.isArray(found) ? found.find(({ Service, Node }) => Service?.ID === x.id || `${Service?.ID}@${Node?.Node}` === x.id) : null;
+    if (this.closed) return;
+    const checks = entry?.Checks || [];
+    this.checksCard.hidden = checks.length === 0;
+    put(this.checks, checks.map((check) => h("li", {}, healthMarkOf(check.Status), " ", h("span", { class: "ext" }, check.Name || check.CheckID), check.Output ? h("span", { class: "sub ext" }, check.Output) : null)));
   }
 
   update() {
@@ -73,7 +93,10 @@ export class InstanceView {
     }
     this.events = this.events.slice(-KEPT);
     this.next = store.dropped + store.events.length;
-    if (took) this.draw();
+    if (took) {
+      this.draw();
+      this.loadChecks();
+    }
   }
 
   draw() {
@@ -109,7 +132,7 @@ export class InstanceView {
       [text.note, x.note || null], [text.reason, x.reason || null],
       [text.tags, list(x.tags, (tag) => h("li", {}, h("span", { class: "chip" }, tag)))],
       [text.metadata, list(Object.entries(x.metadata), ([key, value]) => h("li", {}, h("span", { class: "key" }, key), " ", value))],
-      [text.ttl, duration(x.ttl)], [text.reap, x.reap_after === 0 ? text.forGood : duration(x.reap_after)],
+      [text.ttl, x.ttl === 0 ? text.noLease : duration(x.ttl)], [text.reap, x.reap_after === 0 ? text.forGood : duration(x.reap_after)],
       [text.registered, timeOf(Date.parse(x.registered_at), true)],
       x.last_heartbeat ? [text.heard, timeOf(Date.parse(x.last_heartbeat), true)] : null,
       [text.incarnation, String(x.incarnation)], [text.index, String(x.index)], ...others,
@@ -117,6 +140,7 @@ export class InstanceView {
   }
 
   tick() {
+    if (Date.now() - (this.checkedAt || Date.now()) > 10000) this.loadChecks();
     const x = this.instance;
     const left = this.isGone ? null : this.leases.left(this.id);
     this.ring.parentElement.hidden = !x || this.isGone || left === null;

@@ -55,6 +55,7 @@ export class ServiceView {
       code(text.curlList, `curl ${token}${space}'${at}'`),
       code(text.curlWatch, `curl -N ${token}${space}-H 'Accept: text/event-stream' '${location.origin}/events?service=${enc(this.name)}&snapshot=true'`),
       code(text.shell, `muster --server ${location.origin} ${session.space ? `--namespace ${session.space} ` : ""}watch ${/^[\w.-]+$/.test(this.name) ? this.name : quoted}`),
+      code(text.consul, `curl ${token}${space}'${location.origin}/v1/health/service/${enc(this.name)}?passing'\nexport CONSUL_HTTP_ADDR=${location.origin}`),
       /^[\w-]+$/.test(this.name) ? code(text.dns, `dig @${location.hostname.replace(/[[\]]/g, "")} -p 8600 ${this.name}.service.${session.space ? `${session.space}.ns.` : ""}consul SRV`) : null,
     ];
   }
@@ -166,7 +167,9 @@ export class ServiceView {
   }
 
   clock(row, x) {
-    setRing(row.children[5].firstChild, x.health === "critical" && this.leases.left(x.id) === null ? null : this.leases.left(x.id), x.ttl);
+    const lease = row.children[5].firstChild;
+    lease.classList.toggle("none", x.ttl === 0);
+    setRing(lease, this.leases.left(x.id), x.ttl);
     const heard = this.leases.heardMs(x.id);
     setText(row.children[6], heard === null ? "" : ago(heard));
   }
