@@ -26,7 +26,7 @@ test_packages="libcmocka-dev libldns-dev g++ python3 python3-pytest python3-pyte
  e2fsprogs mount netbase iproute2"
 bench_packages="libmicrohttpd-dev python3 wrk dnsperf util-linux git"
 peer_packages="etcd-server etcd-client zookeeper default-jre-headless libzookeeper-mt-dev knot nsd"
-client_packages="nginx-light unbound prometheus"
+client_packages="nginx-light unbound prometheus python3-venv nodejs npm"
 ci_packages="clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev git python3-venv"
 jepsen_packages="iproute2 iptables util-linux mount e2fsprogs faketime git procps ca-certificates"
 command -v go >/dev/null 2>&1 || jepsen_packages="$jepsen_packages golang-go"

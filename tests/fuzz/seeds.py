@@ -466,6 +466,18 @@ H2 = [b"\x00" + h2_frame(4, 0, 0) + h2_frame(1, 5, 1, H2_GET + H2_A) + h2_frame(
       b"\x00" + h2_frame(1, 5, 1, H2_GET + b"\x40\x01f\x7f\x21" + b"v" * 160 + b"\xbe" * 900)]
 
 SEEDS = {
+    "consul": [b'\x00Service.Meta["x"] == "y" and (not Checks.Status == passing or `v` in Service.Tags)',
+               b"\x00Service.Tags is not empty or Service.ID matches `^web-[0-9]+$`",
+               b"\x00Node.Meta contains x and Service.Port != 81 and Service.EnableTagOverride == false",
+               b"\x01ServiceTags contains v1 and NodeMeta.x not matches y", b'\x02Address is empty or "x" not in Meta',
+               b"\x03Status == warning and ServiceTags not contains b", b"\x04Meta.none is empty",
+               b"\x00" + b"not " * 40 + b"Service.ID == a", b"\x00" + b"(" * 40, b'\x00Service.Meta["x',
+               b'\x05{"Name": "web", "ID": "web-1", "Address": "10.0.0.1", "Port": 80, "Tags": ["a", "a", ""], "Meta": {"a": "b"},'
+               b'"Weights": {"Passing": 3}, "TaggedAddresses": {"lan": {"Address": "grpc://a:1", "Port": 1}}, "Check": {"TTL": "1m"},'
+               b'"checks": [{"http": "http://a/", "interval": "10s", "timeout": 1000000, "deregister_critical_service_after": "5s"},'
+               b'{"CheckID": "mine", "TTL": "30s", "Status": "passing", "Notes": "n"}, {}]}',
+               b'\x05{"Name": "web", "Check": {"TTL": "60"}}', b'\x05{"Name": "w", "Port": "80"}', b"\x061h30m1.5s",
+               b"\x06-5m", b"\x06120000ms"],
     "dns": QUESTIONS,
     "answer": ANSWERS,
     "command": COMMANDS + [struct.pack("<Qq", 5000, -1)],
