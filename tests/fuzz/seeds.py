@@ -550,6 +550,18 @@ SEEDS = {
             b"\x00\xef\xbb\xbfevent: present\ndata: 1\ndata:  2\n\nid: 9.65535\n\n: hello\n\nid: 1\0\n\n",
             b"\x06id:" + b"9" * 63 + b"\n\nid:" + b"9" * 64 + b"\n\n",
             b"\x06event:" + b"e" * 63 + b"\ndata:\n\nevent:" + b"e" * 64 + b"\n\n"],
+    "swarm": [
+        b'[{"ID":"s1","CreatedAt":"2026","UpdatedAt":"2026","Spec":{"Name":"web","Labels":{"e":"true","c":"62.5","l":"2",'
+        b'"h":"9","m":"cpu","muster.port":"80"},"Mode":{"Replicated":{"Replicas":3}}},"UpdateStatus":{"State":"updating"},'
+        b'"Endpoint":{"Ports":[{"TargetPort":80,"PublishedPort":8080,"PublishMode":"ingress"}]}}]\0'
+        b'[{"ID":"t1","ServiceID":"s1","NodeID":"n1","Slot":3,"DesiredState":"running","Status":{"State":"running",'
+        b'"ContainerStatus":{"ContainerID":"66e7"},"PortStatus":{"Ports":[{"PublishedPort":32768}]}},"NetworksAttachments":'
+        b'[{"Network":{"Spec":{"Ingress":true}},"Addresses":["10.0.0.5/24"]},{"Network":{"Spec":{}},"Addresses":["10.0.1.9/24"]}]}]'
+        b'\0[{"ID":"n1","Description":{"Hostname":"vm-1"},"Status":{"Addr":"192.168.0.7"}}]', b"[]\0[]\0[]",
+        b'{"cpu_stats":{"cpu_usage":{"total_usage":9,"percpu_usage":[1,2]},"system_cpu_usage":9,"online_cpus":2},'
+        b'"memory_stats":{"usage":9}}',
+        b'{"Type":"container","Action":"die","Actor":{"Attributes":{"com.docker.swarm.task.id":"t"}}}',
+        b"12.5 331776 3 1796031524"],
     "text": [b"18446744073709551615", b"1.25h", b"250ms", b"30s", b"5m", b"[2001:db8::1]:9000",
                   b"host.example:65535", b" \t gr\xc3\xbcn \xe2\x82\xac \xf0\x9f\x90\xa6 \r\n"],
     "token": [b"mst_" + b"a" * 10 + b"_" + b"7" * 32 + b"\0" + body for body in (
