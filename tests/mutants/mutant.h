@@ -55,6 +55,7 @@
     X(slot_by_member, "the slot of a lease depends on the member")                                 \
     X(incarnation_ignored, "a deregister for an older incarnation is obeyed")                      \
     X(namespace_forgotten, "a deregister in a namespace is obeyed in `default`")                   \
+    X(unique_ignored, "a registration takes a unique type that another has")                       \
     X(guard_ignored, "a command is obeyed whoever wants it")                                       \
     X(present_gap, "what changes while instances are presented is not told")                       \
     X(event_lost, "a stream that is resumed at another member skips an event")

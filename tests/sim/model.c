@@ -156,6 +156,26 @@ static void check_quota(const struct oracle_event *e, bool moved)
     }
 }
 
+/* Nobody alive has its type. */
+static void check_only_one(const struct oracle_event *e)
+{
+    const struct model *m = &instances[e->instance].model;
+    unsigned type = workload_only_one_of(e->instance);
+    if (type == 0 || !m->present || m->expired) {
+        return;
+    }
+    figures.checks++;
+    for (unsigned n = 0; n < INSTANCES; n++) {
+        const struct model *other = &instances[n].model;
+        if (n != e->instance && other->present && !other->expired &&
+            workload_only_one_of(n) == type &&
+            workload_is_apart(n) == workload_is_apart(e->instance)) {
+            world_violation("unique_types_have_one", "i%u and i%u are alive in entry %" PRIu64, n,
+                            e->instance, e->index);
+        }
+    }
+}
+
 void model_event(const struct oracle_event *e, const struct oracle_proposal *proposal)
 {
     struct model *m = &instances[e->instance].model;
@@ -201,4 +221,5 @@ void model_event(const struct oracle_event *e, const struct oracle_proposal *pro
         apart_now += (unsigned)m->present - (unsigned)was_present;
     }
     check_quota(e, moved);
+    check_only_one(e);
 }

@@ -344,6 +344,16 @@ bool __wrap_admission_enter(struct admission *door, enum consensus_lane lane, si
     return __real_admission_enter(door, lane, len, now_ms);
 }
 
+/* --- the registry --- */
+
+bool __real_types_is_taken(const struct registry *r, const struct registration *registration,
+                           const struct record *own);
+bool __wrap_types_is_taken(const struct registry *r, const struct registration *registration,
+                           const struct record *own)
+{
+    return !mutant_is(MUTANT_unique_ignored) && __real_types_is_taken(r, registration, own);
+}
+
 /* --- the node --- */
 
 void __real_expiry_leadership(struct node *node, bool leader);

@@ -25,6 +25,10 @@
 #define NEVER_TTL_MS    (24u * 3600 * 1000)
 #define BEATS_A_TTL     5
 #define CUT_OFF_TTL_MS  2500
+/* Which runs have unique types: none of the seeds that are kept. */
+#define UNIQUE_RUN_OF   14
+#define UNIQUE_RUN_REST 4
+#define UNIQUE_TYPES    2
 
 enum kind { STEADY, CLIENT, SILENT, FLAPPER, TRANSIENT, PROBE };
 enum call {
@@ -84,6 +88,13 @@ bool workload_is_apart(unsigned number)
     return (kind == FLAPPER || kind == TRANSIENT) && number % 2 == 1;
 }
 
+unsigned workload_only_one_of(unsigned number)
+{
+    enum kind kind = instances[number % INSTANCES].kind;
+    bool is_here = options.seed % UNIQUE_RUN_OF == UNIQUE_RUN_REST;
+    return is_here && (kind == FLAPPER || kind == TRANSIENT) ? 1 + number / 2 % UNIQUE_TYPES : 0;
+}
+
 unsigned workload_number_of(const struct record *record)
 {
     const char *id = record_id(record);
@@ -100,12 +111,15 @@ static void fill_register(struct command *command, const struct op *op, char *ta
 {
     const struct instance *i = op->instance;
     struct registration *r = &command->register_.registration;
+    static const char *const types[1 + UNIQUE_TYPES] = {"http", "u1", "u2"};
+    unsigned only = workload_only_one_of(i->number);
     (void)snprintf(tag, tag_size, "%" PRIu64, op->tag);
     command->kind = COMMAND_REGISTER;
     command->register_.incarnation = op->said;
+    command->register_.unique_type = only > 0;
     r->id = text(i->id);
     r->name = text(i->service);
-    r->type = text("http");
+    r->type = text(types[only]);
     r->host = text("host.example");
     r->zone = text("");
     r->port = 80;
@@ -354,6 +368,9 @@ static void call_arrived(struct sim_event *event)
 static void make_call(struct instance *i, size_t at, enum call call)
 {
     struct op *op = mem_zalloc(1, sizeof *op);
+    if ((call == CALL_BEAT || call == CALL_BEAT_BY_ID) && workload_only_one_of(i->number) > 0) {
+        call = CALL_REGISTER; /* a heartbeat brings back an expired one, whoever is there */
+    }
     op->instance = i;
     op->member = &members[at];
     op->call = call;

@@ -19,6 +19,8 @@ struct record;
 #define NAMESPACE_MOST 3
 
 bool workload_is_apart(unsigned number);
+/* In some runs: the type of which it is to be the only one alive in its namespace. 0: none. */
+unsigned workload_only_one_of(unsigned number);
 /* Which instance a record is of. */
 unsigned workload_number_of(const struct record *record);
 
