@@ -43,6 +43,7 @@ struct config {
     char tbfs_service[NAME_BYTES_MAX + 1];
     uint32_t tbfs_reap_after_ms;
     char consul_http[ADDRESS_SIZE]; /* empty: off */
+    char grpc[ADDRESS_SIZE];         /* empty: off */
     char zmq_requests[ADDRESS_SIZE]; /* empty: off; the same for the next two */
     char zmq_heartbeats[ADDRESS_SIZE];
     char zmq_events[ADDRESS_SIZE];

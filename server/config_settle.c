@@ -193,6 +193,12 @@ bool config_settle(struct config *c, char *error, size_t error_size)
                              "--election-timeout (%" PRIu32 "ms)",
                              c->heartbeat_interval_ms, c->election_timeout_ms);
     }
+#ifndef MUSTER_GRPC
+    if (c->grpc[0] != '\0') {
+        return config_refuse(error, error_size,
+                             "--grpc: this musterd was built without gRPC (MUSTER_GRPC)");
+    }
+#endif
     return config_settle_secrets(c, error, error_size) &&
            config_settle_sinks(c, error, error_size) && config_settle_zmq(c, error, error_size) &&
            check_tls(c, error, error_size) && settle_peer_tls(c, error, error_size) &&

@@ -19,10 +19,12 @@ struct exposure exposure_of(const struct config *config)
     const char *const plain[] = {config->zmq_requests, config->zmq_heartbeats, config->zmq_events};
     const char *const curve[] = {config->zmq_curve_requests, config->zmq_curve_heartbeats,
                                  config->zmq_curve_events};
+    const char *const grpc[] = {config->grpc};
     bool zmq_reached = is_reached(plain, ARRAY_LENGTH(plain));
     bool curve_reached = is_reached(curve, ARRAY_LENGTH(curve));
     return (struct exposure){
-        .clients_reach = zmq_reached || curve_reached || !loopback_listens(config->http) ||
+        .clients_reach = zmq_reached || curve_reached || is_reached(grpc, 1) ||
+                         !loopback_listens(config->http) ||
                          (config->consul_http[0] != '\0' && !loopback_listens(config->consul_http)),
         .members_reach = !loopback_listens(config->peer),
         .is_encrypted = config->tls_cert[0] != '\0' && !zmq_reached,

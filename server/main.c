@@ -28,6 +28,7 @@
 
 #define ERROR_SIZE            1024
 #define STOP_PATIENCE_SECONDS 10 /* on top of two write timeouts */
+#define GRPC_SHARE            16 /* likewise of the port of gRPC */
 #define DNS_SHARE             16 /* of the descriptors, at most */
 #define REFRESH_SECONDS       5  /* how often certificate files are checked for changes */
 
@@ -216,6 +217,9 @@ static bool share_descriptors(const struct config *config, struct descriptor_sha
     inherited += dns > 0 ? dns + DESCRIPTORS_OF_DNS : 0;
     bool swarm = config->swarm_http[0] != '\0' || config->docker[0] != '\0';
     inherited += swarm ? SWARM_CONNECTIONS_MAX + DESCRIPTORS_OF_SWARM : 0;
+    uint64_t grpc = config->grpc[0] != '\0' ? limit / GRPC_SHARE : 0;
+    grpc = grpc > GRPC_CONNECTIONS_MAX ? GRPC_CONNECTIONS_MAX : grpc;
+    inherited += grpc > 0 ? grpc + DESCRIPTORS_OF_GRPC : 0;
     uint64_t zmq = zmq_connections(config, limit);
     inherited += zmq > 0 ? zmq + DESCRIPTORS_OF_ZMQ : 0;
     if (!process_share(limit, inherited, config->http_threads, ret_shares, &needed)) {
@@ -226,6 +230,7 @@ static bool share_descriptors(const struct config *config, struct descriptor_sha
         return false;
     }
     ret_shares->dns_connections = (unsigned)dns;
+    ret_shares->grpc_connections = (unsigned)grpc;
     ret_shares->zmq_connections = (unsigned)zmq;
     if (ret_shares->http_threads < config->http_threads) {
         log_write(LOG_WARN, "main", "the limit on open files is low: using fewer HTTP threads",
@@ -291,6 +296,8 @@ static struct doors *open_doors(const struct config *config, const struct guards
         .tbfs_reap_after_ms = config->tbfs_reap_after_ms,
         .tbfs_service = config->tbfs_service,
         .consul_http = config->consul_http,
+        .grpc = config->grpc,
+        .grpc_connections = shares->grpc_connections,
         .zmq_requests = config->zmq_requests,
         .zmq_heartbeats = config->zmq_heartbeats,
         .zmq_events = config->zmq_events,

@@ -21,8 +21,8 @@ PATH=$PATH:/usr/sbin:/sbin
 
 RAFT_MIN=0.22
 build_packages="gcc libc6-dev cmake ninja-build pkg-config libraft-dev libuv1-dev libmsgpack-dev
- liburcu-dev libjansson-dev zlib1g-dev libgnutls28-dev libcurl4-gnutls-dev libsodium-dev librabbitmq-dev libnghttp2-dev curl procps"
-test_packages="libcmocka-dev libldns-dev g++ python3 python3-pytest python3-pytest-xdist python3-pytest-timeout python3-yaml python3-zmq python3-h2 python3-httpx nghttp2-client python3-dnspython bind9-dnsutils bind9-host knot-dnsutils haproxy python3-pika rabbitmq-server util-linux
+ liburcu-dev libjansson-dev zlib1g-dev libgnutls28-dev libcurl4-gnutls-dev libsodium-dev librabbitmq-dev libnghttp2-dev libprotobuf-c-dev protobuf-c-compiler curl procps"
+test_packages="libcmocka-dev libldns-dev g++ python3 python3-pytest python3-pytest-xdist python3-pytest-timeout python3-yaml python3-zmq python3-h2 python3-httpx nghttp2-client python3-grpcio python3-protobuf protobuf-compiler protobuf-compiler-grpc python3-dnspython bind9-dnsutils bind9-host knot-dnsutils haproxy python3-pika rabbitmq-server util-linux
  e2fsprogs mount netbase iproute2"
 bench_packages="libmicrohttpd-dev python3 wrk dnsperf util-linux git"
 peer_packages="etcd-server etcd-client zookeeper default-jre-headless libzookeeper-mt-dev knot nsd"

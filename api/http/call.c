@@ -55,6 +55,7 @@ void call_route(struct call *call)
 {
     struct connection *c = call->connection;
     struct request *request = &call->exchange.request;
+    call->exchange.request.can_trail = call->request != NULL;
     request->method = request_method(call->head.method);
     request->find_header = find_header;
     request->transport = call;
@@ -186,8 +187,7 @@ void call_answer_late(struct worker *worker)
     struct call *call, *next;
     cds_list_for_each_entry_safe(call, next, &worker->held, place)
     {
-        if (now_ms >= exchange_due_ms(&call->exchange) + LATE_MS &&
-            !exchange_goes_on(&call->exchange)) {
+        if (exchange_is_late(&call->exchange, now_ms)) {
             cds_list_del_init(&call->place);
             call->late = true;
             exchange_late(&call->exchange);

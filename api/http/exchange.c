@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/http/body_type.h"
 #include "api/http/download.h"
 #include "api/http/read_query.h"
 #include "api/http/route_find.h"
@@ -60,16 +61,7 @@ static void take_site(struct exchange *x, const struct site *site)
 
 static void answer_methods(struct exchange *x, unsigned methods)
 {
-    char allow[ROUTER_ALLOW_SIZE];
-    router_allow(methods, allow);
-    if (x->request.method == METHOD_OPTIONS) {
-        x->response.status = x->site->options_status != 0 ? x->site->options_status : 204;
-        x->response.content_type = NULL;
-    } else {
-        response_error(&x->response, 405, "method_not_allowed", "",
-                       "use one of the methods in the Allow header");
-    }
-    response_header(&x->response, "Allow", allow);
+    router_answer_methods(&x->response, x->request.method, methods, x->site->options_status);
 }
 
 static void route_among(struct exchange *x, const struct site *const *sites)
@@ -306,6 +298,7 @@ static void end_read(struct exchange *x, enum status status)
         return;
     }
     x->proven = x->read.linearizable;
+    x->was_read = true;
     x->stage = STAGE_HANDLE;
     /* His token may have been revoked while he waited. */
     status = permit_again(&x->permit, x->context->node);
@@ -380,41 +373,17 @@ static enum status begin(struct exchange *x, enum next next)
     }
 }
 
-/* Bodies: their type, and that there is one only where it is wanted. */
-static bool check_body(struct exchange *x)
-{
-    const struct request *request = &x->request;
-    if (request->body.starved) {
-        response_refuse_memory(&x->response);
-        return false;
-    }
-    if (x->route->body_limit == 0) {
-        if (!request_has_no_body(request)) {
-            exchange_refuse(x, 400, "invalid", "", "this call takes no body");
-            return false;
-        }
-        return true;
-    }
-    if (request->body.overflowed || request->body.len > x->route->body_limit) {
-        char message[80];
-        (void)snprintf(message, sizeof message, "the body must be at most %zu bytes",
-                       x->route->body_limit);
-        exchange_refuse(x, 413, "too_large", "", message);
-        return false;
-    }
-    if (request->body.len > 0 && !x->site->any_type && !request_has_json_type(request)) {
-        exchange_refuse(x, 415, "unsupported_media_type", "Content-Type",
-                        "the body must be sent as application/json");
-        return false;
-    }
-    return true;
-}
-
 /* With the body complete. False: the response is an error. */
 static bool begin_route(struct exchange *x)
 {
     struct problem problem;
-    if (!check_body(x)) {
+    struct body_refusal refusal;
+    if (x->request.body.starved) {
+        response_refuse_memory(&x->response);
+        return false;
+    }
+    if (!body_is_taken(&x->request, x->site, x->route->body_limit, &refusal)) {
+        exchange_refuse(x, refusal.status, refusal.code, refusal.field, refusal.message);
         return false;
     }
     x->stage = STAGE_HANDLE;
@@ -450,8 +419,8 @@ static bool follow(struct exchange *x, enum next next)
         x->stage = STAGE_DONE;
         return false;
     }
-    if (next == NEXT_PROOF) {
-        x->read.linearizable = true;
+    if (next == NEXT_PROOF || next == NEXT_READ) {
+        x->read.linearizable = x->read.linearizable || next == NEXT_PROOF;
         x->stage = STAGE_READ;
         return false;
     }
@@ -513,6 +482,22 @@ bool exchange_start(struct exchange *x)
     return x->route == NULL || !begin_route(x) || run(x);
 }
 
+bool exchange_again(struct exchange *x)
+{
+    audited_done(&x->audited);
+    x->audited = (struct audited){.route = x->route};
+    x->read = (struct node_read){0};
+    x->was_read = false;
+    x->stage = STAGE_HANDLE;
+    return run(x);
+}
+
+bool exchange_may_ask(struct exchange *x)
+{
+    return is_within(x, RATE_REQUESTS, THROTTLE_ADDRESS) &&
+           is_within(x, RATE_REQUESTS, THROTTLE_PRINCIPAL);
+}
+
 bool exchange_resume(struct exchange *x)
 {
     enum status outcome = x->outcome;
@@ -542,11 +527,6 @@ void exchange_cancel(struct exchange *x)
     }
 }
 
-uint64_t exchange_due_ms(const struct exchange *x)
-{
-    return x->stage == STAGE_READ ? node_read_due_ms(&x->read) : x->due_ms;
-}
-
 /* Of a read: the response is made, unless the status says what to say. */
 static enum status read_late(struct exchange *x)
 {
@@ -560,9 +540,18 @@ static enum status read_late(struct exchange *x)
     return status;
 }
 
-bool exchange_goes_on(struct exchange *x)
+static bool is_over(const struct exchange *x, uint64_t now_ms)
 {
-    return x->stage == STAGE_WRITE && x->download != NULL && download_is_written(x->download);
+    return x->deadline_ms != 0 && now_ms >= x->deadline_ms;
+}
+
+bool exchange_is_late(struct exchange *x, uint64_t now_ms)
+{
+    uint64_t due_ms = x->stage == STAGE_READ ? node_read_due_ms(&x->read) : x->due_ms;
+    /* A backup takes as long as it takes to write it. */
+    return is_over(x, now_ms) ||
+           (now_ms >= due_ms + LATE_MS &&
+            !(x->stage == STAGE_WRITE && x->download != NULL && download_is_written(x->download)));
 }
 
 /* Of a write; a backup changes nothing. */
@@ -575,7 +564,9 @@ void exchange_late(struct exchange *x)
 {
     metric_add(METRIC_http_late_total, 1);
     x->late = true;
-    enum status status = x->stage == STAGE_READ ? read_late(x) : write_late(x);
+    enum status status = x->stage != STAGE_READ             ? write_late(x)
+                         : is_over(x, clock_monotonic_ms()) ? ST_TIMEOUT
+                                                            : read_late(x);
     if (status != ST_OK) {
         response_status(&x->response, status);
     }

@@ -90,6 +90,8 @@ struct exchange {
 
     enum stage stage;
     bool proven;           /* the leader proof was there */
+    bool was_read;         /* what NEXT_READ asked for is there */
+    uint64_t deadline_ms;  /* monotonic: when its client does not wait any longer; 0: not said */
     struct stream *stream; /* the body is this, in place of the response's */
     struct download
         *download; /* likewise; it is to be ended first, if the node has a file for it */
@@ -127,12 +129,14 @@ void exchange_refuse(struct exchange *x, int status, const char *code, const cha
  * exchange_resume is to be. */
 MUST_USE bool exchange_start(struct exchange *x);
 MUST_USE bool exchange_resume(struct exchange *x);
+/* Another turn of one whose route is a duplex, and which is complete: the handler once more. */
+MUST_USE bool exchange_again(struct exchange *x);
+/* Counts one more request of the same client. False: it is one too many, as the response says. */
+MUST_USE bool exchange_may_ask(struct exchange *x);
 /* A stopped exchange whose response nobody wants any more: `wake` is called soon. */
 void exchange_cancel(struct exchange *x);
-/* When a stopped exchange should have gone on at the latest, monotonic. */
-uint64_t exchange_due_ms(const struct exchange *x);
-/* It has not, but is at work: a backup takes as long as it takes to write it. */
-bool exchange_goes_on(struct exchange *x);
+/* Whether a stopped exchange should have gone on by now (monotonic), or nobody waits for it. */
+bool exchange_is_late(struct exchange *x, uint64_t now_ms);
 /* It has not: makes the response nevertheless. The exchange stays the node's until `wake` is
  * called, and is not resumed then. */
 void exchange_late(struct exchange *x);

@@ -205,10 +205,10 @@ const char *reply_body(const struct response *response, size_t *ret_len);
 bool reply_has_body(int status);
 /* The exchange is complete: settles how it is told, notes it in the audit log, counts it. Once. */
 void reply_settle(struct call *call);
-/* Calls `add` with each field of the head, of which none is about the wire. The texts are borrowed
- * until it returns. */
-typedef void reply_add_fn(void *ctx, const char *name, const char *value);
-void reply_fields(struct call *call, reply_add_fn *add, void *ctx);
+/* Calls `add` with each field of the head, of which none is about the wire. */
+void reply_fields(struct call *call, field_add_fn *add, void *ctx);
+/* Whether how it went is told behind the body (site.h). */
+bool reply_has_trailers(const struct call *call);
 
 /* --- answer.c --- */
 

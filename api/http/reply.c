@@ -43,6 +43,11 @@ const char *reply_body(const struct response *response, size_t *ret_len)
     return shared != NULL ? shared->data : (const char *)response->body.data;
 }
 
+bool reply_has_trailers(const struct call *call)
+{
+    return call->exchange.request.can_trail && call->exchange.site->trailers != NULL;
+}
+
 bool reply_has_body(int status)
 {
     return status != 204 && status != 304;
@@ -68,6 +73,9 @@ static bool find_length(const struct call *call, uint64_t *ret_length)
 {
     const struct exchange *x = &call->exchange;
     size_t len = 0;
+    if (reply_has_trailers(call)) {
+        return false;
+    }
     switch (reply_body_kind(call)) {
     case BODY_STREAM:
         return false;
@@ -82,13 +90,15 @@ static bool find_length(const struct call *call, uint64_t *ret_length)
     return false;
 }
 
-void reply_fields(struct call *call, reply_add_fn *add, void *ctx)
+void reply_fields(struct call *call, field_add_fn *add, void *ctx)
 {
     const struct response *response = &call->exchange.response;
     char digits[TEXT_U64_SIZE];
     uint64_t length;
     add(ctx, "Date", date(call->worker));
-    if (response->content_type != NULL && reply_has_body(response->status)) {
+    if (reply_has_trailers(call)) {
+        add(ctx, "Content-Type", call->exchange.site->content_type);
+    } else if (response->content_type != NULL && reply_has_body(response->status)) {
         add(ctx, "Content-Type", response->content_type);
     }
     if (response->status == 401) {

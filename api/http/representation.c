@@ -182,5 +182,7 @@ void representation_settle(struct exchange *x)
         response_error(&x->response, 413, "too_large", "", "the answer is too long; ask for pages");
     }
     add_tag(x);
-    negotiate(x);
+    if (x->site->trailers == NULL) {
+        negotiate(x); /* else what is in the body has its own ways */
+    }
 }

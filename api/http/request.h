@@ -43,6 +43,7 @@ struct request {
     struct query_pair *query;
     size_t query_count;
     struct buffer body;
+    bool can_trail; /* the wire has fields behind the body of an answer */
     /* The transport's way to a header; NULL: there are none. */
     const char *(*find_header)(const void *transport, const char *name);
     const void *transport;

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "api/http/body_type.h"
+
 static bool owns_path(const struct site *site, const char *path)
 {
     size_t len = site->prefix != NULL ? strlen(site->prefix) : 0;
@@ -16,6 +18,9 @@ enum route_result route_find(const struct site *const *sites, struct request *re
     enum route_result result = ROUTE_NO_PATH;
     const struct site *owner = NULL;
     for (; *sites != NULL; sites++) {
+        if ((*sites)->trailers != NULL && !request->can_trail) {
+            continue;
+        }
         enum route_result here = router_find(*sites, request, ret_route, methods, problem);
         if (here == ROUTE_FOUND || here == ROUTE_BAD_PARAM) {
             *ret_site = *sites;
@@ -24,7 +29,7 @@ enum route_result route_find(const struct site *const *sites, struct request *re
         if (here == ROUTE_NO_METHOD) {
             *ret_site = *sites;
             result = here;
-        } else if (owns_path(*sites, request->path)) {
+        } else if (owns_path(*sites, request->path) || body_is_of(request, *sites)) {
             owner = *sites;
         }
     }

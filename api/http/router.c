@@ -74,6 +74,21 @@ void router_allow(unsigned methods, char out[ROUTER_ALLOW_SIZE])
     (void)snprintf(out + len, ROUTER_ALLOW_SIZE - len, "OPTIONS");
 }
 
+void router_answer_methods(struct response *response, enum method method, unsigned methods,
+                           int options_status)
+{
+    char allow[ROUTER_ALLOW_SIZE];
+    router_allow(methods, allow);
+    if (method == METHOD_OPTIONS) {
+        response->status = options_status != 0 ? options_status : 204;
+        response->content_type = NULL;
+    } else {
+        response_error(response, 405, "method_not_allowed", "",
+                       "use one of the methods in the Allow header");
+    }
+    response_header(response, "Allow", allow);
+}
+
 static bool takes_rest(const char *pattern)
 {
     return strchr(pattern, '*') != NULL;

@@ -25,6 +25,10 @@ enum route_result router_find(const struct site *site, struct request *request,
                               struct problem *problem);
 /* As the header Allow has them. */
 void router_allow(unsigned methods, char out[ROUTER_ALLOW_SIZE]);
+/* For a path that has these methods and not this one: 405, or what OPTIONS asks for, with that
+ * status (0: 204). */
+void router_answer_methods(struct response *response, enum method method, unsigned methods,
+                           int options_status);
 /* Refuses parameters that the route does not have, and repeated ones that it has once. */
 MUST_USE bool router_check_params(const struct route *route, const struct request *request,
                                   struct problem *problem);

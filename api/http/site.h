@@ -14,6 +14,10 @@
 #include "api/http/response.h"
 
 struct exchange;
+struct duplex_kind;
+
+/* Takes one field of a head or of trailers; the texts are borrowed until it returns. */
+typedef void field_add_fn(void *ctx, const char *name, const char *value);
 
 /* What a handler wants next. */
 enum next {
@@ -22,6 +26,7 @@ enum next {
     NEXT_WRITE,   /* the scratch's command is to be submitted, then `finish` called */
     NEXT_RENEW,   /* `renewal` is to be made, then `finish` called */
     NEXT_PROOF,   /* a leader proof, then the handler once more */
+    NEXT_READ,    /* what `read` says, filled in, then the handler once more */
     NEXT_CHANGE,  /* `change` of the members is to be made, then `finish` called */
     NEXT_BACKUP,  /* a backup is to be taken, then `finish` called */
 };
@@ -54,6 +59,7 @@ struct route {
         *params;  /* names between spaces; `name*` may be repeated, `prefix.*` is any such name */
     bool effects; /* a GET that does something beside answering */
     bool vital;   /* says how the replica is: answered also when there is no room for other calls */
+    const struct duplex_kind *duplex; /* both sides speak at the same time; NULL: they do not */
 };
 
 /* Whether it may change something, or hand out all that is stored. */
@@ -79,6 +85,11 @@ struct site {
     /* Adds the site's headers to a complete response. NULL: none. */
     void (*headers)(const struct exchange *x, struct response *response);
     response_error_fn *error;
+    const char *content_type; /* of its bodies; NULL: JSON */
+    /* Its answers end with fields behind the body, which tell how it went in place of the status:
+     * that is 200, and of an error these fields are all. Such a site is asked only where the wire
+     * has them (HTTP/2). NULL: it has none. */
+    void (*trailers)(const struct exchange *x, field_add_fn *add, void *ctx);
 };
 
 /* Of the door's own port; others have a table of their own (http_door.h). Ends with NULL. The first

@@ -96,6 +96,12 @@
 /* What all bodies of a connection may bring before more is asked for. */
 #define H2_WINDOW_BYTES (1024 * 1024)
 
+/* --- gRPC --- */
+/* Of its own port: connections and threads, and their descriptors. On --http it has those of HTTP. */
+#define GRPC_CONNECTIONS_MAX 2048
+#define GRPC_THREADS         2
+#define DESCRIPTORS_OF_GRPC  (GRPC_THREADS * (DESCRIPTORS_A_WORKER + HTTP_SPARE_A_WORKER_MAX) + 1)
+
 /* --- ZeroMQ --- */
 /* Of a request, each of its few frames: the largest registration, like REGISTER_BODY_BYTES_MAX. */
 #define ZMQ_FRAME_BYTES_MAX (64 * 1024)

@@ -21,6 +21,7 @@ struct descriptor_shares {
     unsigned peer_connections; /* for members and others on the peer port */
     unsigned zmq_connections;  /* 0: its ports are closed. Not set by process_share() */
     unsigned dns_connections;  /* 0: there is no DNS. Not set by process_share() */
+    unsigned grpc_connections; /* of its own port; likewise */
 };
 /* Divides `limit` descriptors, of which `inherited` are already open. Fewer threads than requested
  * if not all of them fit. False: too few; *ret_needed is a sufficient number. */

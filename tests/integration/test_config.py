@@ -18,7 +18,7 @@ FLAGS = ["id", "name", "data", "http", "peer", "advertise-http", "advertise-peer
          "swarm-label-enabled", "swarm-label-metric", "swarm-label-cpu", "swarm-label-memory", "swarm-label-min",
          "swarm-label-max", "amqp-url", "amqp-url-file", "amqp-exchange", "amqp-ca",
          "webhook-url", "webhook-secret-file", "webhook-ca", "dns", "dns-domain", "datacenter",
-         "dns-ttl", "dns-negative-ttl", "dns-warning", "dns-near", "dns-udp-bytes", "dns-rate",
+         "dns-ttl", "dns-negative-ttl", "dns-warning", "dns-near", "dns-udp-bytes", "dns-rate", "grpc",
          "write-timeout", "election-timeout", "heartbeat-interval",
          "snapshot-log-bytes", "events-kept", "state-bytes", "http-threads", "http-connections",
          "http-connections-per-address", "rate-requests", "rate-writes", "rate-connections", "rate-local",

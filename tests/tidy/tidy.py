@@ -47,6 +47,7 @@ FLOORS = {
     "api/dns": 7,
     "api/ui": 8,
     "api/consul": 8,
+    "api/grpc": 8,
     "api/zmq": 7,
     "api/sink": 7,
     "api/swarm": 8,
@@ -65,6 +66,7 @@ NARROWED = {
     "api/tbfs": ("api/core", "api/http", "api/tbfs", "server"),
     "api/ui": ("api/core", "api/http", "api/ui", "server"),
     "api/consul": ("api/core", "api/http", "api/consul", "server"),
+    "api/grpc": ("api/core", "api/http", "api/grpc", "server"),
     # Nor do doors.
     "api/http": ("api/core", "api/http", "server"),
     "api/dns": ("api/core", "api/dns", "server"),
@@ -85,6 +87,7 @@ FENCED_HEADERS = {
     "zlib.h": ("api/http/",),
     "sodium.h": ("api/zmq/",),
     "nghttp2/": ("api/http/h2/",),
+    "protobuf-c/": ("api/grpc/",),
     "gnutls/": ("api/core/", "api/webhook/", "server/net/", "consensus/peer/", "client/cli/"),
     "jansson.h": ("api/", "client/"),
     "curl/": ("client/", "api/webhook/", "api/swarm/"),

@@ -196,8 +196,9 @@ static int on_data(nghttp2_session *nghttp2, uint8_t flags, int32_t id, const ui
     (void)flags;
     if (stream != NULL && stream->call != NULL && !stream->is_refused && !session->is_flood) {
         h2_stream_body(stream, data, len);
+        return 0;
     }
-    return 0;
+    return nghttp2_session_consume(nghttp2, id, len);
 }
 
 static int on_stream_close(nghttp2_session *nghttp2, int32_t id, uint32_t error, void *ctx)
@@ -237,6 +238,7 @@ static nghttp2_option *make_options(void)
         return NULL;
     }
     nghttp2_option_set_no_closed_streams(options, 1);
+    nghttp2_option_set_no_auto_window_update(options, 1); /* a duplex says itself */
     nghttp2_option_set_max_outbound_ack(options, H2_ACKS_MAX);
     nghttp2_option_set_max_continuations(options, H2_CONTINUATIONS_MAX);
     nghttp2_option_set_stream_reset_rate_limit(options, H2_RESETS_MAX, H2_RESETS_A_SECOND);

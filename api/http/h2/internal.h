@@ -55,6 +55,8 @@ struct h2_stream {
     bool is_started;      /* the exchange has it */
     bool is_answered;     /* the head of the answer was given to nghttp2 */
     bool is_refused;      /* to be reset: what comes of it is not looked at */
+    bool is_over;         /* the exchange of a duplex has failed: its answer ends */
+    size_t unused;        /* bytes that a duplex has taken and not dealt with */
     size_t body_at;       /* of a plain answer */
     uint64_t given, seen; /* bytes of the answer; at the last look */
     uint64_t looked_ms;   /* monotonic: when it was last looked at */
@@ -83,8 +85,33 @@ void h2_stream_head(struct h2_stream *stream, bool is_whole);
 void h2_stream_body(struct h2_stream *stream, const void *data, size_t len);
 /* The body is complete. */
 void h2_stream_whole(struct h2_stream *stream);
+/* The rest of the answer may be there: of a duplex, when the replica stops. */
+void h2_stream_wake(struct h2_stream *stream);
 /* Looks whether the client is too slow, to send or to take. */
 void h2_stream_look(struct h2_stream *stream);
+
+/* --- body.c --- */
+
+/* Gives the body of the answer to nghttp2 (nghttp2_data_source_read_callback). */
+ssize_t h2_body_read(nghttp2_session *nghttp2, int32_t id, uint8_t *to, size_t max, uint32_t *flags,
+                     nghttp2_data_source *source, void *ctx);
+
+/* --- fields.c --- */
+
+/* Of an answer: those of the response, and the ones that every answer has. */
+#define H2_FIELDS_MAX (RESPONSE_HEADERS_MAX + 8)
+
+/* Fields, and a copy of their values, which are borrowed for a moment. */
+struct h2_fields {
+    nghttp2_nv nv[H2_FIELDS_MAX];
+    size_t values[H2_FIELDS_MAX];
+    size_t count;
+    struct buffer *text; /* the worker's */
+};
+/* Whether how it went is told before a body, as there is none. */
+bool h2_fields_are_all(const struct call *call);
+void h2_fields_of_head(struct call *call, struct h2_fields *fields);
+void h2_fields_of_trailers(struct call *call, struct h2_fields *fields);
 
 /* Of struct protocol. */
 void h2_answer(struct call *call);

@@ -97,7 +97,13 @@ void h2_session_calm(struct h2_session *session)
 
 static void h2_drain(struct connection *c)
 {
-    h2_session_leave(c->session);
+    struct h2_session *session = c->session;
+    struct h2_stream *stream;
+    h2_session_leave(session);
+    cds_list_for_each_entry(stream, &session->streams, place)
+    {
+        h2_stream_wake(stream);
+    }
 }
 
 /* --- bytes --- */

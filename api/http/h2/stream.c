@@ -3,7 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/http/audited_line.h"
 #include "api/http/download.h"
+#include "api/http/duplex.h"
 #include "api/http/h2/internal.h"
 #include "api/http/stream.h"
 #include "server/base/check.h"
@@ -11,9 +13,6 @@
 #include "server/base/limits.h"
 #include "server/base/mem.h"
 #include "server/base/metric.h"
-
-/* Of an answer: those of the response, and the ones that every answer has. */
-#define FIELDS_MAX (RESPONSE_HEADERS_MAX + 8)
 
 struct h2_stream *h2_stream_open(struct h2_session *session, int32_t id)
 {
@@ -83,6 +82,51 @@ static void start(struct h2_stream *stream)
     }
 }
 
+/* --- a duplex --- */
+
+static bool is_duplex(const struct h2_stream *stream)
+{
+    const struct exchange *x = stream->call != NULL ? &stream->call->exchange : NULL;
+    return x != NULL && x->route != NULL && x->route->duplex != NULL;
+}
+
+/* The handler was called once more. */
+static void end_turn(struct h2_stream *stream)
+{
+    struct exchange *x = &stream->call->exchange;
+    audited_end(x);
+    stream->is_over = stream->is_over || x->response.status >= 400;
+}
+
+/* Turns, as long as there is something to do and the node has nothing of it. */
+static void go_on(struct h2_stream *stream)
+{
+    struct call *call = stream->call;
+    const struct duplex_kind *kind = call->exchange.route->duplex;
+    while (!call->held && !stream->is_over && kind->has_work(&call->exchange)) {
+        if (!exchange_again(&call->exchange)) {
+            call_hold(call);
+        } else {
+            end_turn(stream);
+        }
+    }
+    (void)nghttp2_session_resume_data(stream->session->nghttp2, stream->id);
+}
+
+/* A piece of what the client says. */
+static void take_piece(struct h2_stream *stream, const void *data, size_t len)
+{
+    struct call *call = stream->call;
+    stream->unused += len;
+    if (stream->is_over || !stream->is_answered) {
+        return;
+    }
+    if (!call->exchange.route->duplex->take(&call->exchange, data, len)) {
+        stream->is_over = true;
+    }
+    go_on(stream);
+}
+
 static struct call *begin_call(struct h2_stream *stream)
 {
     struct h2_session *session = stream->session;
@@ -139,7 +183,7 @@ void h2_stream_head(struct h2_stream *stream, bool is_whole)
         refuse(stream, &refusal);
     } else {
         call_route(call);
-        if (is_whole) {
+        if (is_whole || is_duplex(stream)) {
             start(stream);
         } else if (call_must_refuse_body(call)) {
             call->exchange.request.body.overflowed = true;
@@ -154,6 +198,11 @@ void h2_stream_body(struct h2_stream *stream, const void *data, size_t len)
 {
     static const struct head_refusal large = {413, "too_large", "", "the body is too large"};
     struct call *call = stream->call;
+    if (is_duplex(stream)) {
+        take_piece(stream, data, len);
+        return;
+    }
+    (void)nghttp2_session_consume(stream->session->nghttp2, stream->id, len);
     if (stream->is_started) {
         return;
     }
@@ -170,130 +219,22 @@ void h2_stream_whole(struct h2_stream *stream)
     if (stream->call != NULL && !stream->is_started) {
         start(stream);
     }
-}
-
-/* --- the body of the answer --- */
-
-static ssize_t read_plain(struct h2_stream *stream, uint8_t *to, size_t max, uint32_t *flags)
-{
-    size_t len;
-    const char *body = reply_body(&stream->call->exchange.response, &len);
-    size_t part = len - stream->body_at < max ? len - stream->body_at : max;
-    memcpy(to, body + stream->body_at, part);
-    stream->body_at += part;
-    if (stream->body_at == len) {
-        *flags |= NGHTTP2_DATA_FLAG_EOF;
-    }
-    return (ssize_t)part;
-}
-
-static ssize_t read_stream(struct h2_stream *of, uint8_t *to, size_t max, uint32_t *flags)
-{
-    struct call *call = of->call;
-    struct stream *stream = call->exchange.stream;
-    struct subscriptions *all = &call->worker->subscriptions;
-    size_t len = stream->kind->read(stream, (char *)to, max);
-    if (len > 0) {
-        subscriptions_moved(all, &stream->subscription);
-        return (ssize_t)len;
-    }
-    if (stream->subscription.closed) {
-        *flags |= NGHTTP2_DATA_FLAG_EOF;
-        return 0;
-    }
-    call->idle = true;
-    subscriptions_idle(all, &stream->subscription);
-    return NGHTTP2_ERR_DEFERRED;
-}
-
-static ssize_t read_download(struct h2_stream *stream, uint8_t *to, size_t max, uint32_t *flags)
-{
-    struct call *call = stream->call;
-    struct download *download = call->exchange.download;
-    if (download->waiting) {
-        return NGHTTP2_ERR_DEFERRED;
-    }
-    size_t len = download_read(download, (char *)to, max);
-    if (len == SIZE_MAX) {
-        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-    }
-    if (len == 0) {
-        call->held = true;
-        return NGHTTP2_ERR_DEFERRED;
-    }
-    call->downloaded += len;
-    if (call->downloaded == download->backup.backup.bytes) {
-        *flags |= NGHTTP2_DATA_FLAG_EOF;
-    }
-    return (ssize_t)len;
-}
-
-static ssize_t read_body(nghttp2_session *nghttp2, int32_t id, uint8_t *to, size_t max,
-                         uint32_t *flags, nghttp2_data_source *source, void *ctx)
-{
-    struct h2_stream *stream = source->ptr;
-    ssize_t len = 0;
-    (void)nghttp2;
-    (void)id;
-    (void)ctx;
-    switch (reply_body_kind(stream->call)) {
-    case BODY_PLAIN:
-        len = read_plain(stream, to, max, flags);
-        break;
-    case BODY_STREAM:
-        len = read_stream(stream, to, max, flags);
-        break;
-    case BODY_DOWNLOAD:
-        len = read_download(stream, to, max, flags);
-        break;
-    }
-    stream->given += len > 0 ? (uint64_t)len : 0;
-    return len;
+    h2_stream_wake(stream);
 }
 
 /* --- the answer --- */
-
-/* Fields, and a copy of their values, which are borrowed for a moment. */
-struct fields {
-    nghttp2_nv nv[FIELDS_MAX];
-    size_t values[FIELDS_MAX];
-    size_t count;
-    struct buffer *text;
-};
-
-static void add_field(void *ctx, const char *name, const char *value)
-{
-    struct fields *fields = ctx;
-    size_t len = strlen(value);
-    CHECK(fields->count < FIELDS_MAX);
-    fields->values[fields->count] = fields->text->len;
-    buffer_append(fields->text, value, len + 1);
-    fields->nv[fields->count++] =
-        (nghttp2_nv){(uint8_t *)(uintptr_t)name, NULL, strlen(name), len, NGHTTP2_NV_FLAG_NONE};
-}
-
-static void make_fields(struct call *call, struct fields *fields)
-{
-    char status[16];
-    fields->count = 0;
-    fields->text = &call->worker->head;
-    buffer_clear(fields->text);
-    (void)snprintf(status, sizeof status, "%d", call->exchange.response.status);
-    add_field(fields, ":status", status);
-    reply_fields(call, add_field, fields);
-    CHECK(!fields->text->overflowed);
-    for (size_t i = 0; i < fields->count; i++) {
-        fields->nv[i].value = fields->text->data + fields->values[i];
-    }
-}
 
 /* Whether bytes follow the head. */
 static bool has_body(const struct call *call)
 {
     const struct exchange *x = &call->exchange;
     size_t len = 0;
-    if (x->request.method == METHOD_HEAD || !reply_has_body(x->response.status)) {
+    if (h2_fields_are_all(call) || x->request.method == METHOD_HEAD ||
+        !reply_has_body(x->response.status)) {
         return false;
+    }
+    if (x->route != NULL && x->route->duplex != NULL) {
+        return true;
     }
     if (reply_body_kind(call) == BODY_PLAIN) {
         (void)reply_body(&x->response, &len);
@@ -324,11 +265,16 @@ void h2_answer(struct call *call)
 {
     struct h2_stream *stream = stream_of(call);
     struct h2_session *session = stream->session;
-    struct fields fields;
+    struct h2_fields fields;
+    if (stream->is_answered) {
+        end_turn(stream);
+        go_on(stream);
+        return;
+    }
     reply_settle(call);
-    make_fields(call, &fields);
+    h2_fields_of_head(call, &fields);
     bool sends_body = has_body(call);
-    const nghttp2_data_provider body = {.source.ptr = stream, .read_callback = read_body};
+    const nghttp2_data_provider body = {.source.ptr = stream, .read_callback = h2_body_read};
     stream->is_answered = true;
     stream->looked_ms = call->worker->now_ms;
     if (sends_body) {
@@ -340,6 +286,13 @@ void h2_answer(struct call *call)
     }
     if (session->connection->is_last) {
         h2_session_leave(session);
+    }
+}
+
+void h2_stream_wake(struct h2_stream *stream)
+{
+    if (is_duplex(stream) && stream->is_answered) {
+        (void)nghttp2_session_resume_data(stream->session->nghttp2, stream->id);
     }
 }
 
@@ -379,6 +332,16 @@ void h2_stream_look(struct h2_stream *stream)
                                              "the request did not come in time"};
     struct call *call = stream->call;
     uint64_t now_ms = stream->session->connection->worker->now_ms;
+    if (is_duplex(stream) && stream->is_answered) {
+        const struct duplex_kind *kind = call->exchange.route->duplex;
+        if (kind->tick != NULL && kind->tick(&call->exchange)) {
+            h2_stream_wake(stream);
+        }
+    }
+    if (call != NULL && stream->is_answered && call->exchange.deadline_ms != 0 &&
+        now_ms >= call->exchange.deadline_ms) {
+        reset(stream, NGHTTP2_CANCEL); /* its client has long given up */
+    }
     if (call == NULL || stream->is_refused ||
         clock_elapsed(stream->looked_ms, now_ms) < HTTP_RATE_MS) {
         return;
