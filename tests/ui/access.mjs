@@ -1,5 +1,5 @@
 // Tokens: what may not be done has no button; signing in; making and revoking.
-import { check, checkAccessible, newPage, open, picture } from "./browser.mjs";
+import { check, checkAccessible, newPage, open, picture, signIn } from "./browser.mjs";
 import { call, Cluster, register } from "./cluster.mjs";
 
 async function closed(atEnd, anonymous) {
@@ -12,13 +12,6 @@ async function closed(atEnd, anonymous) {
   await register(one, { name: "db", id: "db-1", host: "10.0.0.2", port: 80, ttl: 600 }, operator);
   const make = async (spec) => (await call(one, "POST", "/tokens", spec, operator)).body.token;
   return { cluster, one, operator, make };
-}
-
-export async function signIn(page, token) {
-  await page.getByRole("button", { name: "Sign in" }).click();
-  await page.locator("dialog input").fill(token);
-  await page.locator("dialog button[type=submit]").click();
-  await page.locator("dialog").waitFor({ state: "detached" });
 }
 
 export async function a_token_that_reads_has_no_buttons_that_write({ page, atEnd }) {

@@ -60,3 +60,10 @@ export function check(condition, what) {
 }
 
 export const median = (values) => values.slice().sort((a, b) => a - b)[Math.floor(values.length / 2)];
+
+export async function signIn(page, token) {
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await page.locator("dialog input").fill(token);
+  await page.locator("dialog button[type=submit]").click();
+  await page.locator("dialog").waitFor({ state: "detached" });
+}

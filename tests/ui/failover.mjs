@@ -1,8 +1,7 @@
 // The replica behind the page dies: the page goes on at another member, and no event is missing.
 import { connect, createServer } from "node:net";
-import { check, checkAccessible, checkClean, newPage, note, open, picture } from "./browser.mjs";
+import { check, checkAccessible, checkClean, newPage, note, open, picture, signIn } from "./browser.mjs";
 import { call, Cluster, register, registerAll, until } from "./cluster.mjs";
-import { signIn } from "./access.mjs";
 
 async function begin(atEnd, options) {
   const cluster = new Cluster(options);
