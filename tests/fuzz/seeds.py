@@ -9,6 +9,8 @@ import os
 import struct
 import sys
 
+import seeds_zmq
+
 
 # --- MessagePack, as far as Muster writes it ---
 
@@ -574,15 +576,8 @@ SEEDS = {
         b'{"namespace": "shop", "events": true, "services": [{"prefix": "", "access": "write"}]}',
         b'{"namespace": "No", "events": true}', b'{"namespace": "shop", "operator": "read"}',
         b'{"metrics": true, "ttl": 3153600001}', b"{}")],
-    "zmq": [b'{"action": "register", "ttl": 30, "service_info": {"name": "Data Store", "host": "10.0.0.1", "port": '
-            b'6001, "id": null, "type": "STORE", "tags": ["a", "a"], "metadata": {"a": 1, "b": null, "c": [true, {"d": '
-            b'1.5}], "e": "json:1", "f": "\\n"}}}',
-            b'{"action": "register", "service_info": {"name": "' + b"n" * 218 + b'", "host": "h", "port": 1}}',
-            b'{"action": "register", "service_info": {"name": "' + b"n" * 219 + b'", "host": "h", "port": 1}}',
-            b'{"action": "register", "service_info": {"name": "a", "host": "h", "port": 1, "metadata": {"k": "' +
-            b"v" * 512 + b'"}}}',
-            b'{"action": "list", "service_type": null}', b'{"action": "discover", "service_type": "STORE"}',
-            b'{"action": "renew", "service_id": "' + b"i" * 255 + b'"}'],
+    "zmq": seeds_zmq.DIALECT,
+    "zmtp": seeds_zmq.WIRE,
     "twin": [bytes(range(256)), b"\x0b" * 40 + b"\x00" + b"\x04" * 9 + b"\x08\x00\x02" * 9] +
                  [b"\x05" + bytes([len(c)]) + c + b"\x00" for c in COMMANDS],
 }
