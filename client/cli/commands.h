@@ -25,6 +25,7 @@ enum cli_exit cmd_policy(struct cli *cli);
 enum cli_exit cmd_backup(struct cli *cli);
 enum cli_exit cmd_ready(struct cli *cli);
 enum cli_exit cmd_tls(struct cli *cli);
+enum cli_exit cmd_zmq_key(struct cli *cli);
 enum cli_exit cmd_bench(struct cli *cli);
 extern const char cmd_bench_help[];
 

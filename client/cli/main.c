@@ -130,6 +130,8 @@ static const struct args_option backup_options[] = {
 static const struct args_option tls_options[] = {
     {.name = "out"}, {.name = "days"}, {.name = "client"}, {.name = "uri"}, {.name = NULL}};
 
+static const struct args_option zmq_key_options[] = {{.name = "out"}, {.name = NULL}};
+
 static const struct args_option bench_options[] = {
     {.name = "connections"},
     {.name = "threads"},
@@ -391,6 +393,19 @@ static const struct command commands[] = {
      "  muster tls init 1:a=a.example,10.0.0.1 2:b=b.example 3:c=c.example --client ops\n"
      "  musterd --tls-cert tls/a.pem --tls-key tls/a-key.pem\n"
      "  MUSTER_CACERT=tls/ca.pem muster --server https://a.example:9000 status\n"},
+    {"zmq-key", cmd_zmq_key, zmq_key_options, "NAME [--out FILE]",
+     "make a pair of keys for ZeroMQ's CURVE",
+     "It is in a file for musterd --zmq-curve-key, or for a client (zmq.auth.load_certificate).\n"
+     "Nothing is written over. What is printed is a line for --zmq-curve-clients: the client's\n"
+     "name, which policies are for, and its public key.\n"
+     "\n"
+     "  --out FILE     the file (default: NAME.key_secret)\n"
+     "\n"
+     "Examples:\n"
+     "  muster zmq-key server\n"
+     "  muster zmq-key store >> clients\n"
+     "  musterd --zmq-curve-requests 0.0.0.0:4242 --zmq-curve-key server.key_secret \\\n"
+     "      --zmq-curve-clients clients\n"},
     {"bench", cmd_bench, bench_options, "KIND [OPTION]...",
      "put load of one kind on the replicas and measure", cmd_bench_help},
     {.name = NULL},

@@ -20,6 +20,7 @@ _muster_options() {
     namespace) echo "list set delete --instances --bytes --writes" ;;
     tls) echo "init --out --client --uri --days" ;;
     backup) echo "--verify --force --consistency" ;;
+    zmq-key) echo "--out" ;;
     bench)
         echo "--connections --threads --duration --requests --warmup --rate --instances --services" \
             "--ttl --batch --limit --consistency --watchers --via --prefix --reuse --keep"
@@ -34,7 +35,7 @@ _muster_services() {
 
 _muster() {
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
-    local commands="register heartbeat deregister maintenance services list discover watch run status ready members member leader token policy namespace backup tls bench"
+    local commands="register heartbeat deregister maintenance services list discover watch run status ready members member leader token policy namespace backup tls zmq-key bench"
     local globals="--server --output --namespace --timeout --help --version"
     local command="" words="" i
     for ((i = 1; i < COMP_CWORD; i++)); do

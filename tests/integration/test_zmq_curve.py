@@ -1,12 +1,14 @@
 """ZeroMQ under CURVE: who may connect, what they may do, and nothing for anybody else."""
 import os
 import socket
+import subprocess
 
 import pytest
 
-from cluster import await_true
+from cluster import MUSTER, await_true, clean_environment
 
 zmq = pytest.importorskip("zmq", reason="python3-zmq is not installed")
+pytest.importorskip("zmq.auth")
 if not zmq.has("curve"):
     pytest.skip("this libzmq has no CURVE", allow_module_level=True)
 
@@ -87,6 +89,33 @@ def test_nobody_else_is_served(make_cluster, tmp_path):
 
 def set_plain(s):
     s.plain_username = s.plain_password = b"x"
+
+
+def make_key(folder, *words):
+    return subprocess.run([MUSTER, "zmq-key", *words], cwd=folder, capture_output=True, timeout=30,
+                          encoding="utf-8", check=False, env=clean_environment())
+
+
+def test_keys_that_the_command_line_made_are_good(make_cluster, tmp_path):
+    lines = [make_key(tmp_path, *words).stdout
+             for words in (("server",), ("a.b", "--out", "own"), ("reader",))]
+    files = [tmp_path / name for name in ("server.key_secret", "own", "reader.key_secret")]
+    assert all(f.stat().st_mode & 0o777 == 0o600 for f in files)
+    pairs = [zmq.auth.load_certificate(f) for f in files]
+    assert lines[1] == "a.b %s\n" % pairs[1][0].decode()
+    before = files[0].read_bytes()
+    again = make_key(tmp_path, "server")
+    assert (again.returncode, again.stdout) == (1, "") and "File exists" in again.stderr
+    assert files[0].read_bytes() == before
+    for words in ((), ("a", "b"), ("a/b",), ("",)):
+        assert make_key(tmp_path, *words).returncode == 2
+    (tmp_path / "known").write_text("".join(lines[1:]), encoding="ascii")
+    port, = free_ports(1)
+    make_cluster(1, "--zmq-curve-requests", "127.0.0.1:%d" % port, "--zmq-curve-key", str(files[0]),
+                 "--zmq-curve-clients", str(tmp_path / "known")).start()
+    for pair in pairs[1:]:
+        with Talker(port, setup=as_client(pair, pairs[0][0])) as t:
+            assert is_answered(t, 10000)
 
 
 def test_without_a_list_whoever_knows_the_servers_key_is_nobody(make_cluster, tmp_path):
