@@ -560,10 +560,8 @@ SEEDS = {
         b'"ContainerStatus":{"ContainerID":"66e7"},"PortStatus":{"Ports":[{"PublishedPort":32768}]}},"NetworksAttachments":'
         b'[{"Network":{"Spec":{"Ingress":true}},"Addresses":["10.0.0.5/24"]},{"Network":{"Spec":{}},"Addresses":["10.0.1.9/24"]}]}]'
         b'\0[{"ID":"n1","Description":{"Hostname":"vm-1"},"Status":{"Addr":"192.168.0.7"}}]', b"[]\0[]\0[]",
-        b'{"cpu_stats":{"cpu_usage":{"total_usage":9,"percpu_usage":[1,2]},"system_cpu_usage":9,"online_cpus":2},'
-        b'"memory_stats":{"usage":9}}',
-        b'{"Type":"container","Action":"die","Actor":{"Attributes":{"com.docker.swarm.task.id":"t"}}}',
-        b"12.5 331776 3 1796031524"],
+        b'{"cpu_stats":{"cpu_usage":{"total_usage":9,"percpu_usage":[1]},"system_cpu_usage":9},"memory_stats":{"usage":9}}',
+        b'{"Type":"container","Action":"die","Actor":{"Attributes":{"com.docker.swarm.task.id":"t"}}}', b"12.5 331776 3 1"],
     "text": [b"18446744073709551615", b"1.25h", b"250ms", b"30s", b"5m", b"[2001:db8::1]:9000",
                   b"host.example:65535", b" \t gr\xc3\xbcn \xe2\x82\xac \xf0\x9f\x90\xa6 \r\n"],
     "token": [b"mst_" + b"a" * 10 + b"_" + b"7" * 32 + b"\0" + body for body in (
