@@ -7,8 +7,8 @@ from ports import free_ports
 
 
 @pytest.mark.parametrize("client", ["py-consul==1.6.0", "python-consul==1.1.0", "python-consul2==0.1.5"])
-def test_it_registers_beats_and_follows_while_the_leader_dies(make_cluster, tmp_path, client):
-    python = install_python(client, str(tmp_path / "venv"))
+def test_it_registers_beats_and_follows_while_the_leader_dies(make_cluster, client):
+    python = install_python(client)
     if python is None:
         pytest.skip("there is no package index here")
     cluster = with_consul(make_cluster(3), free_ports(3)).start()

@@ -1,10 +1,11 @@
 """What the drivers of Consul's clients do, told line by line: each registers three instances, follows them with what
 its client has for that, and prints `passing N` whenever that many are."""
+import fcntl
 import os
 import subprocess
 import threading
 
-from cluster import await_true, clean_environment
+from cluster import ROOT, await_true, clean_environment
 
 DONE_WITHIN_S = 30
 INSTALL_WITHIN_S = 120
@@ -13,12 +14,22 @@ PYTHON = os.path.join(os.path.dirname(os.path.abspath(__file__)), "consul_python
 PYTHON_SEES = "dc1 ['v1'] 3 3 1 3 True 3 None True 3 3"
 
 
-def install_python(client, folder):
-    """The Python that has a client from the package index; None where that is not to be had."""
-    subprocess.run(["/usr/bin/python3", "-m", "venv", folder], check=True, timeout=INSTALL_WITHIN_S)
-    got = subprocess.run([folder + "/bin/pip", "install", "-q", "--disable-pip-version-check", "--retries", "1",
-                          client], timeout=INSTALL_WITHIN_S, check=False)
-    return folder + "/bin/python" if got.returncode == 0 else None
+def install_python(client):
+    """The Python that has a client from the package index, installed once below build; None where that is not to be
+    had."""
+    folder = os.path.join(ROOT, "build", "consul", client)
+    os.makedirs(folder, exist_ok=True)
+    with open(folder + "/lock", "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not os.path.exists(folder + "/complete"):
+            subprocess.run(["/usr/bin/python3", "-m", "venv", folder], check=True, timeout=INSTALL_WITHIN_S)
+            got = subprocess.run([folder + "/bin/pip", "install", "-q", "--disable-pip-version-check", "--retries",
+                                  "1", client], timeout=INSTALL_WITHIN_S, check=False)
+            if got.returncode != 0:
+                return None
+            with open(folder + "/complete", "w", encoding="ascii"):
+                pass
+    return folder + "/bin/python"
 
 
 class Driver:

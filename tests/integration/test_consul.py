@@ -8,6 +8,7 @@ import pytest
 
 from cluster import await_true, request
 from ports import free_ports
+from test_upgrade import older
 
 
 def put(replica, path, body=None, node=None, token=None, expect=200):
@@ -377,7 +378,8 @@ def test_reads_are_answered_without_a_leader_and_checks_survive_one(make_cluster
     register(replica, "web", Check={"TTL": "1h", "Status": "passing"})
     others = [r for r in cluster if r is not replica]
     [r for r in others if r.is_leader()][0].kill()
-    put(replica, "/agent/check/pass/service:web?note=through")
+    await_true("it is heard by the new leader", lambda: replica.request(
+        "PUT", "/v1/agent/check/pass/service:web?note=through").status == 200, 30)
     assert statuses(replica, "web") == ["passing"]
     [r for r in others if r.alive()][0].kill()
     await_true("it knows no leader", lambda: get(replica, "/health/service/web").headers[
@@ -397,3 +399,12 @@ def test_all_replicas_and_a_restarted_one_have_the_same(make_cluster):
     cluster[1].start().wait_ready()
     await_true("they agree", lambda: len({json.dumps(seen(r, "web"), sort_keys=True) for r in cluster}) == 1)
     assert len(seen(cluster[1], "web")) == 200
+
+
+def test_below_its_level_a_registration_is_refused_in_words(make_cluster):
+    replica = make_cluster(1)[0]
+    older(replica)
+    replica.cluster.start()
+    got = put(replica, "/agent/service/register", {"Name": "web"}, expect=500)
+    assert got.headers["Content-Type"].startswith("text/plain") and b"upgrade them" in got.body, got
+    assert seen(replica, "web") == []
