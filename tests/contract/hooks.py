@@ -63,6 +63,8 @@ def fit_registration(body):
         body["metadata"] = {k: v for k, v in metadata.items() if is_key(k)}
     if isinstance(name, str) and body.get("id") is None and 255 - UUID_BYTES < len(name) <= 255:
         body["name"] = name[:64]
+    if body.get("unique_type") is True and not body.get("type"):
+        del body["unique_type"]  # it needs a type
     return body
 
 
