@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 
 #include "server/base/limits.h"
 #include "server/base/mem.h"
@@ -239,6 +240,22 @@ static void take_address(struct swarm_task *t, const json_t *json, const json_t 
     t->port = t->port != 0 ? t->port : SWARM_NO_PORT;
 }
 
+/* When a state was reached, in milliseconds since 1970; 0 if that is no time. */
+static int64_t time_of(const char *text)
+{
+    struct tm tm = {0};
+    const char *end = text != NULL ? strptime(text, "%Y-%m-%dT%H:%M:%S", &tm) : NULL;
+    return end != NULL ? (int64_t)timegm(&tm) * 1000 : 0;
+}
+
+/* A clock that is apart from Docker's makes no difference but for this. */
+static uint16_t weight_of(int64_t age_ms)
+{
+    return age_ms < 0 || age_ms >= 2 * SWARM_RAMP_MS ? SWARM_WEIGHT
+           : age_ms >= SWARM_RAMP_MS                 ? SWARM_WEIGHT / 2
+                                                     : SWARM_WEIGHT / 4;
+}
+
 static bool take_task(struct swarm_listing *l, struct swarm_task *t, const json_t *json)
 {
     const json_t *status = json_object_get(json, "Status");
@@ -260,6 +277,7 @@ static bool take_task(struct swarm_listing *l, struct swarm_task *t, const json_
     t->node = is_id(t->node) ? t->node : "";
     t->zone = is_id(zone) ? zone : "";
     t->is_running = strcmp(state, "running") == 0;
+    t->weight = weight_of(l->now_ms - time_of(text_of(status, "Timestamp")));
     take_address(t, json, node);
     return true;
 }
@@ -277,7 +295,7 @@ static void take_tasks(struct swarm_listing *l)
         }
         if (take_task(l, t, json)) {
             l->tasks_count++;
-            l->is_moving |= !t->is_running;
+            l->is_moving |= !t->is_running || t->weight < SWARM_WEIGHT;
         } else {
             l->left_out++;
         }
@@ -300,11 +318,11 @@ static json_t *parse_list(const char *what, struct swarm_answer answer, size_t m
     return NULL;
 }
 
-bool swarm_listing_parse(struct swarm_listing *l, const struct swarm_labels *labels,
+bool swarm_listing_parse(struct swarm_listing *l, const struct swarm_labels *labels, int64_t now_ms,
                          struct swarm_answer services, struct swarm_answer tasks,
                          struct swarm_answer nodes, char *error, size_t error_size)
 {
-    *l = (struct swarm_listing){.services = NULL};
+    *l = (struct swarm_listing){.now_ms = now_ms};
     l->services_json = parse_list("services", services, SWARM_SERVICES_MAX, error, error_size);
     l->tasks_json = l->services_json != NULL
                         ? parse_list("tasks", tasks, SWARM_TASKS_MAX, error, error_size)

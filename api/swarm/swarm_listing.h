@@ -47,6 +47,7 @@ struct swarm_task {
     bool is_running;
     char host[SWARM_HOST_SIZE]; /* "": not known yet */
     uint16_t port;
+    uint16_t weight; /* of a task that has just begun to run it is lower */
 };
 
 struct swarm_listing {
@@ -54,8 +55,9 @@ struct swarm_listing {
     struct swarm_task *tasks;       /* those wanted to run, in order of id */
     size_t services_count, tasks_count;
     size_t left_out; /* services and tasks that are not as they should be */
-    bool is_moving;  /* some service is being updated, or some task is on its way */
+    bool is_moving;  /* some service is being updated, or some task is on its way or just there */
     /* private */
+    int64_t now_ms; /* wall clock */
     json_t *services_json, *tasks_json, *nodes_json;
 };
 
@@ -64,12 +66,17 @@ struct swarm_answer {
     size_t len;
 };
 
-/* Of /services, of /tasks of desired state `running`, and of /nodes. False with a sentence; the
- * listing is empty then. swarm_listing_done in any case. */
+/* A task has a quarter of its weight at first, half of it after SWARM_RAMP_MS, all of it after
+ * twice that: so a new one gets its first requests before it gets its share. */
+#define SWARM_WEIGHT  4
+#define SWARM_RAMP_MS 3000
+
+/* Of /services, of /tasks of desired state `running`, and of /nodes; `now_ms`: wall clock. False
+ * with a sentence; the listing is empty then. swarm_listing_done in any case. */
 MUST_USE bool swarm_listing_parse(struct swarm_listing *ret_listing,
-                                  const struct swarm_labels *labels, struct swarm_answer services,
-                                  struct swarm_answer tasks, struct swarm_answer nodes, char *error,
-                                  size_t error_size);
+                                  const struct swarm_labels *labels, int64_t now_ms,
+                                  struct swarm_answer services, struct swarm_answer tasks,
+                                  struct swarm_answer nodes, char *error, size_t error_size);
 void swarm_listing_done(struct swarm_listing *listing);
 /* NULL if there is none. */
 const struct swarm_service *swarm_listing_service(const struct swarm_listing *listing,

@@ -108,6 +108,7 @@ bool swarm_record_task(const struct swarm_task *t, struct swarm_texts *texts,
     begin(r, t->id, t->service->name, SWARM_TYPE_TASK, SWARM_TTL_MS);
     r->host = slice_of(t->host);
     r->port = t->port;
+    r->weight = t->weight;
     r->zone = slice_of(t->zone);
     if (t->container != NULL && strlen(t->container) <= METADATA_VALUE_BYTES_MAX) {
         add(r, "swarm.container", t->container);

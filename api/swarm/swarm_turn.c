@@ -103,8 +103,9 @@ static void list(struct swarm_worker *w)
     if (good && count == 4) {
         take_node_id(w, &r[3].body);
     }
-    good = good && swarm_listing_parse(&listing, &w->options.labels, answer_of(&r[0]),
-                                       answer_of(&r[1]), answer_of(&r[2]), error, sizeof error);
+    good =
+        good && swarm_listing_parse(&listing, &w->options.labels, clock_wall_ms(), answer_of(&r[0]),
+                                    answer_of(&r[1]), answer_of(&r[2]), error, sizeof error);
     for (size_t i = 0; i < count; i++) {
         buffer_done(&r[i].body);
     }

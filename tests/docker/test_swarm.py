@@ -181,6 +181,9 @@ def test_a_rolling_update_has_no_gap(daemon, cluster):
     assert min(len(ids) for _, _, ids, _ in seen) >= 10, "a gap"
     assert {count for *_, count in seen} == {10}
     assert tasks(cluster[2]) == daemon.running("web")
+    updated = [e for e in cluster[2].events() if e["event"] == "updated" and e["instance"]["type"] == "swarm-task"]
+    assert {e["instance"]["weight"] for e in updated} == {2, 4}
+    await_true("all have their share", lambda: {i["weight"] for i in cluster[2].instances().values()} == {4}, 15)
     picture(seen)
 
 

@@ -99,7 +99,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     struct swarm_answer nodes = next_part(&at, &left);
     try_alone(services);
     try_alone(nodes);
-    if (swarm_listing_parse(&listing, &labels, services, tasks, nodes, error, sizeof error)) {
+    if (swarm_listing_parse(&listing, &labels, 1796030668000, services, tasks, nodes, error,
+                            sizeof error)) {
         check_listing(&listing);
     }
     swarm_listing_done(&listing);

@@ -39,6 +39,8 @@ static const struct swarm_labels labels = {.enabled = "autoscaler.enabled",
     "[{\"ID\":\"node1\",\"Description\":{\"Hostname\":\"vm-1\"},\"Status\":{\"State\":\"ready\","  \
     "\"Addr\":\"192.168.0.7\"}}]"
 
+#define NOW_MS 1796030670000 /* 2026-11-30T09:24:30Z */
+
 static struct swarm_answer answer(const char *text)
 {
     return (struct swarm_answer){text, strlen(text)};
@@ -48,7 +50,7 @@ static struct swarm_listing parse(const char *services, const char *tasks)
 {
     struct swarm_listing listing;
     char error[200] = "";
-    assert_true(swarm_listing_parse(&listing, &labels, answer(services), answer(tasks),
+    assert_true(swarm_listing_parse(&listing, &labels, NOW_MS, answer(services), answer(tasks),
                                     answer(NODES), error, sizeof error));
     return listing;
 }
@@ -143,6 +145,33 @@ static void a_task_has_an_address(void **state UNUSED)
     swarm_listing_done(&l);
 }
 
+static uint16_t weight_since(const char *timestamp)
+{
+    static char tasks[512];
+    (void)snprintf(tasks, sizeof tasks,
+                   "[{\"ID\":\"t1\",\"ServiceID\":\"s1\",\"NodeID\":\"node1\","
+                   "\"DesiredState\":\"running\",\"Status\":{\"State\":\"running\","
+                   "\"Timestamp\":\"%s\"}}]",
+                   timestamp);
+    struct swarm_listing l = parse("[" SERVICE("s1", "web", "", REPLICATED(1), "") "]", tasks);
+    assert_int_equal(l.tasks_count, 1);
+    uint16_t weight = l.tasks[0].weight;
+    assert_int_equal(l.is_moving, weight < SWARM_WEIGHT);
+    swarm_listing_done(&l);
+    return weight;
+}
+
+static void a_new_task_gets_its_share_little_by_little(void **state UNUSED)
+{
+    assert_int_equal(weight_since("2026-11-30T09:24:30.068974443Z"), SWARM_WEIGHT / 4);
+    assert_int_equal(weight_since("2026-11-30T09:24:28Z"), SWARM_WEIGHT / 4);
+    assert_int_equal(weight_since("2026-11-30T09:24:27Z"), SWARM_WEIGHT / 2);
+    assert_int_equal(weight_since("2026-11-30T09:24:24Z"), SWARM_WEIGHT);
+    assert_int_equal(weight_since("2026-11-29T09:24:24Z"), SWARM_WEIGHT);
+    assert_int_equal(weight_since("2026-11-30T09:25:00Z"), SWARM_WEIGHT); /* a clock ahead */
+    assert_int_equal(weight_since("yesterday"), SWARM_WEIGHT);
+}
+
 static void what_is_not_as_it_should_be_is_left_out(void **state UNUSED)
 {
     struct swarm_listing l =
@@ -165,10 +194,10 @@ static void what_is_no_list_makes_nothing_gone(void **state UNUSED)
         for (unsigned which = 0; which < 3; which++) {
             struct swarm_listing l;
             char error[200] = "";
-            assert_false(swarm_listing_parse(&l, &labels, answer(which == 0 ? wrong[i] : "[]"),
-                                             answer(which == 1 ? wrong[i] : "[]"),
-                                             answer(which == 2 ? wrong[i] : "[]"), error,
-                                             sizeof error));
+            assert_false(
+                swarm_listing_parse(&l, &labels, NOW_MS, answer(which == 0 ? wrong[i] : "[]"),
+                                    answer(which == 1 ? wrong[i] : "[]"),
+                                    answer(which == 2 ? wrong[i] : "[]"), error, sizeof error));
             assert_non_null(strstr(error, "cannot be read"));
             swarm_listing_done(&l);
         }
@@ -281,6 +310,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_service_has_its_wishes),
         cmocka_unit_test(a_task_has_an_address),
+        cmocka_unit_test(a_new_task_gets_its_share_little_by_little),
         cmocka_unit_test(what_is_not_as_it_should_be_is_left_out),
         cmocka_unit_test(what_is_no_list_makes_nothing_gone),
         cmocka_unit_test(a_label_that_does_not_fit_is_left_out_and_counted),
