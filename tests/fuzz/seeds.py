@@ -10,6 +10,7 @@ import struct
 import sys
 
 import seeds_zmq
+from seeds_http import GRPC, H2
 
 
 # --- MessagePack, as far as Muster writes it ---
@@ -452,21 +453,6 @@ QUESTIONS = [
 ]
 
 
-def h2_frame(kind, flags, stream, payload=b""):
-    return struct.pack(">I", len(payload))[1:] + bytes((kind, flags)) + struct.pack(">I", stream) + payload
-
-
-# GET / by http, with the host x; a POST; a field named "a".
-H2_GET, H2_POST, H2_A = b"\x82\x86\x84\x41\x01x", b"\x83\x86\x84\x41\x01x", b"\x40\x01a\x01b"
-H2 = [b"\x00" + h2_frame(4, 0, 0) + h2_frame(1, 5, 1, H2_GET + H2_A) + h2_frame(1, 5, 3, H2_GET),
-      b"\x07" + h2_frame(4, 0, 0) + h2_frame(1, 4, 1, H2_POST) + h2_frame(0, 0, 1, b"{") + h2_frame(0, 1, 1, b"}"),
-      b"\x40" + h2_frame(1, 4, 1, H2_POST) + h2_frame(3, 0, 1, bytes(4)) + h2_frame(6, 0, 0, bytes(8)),
-      b"\x00" + h2_frame(1, 1, 1, H2_GET[:3]) + h2_frame(9, 4, 1, H2_GET[3:]) + h2_frame(7, 0, 0, bytes(8)),
-      b"\x00" + h2_frame(1, 5, 1, H2_GET + b"\x40\x01A\x01b") + h2_frame(8, 0, 0, b"\0\0\1\0") + h2_frame(0xbb, 0, 0),
-      b"\x00" + h2_frame(1, 0x2d, 1, b"\x02" + bytes(5) + H2_GET + bytes(2)) + h2_frame(2, 0, 3, bytes(5)),
-      b"\x20" + h2_frame(4, 0, 0, b"\0\4\0\0\0\1") + h2_frame(1, 5, 1, H2_GET) + h2_frame(8, 0, 1, b"\0\0\xff\xff"),
-      b"\x00" + h2_frame(1, 5, 1, H2_GET + b"\x40\x01f\x7f\x21" + b"v" * 160 + b"\xbe" * 900)]
-
 SEEDS = {
     "consul": [b'\x00Service.Meta["x"] == "y" and (not Checks.Status == passing or `v` in Service.Tags)',
                b"\x00Service.Tags is not empty or Service.ID matches `^web-[0-9]+$`",
@@ -531,6 +517,7 @@ SEEDS = {
              b"\x03HEAD https://a:1/b HTTP/1.1\r\nHost: c\r\nContent-Encoding: identity\r\n\r\n",
              b"\x00OPTIONS * HTTP/1.1\r\nHost:\r\n\r\n"],
     "h2": H2,
+    "grpc": GRPC,
     "config": CONFIGS,
     "wal": WALS,
     "snapshot_file": SNAPSHOT_FILES,

@@ -402,3 +402,13 @@ def test_leases_and_watches_survive_a_leader_that_dies(make_cluster, name):
         stop.set()
         keeper.join(30)
         assert set(answers) == {20} and set(refused) <= {"UNAVAILABLE", "UNKNOWN"}
+
+
+@pytest.mark.long
+@pytest.mark.timeout(700)  # the module proxy, and a build of gRPC for Go
+def test_the_go_client_of_the_readme_runs(shared):
+    program = subprocess.run([ROOT + "/tests/integration/grpc_go.sh"], stdout=subprocess.PIPE, timeout=600,
+                             check=True).stdout.decode().strip()
+    got = subprocess.run([program, "127.0.0.1:%d" % shared[2].http_port], stderr=subprocess.PIPE, timeout=60, check=True,
+                         env=clean_environment())
+    assert got.stderr.decode().split()[-2:] == ["1", "<nil>"]

@@ -1,0 +1,64 @@
+"""HTTP/2 and gRPC beside HTTP/1.1: lists, unary heartbeats, streams of heartbeats. The load is h2load for all of
+them, but for the streams, which a process with Python sends (it is the limit there)."""
+import json
+import os
+import subprocess
+import sys
+
+import measure
+import systems
+from cluster import clean_environment
+from h2load import beat, h2load
+from systems import Muster
+
+COLUMNS = [("per_second", "a second"), ("server_cpu_us", "server CPU us"), ("failed", "failed")]
+GRPC = (("content-type", "application/grpc"), ("te", "trailers"))
+LOAD = os.path.join(os.path.dirname(os.path.abspath(__file__)), "h2load.py")
+
+
+def streams(port, ids, count, seconds):
+    done = subprocess.run([sys.executable, LOAD, str(port), str(count), str(seconds), *ids], stdout=subprocess.PIPE,
+                          env=clean_environment({"PYTHONPATH": os.pathsep.join(sys.path)}), timeout=seconds + 60, check=True)
+    return json.loads(done.stdout)
+
+
+def measured(bench, key, title, variants, pids):
+    """Every variant once in each round."""
+    rows = {name: [] for name in variants}
+    for _ in range(bench.rounds):
+        for name, run in variants.items():
+            rows[name].append(measure.with_cpu(pids(name), run))
+    bench.add(key, title, rows, COLUMNS, "per_second")
+
+
+def grpc(bench):
+    """64 callers of the leader of three, and lists of ten beside another server's ceiling."""
+    seconds = 2 if bench.quick else 5
+    with Muster(bench.folder) as cluster:
+        cluster.start()
+        leader = cluster.leader()
+        url = leader.url
+        ids = ["grpc-%d" % n for n in range(64)]
+        for id in ids:
+            leader.register("grpc", id)
+        for n in range(10):
+            leader.register("ten", "ten-%d" % n)
+        size = len(leader.get("/services/ten").body)
+        pids = [r.process.pid for r in cluster]
+        json_beat = json.dumps({"id": ids[0]}).encode()
+        measured(bench, "grpc_heartbeat", "Heartbeats of one, 64 callers", {
+            "HTTP/1.1": lambda: h2load(url + "/heartbeat", seconds, 64, 1, json_beat,
+                                       (("content-type", "application/json"),), "1.1"),
+            "h2c": lambda: h2load(url + "/heartbeat", seconds, 4, 16, json_beat, (("content-type", "application/json"),)),
+            "gRPC": lambda: h2load(url + "/muster.v1.Registry/Heartbeat", seconds, 4, 16, beat(ids[0]), GRPC),
+            "KeepAlive, 4 streams": lambda: streams(leader.http_port, ids, 4, seconds),
+        }, lambda name: pids)
+        with systems.Ceiling(2, size) as ceiling:
+            measured(bench, "grpc_list", "Lists of ten, 64 callers", {
+                "ceiling, HTTP/1.1": lambda: h2load(ceiling.url, seconds, 64, 1, version="1.1"),
+                "HTTP/1.1": lambda: h2load(url + "/services/ten", seconds, 64, 1, version="1.1"),
+                "h2c": lambda: h2load(url + "/services/ten", seconds, 4, 16),
+            }, lambda name: [ceiling.process.pid] if name.startswith("ceiling") else [leader.process.pid])
+
+
+CASES = [grpc]
