@@ -39,14 +39,15 @@ TOPICS = (frame(4, b"\x09SUBSCRIBEreg") + message(b"\1expire") + message(b"\0exp
 
 WIRE = [
     b"\0\0" + OPEN + REQUESTS, b"\0\1" + OPEN + REQUESTS,
-    b"\0\0" + OPEN + message(b"{}") * 70,  # more than are answered before they are read
+    b"\0\3" + OPEN + message(b"{}") * 70,  # more than are answered before they are read
     b"\1\7" + greeting(b"NULL") + ready(b"SUB") + TOPICS,
     b"\1\0" + greeting(b"NULL") + ready(b"XSUB") + message(b"\1") * 17,  # one too many
     b"\0\0" + OPEN + b"\2" + struct.pack(">Q", 65537),  # too long
     b"\0\0" + OPEN + frame(4, b"\4PING\0\0" + b"c" * 17),
     b"\0\0" + greeting(b"NULL") + ready(b"PULL"),
     b"\4\5" + sealed(b"DEALER") + REQUESTS, b"\5\0" + sealed(b"SUB") + TOPICS,
-    b"\4\0" + sealed(b"DEALER", at=300, bits=1), b"\4\0" + sealed(b"PUB"),
+    b"\4\0" + sealed(b"DEALER", at=8, bits=1), b"\4\0" + sealed(b"PUB"),
+    b"\4\0" + sealed(b"DEALER", at=9, bits=1), b"\4\0" + sealed(b"DEALER", at=104, bits=128),  # the cookie
     b"\2\0" + greeting(b"CURVE") + frame(4, b"\5HELLO\1" + bytes(193)),
 ]
 
