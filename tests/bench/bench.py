@@ -15,6 +15,7 @@ sys.path[:0] = [HERE, os.path.join(ROOT, "tests", "integration")]
 
 import builds  # noqa: E402
 import cases  # noqa: E402
+import cases_consul  # noqa: E402
 import cases_dns  # noqa: E402
 import cases_grpc  # noqa: E402
 import cases_zmq  # noqa: E402
@@ -136,7 +137,8 @@ def parse(names):
 
 def main():
     known = {case.__name__: case for case in cases.CASES + cases_life.CASES +
-             cases_watch.CASES + cases_dns.CASES + cases_grpc.CASES + cases_zmq.CASES}
+             cases_watch.CASES + cases_dns.CASES + cases_grpc.CASES + cases_zmq.CASES +
+             cases_consul.CASES}
     options, chosen = parse(list(known))
     # No proxy, no setting of etcd or of Java from the outside.
     cluster.forget_environment()
