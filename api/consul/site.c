@@ -36,6 +36,7 @@ static const struct {
     {"forbidden", 403, "Permission denied"},
     {"no_leader", 500, "No cluster leader"},
     {"not_ready", 500, "No cluster leader"},
+    {"overloaded", 429, NULL}, /* as it is */
 };
 
 static void consul_error(struct response *response, int status, const char *code,
@@ -45,7 +46,7 @@ static void consul_error(struct response *response, int status, const char *code
     for (size_t i = 0; i < ARRAY_LENGTH(texts); i++) {
         if (strcmp(texts[i].code, code) == 0) {
             said = texts[i].status;
-            message = texts[i].text;
+            message = texts[i].text != NULL ? texts[i].text : message;
         }
     }
     struct json_out ignored = response_json(response);
