@@ -14,7 +14,7 @@
 
 struct keeping {
     struct talk talk;
-    /* Of this turn; of the arena, as the ids are. */
+    /* Of this turn; they point into the arena. */
     uint32_t beats_count, ids_count;
     const Muster__V1__HeartbeatRequest **beats;
     struct slice *ids;
@@ -30,19 +30,32 @@ static bool fits(const struct keeping *k, const Muster__V1__HeartbeatRequest *be
            !beat_has_details(beat) && !beat_has_details(k->beats[0]);
 }
 
+static void free_turn(void *state)
+{
+    struct keeping *k = state;
+    free(k->beats);
+    free(k->ids);
+    k->beats = NULL;
+    k->ids = NULL;
+    k->beats_count = k->ids_count = 0;
+}
+
+/* Room for what has come: a heartbeat has 8 bytes at least, with its head, and an id three. */
+static void begin_turn(struct keeping *k)
+{
+    size_t waiting = k->talk.in.len - k->talk.in_at;
+    size_t beats = waiting / 8 + 1, ids = waiting / 3 + 1;
+    free_turn(k);
+    k->beats = mem_zalloc(beats < BEATS_MAX ? beats : BEATS_MAX, sizeof *k->beats);
+    k->ids = mem_zalloc(ids < HEARTBEAT_IDS_MAX ? ids : HEARTBEAT_IDS_MAX, sizeof *k->ids);
+}
+
 static void add(struct keeping *k, const Muster__V1__HeartbeatRequest *beat)
 {
     for (size_t i = 0; i < beat->n_ids; i++) {
         k->ids[k->ids_count++] = frame_slice(beat->ids[i]);
     }
     k->beats[k->beats_count++] = beat;
-}
-
-static void free_turn(void *state)
-{
-    struct keeping *k = state;
-    free(k->beats);
-    free(k->ids);
 }
 
 /* False: the call has failed. */
@@ -109,17 +122,17 @@ static enum next finish_beats(struct exchange *x, enum status status)
     free(renewal->missed);
     renewal->missed = NULL;
     renewal->missed_count = 0;
+    free_turn(k);
+    if (k->talk.out.overflowed) {
+        response_refuse_memory(&x->response);
+    }
     return NEXT_RESPOND;
 }
 
 enum next grpc_keep_alive(struct exchange *x)
 {
     struct keeping *k = talk_turn(x, sizeof *k, HEARTBEAT_BODY_BYTES_MAX, free_turn);
-    if (k->beats == NULL) {
-        k->beats = mem_zalloc(BEATS_MAX, sizeof *k->beats);
-        k->ids = mem_zalloc(HEARTBEAT_IDS_MAX, sizeof *k->ids);
-    }
-    k->beats_count = k->ids_count = 0;
+    begin_turn(k);
     enum status status = permit_again(&x->permit, x->context->node);
     if (status != ST_OK) {
         return call_fail(x, status);

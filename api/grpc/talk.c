@@ -33,6 +33,8 @@ void *talk_turn(struct exchange *x, size_t size, size_t longest, void (*done)(vo
         t->done = done;
         buffer_init(&t->in, FRAME_BODY(longest) + WAITING_BYTES_MAX);
         buffer_init(&t->out, ANSWERS_BYTES_MAX);
+        buffer_count_in(&t->in, &x->context->bodies);
+        buffer_count_in(&t->out, &x->context->answers);
     }
     arena_done(&t->arena);
     arena_init(&t->arena, t->in.len - t->in_at);
@@ -70,10 +72,22 @@ ProtobufCMessage *talk_next(struct exchange *x, const ProtobufCMessageDescriptor
     return message;
 }
 
+/* There may be thousands of these. */
+static void release(struct buffer *b, struct budget *budget)
+{
+    if (b->capacity > 0) {
+        buffer_done(b);
+        buffer_count_in(b, budget);
+    }
+}
+
 bool talk_take(struct exchange *x, const void *data, size_t len)
 {
     struct talk *t = x->state;
-    if (t->in_at > 0) {
+    if (t->in_at > 0 && t->in_at == t->in.len) {
+        release(&t->in, &x->context->bodies);
+        t->in_at = 0;
+    } else if (t->in_at > 0) {
         memmove(t->in.data, t->in.data + t->in_at, t->in.len - t->in_at);
         t->in.len -= t->in_at;
         t->in_at = 0;
@@ -102,7 +116,7 @@ size_t talk_read(struct exchange *x, char *out, size_t max)
         t->out_at += now;
     }
     if (now == left) {
-        buffer_done(&t->out); /* there may be thousands of these */
+        release(&t->out, &x->context->answers);
         t->out_at = 0;
     }
     return now;

@@ -79,9 +79,11 @@
 #define H2_STREAMS_MAX      256
 #define H2_STREAMS_A_WORKER 16384
 /* What a connection may send that asks for nothing: at once, and in each second. Each request, and
- * each frame of a body or of an answer, gives it one more. */
+ * each frame of a body or of an answer, gives it some more: a client may answer each with a window
+ * of the stream, one of the connection, and a ping. */
 #define H2_NOISE_MAX      1000
 #define H2_NOISE_A_SECOND 100
+#define H2_NOISE_OF_WORK  4
 /* Requests that it may take back: their work may be done already. */
 #define H2_RESETS_MAX      1000
 #define H2_RESETS_A_SECOND 50

@@ -266,6 +266,24 @@ def test_messages_may_come_byte_by_byte_and_end_early(shared, client, name):
         assert wire.status(7) == 200
 
 
+def test_what_a_stream_took_when_it_ends_is_given_back_to_the_others(shared, client, name):
+    """More than the window of the connection, on streams that are each ended with what they sent."""
+    client.register(name, name)
+    body = m.HeartbeatRequest(ids=[name] * 700).SerializeToString()
+    message = struct.pack("!BI", 0, len(body)) + body
+    fields = (("content-type", "application/grpc"), ("te", "trailers"))
+    sent = 0
+    with Wire(shared[0].http_port) as wire:
+        for n in range(200):
+            wire.ask(2 * n + 1, END_HEADERS, method="POST", path="/muster.v1.Registry/KeepAlive", fields=fields)
+            wire.send(frame(DATA, 0, 2 * n + 1, message[:16000]) + frame(RST_STREAM, 0, 2 * n + 1, bytes(4)))
+            sent += min(len(message), 16000)
+            wire.ask(401 + 2 * n) if n == 199 else None
+            time.sleep(0.001)
+        assert sent > 2 << 20
+        assert wire.status(401 + 398) == 200
+
+
 # --- the other services ---
 
 

@@ -208,6 +208,8 @@ static int on_stream_close(nghttp2_session *nghttp2, int32_t id, uint32_t error,
     (void)ctx;
     if (stream != NULL) {
         (void)nghttp2_session_set_stream_user_data(nghttp2, id, NULL);
+        /* What a duplex took counts no longer: others share the window of the connection. */
+        (void)nghttp2_session_consume_connection(nghttp2, stream->unused);
         h2_stream_close(stream);
     }
     return 0;

@@ -47,5 +47,6 @@ bool h2_calm_reset(struct h2_calm *calm, uint64_t now_ms)
 
 void h2_calm_work(struct h2_calm *calm)
 {
-    calm->noise += calm->noise < H2_NOISE_MAX;
+    calm->noise = calm->noise > H2_NOISE_MAX - H2_NOISE_OF_WORK ? H2_NOISE_MAX
+                                                                : calm->noise + H2_NOISE_OF_WORK;
 }
