@@ -42,7 +42,7 @@ struct config {
     uint32_t reap_after_ms;
     char tbfs_service[NAME_BYTES_MAX + 1];
     uint32_t tbfs_reap_after_ms;
-    char consul_http[ADDRESS_SIZE]; /* empty: off */
+    char consul_http[ADDRESS_SIZE];  /* empty: off */
     char grpc[ADDRESS_SIZE];         /* empty: off */
     char zmq_requests[ADDRESS_SIZE]; /* empty: off; the same for the next two */
     char zmq_heartbeats[ADDRESS_SIZE];

@@ -39,8 +39,8 @@ struct door_options {
     const char *tbfs_service;    /* likewise: the service that it is an instance of */
     /* Another address of the same door, for clients of Consul. NULL or "": closed. */
     const char *consul_http;
-    const char *grpc;            /* host:port of gRPC alone; NULL or "": closed */
-    unsigned grpc_connections;   /* of its clients */
+    const char *grpc;          /* host:port of gRPC alone; NULL or "": closed */
+    unsigned grpc_connections; /* of its clients */
     /* host:port of the three ports of ZeroMQ. NULL or "": closed. */
     const char *zmq_requests, *zmq_heartbeats, *zmq_events;
     /* The same under CURVE, with this server's secret key, and a file of clients' keys; NULL or "":

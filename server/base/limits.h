@@ -99,7 +99,8 @@
 #define H2_WINDOW_BYTES (1024 * 1024)
 
 /* --- gRPC --- */
-/* Of its own port: connections and threads, and their descriptors. On --http it has those of HTTP. */
+/* Of its own port: connections and threads, and their descriptors. On --http it has those of HTTP.
+ */
 #define GRPC_CONNECTIONS_MAX 2048
 #define GRPC_THREADS         2
 #define DESCRIPTORS_OF_GRPC  (GRPC_THREADS * (DESCRIPTORS_A_WORKER + HTTP_SPARE_A_WORKER_MAX) + 1)
