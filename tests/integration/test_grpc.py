@@ -430,3 +430,61 @@ def test_the_go_client_of_the_readme_runs(shared):
     got = subprocess.run([program, "127.0.0.1:%d" % shared[2].http_port], stderr=subprocess.PIPE, timeout=60, check=True,
                          env=clean_environment())
     assert got.stderr.decode().split()[-2:] == ["1", "<nil>"]
+
+
+@pytest.mark.long
+@pytest.mark.timeout(300)  # every replica is stopped and started again, twice
+def test_no_event_and_no_lease_is_lost_while_replicas_are_rolled(make_cluster, name):
+    cluster = make_cluster(3).start()
+    stop, halt, synced, seen, made, codes = (*(threading.Event() for _ in range(3)), [], [], set())
+
+    def is_over():
+        return stop.is_set() and set(seen) >= set(made)
+
+    def follow():
+        position = None
+        while not is_over():
+            for replica in cluster:
+                try:
+                    with Client(replica.http_port) as client:
+                        call = watch(client, filter=m.Filter(service=name), after=position)
+                        for reply in call:
+                            what = reply.WhichOneof("what")
+                            assert what != "reset"
+                            if what == "event" and reply.event.type == m.Event.REGISTERED:
+                                seen.append(reply.event.instance.id)
+                            position = getattr(reply, what).position
+                            synced.set()
+                            if is_over():
+                                return
+                except grpc.RpcError as error:
+                    codes.add(error.code().name)
+
+    def register():
+        n = 0
+        while not halt.is_set():
+            n += 1
+            try:
+                with Client(cluster[n % 3].http_port) as client:
+                    made.append(client.register(name, "%s-%d" % (name, n), ttl_ms=3600000).id)
+            except grpc.RpcError as error:
+                codes.add(error.code().name)
+
+    threads = [threading.Thread(target=follow), threading.Thread(target=register)]
+    threads[0].start()
+    assert synced.wait(30)
+    threads[1].start()
+    await_true("some are registered", lambda: len(made) > 20)
+    for _ in range(2):
+        for replica in cluster:
+            replica.stop()
+            replica.start().wait_ready()
+    halt.set()
+    threads[1].join(60)
+    with Client(cluster[0].http_port) as client:
+        made.append(client.register(name, name + "-last", ttl_ms=3600000).id)  # so that the follower looks
+    stop.set()
+    threads[0].join(60)
+    assert not threads[0].is_alive() and sorted(set(made) - set(seen)) == []
+    assert len(seen) == len(set(seen))
+    assert codes <= {"UNAVAILABLE", "UNKNOWN", "CANCELLED"}, codes

@@ -400,6 +400,7 @@ def test_writes_go_on_when_the_leader_dies_and_none_that_was_confirmed_is_lost(m
     assert [id for id, _ in kept if id not in there] == []
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sanitized(), reason="speed")
 def test_a_client_that_reads_nothing_costs_little_and_is_cut_off(make_cluster, name):
     replica = make_cluster(1).start()[0]
@@ -414,3 +415,14 @@ def test_a_client_that_reads_nothing_costs_little_and_is_cut_off(make_cluster, n
         await_true("it is cut off", lambda: replica.metric("http_readers_cut_total") >= 1, 40, 0.5)
         assert time.monotonic() - began > 5
         assert replica.metric("http_answers_bytes") < 1 << 20
+
+
+@pytest.mark.long
+def test_a_client_that_is_gone_without_a_word_is_found_by_pings(make_cluster, name):
+    replica = make_cluster(1).start()[0]
+    index = replica.register(name, name)["index"]
+    with Wire(replica.http_port, timeout=60) as wire:
+        wire.ask(1, path="/services/%s?index=%d&wait=5m" % (name, index))
+        assert wire.until(lambda kind, flags, *_: kind == PING and not flags & ACK) is not None
+        assert wire.frame() is None
+    assert replica.metric("http2_streams") == 0
