@@ -122,6 +122,15 @@ run() {
     fi
 }
 
+# Servers that tests start by hand (a broker, proxies, resolvers) are not to run on this machine beside them.
+denied=
+if [ "${1:-build}" != docker ] && [ ! -e /usr/sbin/policy-rc.d ]; then
+    denied=/usr/sbin/policy-rc.d
+    printf '#!/bin/sh\nexit 101\n' >"$denied"
+    chmod 755 "$denied"
+fi
+trap 'rm -f "$log" $denied' EXIT
+
 say "muster: installing$missing"
 run apt-get update
 wanted=$missing
@@ -143,6 +152,13 @@ case "$missing" in
 esac
 # shellcheck disable=SC2086 # a list of packages
 [ -z "$(echo $wanted)" ] || run apt-get install -y --no-install-recommends $wanted
+if [ -n "$denied" ] && command -v systemctl >/dev/null 2>&1; then
+    for server in rabbitmq-server haproxy nginx-light:nginx unbound prometheus knot nsd etcd-server:etcd zookeeper; do
+        case " $missing " in
+        *" ${server%:*} "*) systemctl disable "${server#*:}" >/dev/null 2>&1 || true ;; # nor after the next boot
+        esac
+    done
+fi
 if ! newer libraft-dev "$RAFT_MIN"; then
     say "muster: libraft-dev is still older than $RAFT_MIN; see consensus/README.md for why that is refused"
     exit 1
