@@ -301,7 +301,7 @@ def test_a_wrong_method_is_405_with_the_right_ones(shared, method, path, allowed
     assert allowed in got.headers["Allow"]
 
 
-@pytest.mark.parametrize("path", ["/nowhere", "/services/x/y", "/v1/catalog/services",
+@pytest.mark.parametrize("path", ["/nowhere", "/services/x/y", "/v2/catalog/services",
                                   "/instances/x/y/z", "/nowhere//", "/../etc/passwd"])
 def test_an_unknown_path_is_404(shared, path):
     assert shared[0].get(path).status == 404

@@ -305,12 +305,13 @@ def test_a_read_wakes_when_its_service_changes_and_not_for_others(shared, name):
 def test_who_waits_for_a_service_that_is_not_there_is_woken_by_it(shared, name):
     index = index_of(shared[0], "/health/service/" + name)
     assert index >= 1
+    index = max(index, index_of(shared[1], "/health/service/" + name))
     got = []
     waiting = threading.Thread(target=lambda: got.append(
-        get(shared[1], "/health/service/%s?index=%d&wait=20s" % (name, max(index, index_of(shared[1], "/health/service/" + name))))))
+        get(shared[1], "/health/service/%s?index=%d&wait=20s" % (name, index))))
     waiting.start()
     register(shared[0], name)
-    waiting.join(10)
+    waiting.join(30)
     assert len(got[0].json) == 1
 
 

@@ -53,6 +53,8 @@ def test_registering_again_brings_a_critical_instance_back(shared, name):
 
 def test_heartbeats_keep_an_instance_alive_through_any_replica(shared, name):
     shared[0].register(name, id=name, ttl=1)
+    for replica in shared:
+        await_true("registered everywhere", lambda: replica.instance_health(name) == "passing")
     for n in range(12):
         assert shared[n % 3].post("/heartbeat", {"id": name}).status == 200
         assert shared[(n + 1) % 3].instance_health(name) == "passing"
