@@ -19,6 +19,7 @@
 #include "server/base/log.h"
 #include "server/base/mem.h"
 #include "server/base/metric.h"
+#include "server/base/thread.h"
 
 #define RETRY_MS  1000
 #define REMIND_MS (60 * 1000) /* how often a failure that lasts is logged */
@@ -31,7 +32,7 @@ struct audit {
     /* immutable */
     struct audit_options options;
     enum target target;
-    pthread_t thread;
+    struct thread thread;
     /* of the thread */
     int fd;
     bool is_torn; /* the file ends in a part of a line */
@@ -39,7 +40,6 @@ struct audit {
     /* under the mutex */
     pthread_mutex_t mutex;
     pthread_cond_t work;
-    pthread_cond_t ended;
     char *buffers[2]; /* AUDIT_QUEUE_BYTES_MAX each */
     unsigned filling; /* which of them callers fill */
     size_t filled;
@@ -48,7 +48,6 @@ struct audit {
     bool is_failing;
     bool must_reopen;
     bool is_closing;
-    bool has_ended;
 };
 
 /* --- the target: the thread's --- */
@@ -265,7 +264,6 @@ static void write_out(struct audit *a, const char *text, size_t len)
 static void *run(void *arg)
 {
     struct audit *a = arg;
-    (void)pthread_setname_np(pthread_self(), "audit");
     (void)pthread_mutex_lock(&a->mutex);
     while (!a->is_closing || a->filled > 0) {
         while (a->filled == 0 && !a->must_reopen && !a->is_closing) {
@@ -288,8 +286,6 @@ static void *run(void *arg)
         (void)pthread_mutex_lock(&a->mutex);
         a->busy_since_ms = 0;
     }
-    a->has_ended = true;
-    (void)pthread_cond_signal(&a->ended);
     (void)pthread_mutex_unlock(&a->mutex);
     return NULL;
 }
@@ -356,7 +352,6 @@ static void destroy(struct audit *a)
     free(a->buffers[0]);
     free(a->buffers[1]);
     (void)pthread_cond_destroy(&a->work);
-    (void)pthread_cond_destroy(&a->ended);
     (void)pthread_mutex_destroy(&a->mutex);
     free(a);
 }
@@ -368,7 +363,6 @@ static void init_conditions(struct audit *a)
     (void)pthread_condattr_init(&monotonic);
     (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     (void)pthread_cond_init(&a->work, &monotonic);
-    (void)pthread_cond_init(&a->ended, &monotonic);
     (void)pthread_condattr_destroy(&monotonic);
 }
 
@@ -404,7 +398,7 @@ struct audit *audit_open(const struct audit_options *options, char *error, size_
         destroy(a);
         return NULL;
     }
-    if (pthread_create(&a->thread, NULL, run, a) != 0) {
+    if (!thread_start(&a->thread, "audit", run, a)) {
         (void)snprintf(error, error_size, "cannot start a thread for the audit log");
         destroy(a);
         return NULL;
@@ -425,23 +419,16 @@ void audit_close(struct audit *a, uint64_t within_ms)
     if (a == NULL) {
         return;
     }
-    uint64_t until_ms = clock_monotonic_ms() + within_ms;
-    const struct timespec until = {.tv_sec = (time_t)(until_ms / 1000),
-                                   .tv_nsec = (long)(until_ms % 1000 * 1000000)};
     (void)pthread_mutex_lock(&a->mutex);
     a->is_closing = true;
     (void)pthread_cond_signal(&a->work);
-    while (!a->has_ended && pthread_cond_timedwait(&a->ended, &a->mutex, &until) == 0) {
-    }
-    bool has_ended = a->has_ended;
     (void)pthread_mutex_unlock(&a->mutex);
-    if (!has_ended) {
+    if (!thread_join_within(&a->thread, within_ms)) {
         /* The thread is in a write that does not return: it keeps its memory. */
         log_write(LOG_ERROR, "audit", "the audit log does not take its last lines", "target=\"%s\"",
                   a->options.target);
-        (void)pthread_detach(a->thread);
+        thread_leave(&a->thread);
         return;
     }
-    (void)pthread_join(a->thread, NULL);
     destroy(a);
 }

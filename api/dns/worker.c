@@ -1,7 +1,6 @@
 #include "api/dns/worker.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -125,7 +124,6 @@ static bool take_turn(struct dns_worker *worker, int within_ms)
 static void *run(void *arg)
 {
     struct dns_worker *worker = arg;
-    (void)pthread_setname_np(pthread_self(), "dns");
     rcu_register_thread();
     bool more = false;
     while (!atomic_load(&worker->stopping)) {
@@ -138,17 +136,6 @@ static void *run(void *arg)
 }
 
 /* --- its life --- */
-
-static bool start_thread(struct dns_worker *worker)
-{
-    /* Signals are the main thread's. */
-    sigset_t all, before;
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-    worker->runs = pthread_create(&worker->thread, NULL, run, worker) == 0;
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return worker->runs;
-}
 
 static bool add_to_epoll(struct dns_worker *worker, int fd, void *whose)
 {
@@ -172,7 +159,7 @@ bool dns_worker_start(struct dns_worker *worker, struct node *node, char *error,
     }
     dns_tcp_init(&worker->tcp, worker->tcp.listener, worker->epoll,
                  worker->options.dns_connections);
-    if (!start_thread(worker)) {
+    if (!thread_start(&worker->thread, "dns", run, worker)) {
         (void)snprintf(error, error_size, "cannot start a thread for DNS");
         return false;
     }
@@ -201,10 +188,10 @@ static void close_one(int *fd)
 
 void dns_worker_stop(struct dns_worker *worker)
 {
-    if (worker->runs) {
+    if (worker->thread.runs) {
         atomic_store(&worker->stopping, true);
         wake(worker);
-        (void)pthread_join(worker->thread, NULL);
+        thread_join(&worker->thread);
     }
     dns_udp_done(&worker->udp);
     dns_tcp_done(&worker->tcp);

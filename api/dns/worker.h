@@ -4,7 +4,6 @@
 #ifndef MUSTER_API_DNS_WORKER_H
 #define MUSTER_API_DNS_WORKER_H
 
-#include <pthread.h>
 #include <stdatomic.h>
 
 #include <netinet/in.h>
@@ -15,14 +14,14 @@
 #include "api/dns/answer.h"
 #include "api/dns/tcp.h"
 #include "api/dns/udp.h"
+#include "server/base/thread.h"
 
 struct dns_worker {
     /* immutable once it runs */
     struct door_options options;
     struct dns_settings settings;
     struct node *node;
-    pthread_t thread;
-    bool runs;
+    struct thread thread;
     /* any thread */
     atomic_bool stopping, draining;
     int wake; /* an eventfd: one of the two has changed */

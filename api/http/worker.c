@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <netinet/tcp.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -322,9 +321,6 @@ static void drain(struct worker *worker)
 static void *run(void *arg)
 {
     struct worker *worker = arg;
-    char name[16];
-    (void)snprintf(name, sizeof name, "http-%u", worker->number);
-    (void)pthread_setname_np(pthread_self(), name);
     rcu_register_thread();
     bool busy = false;
     while (!is_over(worker)) {
@@ -356,17 +352,6 @@ static void *run(void *arg)
 }
 
 /* --- start and stop --- */
-
-static bool start_thread(struct worker *worker)
-{
-    /* Signals are the main thread's. */
-    sigset_t all, before;
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-    int failed = pthread_create(&worker->thread, NULL, run, worker);
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return failed == 0;
-}
 
 static void release(struct worker *worker)
 {
@@ -420,7 +405,9 @@ bool worker_start(struct worker *worker, unsigned number, const int listen_fds[H
         return false;
     }
     answer_start(worker);
-    if (!start_thread(worker)) {
+    char name[THREAD_NAME_SIZE];
+    (void)snprintf(name, sizeof name, "http-%u", worker->number);
+    if (!thread_start(&worker->thread, name, run, worker)) {
         (void)snprintf(error, error_size, "cannot start a thread for HTTP");
         release(worker);
         return false;
@@ -436,6 +423,6 @@ void worker_stop(struct worker *worker)
 
 void worker_join(struct worker *worker)
 {
-    (void)pthread_join(worker->thread, NULL);
+    thread_join(&worker->thread);
     release(worker);
 }

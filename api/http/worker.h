@@ -6,7 +6,6 @@
 #ifndef MUSTER_API_HTTP_WORKER_H
 #define MUSTER_API_HTTP_WORKER_H
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -18,6 +17,7 @@
 #include "api/core/subscriptions.h"
 #include "api/http/exchange.h"
 #include "server/base/log.h"
+#include "server/base/thread.h"
 
 #define WORKER_INPUT_BYTES  (64 * 1024)
 #define WORKER_PIECE_BYTES  (16 * 1024)
@@ -31,7 +31,7 @@ struct worker {
     /* Its own duplicates; closed once it has stopped accepting. -1: none. */
     int listen_fds[HTTP_LISTENERS_MAX];
     int epoll_fd;
-    pthread_t thread;
+    struct thread thread;
     unsigned number;
     unsigned connections_max; /* what it takes */
     unsigned spare;           /* of them, those over a limit */

@@ -14,7 +14,6 @@
 #ifndef MUSTER_API_SINK_SINK_H
 #define MUSTER_API_SINK_SINK_H
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -25,6 +24,7 @@
 #include "api/sink/sink_feed.h"
 #include "api/sink/sink_position.h"
 #include "server/base/metric.h"
+#include "server/base/thread.h"
 #include "server/node/node.h"
 
 #define SINK_ERROR_SIZE 256
@@ -59,16 +59,12 @@ struct sink {
     /* immutable once it runs */
     const struct sink_kind *kind;
     struct node *node;
-    pthread_t thread;
-    bool runs;
+    struct thread thread;
     /* any thread */
     struct lane lane;
     struct node_listener listener;
     atomic_bool draining, stopping;
     atomic_bool connecting;
-    pthread_mutex_t end_lock;
-    pthread_cond_t end; /* the thread returns; of the monotonic clock */
-    bool ended;         /* under the lock */
     /* the sink's thread */
     struct sink_feed feed;
     struct sink_position_writer writer;
@@ -92,8 +88,6 @@ MUST_USE bool sink_stop(struct sink *sink);
 
 /* The thread's function. */
 void *sink_run(void *sink);
-/* The last thing that it does: only then it can be joined in time. */
-void sink_ended(struct sink *sink);
 /* False once the sink is to end. */
 bool sink_goes_on(const struct sink *sink);
 

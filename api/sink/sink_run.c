@@ -1,6 +1,5 @@
 /* The thread of a sink: whether this replica leads, the connection, what is sent and confirmed. */
 #include <poll.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -242,7 +241,6 @@ static void finish(struct sink *s)
 void *sink_run(void *arg)
 {
     struct sink *s = arg;
-    (void)pthread_setname_np(pthread_self(), s->kind->name);
     rcu_register_thread();
     while (sink_goes_on(s)) {
         lane_clear(&s->lane);
@@ -252,6 +250,5 @@ void *sink_run(void *arg)
     s->feed.begun = false; /* the node may be gone from here on */
     disconnect(s);
     rcu_unregister_thread();
-    sink_ended(s);
     return NULL;
 }

@@ -372,7 +372,6 @@ static void rest(struct swarm_worker *w)
 void *swarm_worker_run(void *arg)
 {
     struct swarm_worker *w = arg;
-    (void)pthread_setname_np(pthread_self(), "swarm");
     rcu_register_thread();
     while (goes_on(w)) {
         atomic_store(&w->woken, false);

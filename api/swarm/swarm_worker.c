@@ -1,6 +1,5 @@
 #include "api/swarm/swarm_worker.h"
 
-#include <signal.h>
 #include <stdio.h>
 
 #include "server/base/compiler.h"
@@ -12,17 +11,6 @@ static void wake(struct node_listener *listener)
     if (!atomic_exchange(&w->woken, true)) {
         docker_wake(&w->docker);
     }
-}
-
-static bool start_thread(struct swarm_worker *w)
-{
-    /* Signals are the main thread's. */
-    sigset_t all, before;
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-    w->runs = pthread_create(&w->thread, NULL, swarm_worker_run, w) == 0;
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return w->runs;
 }
 
 bool swarm_worker_start(struct swarm_worker *w, const struct swarm_options *options,
@@ -46,7 +34,7 @@ bool swarm_worker_start(struct swarm_worker *w, const struct swarm_options *opti
     swarm_writer_init(&w->writer, node);
     w->listener.told = wake;
     node_listen(node, &w->listener);
-    if (!start_thread(w)) {
+    if (!thread_start(&w->thread, "swarm", swarm_worker_run, w)) {
         (void)snprintf(error, error_size, "cannot start a thread for the swarm");
         return false;
     }
@@ -62,11 +50,10 @@ void swarm_worker_ask(struct swarm_worker *w, enum swarm_call call)
 
 void swarm_worker_stop(struct swarm_worker *w)
 {
-    if (w->runs) {
+    if (w->thread.runs) {
         atomic_store(&w->stopping, true);
         docker_end(&w->docker);
-        (void)pthread_join(w->thread, NULL);
-        w->runs = false;
+        thread_join(&w->thread);
     }
 }
 

@@ -9,7 +9,6 @@
 #ifndef MUSTER_API_SWARM_SWARM_WORKER_H
 #define MUSTER_API_SWARM_SWARM_WORKER_H
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -18,6 +17,7 @@
 #include "api/swarm/swarm_listing.h"
 #include "api/swarm/swarm_stats.h"
 #include "api/swarm/swarm_writer.h"
+#include "server/base/thread.h"
 #include "server/node/node.h"
 
 /* What clients ask for; any replica takes it, and says it in the registry. */
@@ -34,8 +34,7 @@ struct swarm_worker {
     struct swarm_options options;
     struct node *node;
     uint64_t member;
-    pthread_t thread;
-    bool runs;
+    struct thread thread;
     /* any thread */
     struct node_listener listener;
     atomic_bool stopping, woken;

@@ -4,7 +4,6 @@
 #ifndef MUSTER_API_ZMQ_INTERNAL_H
 #define MUSTER_API_ZMQ_INTERNAL_H
 
-#include <pthread.h>
 #include <stdatomic.h>
 
 #include <urcu/list.h>
@@ -15,6 +14,7 @@
 #include "api/zmq/endpoint.h"
 #include "api/zmq/publisher.h"
 #include "server/base/log.h"
+#include "server/base/thread.h"
 
 enum zmq_port { ZMQ_PORT_REQUESTS, ZMQ_PORT_HEARTBEATS, ZMQ_PORT_EVENTS, ZMQ_PORTS };
 
@@ -23,8 +23,7 @@ struct zmq_worker {
     struct door_options options;
     struct curve_keys keys;
     struct node *node;
-    pthread_t thread;
-    bool runs;
+    struct thread thread;
     /* any thread */
     struct lane lane;
     atomic_bool draining, stopping;

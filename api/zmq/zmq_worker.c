@@ -1,7 +1,6 @@
 #include "api/zmq/zmq_worker.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -55,7 +54,6 @@ static void *run(void *arg)
     struct zmq_clients *clients = &worker->clients;
     uint64_t look_ms = 0;
     int within_ms = 0;
-    (void)pthread_setname_np(pthread_self(), "zmq");
     rcu_register_thread();
     while (!atomic_load(&worker->stopping)) {
         poll_descriptors(worker, within_ms);
@@ -78,17 +76,6 @@ static void *run(void *arg)
     publisher_done(&worker->publisher);
     rcu_unregister_thread();
     return NULL;
-}
-
-static bool start_thread(struct zmq_worker *worker)
-{
-    /* Signals are the main thread's. */
-    sigset_t all, before;
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-    worker->runs = pthread_create(&worker->thread, NULL, run, worker) == 0;
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return worker->runs;
 }
 
 static bool start_clients(struct zmq_worker *worker)
@@ -134,7 +121,7 @@ bool zmq_worker_start(struct zmq_worker *worker, struct node *node, char *error,
                                            .lane = &worker->lane,
                                            .anonymous = worker->options.anonymous};
     publisher_listen(&worker->publisher);
-    if (!start_thread(worker)) {
+    if (!thread_start(&worker->thread, "zmq", run, worker)) {
         (void)snprintf(error, error_size, "cannot start a thread for ZeroMQ");
         return false;
     }
@@ -148,10 +135,10 @@ void zmq_worker_drain(struct zmq_worker *worker)
 
 void zmq_worker_stop(struct zmq_worker *worker)
 {
-    if (worker->runs) {
+    if (worker->thread.runs) {
         atomic_store(&worker->stopping, true);
         lane_wake(&worker->lane);
-        (void)pthread_join(worker->thread, NULL);
+        thread_join(&worker->thread);
     }
     each_port(worker, endpoint_close);
     if (worker->node != NULL) {
