@@ -12,45 +12,6 @@
 
 #define LINE_BYTES_MAX 512
 
-/* --- Z85: five characters for four bytes --- */
-
-static const char alphabet[] =
-    "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#";
-
-bool curve_key_parse(const char text[CURVE_KEY_TEXT], uint8_t ret_key[CURVE_KEY_BYTES])
-{
-    for (size_t i = 0; i < CURVE_KEY_TEXT; i += 5) {
-        uint64_t value = 0;
-        for (size_t j = i; j < i + 5; j++) {
-            const char *at = text[j] != '\0' ? strchr(alphabet, text[j]) : NULL;
-            if (at == NULL) {
-                return false;
-            }
-            value = value * 85 + (uint64_t)(at - alphabet);
-        }
-        if (value > UINT32_MAX) {
-            return false;
-        }
-        for (size_t j = 0; j < 4; j++) {
-            ret_key[i / 5 * 4 + j] = (uint8_t)(value >> (24 - 8 * j));
-        }
-    }
-    return true;
-}
-
-void curve_key_text(const uint8_t key[CURVE_KEY_BYTES], char ret_text[CURVE_KEY_TEXT + 1])
-{
-    for (size_t i = 0; i < CURVE_KEY_BYTES; i += 4) {
-        uint32_t value = (uint32_t)key[i] << 24 | (uint32_t)key[i + 1] << 16 |
-                         (uint32_t)key[i + 2] << 8 | key[i + 3];
-        for (size_t j = 5; j > 0; j--) {
-            ret_text[i / 4 * 5 + j - 1] = alphabet[value % 85];
-            value /= 85;
-        }
-    }
-    ret_text[CURVE_KEY_TEXT] = '\0';
-}
-
 /* --- clients --- */
 
 static int compare(const void *a, const void *b)
@@ -71,8 +32,8 @@ static bool parse_line(struct curve_keys *keys, char *line)
     const char *key = strtok_r(NULL, " \t", &rest);
     const char *more = strtok_r(NULL, " \t", &rest);
     struct curve_client *client = &keys->clients[keys->count];
-    if (key == NULL || strlen(key) != CURVE_KEY_TEXT || (more != NULL && more[0] != '#') ||
-        !naming_is_certificate(name, strlen(name)) || !curve_key_parse(key, client->key)) {
+    if (key == NULL || strlen(key) != Z85_KEY_CHARS || (more != NULL && more[0] != '#') ||
+        !naming_is_certificate(name, strlen(name)) || !z85_key_parse(key, client->key)) {
         return false;
     }
     memcpy(client->name, name, strlen(name) + 1);
@@ -118,8 +79,8 @@ bool curve_keys_load(struct curve_keys *ret_keys, const char *secret, const char
                      char *error, size_t error_size)
 {
     *ret_keys = (struct curve_keys){.any = clients == NULL || clients[0] == '\0'};
-    if (sodium_init() < 0 || strlen(secret) != CURVE_KEY_TEXT ||
-        !curve_key_parse(secret, ret_keys->secret) ||
+    if (sodium_init() < 0 || strlen(secret) != Z85_KEY_CHARS ||
+        !z85_key_parse(secret, ret_keys->secret) ||
         crypto_scalarmult_base(ret_keys->public, ret_keys->secret) != 0) {
         (void)snprintf(error, error_size,
                        "--zmq-curve-key: the file has no secret key of CURVE (40 characters)");

@@ -11,9 +11,9 @@
 
 #include "server/base/compiler.h"
 #include "server/base/limits.h"
+#include "server/base/z85.h"
 
-#define CURVE_KEY_BYTES   32
-#define CURVE_KEY_TEXT    ZMQ_KEY_TEXT
+#define CURVE_KEY_BYTES   Z85_KEY_BYTES
 #define CURVE_CLIENTS_MAX 4096
 
 struct curve_client {
@@ -28,10 +28,6 @@ struct curve_keys {
     size_t count;
     struct curve_client *clients; /* sorted by key */
 };
-
-/* False: it is no key. */
-MUST_USE bool curve_key_parse(const char text[CURVE_KEY_TEXT], uint8_t ret_key[CURVE_KEY_BYTES]);
-void curve_key_text(const uint8_t key[CURVE_KEY_BYTES], char ret_text[CURVE_KEY_TEXT + 1]);
 
 /* `secret`: the server's, in Z85. `clients`: a file with a name and a public key in each line, and
  * comments behind '#'; NULL or "": any. False with a sentence; curve_keys_done in any case. */

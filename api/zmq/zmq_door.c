@@ -100,12 +100,12 @@ static bool zmq_open(const struct door_options *options, struct door **ret_door,
 static bool zmq_start(struct door *door, struct node *node, char *error, size_t error_size)
 {
     struct zmq_worker *worker = &zmq_of(door)->worker;
-    char key[CURVE_KEY_TEXT + 1] = "";
+    char key[Z85_KEY_CHARS + 1] = "";
     if (!zmq_worker_start(worker, node, error, error_size)) {
         return false;
     }
     if (is_on(&worker->options, true)) {
-        curve_key_text(worker->keys.public, key);
+        z85_key_text(worker->keys.public, key);
     }
     for (size_t i = 0; i < 2 * ZMQ_PORTS; i++) {
         const struct endpoint *e = &worker->ports[i >= ZMQ_PORTS][i % ZMQ_PORTS];

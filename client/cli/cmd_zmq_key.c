@@ -11,30 +11,13 @@
 
 #include "server/base/limits.h"
 #include "server/base/naming.h"
+#include "server/base/z85.h"
 
-#define KEY_BYTES  32
-#define TEXT_BYTES ZMQ_KEY_TEXT
-#define SUFFIX     ".key_secret"
+#define SUFFIX ".key_secret"
 
 struct pair {
-    char public[TEXT_BYTES + 1], secret[TEXT_BYTES + 1];
+    char public[Z85_KEY_CHARS + 1], secret[Z85_KEY_CHARS + 1];
 };
-
-/* Z85 (RFC 32): five characters for four bytes. */
-static void write_z85(const uint8_t key[KEY_BYTES], char ret_text[TEXT_BYTES + 1])
-{
-    static const char alphabet[] =
-        "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#";
-    for (size_t i = 0; i < KEY_BYTES; i += 4) {
-        uint32_t value = (uint32_t)key[i] << 24 | (uint32_t)key[i + 1] << 16 |
-                         (uint32_t)key[i + 2] << 8 | key[i + 3];
-        for (size_t j = 5; j > 0; j--) {
-            ret_text[i / 4 * 5 + j - 1] = alphabet[value % 85];
-            value /= 85;
-        }
-    }
-    ret_text[TEXT_BYTES] = '\0';
-}
 
 /* Returns what GnuTLS says. */
 static int make_pair(struct pair *ret_pair)
@@ -46,12 +29,12 @@ static int make_pair(struct pair *ret_pair)
     result = result < 0 ? result : gnutls_privkey_generate(key, GNUTLS_PK_ECDH_X25519, 256, 0);
     result =
         result < 0 ? result : gnutls_privkey_export_ecc_raw(key, &curve, &public, &none, &secret);
-    if (result >= 0 && (public.size != KEY_BYTES || secret.size != KEY_BYTES)) {
+    if (result >= 0 && (public.size != Z85_KEY_BYTES || secret.size != Z85_KEY_BYTES)) {
         result = GNUTLS_E_INTERNAL_ERROR;
     }
     if (result >= 0) {
-        write_z85(public.data, ret_pair->public);
-        write_z85(secret.data, ret_pair->secret);
+        z85_key_text(public.data, ret_pair->public);
+        z85_key_text(secret.data, ret_pair->secret);
         explicit_bzero(secret.data, secret.size);
     }
     gnutls_free(public.data);

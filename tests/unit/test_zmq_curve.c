@@ -138,13 +138,13 @@ static void keys_are_written_in_z85(void **state)
 {
     (void)state;
     uint8_t key[CURVE_KEY_BYTES];
-    char text[CURVE_KEY_TEXT + 1];
-    assert_true(curve_key_parse(test_text, key));
+    char text[Z85_KEY_CHARS + 1];
+    assert_true(z85_key_parse(test_text, key));
     assert_memory_equal(key, test_key, sizeof key);
-    curve_key_text(key, text);
+    z85_key_text(key, text);
     assert_string_equal(text, test_text);
-    assert_false(curve_key_parse("~TKVSB%%)wK0E.X)V>+}o?pNmC{O&4W4b!Ni{Lh6", key));
-    assert_false(curve_key_parse("#####%%)wK0E.X)V>+}o?pNmC{O&4W4b!Ni{Lh6#", key)); /* over 2^32 */
+    assert_false(z85_key_parse("~TKVSB%%)wK0E.X)V>+}o?pNmC{O&4W4b!Ni{Lh6", key));
+    assert_false(z85_key_parse("#####%%)wK0E.X)V>+}o?pNmC{O&4W4b!Ni{Lh6#", key)); /* over 2^32 */
 }
 
 static void a_client_that_is_known_gets_in_with_its_name(void **state)
