@@ -7,7 +7,6 @@
 #include "api/grpc/instance.h"
 #include "server/base/limits.h"
 #include "server/registry/choose.h"
-#include "server/registry/mix.h"
 
 /* What both have. `service` is as it is stored: "" when there can be none of that name; NULL: all.
  */
@@ -72,12 +71,6 @@ static uint64_t staleness_ms(const struct exchange *x)
 
 /* --- Discover --- */
 
-static uint32_t take_turn(struct api_context *context, const char *name)
-{
-    size_t slot = mix_bytes(name, strlen(name)) % TURNS_SLOTS;
-    return atomic_fetch_add_explicit(&context->turns[slot], 1, memory_order_relaxed);
-}
-
 static bool parse_choice(struct exchange *x, struct reading *r,
                          const Muster__V1__DiscoverRequest *request, struct choice *choice)
 {
@@ -94,20 +87,10 @@ static bool parse_choice(struct exchange *x, struct reading *r,
     choice->random = &x->scratch->random;
     choice->first = choice->count = 0;
     choice->turn = choice->strategy == STRATEGY_ROUND_ROBIN
-                       ? take_turn(x->context, r->service != NULL ? r->service : "")
+                       ? exchange_take_turn(x, r->service != NULL ? r->service : "")
                        : 0;
     choice->filter = r->filter;
     return true;
-}
-
-/* False if the namespace is empty. */
-static bool among_namespace(struct choice *choice, const struct view *view, const char *space)
-{
-    const struct namespace_use *use =
-        view_namespace(view, space[0] != '\0' ? space : NAMESPACE_DEFAULT);
-    choice->first = view_rank_of_namespace(view, &view->instances, space);
-    choice->count = use != NULL ? use->instances : 0;
-    return choice->count > 0;
 }
 
 static enum next discover(struct exchange *x, struct reading *r, struct choice *choice)
@@ -121,7 +104,7 @@ static enum next discover(struct exchange *x, struct reading *r, struct choice *
     choice->filter.viewer = &viewer;
     x->response.index = view->index;
     if (!hidden &&
-        (r->service != NULL || among_namespace(choice, view, permit_space(&x->permit)))) {
+        (r->service != NULL || choice_among_namespace(choice, view, permit_space(&x->permit)))) {
         record = choose_instance(choice, tree_of(r, view));
     }
     if (record != NULL) {

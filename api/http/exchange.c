@@ -15,6 +15,7 @@
 #include "server/base/clock.h"
 #include "server/base/limits.h"
 #include "server/base/metric.h"
+#include "server/registry/mix.h"
 
 #define ALL_METHODS (1u << METHOD_GET | 1u << METHOD_POST | 1u << METHOD_PUT | 1u << METHOD_DELETE)
 
@@ -570,4 +571,10 @@ void exchange_late(struct exchange *x)
     if (status != ST_OK) {
         response_status(&x->response, status);
     }
+}
+
+uint32_t exchange_take_turn(struct exchange *x, const char *name)
+{
+    size_t slot = mix_bytes(name, strlen(name)) % TURNS_SLOTS;
+    return atomic_fetch_add_explicit(&x->context->turns[slot], 1, memory_order_relaxed);
 }

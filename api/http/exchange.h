@@ -147,6 +147,10 @@ static inline const struct site *const *exchange_sites(const struct exchange *x)
     return x->context->sites != NULL ? x->context->sites : http_sites;
 }
 
+/* For strategy=round_robin: the number of this call among those for the same name. Names that share
+ * a slot share turns, which is harmless. */
+uint32_t exchange_take_turn(struct exchange *x, const char *name);
+
 /* In `finish` of a write: what came of it, once the way there was good. */
 static inline enum status exchange_outcome(const struct exchange *x, enum status status)
 {

@@ -5,15 +5,6 @@
 #include "api/core/render.h"
 #include "api/native/filter_query.h"
 #include "server/registry/choose.h"
-#include "server/registry/mix.h"
-
-/* The number of this call among those for the same name. Names that share a slot share turns, which
- * is harmless. */
-static uint32_t take_turn(struct api_context *context, const char *name)
-{
-    size_t slot = mix_bytes(name, strlen(name)) % TURNS_SLOTS;
-    return atomic_fetch_add_explicit(&context->turns[slot], 1, memory_order_relaxed);
-}
 
 static bool parse_choice(struct choice *choice, const struct request *request,
                          struct problem *problem)
@@ -43,16 +34,6 @@ bool check_type(struct exchange *x, struct problem *problem)
     return check_choice(x, problem);
 }
 
-/* False if the namespace is empty. */
-static bool among_namespace(struct choice *choice, const struct view *view, const char *space)
-{
-    const struct namespace_use *use =
-        view_namespace(view, space[0] != '\0' ? space : NAMESPACE_DEFAULT);
-    choice->first = view_rank_of_namespace(view, &view->instances, space);
-    choice->count = use != NULL ? use->instances : 0;
-    return choice->count > 0;
-}
-
 /* `service` as it is stored; NULL: among all instances of the namespace. */
 static enum next discover(struct exchange *x, const char *service, const char *name)
 {
@@ -65,7 +46,7 @@ static enum next discover(struct exchange *x, const char *service, const char *n
     }
     choice.random = &x->scratch->random;
     choice.first = choice.count = 0;
-    choice.turn = choice.strategy == STRATEGY_ROUND_ROBIN ? take_turn(x->context, name) : 0;
+    choice.turn = choice.strategy == STRATEGY_ROUND_ROBIN ? exchange_take_turn(x, name) : 0;
     struct json_out json = response_json(&x->response);
     const struct view *view = node_view_lock(x->context->node);
     const struct viewer viewer = permit_viewer(&x->permit, view);
@@ -73,7 +54,7 @@ static enum next discover(struct exchange *x, const char *service, const char *n
     if (service != NULL) {
         const struct service_view *found = view_service(view, service);
         instances = found != NULL ? &found->instances : &empty;
-    } else if (among_namespace(&choice, view, permit_space(&x->permit))) {
+    } else if (choice_among_namespace(&choice, view, permit_space(&x->permit))) {
         choice.filter.viewer = &viewer;
         instances = &view->instances;
     }

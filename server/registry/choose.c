@@ -2,6 +2,9 @@
 
 #include <string.h>
 
+#include "server/registry/namespace.h"
+#include "server/registry/view.h"
+
 struct instances {
     const struct choice *choice;
     const struct ptree *tree;
@@ -60,4 +63,13 @@ const struct record *choose_instance(const struct choice *choice, const struct p
                                    .near = near,
                                    .weight = weight};
     return choose_item(&set, choice->strategy, choice->turn, choice->random);
+}
+
+bool choice_among_namespace(struct choice *choice, const struct view *view, const char *space)
+{
+    const struct namespace_use *use =
+        view_namespace(view, space[0] != '\0' ? space : NAMESPACE_DEFAULT);
+    choice->first = view_rank_of_namespace(view, &view->instances, space);
+    choice->count = use != NULL ? use->instances : 0;
+    return choice->count > 0;
 }

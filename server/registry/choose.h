@@ -11,6 +11,8 @@
 #include "server/registry/filter.h"
 #include "server/registry/record.h"
 
+struct view;
+
 struct choice {
     enum strategy strategy;
     const char *near; /* the preferred zone; NULL: none */
@@ -19,6 +21,9 @@ struct choice {
     struct filter filter;
     size_t first, count; /* among so many from that rank on; 0: among all */
 };
+
+/* Among the instances of a namespace ("": `default`), in `view->instances`. False: it is empty. */
+bool choice_among_namespace(struct choice *choice, const struct view *view, const char *space);
 
 /* NULL if none matches. O(log n) for random and round_robin if most match; otherwise O(n). */
 const struct record *choose_instance(const struct choice *choice, const struct ptree *instances);
