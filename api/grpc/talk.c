@@ -109,13 +109,8 @@ bool talk_has_work(struct exchange *x)
 size_t talk_read(struct exchange *x, char *out, size_t max)
 {
     struct talk *t = x->state;
-    size_t left = t->out.len - t->out_at;
-    size_t now = left < max ? left : max;
-    if (now > 0) {
-        memcpy(out, t->out.data + t->out_at, now);
-        t->out_at += now;
-    }
-    if (now == left) {
+    size_t now = buffer_read(&t->out, &t->out_at, out, max);
+    if (t->out_at == t->out.len) {
         release(&t->out, &x->context->answers);
         t->out_at = 0;
     }

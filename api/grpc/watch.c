@@ -163,13 +163,8 @@ static bool put_item(struct watcher *w, const struct view *view, const struct vi
 /* Moves what is there; returns how much. */
 static size_t move(struct watcher *w, char *out, size_t max)
 {
-    size_t left = w->rest.len - w->rest_at;
-    size_t now = left < max ? left : max;
-    if (now > 0) {
-        memcpy(out, w->rest.data + w->rest_at, now);
-        w->rest_at += now;
-    }
-    if (now == left) {
+    size_t now = buffer_read(&w->rest, &w->rest_at, out, max);
+    if (w->rest_at == w->rest.len) {
         buffer_done(&w->rest); /* there may be thousands of watchers */
         w->rest_at = 0;
     }

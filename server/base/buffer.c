@@ -146,6 +146,17 @@ void buffer_append_u64(struct buffer *b, uint64_t value)
     buffer_append(b, bytes, sizeof bytes);
 }
 
+size_t buffer_read(const struct buffer *b, size_t *at, void *out, size_t max)
+{
+    size_t left = b->len - *at;
+    size_t len = left < max ? left : max;
+    if (len > 0) {
+        memcpy(out, b->data + *at, len);
+        *at += len;
+    }
+    return len;
+}
+
 uint8_t *buffer_take(struct buffer *b, size_t *ret_len)
 {
     uint8_t *data = b->data;

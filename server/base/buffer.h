@@ -43,6 +43,8 @@ void buffer_printf(struct buffer *b, const char *format, ...) PRINTF_LIKE(2, 3);
 void buffer_append_u16(struct buffer *b, uint16_t value);
 void buffer_append_u32(struct buffer *b, uint32_t value);
 void buffer_append_u64(struct buffer *b, uint64_t value);
+/* Copies up to `max` bytes that stand from *at on, and moves *at behind them. Returns how many. */
+size_t buffer_read(const struct buffer *b, size_t *at, void *out, size_t max);
 /* Returns the bytes (free() them), which are no longer counted, and empties the buffer. */
 uint8_t *buffer_take(struct buffer *b, size_t *ret_len);
 
