@@ -10,7 +10,7 @@
 static void fill(struct bootstrap *b)
 {
     token_spec_everything("bootstrap-token-file", &b->spec);
-    b->spec.id = (struct slice){b->id, strlen(b->id)};
+    b->spec.id = slice_of(b->id);
     b->spec.hash = (struct slice){(const char *)b->hash, sizeof b->hash};
 }
 

@@ -191,7 +191,7 @@ static bool set_list(const struct key *key, struct config *c, const char *text, 
 static bool set_service(const struct key *key, struct config *c, const char *text, struct why *why)
 {
     struct problem problem;
-    if (!registration_check_name("", (struct slice){text, strlen(text)}, &problem)) {
+    if (!registration_check_name("", slice_of(text), &problem)) {
         return refuse(why, "%s", problem.message);
     }
     return set_text(key, c, text, why);

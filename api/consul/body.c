@@ -13,11 +13,6 @@
 
 #define NS_PER_MS 1000000u
 
-static struct slice slice_of(const char *text)
-{
-    return (struct slice){text, strlen(text)};
-}
-
 /* --- keys and values --- */
 
 static bool is_key(const char *said, const char *key)

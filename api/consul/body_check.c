@@ -14,11 +14,6 @@
 #define REAP_AFTER_LEAST_MS (60 * 1000)
 #define DURATION_SIZE       48
 
-static struct slice slice_of(const char *text)
-{
-    return (struct slice){text, strlen(text)};
-}
-
 /* What says how a check is run, and the type that it then has. */
 static const struct {
     const char *key, *type;

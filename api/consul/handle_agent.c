@@ -60,8 +60,7 @@ static void add_check(void *ctx, const struct shown_check *check)
     if (strcmp(check->check_id, "serfHealth") == 0) {
         return; /* the catalog's, not the agent's */
     }
-    shape_check(list_entry(list, (struct slice){check->check_id, strlen(check->check_id)}), check,
-                false);
+    shape_check(list_entry(list, slice_of(check->check_id)), check, false);
     list_keep(list);
 }
 
@@ -75,8 +74,7 @@ enum next consul_agent_checks(struct exchange *x)
         return NEXT_RESPOND;
     }
     json_out_begin(&list.json, '{');
-    shown_of_node(list.view, list.entries.space, (struct slice){caller, strlen(caller)}, NULL,
-                  add_check, &list);
+    shown_of_node(list.view, list.entries.space, slice_of(caller), NULL, add_check, &list);
     list_walk_all(&list, &walk);
     while ((r = list_next(&list, &walk)) != NULL) {
         if (is_meant(&list, r, caller)) {

@@ -42,11 +42,6 @@ static void writing_free(void *state)
     free(w);
 }
 
-static struct slice slice_of(const char *text)
-{
-    return (struct slice){text, strlen(text)};
-}
-
 static enum next finish_step(struct exchange *x, enum status status);
 
 /* A check keeps its status when it is put again; here it is what is said. */

@@ -11,11 +11,6 @@
 #include "server/base/naming.h"
 #include "server/base/text.h"
 
-static struct slice slice_of(const char *text)
-{
-    return (struct slice){text, strlen(text)};
-}
-
 /* --- a check is heard from --- */
 
 struct beat {
@@ -199,28 +194,15 @@ enum next consul_check_deregister(struct exchange *x)
 
 /* --- register --- */
 
-struct new_check {
-    struct enrolment enrolment;
-    char caller[NODE_SIZE];
-    char owner[STORED_NAME_SIZE];
-};
-
-static void new_check_free(void *state)
-{
-    struct new_check *n = state;
-    enrolment_done(&n->enrolment);
-    free(n);
-}
-
 /* A check of a service that is there. False: the response is an error. */
-static bool find_owner(struct exchange *x, struct new_check *n, const char *service_id)
+static bool find_owner(struct exchange *x, struct enrolling *n, const char *service_id)
 {
     const struct record *r;
     unsigned count;
     const struct view *view = node_view_lock(x->context->node);
     enum found found = identity_find(x, view, service_id, &r, &count);
     if (found == FOUND_ONE) {
-        (void)snprintf(n->owner, sizeof n->owner, "%s", namespace_bare(record_id(r)));
+        (void)snprintf(n->id, sizeof n->id, "%s", namespace_bare(record_id(r)));
     }
     view_unlock(&view);
     if (found != FOUND_ONE) {
@@ -232,7 +214,7 @@ static bool find_owner(struct exchange *x, struct new_check *n, const char *serv
 }
 
 /* False: the problem says why. */
-static bool parse_check(struct exchange *x, struct new_check *n, const char **ret_service_id,
+static bool parse_check(struct exchange *x, struct enrolling *n, const char **ret_service_id,
                         struct problem *problem)
 {
     struct enrolment *e = &n->enrolment;
@@ -261,9 +243,7 @@ enum next consul_check_register(struct exchange *x)
     struct problem problem;
     const char *service_id;
     struct command *c = &x->scratch->command;
-    struct new_check *n = mem_zalloc(1, sizeof *n);
-    x->state = n;
-    x->state_free = new_check_free;
+    struct enrolling *n = write_begin_enrolling(x);
     if (!parse_check(x, n, &service_id, &problem)) {
         return write_bad(x, &problem);
     }
@@ -273,15 +253,11 @@ enum next consul_check_register(struct exchange *x)
             return NEXT_RESPOND;
         }
         c->kind = COMMAND_CHECK_PUT;
-        c->check_put.id = slice_of(n->owner);
+        c->check_put.id = slice_of(n->id);
         c->check_put.check = n->enrolment.checks[0];
         return NEXT_WRITE;
     }
-    write_node(c, n->caller, n->caller, n->owner);
-    json_t *keep = json_object();
-    json_object_set_new(keep, KEEP_AGENT, json_string(n->caller));
-    c->enrol.registration.extra = slice_of(enrolment_own(&n->enrolment, keep_dump(keep)));
-    c->enrol.checks_count = 1;
-    c->enrol.checks[0] = n->enrolment.checks[0];
+    write_node(c, n->caller, n->caller, n->id);
+    write_node_check(c, n, &n->enrolment.checks[0]);
     return NEXT_WRITE;
 }

@@ -16,20 +16,8 @@
 
 /* --- register --- */
 
-struct registering {
-    struct enrolment enrolment;
-    char caller[NODE_SIZE];
-};
-
-static void registering_free(void *state)
-{
-    struct registering *r = state;
-    enrolment_done(&r->enrolment);
-    free(r);
-}
-
 /* The node that the service itself names, if it is one that can be dialled. */
-static bool find_place(const struct exchange *x, struct registering *r, struct place *ret_place,
+static bool find_place(const struct exchange *x, struct enrolling *r, struct place *ret_place,
                        struct problem *problem)
 {
     const char *header = request_header(&x->request, "X-Registry-Node");
@@ -56,10 +44,8 @@ enum next consul_agent_register(struct exchange *x)
 {
     struct problem problem;
     struct place place;
-    struct registering *r = mem_zalloc(1, sizeof *r);
+    struct enrolling *r = write_begin_enrolling(x);
     struct enrolment *e = &r->enrolment;
-    x->state = r;
-    x->state_free = registering_free;
     e->json = body_parse(&x->request, &problem);
     if (e->json == NULL || !find_place(x, r, &place, &problem) ||
         !body_service(e, e->json, &place, &problem) || !body_checks(e, e->json, &problem)) {
@@ -116,11 +102,6 @@ static struct meant_id *find(struct exchange *x, bool *ret_maintained)
         return NULL;
     }
     return meant;
-}
-
-static struct slice slice_of(const char *text)
-{
-    return (struct slice){text, strlen(text)};
 }
 
 enum next consul_agent_deregister(struct exchange *x)
@@ -201,19 +182,6 @@ enum next consul_maintenance_of_none(struct exchange *x)
 
 /* --- of the caller's node: a check of it that is critical --- */
 
-struct node_state {
-    struct enrolment enrolment;
-    char caller[NODE_SIZE];
-    char id[STORED_NAME_SIZE];
-};
-
-static void node_state_free(void *state)
-{
-    struct node_state *n = state;
-    enrolment_done(&n->enrolment);
-    free(n);
-}
-
 /* That it is off already is no error. */
 static enum next finish_off(struct exchange *x, enum status status)
 {
@@ -234,13 +202,6 @@ static char *keep_of_maintenance(const char *reason)
     return keep_dump(keep);
 }
 
-static char *keep_of_agent(const char *agent)
-{
-    json_t *keep = json_object();
-    json_object_set_new(keep, KEEP_AGENT, json_string(agent));
-    return keep_dump(keep);
-}
-
 enum next consul_node_maintenance(struct exchange *x)
 {
     bool enable;
@@ -250,9 +211,7 @@ enum next consul_node_maintenance(struct exchange *x)
     if (!take_enable(x, &enable) || !take_reason(x, &reason)) {
         return NEXT_RESPOND;
     }
-    struct node_state *n = mem_zalloc(1, sizeof *n);
-    x->state = n;
-    x->state_free = node_state_free;
+    struct enrolling *n = write_begin_enrolling(x);
     if (!identity_caller(x, n->caller, &problem)) {
         return write_bad(x, &problem);
     }
@@ -266,13 +225,12 @@ enum next consul_node_maintenance(struct exchange *x)
         x->finish = finish_off;
         return NEXT_WRITE;
     }
-    c->enrol.registration.extra = slice_of(enrolment_own(&n->enrolment, keep_of_agent(n->caller)));
-    c->enrol.checks_count = 1;
-    c->enrol.checks[0] = (struct check_spec){
+    const struct check_spec check = {
         .key = slice_of(NODE_MAINTENANCE_KEY),
         .extra = slice_of(enrolment_own(&n->enrolment, keep_of_maintenance(reason))),
         .note = {"", 0},
         .status = HEALTH_CRITICAL};
+    write_node_check(c, n, &check);
     x->finish = write_finish;
     return NEXT_WRITE;
 }

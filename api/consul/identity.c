@@ -14,11 +14,6 @@
 #define HEADER  "X-Registry-Node"
 #define DEFAULT "service:"
 
-static struct slice slice_of(const char *text)
-{
-    return (struct slice){text, strlen(text)};
-}
-
 bool identity_is_ours(const struct record *record)
 {
     return record_extra(record)[0] != '\0' &&

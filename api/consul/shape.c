@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "api/consul/keep.h"
+#include "api/core/render.h"
 #include "server/base/limits.h"
 #include "server/registry/mix.h"
 
@@ -47,26 +48,16 @@ static void indexes(struct json_out *json, uint64_t create, uint64_t modify)
 
 static void tags_of(struct json_out *json, const char *key, const struct record *r)
 {
-    const char *tag = record_tags(r);
     json_out_key(json, key);
     json_out_begin(json, '[');
-    for (unsigned i = 0; i < r->tags_count; i++) {
-        json_out_text(json, tag);
-        tag += strlen(tag) + 1;
-    }
+    render_tags(json, r);
     json_out_end(json, ']');
 }
 
 static void metadata_of(struct json_out *json, const struct record *r)
 {
-    const char *text = record_metadata(r);
     json_out_begin(json, '{');
-    for (unsigned i = 0; i < r->metadata_count; i++) {
-        json_out_key_text(json, text);
-        text += strlen(text) + 1;
-        json_out_text(json, text);
-        text += strlen(text) + 1;
-    }
+    render_metadata(json, r);
     json_out_end(json, '}');
 }
 
@@ -232,24 +223,33 @@ void shape_node(struct json_out *json, const struct shape_view *v, struct slice 
 
 /* --- services --- */
 
+static void member_if_any(struct json_out *json, const char *key, const char *text)
+{
+    if (text[0] != '\0') {
+        json_out_member_text(json, key, text);
+    }
+}
+
+/* What both forms begin with; the braces are theirs to close. */
+static void begin_service(struct json_out *json, const struct record *r, const json_t *keep)
+{
+    json_out_begin(json, '{');
+    member_if_any(json, "Kind", keep_text(keep, KEEP_KIND));
+    member_slice(json, "ID", identity_of(r).service);
+    json_out_member_text(json, "Service", namespace_bare(record_name(r)));
+    tags_of(json, "Tags", r);
+}
+
 void shape_agent_service(struct json_out *json, const struct shape_view *v, const struct record *r,
                          const char *hash)
 {
     json_t *keep = keep_parse(record_extra(r));
-    json_out_begin(json, '{');
-    if (keep_text(keep, KEEP_KIND)[0] != '\0') {
-        json_out_member_text(json, "Kind", keep_text(keep, KEEP_KIND));
-    }
-    member_slice(json, "ID", identity_of(r).service);
-    json_out_member_text(json, "Service", namespace_bare(record_name(r)));
-    tags_of(json, "Tags", r);
+    begin_service(json, r, keep);
     json_out_key(json, "Meta");
     metadata_of(json, r);
     json_out_member_u64(json, "Port", r->port);
     json_out_member_text(json, "Address", address_of(r, keep));
-    if (keep_text(keep, KEEP_SOCKET)[0] != '\0') {
-        json_out_member_text(json, "SocketPath", keep_text(keep, KEEP_SOCKET));
-    }
+    member_if_any(json, "SocketPath", keep_text(keep, KEEP_SOCKET));
     tagged_of(json, "TaggedAddresses", r, keep);
     weights_of(json, "Weights", r, keep);
     json_out_member_bool(json, "EnableTagOverride",
@@ -265,13 +265,7 @@ void shape_agent_service(struct json_out *json, const struct shape_view *v, cons
 void shape_service(struct json_out *json, const struct record *r)
 {
     json_t *keep = keep_parse(record_extra(r));
-    json_out_begin(json, '{');
-    if (keep_text(keep, KEEP_KIND)[0] != '\0') {
-        json_out_member_text(json, "Kind", keep_text(keep, KEEP_KIND));
-    }
-    member_slice(json, "ID", identity_of(r).service);
-    json_out_member_text(json, "Service", namespace_bare(record_name(r)));
-    tags_of(json, "Tags", r);
+    begin_service(json, r, keep);
     json_out_member_text(json, "Address", address_of(r, keep));
     tagged_of(json, "TaggedAddresses", r, keep);
     json_out_key(json, "Meta");
@@ -283,9 +277,7 @@ void shape_service(struct json_out *json, const struct record *r)
     if (r->port > 0) {
         json_out_member_u64(json, "Port", r->port);
     }
-    if (keep_text(keep, KEEP_SOCKET)[0] != '\0') {
-        json_out_member_text(json, "SocketPath", keep_text(keep, KEEP_SOCKET));
-    }
+    member_if_any(json, "SocketPath", keep_text(keep, KEEP_SOCKET));
     weights_of(json, "Weights", r, keep);
     json_out_member_bool(json, "EnableTagOverride",
                          json_is_true(json_object_get(keep, KEEP_OVERRIDE)));

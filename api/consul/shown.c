@@ -184,7 +184,7 @@ void shown_of_all(const struct view *view, const struct record *instance, shown_
     json_t *keep = keep_parse(record_extra(instance));
     const char *agent = keep_text(keep, KEEP_AGENT);
     if (agent[0] != '\0' && !identity_is_node(instance, agent)) {
-        const struct record *record = shown_node(view, space, (struct slice){agent, strlen(agent)});
+        const struct record *record = shown_node(view, space, slice_of(agent));
         if (record != NULL) {
             show_all_of(view, record, node, NULL, fn, ctx);
         }

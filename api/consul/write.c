@@ -1,9 +1,12 @@
 #include "api/consul/write.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "api/consul/keep.h"
 #include "server/base/limits.h"
+#include "server/base/mem.h"
 #include "server/registry/check_id.h"
 
 enum next write_done(struct exchange *x)
@@ -46,6 +49,21 @@ enum next write_finish(struct exchange *x, enum status status)
     return status == ST_OK ? write_done(x) : write_failed(x, status);
 }
 
+static void enrolling_free(void *state)
+{
+    struct enrolling *e = state;
+    enrolment_done(&e->enrolment);
+    free(e);
+}
+
+struct enrolling *write_begin_enrolling(struct exchange *x)
+{
+    struct enrolling *e = mem_zalloc(1, sizeof *e);
+    x->state = e;
+    x->state_free = enrolling_free;
+    return e;
+}
+
 void write_enrol(struct command *c, const struct enrolment *e, bool only_these)
 {
     c->kind = COMMAND_ENROL;
@@ -73,6 +91,16 @@ void write_node(struct command *c, const char *name, const char *address, char *
 }
 
 /* With the words of newer and of older ones: clients look for either. */
+void write_node_check(struct command *c, struct enrolling *e, const struct check_spec *check)
+{
+    json_t *keep = json_object();
+    json_object_set_new(keep, KEEP_AGENT, json_string(e->caller));
+    const char *extra = enrolment_own(&e->enrolment, keep_dump(keep));
+    c->enrol.registration.extra = slice_of(extra);
+    c->enrol.checks_count = 1;
+    c->enrol.checks[0] = *check;
+}
+
 enum next write_unknown_check(struct exchange *x, enum found found, unsigned count)
 {
     char message[3 * STORED_NAME_SIZE];

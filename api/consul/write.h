@@ -18,10 +18,20 @@ enum next write_bad(struct exchange *x, const struct problem *problem);
 /* `finish` of a write below /v1/agent, with exchange_outcome(). */
 enum next write_finish(struct exchange *x, enum status status);
 
+/* The state of a write of one enrolment. */
+struct enrolling {
+    struct enrolment enrolment;
+    char caller[NODE_SIZE];
+    char id[STORED_NAME_SIZE]; /* of the node, or of the owner of a check */
+};
+/* Makes it the exchange's. */
+struct enrolling *write_begin_enrolling(struct exchange *x);
 /* The registration and its checks; borrows from the enrolment. */
 void write_enrol(struct command *c, const struct enrolment *e, bool only_these);
 /* A node: MARK NAME. `id` has room for a stored name. */
 void write_node(struct command *c, const char *name, const char *address, char *id);
+/* After write_node(): with that check, and the caller as its agent. */
+void write_node_check(struct command *c, struct enrolling *e, const struct check_spec *check);
 
 /* 404 of a check: nobody, or several. */
 enum next write_unknown_check(struct exchange *x, enum found found, unsigned count);

@@ -49,7 +49,7 @@ static void set_space(struct principal *p, const char *space)
 
 static struct slice space_of(const struct principal *p)
 {
-    return (struct slice){p->space, strlen(p->space)};
+    return slice_of(p->space);
 }
 
 static void set_certificate(struct principal *p, const char *name)

@@ -4,30 +4,24 @@
 
 #include "api/core/event_id.h"
 
-static void render_tags(struct json_out *json, const struct record *record)
+void render_tags(struct json_out *json, const struct record *record)
 {
     const char *tag = record_tags(record);
-    json_out_key(json, "tags");
-    json_out_begin(json, '[');
     for (unsigned i = 0; i < record->tags_count; i++) {
         json_out_text(json, tag);
         tag += strlen(tag) + 1;
     }
-    json_out_end(json, ']');
 }
 
-static void render_metadata(struct json_out *json, const struct record *record)
+void render_metadata(struct json_out *json, const struct record *record)
 {
     const char *key = record_metadata(record);
-    json_out_key(json, "metadata");
-    json_out_begin(json, '{');
     for (unsigned i = 0; i < record->metadata_count; i++) {
         const char *value = key + strlen(key) + 1;
         json_out_key_text(json, key);
         json_out_text(json, value);
         key = value + strlen(value) + 1;
     }
-    json_out_end(json, '}');
 }
 
 void render_namespace(struct json_out *json, const char *stored)
@@ -47,8 +41,14 @@ void render_instance_members(struct json_out *json, const struct record *record)
     json_out_member_text(json, "type", record_type(record));
     json_out_member_text(json, "host", record_host(record));
     json_out_member_u64(json, "port", record->port);
+    json_out_key(json, "tags");
+    json_out_begin(json, '[');
     render_tags(json, record);
+    json_out_end(json, ']');
+    json_out_key(json, "metadata");
+    json_out_begin(json, '{');
     render_metadata(json, record);
+    json_out_end(json, '}');
     json_out_member_u64(json, "weight", record->weight);
     json_out_member_text(json, "zone", record_zone(record));
     json_out_member_seconds(json, "ttl", record->ttl_ms);

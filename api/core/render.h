@@ -13,6 +13,9 @@ void render_namespace(struct json_out *json, const char *stored);
 void render_instance(struct json_out *json, const struct record *record);
 /* The same members, without the braces. */
 void render_instance_members(struct json_out *json, const struct record *record);
+/* Its tags, as items; its metadata, as members. */
+void render_tags(struct json_out *json, const struct record *record);
+void render_metadata(struct json_out *json, const struct record *record);
 /* An event, and its instance. `cluster` is that of its id (event_id.h). */
 void render_event(struct json_out *json, const struct event *event, uint32_t cluster);
 /* "passing": n, ... for each health. */

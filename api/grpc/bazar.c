@@ -82,8 +82,7 @@ enum next grpc_bazar_discovery(struct exchange *x)
     memset(c, 0, sizeof *c);
     c->kind = COMMAND_REGISTER;
     r->id = s->ids[0];
-    r->name = request->service.len > 0 ? frame_slice(request->service)
-                                       : (struct slice){NO_SERVICE, strlen(NO_SERVICE)};
+    r->name = request->service.len > 0 ? frame_slice(request->service) : slice_of(NO_SERVICE);
     r->host = frame_slice(request->serverip);
     r->type = r->zone = r->extra = (struct slice){"", 0};
     r->port = (uint16_t)request->serverport;

@@ -198,7 +198,7 @@ bool instance_parse(const Muster__V1__Instance *m, struct arena *arena,
         if (defaults->caller[0] == '\0') {
             return refuse(problem, "host", "is required on this connection");
         }
-        r->host = (struct slice){defaults->caller, strlen(defaults->caller)};
+        r->host = slice_of(defaults->caller);
     }
     registration_normalise(r);
     return registration_check(r, problem);

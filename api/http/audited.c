@@ -8,11 +8,6 @@
 #include "server/base/mem.h"
 #include "server/registry/policy.h"
 
-static struct slice slice_of(const char *text)
-{
-    return (struct slice){text, strlen(text)};
-}
-
 static char *copy(struct slice text)
 {
     char *out = mem_alloc(text.len + 1);

@@ -46,7 +46,7 @@ static inline const char *permit_space(const struct permit *p)
 }
 static inline struct slice permit_space_text(const struct permit *p)
 {
-    return (struct slice){p->principal.space, strlen(p->principal.space)};
+    return slice_of(p->principal.space);
 }
 /* Whether the instance of the key is there, and not for him: it must be as if it were not. */
 bool permit_hides(const struct permit *p, const struct node *node);

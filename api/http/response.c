@@ -99,6 +99,16 @@ void response_error_members(struct json_out *json, const char *code, const char 
     }
 }
 
+void response_error_object(struct response *response, int status, const char *code,
+                           const char *field, const char *message)
+{
+    struct json_out json = response_json(response);
+    response->status = status;
+    json_out_begin(&json, '{');
+    response_error_members(&json, code, field, message);
+    json_out_end(&json, '}');
+}
+
 void response_error(struct response *response, int status, const char *code, const char *field,
                     const char *message)
 {

@@ -63,6 +63,9 @@ void response_share(struct response *response, struct rendered *text);
 void response_asked(struct response *response, uint64_t index);
 /* Starts a JSON body over, with status 200. */
 struct json_out response_json(struct response *response);
+/* The shape that the native API gives them: an object of these members. */
+void response_error_object(struct response *response, int status, const char *code,
+                           const char *field, const char *message);
 /* The members that an error has at every site: error, message, and field if there is one. */
 void response_error_members(struct json_out *json, const char *code, const char *field,
                             const char *message);

@@ -182,7 +182,7 @@ bool body_register_complete(struct body_register *body, struct registration *r,
             problem_set(problem, "host", "is required on this connection");
             return false;
         }
-        r->host = (struct slice){caller, strlen(caller)};
+        r->host = slice_of(caller);
     }
     registration_normalise(r);
     return registration_check(r, problem);

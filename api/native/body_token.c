@@ -186,7 +186,7 @@ bool body_policy_parse(struct body_token *body, char key[POLICY_KEY_SIZE],
                     POLICY_SUBJECT_BYTES_MAX);
         return false;
     }
-    ret_spec->id = (struct slice){key, strlen(key)};
+    ret_spec->id = slice_of(key);
     return true;
 }
 

@@ -108,7 +108,7 @@ enum next handle_quota_set(struct exchange *x)
         return NEXT_RESPOND;
     }
     c->kind = COMMAND_QUOTA_SET;
-    c->quota_set.name = (struct slice){name, strlen(name)};
+    c->quota_set.name = slice_of(name);
     c->quota_set.instances = quota.instances;
     c->quota_set.bytes = quota.bytes;
     c->quota_set.writes = quota.writes;
@@ -120,7 +120,7 @@ enum next handle_quota_delete(struct exchange *x)
 {
     struct command *c = &x->scratch->command;
     c->kind = COMMAND_QUOTA_DELETE;
-    c->quota_delete.name = (struct slice){x->request.params[0], strlen(x->request.params[0])};
+    c->quota_delete.name = slice_of(x->request.params[0]);
     x->finish = finish_quota;
     return NEXT_WRITE;
 }

@@ -41,7 +41,7 @@ static enum next finish_create(struct exchange *x, enum status status)
     status = exchange_outcome(x, status);
     if (status == ST_OK) {
         struct json_out json = response_json(&x->response);
-        policy_subject((struct slice){m->key, strlen(m->key)}, subject);
+        policy_subject(slice_of(m->key), subject);
         x->response.status = 201;
         json_out_begin(&json, '{');
         json_out_member_text(&json, "subject", subject);
@@ -82,7 +82,7 @@ enum next handle_policy_create(struct exchange *x)
 static bool take_key(struct exchange *x, char ret_key[POLICY_KEY_SIZE])
 {
     const char *subject = x->request.params[0];
-    return policy_key((struct slice){subject, strlen(subject)}, ret_key);
+    return policy_key(slice_of(subject), ret_key);
 }
 
 static enum next respond_missing(struct exchange *x)
@@ -106,7 +106,7 @@ enum next handle_policy_delete(struct exchange *x)
         return respond_missing(x);
     }
     c->kind = COMMAND_POLICY_DELETE;
-    c->policy_delete.id = (struct slice){m->key, strlen(m->key)};
+    c->policy_delete.id = slice_of(m->key);
     x->finish = finish_delete;
     return NEXT_WRITE;
 }

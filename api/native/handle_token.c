@@ -71,7 +71,7 @@ static enum next submit(struct exchange *x, struct making *m, enum token_turn tu
     token_text_make(m->text);
     CHECK(token_text_parse(m->text, strlen(m->text), m->id));
     token_text_hash(m->text, strlen(m->text), m->hash);
-    spec->id = (struct slice){m->id, strlen(m->id)};
+    spec->id = slice_of(m->id);
     spec->hash = (struct slice){(const char *)m->hash, sizeof m->hash};
     c->kind = COMMAND_TOKEN_CREATE;
     c->space = spec->space;
@@ -137,7 +137,7 @@ enum next handle_token_revoke(struct exchange *x)
 {
     struct command *c = &x->scratch->command;
     c->kind = COMMAND_TOKEN_REVOKE;
-    c->token_revoke.id = (struct slice){x->request.params[0], strlen(x->request.params[0])};
+    c->token_revoke.id = slice_of(x->request.params[0]);
     x->finish = finish_revoke;
     return NEXT_WRITE;
 }

@@ -164,7 +164,7 @@ enum next handle_maintenance(struct exchange *x)
         return reply_bad(x, &problem);
     }
     c->kind = COMMAND_MAINTENANCE;
-    c->maintenance.id = (struct slice){x->request.params[0], strlen(x->request.params[0])};
+    c->maintenance.id = slice_of(x->request.params[0]);
     c->maintenance.enabled = body->enabled;
     c->maintenance.reason = body->reason.data != NULL ? body->reason : (struct slice){"", 0};
     x->finish = finish_change;
@@ -176,7 +176,7 @@ enum next handle_deregister(struct exchange *x)
     struct command *c = &x->scratch->command;
     struct problem problem;
     c->kind = COMMAND_DEREGISTER;
-    c->deregister.id = (struct slice){x->request.params[0], strlen(x->request.params[0])};
+    c->deregister.id = slice_of(x->request.params[0]);
     c->deregister.incarnation = 0;
     if (!request_query_u64(&x->request, "incarnation", &c->deregister.incarnation, &problem)) {
         return reply_bad(x, &problem);

@@ -50,19 +50,9 @@ static const struct route routes[] = {
 #undef ROUTE
 };
 
-static void native_error(struct response *response, int status, const char *code, const char *field,
-                         const char *message)
-{
-    struct json_out json = response_json(response);
-    response->status = status;
-    json_out_begin(&json, '{');
-    response_error_members(&json, code, field, message);
-    json_out_end(&json, '}');
-}
-
 const struct site native_site = {.name = "native",
                                  .routes = routes,
                                  .count = ARRAY_LENGTH(routes),
                                  .strict = true,
                                  .headers = replica_headers,
-                                 .error = native_error};
+                                 .error = response_error_object};

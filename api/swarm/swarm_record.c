@@ -13,11 +13,6 @@
 #define HOST_OF_OWN "swarm" /* of what is no instance, and has no address */
 #define OWN_COUNT   8       /* pairs that begin with SWARM_MARK */
 
-static struct slice slice_of(const char *text)
-{
-    return (struct slice){text, strlen(text)};
-}
-
 static void begin(struct registration *r, const char *id, const char *name, const char *type,
                   uint32_t ttl_ms)
 {

@@ -82,11 +82,6 @@ enum tbfs_body tbfs_registration_parse(struct tbfs_registration *body, const str
     return TBFS_BODY_GOOD;
 }
 
-static struct slice slice_of(const char *text)
-{
-    return (struct slice){text, strlen(text)};
-}
-
 void tbfs_registration_command(const struct tbfs_registration *body, const char *service,
                                uint32_t ttl_ms, uint32_t reap_after_ms, struct command *ret_command)
 {

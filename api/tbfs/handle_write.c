@@ -213,7 +213,7 @@ enum next tbfs_deregister(struct exchange *x)
 {
     struct command *c = &x->scratch->command;
     c->kind = COMMAND_DEREGISTER;
-    c->deregister.id = (struct slice){x->request.params[0], strlen(x->request.params[0])};
+    c->deregister.id = slice_of(x->request.params[0]);
     c->deregister.incarnation = 0;
     x->finish = finish_deregister;
     return NEXT_WRITE;

@@ -18,16 +18,6 @@ static const struct route routes[] = {
 #undef ROUTE
 };
 
-static void ui_error(struct response *response, int status, const char *code, const char *field,
-                     const char *message)
-{
-    struct json_out json = response_json(response);
-    response->status = status;
-    json_out_begin(&json, '{');
-    response_error_members(&json, code, field, message);
-    json_out_end(&json, '}');
-}
-
 /* Those of files are added with them: what browsers keep them back from does not change. */
 static void ui_headers(const struct exchange *x, struct response *response)
 {
@@ -42,4 +32,4 @@ const struct site ui_site = {.name = "ui",
                              .count = ARRAY_LENGTH(routes),
                              .strict = false,
                              .headers = ui_headers,
-                             .error = ui_error};
+                             .error = response_error_object};

@@ -193,7 +193,7 @@ static void deregister_service(struct ask *ask)
     struct command *command = &ask->asker.worker->command;
     memset(command, 0, sizeof *command);
     command->kind = COMMAND_DEREGISTER;
-    command->deregister.id = (struct slice){id, strlen(id)};
+    command->deregister.id = slice_of(id);
     pending_write(ask, command);
 }
 

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "api/core/render.h"
 #include "api/zmq/cgse_metadata.h"
 
 bool cgse_entry_has_type(const struct record *record, const char *type)
@@ -9,23 +10,19 @@ bool cgse_entry_has_type(const struct record *record, const char *type)
     return strcmp(record_type(record), type) == 0 || record_has_tag(record, type);
 }
 
-static void render_tags(struct json_out *json, const struct record *record)
+static void member_tags(struct json_out *json, const struct record *record)
 {
     const char *type = record_type(record);
-    const char *tag = record_tags(record);
     json_out_key(json, "tags");
     json_out_begin(json, '[');
-    for (unsigned i = 0; i < record->tags_count; i++) {
-        json_out_text(json, tag);
-        tag += strlen(tag) + 1;
-    }
+    render_tags(json, record);
     if (type[0] != '\0' && !record_has_tag(record, type)) {
         json_out_text(json, type);
     }
     json_out_end(json, ']');
 }
 
-static void render_metadata(struct json_out *json, const struct record *record)
+static void member_metadata(struct json_out *json, const struct record *record)
 {
     const char *type = record_type(record);
     const char *key = record_metadata(record);
@@ -62,8 +59,8 @@ void cgse_entry_render(struct json_out *json, const struct record *record, int64
     if (record_type(record)[0] != '\0') {
         json_out_member_text(json, "type", record_type(record));
     }
-    render_tags(json, record);
-    render_metadata(json, record);
+    member_tags(json, record);
+    member_metadata(json, record);
     json_out_member_u64(json, "ttl", (record->ttl_ms + 999) / 1000);
     json_out_member_u64(json, "last_heartbeat", heard_ms > 0 ? (uint64_t)heard_ms / 1000 : 0);
     json_out_member_text(json, "health", record_discoverable(record) ? "passing" : "critical");

@@ -18,7 +18,7 @@ static const struct {
 #undef X
 };
 
-static struct slice slice_of(const json_t *text)
+static struct slice slice_of_json(const json_t *text)
 {
     return (struct slice){json_string_value(text), json_string_length(text)};
 }
@@ -95,7 +95,7 @@ static bool take_text(const json_t *info, const char *field, struct slice *ret,
             problem_set(problem, field, "must be a text");
             return false;
         }
-        *ret = slice_of(value);
+        *ret = slice_of_json(value);
     }
     return true;
 }
@@ -132,8 +132,8 @@ static bool take_tags(const json_t *info, struct registration *r, struct problem
             problem_set(problem, "tags", "must be a list of texts");
             return false;
         }
-        if (!has_tag(r, slice_of(tag))) {
-            r->tags[r->tags_count++] = slice_of(tag);
+        if (!has_tag(r, slice_of_json(tag))) {
+            r->tags[r->tags_count++] = slice_of_json(tag);
         }
     }
     return true;
@@ -161,7 +161,7 @@ static bool take_metadata(struct cgse_request *request, json_t *info, struct reg
     json_object_foreach(metadata, key, value)
     {
         struct pair *pair = &r->metadata[r->metadata_count++];
-        pair->key = (struct slice){key, strlen(key)};
+        pair->key = slice_of(key);
         char **made = &request->made[request->made_count];
         if (!cgse_metadata_pack(value, &pair->value, made)) {
             problem_set(problem, "metadata", "has a value that cannot be kept");
@@ -271,7 +271,7 @@ static bool take_type(const json_t *info, struct registration *r, struct problem
     }
     const json_t *of_metadata = json_object_get(json_object_get(info, "metadata"), "type");
     if (r->type.len == 0 && json_is_string(of_metadata)) {
-        r->type = slice_of(of_metadata);
+        r->type = slice_of_json(of_metadata);
     }
     return true;
 }

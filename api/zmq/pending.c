@@ -291,7 +291,7 @@ void pending_renew(const struct ask *ask)
     struct node *node = ask->asker.worker->node;
     const char *id = ask->request.service_id;
     copy_text(p->id, sizeof p->id, id, strlen(id));
-    p->id_slice = (struct slice){p->id, strlen(p->id)};
+    p->id_slice = slice_of(p->id);
     p->renewal =
         (struct node_renewal){.data = p, .done = renewal_done, .ids = &p->id_slice, .count = 1};
     const struct view *view = node_view_lock(node);

@@ -95,7 +95,7 @@ enum zmq_sent zmq_client_answer(struct zmq_client *c, const struct envelope *to,
         before[count++] = (struct slice){"", 0};
     }
     if (to->is_typed) {
-        before[count++] = (struct slice){word, strlen(word)};
+        before[count++] = slice_of(word);
     }
     if (c->curve != NULL) {
         if (!send_sealed(c, before, count, (struct slice){(const char *)text->data, text->len})) {

@@ -41,8 +41,7 @@ bool namespace_join(struct slice space, struct slice name, size_t most, char roo
 void namespace_store(const char *space, const char *name, char out[STORED_NAME_SIZE])
 {
     struct slice stored;
-    if (!namespace_join((struct slice){space, strlen(space)}, (struct slice){name, strlen(name)},
-                        NAME_BYTES_MAX, out, &stored)) {
+    if (!namespace_join(slice_of(space), slice_of(name), NAME_BYTES_MAX, out, &stored)) {
         stored.len = 0;
     } else if (stored.data != out) {
         memcpy(out, stored.data, stored.len);

@@ -16,7 +16,7 @@ static void name_of(const char *stored, char out[NAMESPACE_SIZE])
 {
     struct slice space = namespace_of(stored);
     if (space.len == 0) {
-        space = (struct slice){NAMESPACE_DEFAULT, strlen(NAMESPACE_DEFAULT)};
+        space = slice_of(NAMESPACE_DEFAULT);
     }
     CHECK(space.len < NAMESPACE_SIZE);
     memcpy(out, space.data, space.len);

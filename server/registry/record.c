@@ -130,11 +130,6 @@ struct record *record_create(const struct registration *registration)
     return record_build(registration, empty, empty);
 }
 
-static struct slice slice_of(const char *text)
-{
-    return (struct slice){.data = text, .len = strlen(text)};
-}
-
 void record_registration(const struct record *r, struct registration *ret_registration)
 {
     struct registration *g = ret_registration;

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "server/base/health.h"
 #include "server/base/limits.h"
@@ -18,6 +19,11 @@ struct slice {
     const char *data;
     size_t len;
 };
+/* Borrows it. */
+static inline struct slice slice_of(const char *text)
+{
+    return (struct slice){.data = text, .len = strlen(text)};
+}
 struct pair {
     struct slice key;
     struct slice value;

@@ -13,11 +13,6 @@
 
 enum { OVER_TCP = 1, BY_SUBNET = 2, BEHIND = 4, WARNING_TOO = 8 };
 
-static struct slice slice_of(const char *text)
-{
-    return (struct slice){text, strlen(text)};
-}
-
 static void add(struct registry *r, uint64_t index, const char *id, const char *name,
                 const char *host)
 {

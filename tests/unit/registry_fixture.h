@@ -57,11 +57,6 @@ static inline int fixture_tear_down(void **state)
 
 /* --- commands --- */
 
-static inline struct slice slice_of(const char *text)
-{
-    return (struct slice){.data = text, .len = strlen(text)};
-}
-
 static inline struct command command_register(const char *id, const char *name)
 {
     return (struct command){

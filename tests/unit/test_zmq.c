@@ -24,11 +24,6 @@ static struct problem problem;
 static struct cgse_request request;
 static struct command command;
 
-static struct slice slice_of(const char *text)
-{
-    return (struct slice){text, strlen(text)};
-}
-
 static void assert_slice(struct slice slice, const char *text)
 {
     assert_int_equal(slice.len, strlen(text));
