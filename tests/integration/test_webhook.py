@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import http.server
 import json
+import shutil
 import threading
 import time
 
@@ -12,6 +13,7 @@ import pytest
 from cluster import await_true
 from ports import free_ports
 from sinks import Writer, await_complete
+from test_access import bearer, bootstrap, create
 
 SECRET = "0123456789abcdef-of-the-test"
 
@@ -141,6 +143,26 @@ def test_the_next_leader_goes_on_where_the_last_had_come(make, receiver):
             leader.start().wait_ready()
     repeated = await_complete(receiver.ids, cluster.leader())
     print("events", len(set(receiver.ids())), "repeated", repeated)
+
+
+def test_a_leader_that_is_emptied_takes_neither_events_nor_tokens_with_it(make, receiver):
+    cluster = make(3, "--cluster-secret", "a secret of enough bytes", "--anonymous", "write").start()
+    begun(cluster)
+    everything = bootstrap(cluster[0])
+    held, revoked = (create(cluster[0], everything, operator="read") for _ in range(2))
+    assert cluster[0].request("DELETE", "/tokens/" + revoked["id"], headers=bearer(everything)).status == 200
+    with Writer(cluster) as writer:
+        leader = cluster.leader()
+        await_true("writes", lambda: writer.done > 50)
+        leader.kill()
+        shutil.rmtree(leader.data)
+        before = writer.done
+        leader.start().wait_ready(60)
+        await_true("writes go on", lambda: writer.done > before + 50, 20)
+    await_complete(receiver.ids, leader)
+    assert leader.request("GET", "/cluster", headers=bearer(held["token"])).status == 200
+    assert leader.request("GET", "/tokens", headers=bearer(revoked["token"])).status == 401
+    assert leader.request("GET", "/ui/", headers={"Accept": "text/html"}).status == 200
 
 
 def test_stopped_in_order_nothing_comes_twice(make, receiver):
