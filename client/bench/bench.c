@@ -28,6 +28,7 @@ struct run {
     struct target living[TARGETS_MAX]; /* those that respond */
     uint32_t living_count;
     struct work work;
+    uint32_t refusal; /* the commonest status of what failed of the data last; 0: no answers */
 };
 
 static atomic_bool interrupted;
@@ -115,6 +116,7 @@ static void make_work(struct run *run)
     };
     run->work = (struct work){
         .kind = kinds[o->kind],
+        .headers = o->headers,
         .instances = o->instances * o->services,
         .services = o->services,
         .ttl_ms = o->ttl_ms,
@@ -184,6 +186,17 @@ static void drop_dead(struct run *run, const struct load_result *load)
     run->living_count = kept;
 }
 
+static uint32_t commonest_refusal(const struct load_result *load)
+{
+    uint32_t found = 0;
+    for (uint32_t status = 300; status <= LOAD_STATUS_MAX; status++) {
+        if (load->statuses[status] > (found > 0 ? load->statuses[found] : 0)) {
+            found = status;
+        }
+    }
+    return found;
+}
+
 /* Sends the work once for each of `count` numbers; again when some of it failed, which changes
  * nothing where it had been done. Returns how many failed at last. */
 static uint64_t do_all(struct run *run, enum work_kind kind, uint64_t count, const char *progress,
@@ -212,6 +225,7 @@ static uint64_t do_all(struct run *run, enum work_kind kind, uint64_t count, con
         load_run(&load, result);
         drop_dead(run, result);
         failed = count - result->succeeded;
+        run->refusal = commonest_refusal(result);
         if (kind == WORK_DEREGISTER) {
             /* What is not there need not be removed. */
             failed -= result->statuses[404];
@@ -345,10 +359,14 @@ enum bench_outcome bench_run(const struct bench_options *options, struct bench_r
     uint64_t made = options->reuse ? 0 : run.work.instances;
     uint64_t failed = do_all(&run, WORK_REGISTER, made, "preparing", &interrupted);
     if (failed > 0) {
-        (void)snprintf(error, error_size,
-                       "%" PRIu64 " of %" PRIu64
-                       " instances could not be registered before the measurement",
-                       failed, made);
+        int len = snprintf(error, error_size,
+                           "%" PRIu64 " of %" PRIu64
+                           " instances could not be registered before the measurement",
+                           failed, made);
+        if (run.refusal > 0 && len > 0 && (size_t)len < error_size) {
+            (void)snprintf(error + len, error_size - (size_t)len,
+                           " (most were answered with %" PRIu32 ")", run.refusal);
+        }
         outcome = BENCH_REFUSED;
     } else if (options->kind == BENCH_WATCH) {
         outcome = measure_watch(&run, ret_result, error, error_size);

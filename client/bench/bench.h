@@ -18,6 +18,7 @@ struct bench_options {
     enum bench_kind kind;
     const char *const *urls; /* http://host:port */
     uint32_t urls_count;
+    const char *headers; /* of each request, each with its end of line; "": none */
     uint32_t connections;
     uint32_t threads;
     uint64_t requests;

@@ -114,6 +114,7 @@ static void ask(struct watcher *watcher)
     struct channel *channel = &watcher->channel;
     const char *prefix = w->options->work->prefix;
     const char *host = channel->target->name;
+    const char *headers = w->options->work->headers;
     buffer_clear(&channel->out);
     if (w->options->stream) {
         sse_done(&watcher->sse);
@@ -122,16 +123,16 @@ static void ask(struct watcher *watcher)
         watcher->heard = 0;
         buffer_printf(&channel->out,
                       "GET /events?service=%s-s0 HTTP/1.1\r\nHost: %s\r\n"
-                      "Accept: text/event-stream\r\n\r\n",
-                      prefix, host);
+                      "Accept: text/event-stream\r\n%s\r\n",
+                      prefix, host, headers);
     } else if (watcher->index == 0) {
-        buffer_printf(&channel->out, "GET /services/%s-s0?limit=1 HTTP/1.1\r\nHost: %s\r\n\r\n",
-                      prefix, host);
+        buffer_printf(&channel->out, "GET /services/%s-s0?limit=1 HTTP/1.1\r\nHost: %s\r\n%s\r\n",
+                      prefix, host, headers);
     } else {
         buffer_printf(&channel->out,
                       "GET /services/%s-s0?limit=1&index=%" PRIu64
-                      "&wait=%us HTTP/1.1\r\nHost: %s\r\n\r\n",
-                      prefix, watcher->index, POLL_WAIT_MS / 1000, host);
+                      "&wait=%us HTTP/1.1\r\nHost: %s\r\n%s\r\n",
+                      prefix, watcher->index, POLL_WAIT_MS / 1000, host, headers);
     }
     channel->deadline_ns =
         w->options->stream ? UINT64_MAX

@@ -30,11 +30,12 @@ static void append_service(const struct work *work, uint64_t number, struct buff
     append_number(out, number % work->services);
 }
 
-static void append_host(const char *host, struct buffer *out)
+static void append_head(const struct work *work, const char *host, struct buffer *out)
 {
     buffer_append_text(out, " HTTP/1.1\r\nHost: ");
     buffer_append_text(out, host);
     buffer_append_text(out, "\r\n");
+    buffer_append_text(out, work->headers);
 }
 
 /* About 200 bytes, as a server that describes itself a little would send. */
@@ -77,12 +78,12 @@ static void write_heartbeat(const struct work *work, uint64_t number, struct buf
     buffer_append_text(body, "\"]}");
 }
 
-static void write_post(const char *path, const char *host, const struct buffer *body,
-                       struct buffer *out)
+static void write_post(const struct work *work, const char *path, const char *host,
+                       const struct buffer *body, struct buffer *out)
 {
     buffer_append_text(out, "POST ");
     buffer_append_text(out, path);
-    append_host(host, out);
+    append_head(work, host, out);
     buffer_append_text(out, "Content-Type: application/json\r\nContent-Length: ");
     append_number(out, body->len);
     buffer_append_text(out, "\r\n\r\n");
@@ -101,7 +102,7 @@ static void write_discover(const struct work *work, uint64_t number, const char 
         buffer_append_text(out, work->linearizable ? "&limit=" : "?limit=");
         append_number(out, work->limit);
     }
-    append_host(host, out);
+    append_head(work, host, out);
     buffer_append_text(out, "\r\n");
 }
 
@@ -112,11 +113,11 @@ void work_write(const struct work *work, uint64_t number, const char *host, stru
     switch (work->kind) {
     case WORK_REGISTER:
         write_register(work, number, body);
-        write_post("/register", host, body, out);
+        write_post(work, "/register", host, body, out);
         break;
     case WORK_HEARTBEAT:
         write_heartbeat(work, number, body);
-        write_post("/heartbeat", host, body, out);
+        write_post(work, "/heartbeat", host, body, out);
         break;
     case WORK_DISCOVER:
         write_discover(work, number, host, out);
@@ -124,7 +125,7 @@ void work_write(const struct work *work, uint64_t number, const char *host, stru
     case WORK_DEREGISTER:
         buffer_append_text(out, "DELETE /instances/");
         append_id(work, number, out);
-        append_host(host, out);
+        append_head(work, host, out);
         buffer_append_text(out, "\r\n");
         break;
     }

@@ -21,6 +21,7 @@ enum work_kind { WORK_REGISTER, WORK_HEARTBEAT, WORK_DISCOVER, WORK_DEREGISTER }
 struct work {
     enum work_kind kind;
     char prefix[WORK_PREFIX_BYTES_MAX + 1];
+    const char *headers; /* of each request, each with its end of line; borrowed */
     uint64_t
         instances; /* of all services; numbers beyond begin again. 0: each number is a new one */
     uint64_t services;

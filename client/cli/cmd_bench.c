@@ -16,6 +16,8 @@
 
 #define DURATION_MS_MAX (24ull * 3600 * 1000)
 #define WATCH_RATE      5
+/* A token and a namespace. */
+#define HEADERS_BYTES_MAX 4096
 
 const char cmd_bench_help[] =
     "KIND is what the requests are:\n"
@@ -70,6 +72,10 @@ const char cmd_bench_help[] =
     "have seen it. Times run from the write's acknowledgement; one that sees it earlier counts as "
     "0,\n"
     "so look at the time of the write, and from the write to the last watcher, as well.\n"
+    "\n"
+    "With MUSTER_TOKEN or MUSTER_TOKEN_FILE, read once, all requests show that token; with "
+    "--namespace\n"
+    "all of it happens there. Replicas are asked without TLS: https:// is refused.\n"
     "\n"
     "Examples:\n"
     "  muster bench discover\n"
@@ -262,7 +268,15 @@ enum cli_exit cmd_bench(struct cli *cli)
     for (size_t i = 0; i < cli->servers.count; i++) {
         urls[i] = cli->servers.urls[i];
     }
+    struct bytes headers;
+    bytes_init(&headers, HEADERS_BYTES_MAX);
+    http_append_identity(&headers, cli->loop.shared);
+    if (bytes_text(&headers) == NULL) {
+        bytes_done(&headers);
+        return cli_usage(cli, "MUSTER_TOKEN is too long for a token");
+    }
     options.urls = urls;
+    options.headers = bytes_text(&headers);
     options.urls_count = (uint32_t)cli->servers.count;
     struct bench_result *result = mem_zalloc(1, sizeof *result);
     enum cli_exit exit_status = CLI_DONE;
@@ -289,5 +303,6 @@ enum cli_exit cmd_bench(struct cli *cli)
                      result->left, result->prefix);
     }
     free(result);
+    bytes_done(&headers);
     return exit_status;
 }

@@ -165,17 +165,40 @@ static bool prepare_tls(CURL *curl, const struct http_shared *shared)
                               shared->key != NULL ? shared->key : shared->cert) == CURLE_OK));
 }
 
-bool http_authorize(CURL *curl, const struct http_shared *shared)
+/* What is to be sent; NULL: nothing. `text` is where one that stands in a file gets. */
+static const char *find_token(const struct http_shared *shared, char text[TOKEN_SIZE_MAX])
 {
-    char text[TOKEN_SIZE_MAX] = "";
     const char *token = shared->token;
     if (token == NULL && shared->token_file != NULL) {
         read_token(shared->token_file, text);
         token = text;
     }
-    bool taken = token == NULL || !can_be_sent(token) ||
-                 (curl_easy_setopt(curl, CURLOPT_HTTPAUTH, CURLAUTH_BEARER) == CURLE_OK &&
-                  curl_easy_setopt(curl, CURLOPT_XOAUTH2_BEARER, token) == CURLE_OK);
+    return token != NULL && can_be_sent(token) ? token : NULL;
+}
+
+void http_append_identity(struct bytes *out, const struct http_shared *shared)
+{
+    char text[TOKEN_SIZE_MAX] = "";
+    const char *token = find_token(shared, text);
+    if (token != NULL) {
+        bytes_append_text(out, "Authorization: Bearer ");
+        bytes_append_text(out, token);
+        bytes_append_text(out, "\r\n");
+    }
+    if (shared->space != NULL) {
+        bytes_append_text(out, shared->space);
+        bytes_append_text(out, "\r\n");
+    }
+    explicit_bzero(text, sizeof text);
+}
+
+bool http_authorize(CURL *curl, const struct http_shared *shared)
+{
+    char text[TOKEN_SIZE_MAX] = "";
+    const char *token = find_token(shared, text);
+    bool taken =
+        token == NULL || (curl_easy_setopt(curl, CURLOPT_HTTPAUTH, CURLAUTH_BEARER) == CURLE_OK &&
+                          curl_easy_setopt(curl, CURLOPT_XOAUTH2_BEARER, token) == CURLE_OK);
     explicit_bzero(text, sizeof text);
     return taken && prepare_tls(curl, shared);
 }

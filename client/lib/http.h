@@ -66,6 +66,9 @@ struct http_shared *http_shared_new(void);
 MUST_USE bool http_set_namespace(struct http_shared *shared, const char *name);
 /* Adds what all requests to replicas say. NULL, and everything freed, without memory. */
 struct curl_slist *http_add_headers(struct curl_slist *headers, const struct http_shared *shared);
+/* Appends the lines of a request's head that say who asks, and where: for requests that curl does
+ * not make. `out` then holds a secret. */
+void http_append_identity(struct bytes *out, const struct http_shared *shared);
 /* No handle is left. NULL is allowed. */
 void http_shared_free(struct http_shared *shared);
 /* In the child of a fork: closes its copies, and tells nobody. */

@@ -19,10 +19,10 @@ def command(servers, *arguments):
     return [MUSTER, "--server", ",".join(servers), "bench", *arguments]
 
 
-def bench(servers, *arguments, timeout=60):
+def bench(servers, *arguments, timeout=60, environment=None):
     return subprocess.run(command(servers, *arguments), stdin=subprocess.DEVNULL,
                           capture_output=True, encoding="utf-8", timeout=timeout, check=False,
-                          env=clean_environment())
+                          env=clean_environment(environment))
 
 
 def report(servers, *arguments, **settings):
@@ -177,6 +177,30 @@ def test_kept_data_can_be_used_again(shared, name):
     report(urls, "heartbeat", "--requests", "1", "--instances", "4", "--services", "2",
            "--prefix", name)
     assert instances_of(shared, name) == []
+
+
+@pytest.mark.parametrize("kind", ["register", "heartbeat", "discover", "watch"])
+def test_the_load_is_put_on_one_namespace(shared, name, kind):
+    few = [] if kind == "watch" else ["--instances", "3", "--services", "2"]
+    report([r.url for r in shared], kind, *few, "--namespace", name, "--keep", "--prefix", name, "--requests", "6")
+    count = 1 if kind == "watch" else 6
+    space = next(n for n in shared[0].get("/namespaces").json["namespaces"] if n["name"] == name)
+    assert space["instances"] == count, space
+    assert instances_of(shared, name) == [], "and nothing in the default one"
+
+
+def test_the_load_shows_its_token(make_cluster, tmp_path):
+    replica = make_cluster(1, "--anonymous", "none").start()[0]
+    token = replica.request("POST", "/tokens/bootstrap").json["token"]
+    refused = bench([replica.url], "discover", "--requests", "5")
+    assert refused.returncode == REFUSED and "401" in refused.stdout + refused.stderr, refused
+    (tmp_path / "token").write_text(token + "\n")
+    for by in {"MUSTER_TOKEN": token}, {"MUSTER_TOKEN_FILE": str(tmp_path / "token")}:
+        for kind in "discover", "watch":
+            got = report([replica.url], kind, "--requests", "5", environment=by)
+            assert got["succeeded" if kind == "discover" else "writes"] == 5, got
+    endless = bench([replica.url], "discover", "--requests", "5", environment={"MUSTER_TOKEN": "x" * 5000})
+    assert endless.returncode == USAGE and "too long" in endless.stderr, endless
 
 
 def test_linearizable_reads_are_asked_for(shared):
