@@ -194,7 +194,7 @@ def test_the_load_shows_its_token(make_cluster, tmp_path):
     token = replica.request("POST", "/tokens/bootstrap").json["token"]
     refused = bench([replica.url], "discover", "--requests", "5")
     assert refused.returncode == REFUSED and "401" in refused.stdout + refused.stderr, refused
-    (tmp_path / "token").write_text(token + "\n")
+    (tmp_path / "token").write_text(token + "\n", encoding="utf-8")
     for by in {"MUSTER_TOKEN": token}, {"MUSTER_TOKEN_FILE": str(tmp_path / "token")}:
         for kind in "discover", "watch":
             got = report([replica.url], kind, "--requests", "5", environment=by)
