@@ -204,10 +204,8 @@ static void app_apply(void *ctx, uint32_t position, const uint8_t *data, size_t 
     }
 }
 
-/* If the history has something new. */
 static void tell_listeners(struct node *node)
 {
-    atomic_store_explicit(&node->changed_ns, clock_monotonic_ns(), memory_order_relaxed);
     struct node_listener *listener = atomic_load(&node->listeners);
     for (; listener != NULL; listener = listener->next) {
         listener->told(listener);
@@ -225,9 +223,17 @@ static void app_publish(void *ctx)
 {
     struct node *node = ctx;
     uint64_t begun_ns = clock_monotonic_ns();
-    uint64_t events_before = registry_view(node->registry)->events_last;
+    const struct view *before = registry_view(node->registry);
+    uint64_t events = before->events_last;
+    uint64_t active = before->active_index;
+    uint64_t epoch = before->probers.epoch;
     registry_publish(node->registry);
-    if (registry_view(node->registry)->events_last != events_before) {
+    const struct view *view = registry_view(node->registry);
+    if (view->events_last != events) {
+        atomic_store_explicit(&node->changed_ns, clock_monotonic_ns(), memory_order_relaxed);
+    }
+    if (view->events_last != events || view->active_index != active ||
+        view->probers.epoch != epoch) {
         tell_listeners(node);
     }
     blocking_published(node);
@@ -293,6 +299,7 @@ static void app_restore_swap(void *ctx, void *restore)
     struct home *old = node->home;
     move_in(node, end_restore(restore));
     give_up(node, old);
+    atomic_store_explicit(&node->changed_ns, clock_monotonic_ns(), memory_order_relaxed);
     tell_listeners(node);
     blocking_restored(node);
 }

@@ -198,6 +198,7 @@ static struct record *build(const struct check_spec *spec, struct slice id)
         .ttl_ms = spec->ttl_ms,
         .reap_after_ms = spec->reap_after_ms,
         .extra = spec->extra,
+        .active = spec->active,
     };
     return record_build(&g, spec->note, (struct slice){"", 0});
 }
@@ -231,6 +232,8 @@ static bool put(struct registry *r, const struct check_spec *spec, struct slice 
         struct slice note = {record_note(old), strlen(record_note(old))};
         struct record *with_note = record_build(&g, note, (struct slice){"", 0});
         record_take_state(with_note, old);
+        registry_moved_active(r, old);
+        registry_moved_active(r, with_note);
         registry_replace(r, check, with_note);
         registry_moved_catalog(r);
     }

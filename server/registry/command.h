@@ -69,6 +69,7 @@ struct check_spec {
     struct slice extra;     /* what a door keeps with it */
     struct slice note;      /* why it has its status */
     uint32_t ttl_ms;        /* 0: it is not expected to be heard from */
+    bool active;            /* the replicas run it (prober.h): its ttl is 0 */
     uint32_t reap_after_ms; /* its owner goes when it was critical for so long; 0: never */
     enum health status;     /* passing, warning or critical, when it is new */
 };

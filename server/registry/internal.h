@@ -123,6 +123,8 @@ void registry_drop_table(struct registry *r);
 uint64_t registry_lease_hash(const struct lease *lease);
 /* What is registered has changed, health apart. */
 void registry_moved_catalog(struct registry *r);
+/* A check comes, goes or has other content: the active ones are others if it is one. */
+void registry_moved_active(struct registry *r, const struct record *check);
 /* Whether the state has room for `bytes` more and an event about it. */
 bool registry_has_room(const struct registry *r, uint64_t bytes);
 /* Also updates the hash. */

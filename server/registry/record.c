@@ -102,6 +102,7 @@ struct record *record_build(const struct registration *g, struct slice note, str
         .declared = HEALTH_PASSING,
         .tags_count = (uint8_t)g->tags_count,
         .metadata_count = (uint8_t)g->metadata_count,
+        .active = g->active,
         .text_len = (uint16_t)size,
     };
     struct layout l = {.start = r->text, .at = r->text};
@@ -137,6 +138,7 @@ void record_registration(const struct record *r, struct registration *ret_regist
 #define NUMBER(field, name, type, most) g->field = r->field;
 #include "server/registry/fields.def"
     g->extra = slice_of(record_extra(r));
+    g->active = r->active;
     g->tags_count = r->tags_count;
     g->metadata_count = r->metadata_count;
     const char *text = record_tags(r);
@@ -193,7 +195,7 @@ bool record_same_content(const struct record *r, const struct registration *regi
     struct registration a;
     record_registration(r, &a);
     bool all = a.tags_count == b->tags_count && a.metadata_count == b->metadata_count &&
-               same(a.extra, b->extra);
+               same(a.extra, b->extra) && a.active == b->active;
 #define TEXT(field, name, limit)        all = all && same(a.field, b->field);
 #define NUMBER(field, name, type, most) all = all && a.field == b->field;
 #include "server/registry/fields.def"
@@ -220,8 +222,9 @@ uint64_t record_hash(const struct record *r)
     h = mix64(h ^ r->index);
     h = mix64(h ^ (uint64_t)r->registered_ms);
     h = mix64(h ^ ((uint64_t)r->ttl_ms << 32 | r->reap_after_ms));
-    h = mix64(h ^ ((uint64_t)r->port << 48 | (uint64_t)r->weight << 32 |
-                   (uint64_t)r->declared << 16 | (uint64_t)r->expired << 8 | r->maintenance));
+    h = mix64(h ^
+              ((uint64_t)r->port << 48 | (uint64_t)r->weight << 32 | (uint64_t)r->declared << 16 |
+               (uint64_t)r->active << 9 | (uint64_t)r->expired << 8 | r->maintenance));
     h = mix64(h ^ ((uint64_t)r->tags_count << 8 | r->metadata_count));
     return mix64(h ^ mix_bytes(r->text, r->text_len));
 }

@@ -37,6 +37,7 @@ struct registration {
     /* What a door keeps with it, for itself alone; empty: nothing, as below LEVEL_CHECKS. Not among
      * the fields, as it came later. */
     struct slice extra;
+    bool active; /* of a check: the replicas run it (prober.h); false below LEVEL_CHECKS */
     uint32_t tags_count;
     uint32_t metadata_count;
     struct slice tags[TAGS_MAX];
@@ -57,6 +58,7 @@ struct record {
     uint8_t declared; /* enum health last reported by the client: passing..critical */
     bool expired;     /* the lease has expired; critical until the next sign of life */
     bool maintenance;
+    bool active; /* a check that the replicas run themselves, as its `extra` says (prober.h) */
     uint8_t tags_count;
     uint8_t metadata_count;
     /* Offsets into text; the id is at 0, each text ends with NUL. */

@@ -275,6 +275,13 @@ void registry_moved_catalog(struct registry *r)
     }
 }
 
+void registry_moved_active(struct registry *r, const struct record *check)
+{
+    if (check->active) {
+        r->work.active_index = r->work.index;
+    }
+}
+
 void registry_insert(struct registry *r, struct record *record, uint64_t renewed_ms,
                      uint64_t deadline_ms)
 {
@@ -289,6 +296,7 @@ void registry_insert(struct registry *r, struct record *record, uint64_t renewed
     }
     r->work.changed_index = r->work.index;
     registry_moved_catalog(r);
+    registry_moved_active(r, record);
 }
 
 void registry_remove(struct registry *r, struct instance *instance)
@@ -306,6 +314,7 @@ void registry_remove(struct registry *r, struct instance *instance)
     leases_free_slot(&r->leases, record->slot);
     r->work.changed_index = r->work.index;
     registry_moved_catalog(r);
+    registry_moved_active(r, record);
     retire_record(r, record);
     retire_memory(r, instance, RETIRED_PLAIN, false); /* snapshots do not use it */
 }

@@ -53,7 +53,8 @@ static uint64_t size_record(const struct record *r)
            size_text(record_note(r)) + size_text(record_reason(r)) + size_uint(r->incarnation) +
            size_uint(r->index) + size_int(r->registered_ms) + size_uint(r->slot) +
            size_uint(r->declared) + 2 /* expired, maintenance */ +
-           (record_extra(r)[0] != '\0' ? size_text(record_extra(r)) : 0);
+           (record_extra(r)[0] != '\0' || r->active ? size_text(record_extra(r)) : 0) +
+           (r->active ? 1 : 0);
 }
 
 uint64_t size_instance(const struct record *record)

@@ -23,6 +23,7 @@
 #include "server/registry/command.h"
 #include "server/registry/level.h"
 #include "server/registry/namespace.h"
+#include "server/registry/prober.h"
 #include "server/registry/record.h"
 #include "server/registry/sink.h"
 #include "server/registry/token.h"
@@ -54,6 +55,8 @@ struct view {
     uint64_t extinct_index;        /* last time a service lost its last instance */
     uint64_t catalog_index;        /* last change of what is registered, health apart; 0: below
                                       LEVEL_CHECKS */
+    uint64_t active_index;         /* last change of which active checks there are, and of their
+                                      definitions; 0: none yet */
     uint64_t now_ms;               /* cluster time */
     int64_t wall_ms;               /* wall clock of the last entry */
     uint64_t hash;                 /* registry_hash() */
@@ -68,6 +71,7 @@ struct view {
     struct ptree namespaces; /* of struct namespace_use, by name */
     uint32_t quotas_count;   /* namespaces with a quota */
     uint64_t tokens_begun;   /* index of the first token ever; 0: none yet */
+    struct probers probers;  /* who runs the active checks */
     struct sinks sinks;      /* how far each has come; none below LEVEL_SINKS */
     uint64_t events_first;   /* events kept: events_first..events_last; none if first > last */
     uint64_t events_last;

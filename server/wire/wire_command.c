@@ -38,6 +38,7 @@ static void encode_check(const struct check_spec *c, struct buffer *out)
     pack_uint(out, c->ttl_ms);
     pack_uint(out, c->reap_after_ms);
     pack_uint(out, c->status);
+    pack_bool(out, c->active);
 }
 
 static void encode_enrol(const struct command *c, struct buffer *out)
@@ -183,7 +184,9 @@ static void decode_check(struct unpack *in, const struct registry_limits *limits
     c->ttl_ms = (uint32_t)unpack_uint(in, limits->ttl_ms);
     c->reap_after_ms = (uint32_t)unpack_uint(in, limits->reap_after_ms);
     c->status = (enum health)unpack_uint(in, HEALTH_CRITICAL);
-    in->bad = in->bad || !check_key_is_valid(c->key) || c->status == HEALTH_MAINTENANCE;
+    c->active = unpack_bool(in);
+    in->bad = in->bad || !check_key_is_valid(c->key) || c->status == HEALTH_MAINTENANCE ||
+              (c->active && c->ttl_ms > 0);
 }
 
 static void decode_enrol(struct unpack *in, const struct registry_limits *limits, struct command *c)

@@ -29,6 +29,7 @@ void wire_registration_decode(struct unpack *in, const struct registry_limits *l
 #define NUMBER(field, name, type, most) g->field = (type)unpack_uint(in, most);
 #include "server/registry/fields.def"
     g->extra = (struct slice){"", 0};
+    g->active = false;
     g->tags_count = (uint32_t)unpack_uint(in, limits->tags);
     for (uint32_t i = 0; i < g->tags_count; i++) {
         g->tags[i] = unpack_text(in, limits->tag_bytes);

@@ -51,7 +51,8 @@ static struct record *decode_record(struct unpack *in)
     return r;
 }
 
-/* What a door keeps with a record stands at the end of its item. NULL if malformed. */
+/* What a door keeps with a record stands at the end of its item, and that it is an active check
+ * behind that. NULL if malformed. */
 static struct record *with_extra(const struct wire_restore *w, struct unpack *in,
                                  struct record *record)
 {
@@ -60,12 +61,14 @@ static struct record *with_extra(const struct wire_restore *w, struct unpack *in
     }
     struct registration registration;
     struct slice extra = unpack_text(in, limits_room()->extra_bytes);
-    if (in->bad || extra.len == 0 || w->head.level < LEVEL_CHECKS) {
+    bool active = !in->bad && in->at < in->end && unpack_bool(in);
+    if (in->bad || (extra.len == 0 && !active) || w->head.level < LEVEL_CHECKS) {
         in->bad = true;
         return record;
     }
     record_registration(record, &registration);
     registration.extra = extra;
+    registration.active = active;
     struct slice note = {record_note(record), strlen(record_note(record))};
     struct slice reason = {record_reason(record), strlen(record_reason(record))};
     struct record *whole = record_build(&registration, note, reason);

@@ -81,8 +81,11 @@ static void encode_record(const struct record *r, struct buffer *out)
 /* At the end of an item; nothing where there is none, as below LEVEL_CHECKS. */
 static void encode_extra(const struct record *r, struct buffer *out)
 {
-    if (record_extra(r)[0] != '\0') {
+    if (record_extra(r)[0] != '\0' || r->active) {
         pack_text(out, record_extra(r), strlen(record_extra(r)));
+    }
+    if (r->active) {
+        pack_bool(out, true);
     }
 }
 
