@@ -9,12 +9,6 @@
 
 /* --- bytes --- */
 
-static bool is_token(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           (c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL);
-}
-
 /* Visible ASCII, and what is not ASCII. */
 static bool is_visible(char c)
 {
@@ -158,7 +152,7 @@ static bool parse_request_line(struct head *head, char *line, char *end,
                                struct head_refusal *refusal)
 {
     static const char form[] = "the request line must be METHOD TARGET HTTP/1.1";
-    char *method_end = skip(line, end, is_token);
+    char *method_end = skip(line, end, text_is_token_byte);
     if (method_end == line || method_end == end || *method_end != ' ') {
         return malformed(refusal, form);
     }
@@ -179,7 +173,7 @@ static bool parse_request_line(struct head *head, char *line, char *end,
 /* Moves one field to `to`, as name NUL value NUL; returns the place behind it. NULL: refused. */
 static char *take_field(char *to, char *line, char *end, struct head_refusal *refusal)
 {
-    char *colon = skip(line, end, is_token);
+    char *colon = skip(line, end, text_is_token_byte);
     if (colon == line || colon == end || *colon != ':') {
         (void)malformed(refusal, *line == ' ' || *line == '\t'
                                      ? "header fields must not be folded"

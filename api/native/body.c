@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/http/json_in.h"
+#include "api/core/json_in.h"
 #include "server/base/limits.h"
 #include "server/base/mem.h"
 #include "server/registry/check.h"

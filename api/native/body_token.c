@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "api/http/json_in.h"
+#include "api/core/json_in.h"
 #include "server/base/compiler.h"
 #include "server/base/limits.h"
 #include "server/base/naming.h"

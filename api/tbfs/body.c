@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "api/http/json_in.h"
+#include "api/core/json_in.h"
 #include "server/base/text.h"
 #include "server/registry/check.h"
 

@@ -164,6 +164,21 @@
 /* Checks of one registration, and what a door keeps with an instance or a check. */
 #define CHECKS_MAX      16
 #define EXTRA_BYTES_MAX 4096
+/* Definitions of checks that replicas run. All of one is kept, as JSON, within EXTRA_BYTES_MAX. */
+#define CHECK_INTERVAL_MS_MIN     1000
+#define CHECK_INTERVAL_MS_MAX     (24 * 3600 * 1000)
+#define CHECK_INTERVAL_MS_DEFAULT 10000
+#define CHECK_TIMEOUT_MS_MIN      10
+#define CHECK_TIMEOUT_MS_MAX      (60 * 1000)
+#define CHECK_TIMEOUT_MS_DEFAULT  10000
+#define CHECK_RESULTS_MAX         100  /* in a row, before the status changes */
+#define CHECK_TARGET_BYTES_MAX    1024 /* a URL, or an address and a service */
+#define CHECK_METHOD_BYTES_MAX    16
+#define CHECK_HEADERS_MAX         16 /* and all of their bytes */
+#define CHECK_HEADERS_BYTES_MAX   1024
+#define CHECK_HEADER_BYTES_MAX    512 /* a value; a name has NAME_BYTES_MAX */
+#define CHECK_BODY_BYTES_MAX      2048
+#define CHECK_NAME_BYTES_MAX      253 /* a host that a certificate is for */
 /* Events kept for resuming streams: their number, and as many KiB. The default is that of
  * --events-kept. */
 #define EVENTS_KEPT_DEFAULT 8192

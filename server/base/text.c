@@ -177,6 +177,12 @@ bool text_is_printable(const char *text, size_t len)
     return true;
 }
 
+bool text_is_token_byte(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           (c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL);
+}
+
 int text_hex_digit(char c)
 {
     if (c >= '0' && c <= '9') {

@@ -36,6 +36,8 @@ bool text_code_is_printable(uint32_t code);
 /* Valid UTF-8 (RFC 3629: no overlong forms, no surrogates) without control characters
  * (C0, DEL, C1). */
 MUST_USE bool text_is_printable(const char *text, size_t len);
+/* Of a token of HTTP (RFC 9110): a method, or the name of a header. */
+bool text_is_token_byte(char c);
 /* 0 to 15; -1 if it is not a hexadecimal digit. */
 int text_hex_digit(char c);
 /* Strips surrounding white space (space, tab, CR, LF), in place. */

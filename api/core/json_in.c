@@ -1,5 +1,6 @@
-#include "api/http/json_in.h"
+#include "api/core/json_in.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "server/base/text.h"
@@ -42,6 +43,27 @@ json_t *json_in_object(const void *data, size_t len, const char *const *known,
 refused:
     json_decref(root);
     return NULL;
+}
+
+bool json_in_members(const json_t *value, const char *field, const char *const *known,
+                     struct problem *problem)
+{
+    const char *name;
+    json_t *member;
+    if (!json_is_object(value)) {
+        problem_set(problem, field, "must be an object");
+        return false;
+    }
+    json_object_foreach((json_t *)(uintptr_t)value, name, member)
+    {
+        if (!is_known(known, name)) {
+            char path[PROBLEM_FIELD_SIZE];
+            bool fits = snprintf(path, sizeof path, "%s.%s", field, name) < (int)sizeof path;
+            problem_set_named(problem, fits ? path : field, "%s", "is not a field of this call");
+            return false;
+        }
+    }
+    return true;
 }
 
 /* False when a field that must be there is not. Serializers of typed languages write null for what

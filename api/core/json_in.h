@@ -2,8 +2,8 @@
  * every limit checked. The first thing that is wrong is said in the problem.
  *
  * Thread: any. Owns: nothing; what is found is borrowed from the JSON value. */
-#ifndef MUSTER_API_HTTP_JSON_IN_H
-#define MUSTER_API_HTTP_JSON_IN_H
+#ifndef MUSTER_API_CORE_JSON_IN_H
+#define MUSTER_API_CORE_JSON_IN_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -18,6 +18,9 @@
  * any. NULL when it is not; else the caller's, for json_decref. */
 json_t *json_in_object(const void *data, size_t len, const char *const *known,
                        struct problem *problem);
+/* Whether the value of `field` is an object with no other members than `known`. */
+MUST_USE bool json_in_members(const json_t *value, const char *field, const char *const *known,
+                              struct problem *problem);
 
 /* Each: true with *ret_present = false when the field is not there, or null; false when it is
  * wrong. A NULL `ret_present` means that the field must be there. */
