@@ -1,96 +1,133 @@
 /* Definitions of checks. */
 #include "api/consul/body.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "api/consul/keep.h"
+#include "api/core/check_kept.h"
 #include "server/base/mem.h"
 #include "server/base/naming.h"
 
-#define INTERVAL_MS_MAX     (24 * 3600 * 1000)
 #define REAP_AFTER_LEAST_MS (60 * 1000)
-#define DURATION_SIZE       48
+#define INVALID             "Invalid check: "
 
-/* What says how a check is run, and the type that it then has. */
+/* --- how it is run --- */
+
+/* What says how a check is run. */
 static const struct {
-    const char *key, *type;
-} kinds[] = {{"HTTP", "http"},          {"TCP", "tcp"},           {"UDP", "udp"},
-             {"GRPC", "grpc"},          {"H2Ping", "h2ping"},     {"DockerContainerID", "docker"},
-             {"Args", "script"},        {"ScriptArgs", "script"}, {"Script", "script"},
-             {"AliasService", "alias"}, {"AliasNode", "alias"}};
+    const char *key;
+    enum check_kind kind;
+} kinds[] = {{"HTTP", CHECK_HTTP}, {"TCP", CHECK_TCP}, {"GRPC", CHECK_GRPC}};
 
-static bool is_given(const json_t *value)
+static const char *const scripts[] = {"Args", "ScriptArgs", "Script", "DockerContainerID"};
+static const char *const not_run[] = {"UDP", "H2Ping", "AliasService", "AliasNode", "OSService"};
+
+static bool is_given(const json_t *json, const char *key)
 {
+    const json_t *value = body_get(json, key);
     return (json_is_string(value) && json_string_value(value)[0] != '\0') ||
            json_array_size(value) > 0;
 }
 
-static const char *kind_of(const json_t *json)
+/* One that stays critical for ever, as nothing runs it, would be worse than one that is refused. */
+static bool check_runnable(const json_t *json, struct problem *problem)
 {
-    for (size_t i = 0; i < ARRAY_LENGTH(kinds); i++) {
-        if (is_given(body_get(json, kinds[i].key))) {
-            return kinds[i].type;
+    for (size_t i = 0; i < ARRAY_LENGTH(scripts); i++) {
+        if (is_given(json, scripts[i])) {
+            problem_set(problem, "", "Scripts are disabled on this agent, and cannot be enabled");
+            return false;
         }
     }
-    return NULL;
-}
-
-/* As Go writes it: 10m0s, 1s, 500ms. */
-static void format_duration(uint32_t ms, char out[DURATION_SIZE])
-{
-    unsigned hours = ms / 3600000, minutes = ms / 60000 % 60;
-    double seconds = ms % 60000 / 1000.0;
-    if (ms < 1000 && ms > 0) {
-        (void)snprintf(out, DURATION_SIZE, "%" PRIu32 "ms", ms);
-    } else if (hours > 0) {
-        (void)snprintf(out, DURATION_SIZE, "%uh%um%gs", hours, minutes, seconds);
-    } else if (minutes > 0) {
-        (void)snprintf(out, DURATION_SIZE, "%um%gs", minutes, seconds);
-    } else {
-        (void)snprintf(out, DURATION_SIZE, "%gs", seconds);
-    }
-}
-
-static void set_duration(json_t *json, const char *key, uint32_t ms)
-{
-    char text[DURATION_SIZE];
-    format_duration(ms, text);
-    json_object_set_new(json, key, json_string(text));
-}
-
-static json_t *definition_of(const json_t *json, uint32_t interval_ms, uint32_t timeout_ms)
-{
-    static const char *const copied[] = {"HTTP", "Header",        "Method",        "Body",
-                                         "TCP",  "TLSServerName", "TLSSkipVerify", "UDP",
-                                         "GRPC", "GRPCUseTLS"};
-    json_t *d = json_object();
-    for (size_t i = 0; i < ARRAY_LENGTH(copied); i++) {
-        json_t *value = body_get(json, copied[i]);
-        if (value != NULL && !json_is_false(value) &&
-            !(json_is_string(value) && json_string_value(value)[0] == '\0')) {
-            json_object_set(d, copied[i], value);
+    for (size_t i = 0; i < ARRAY_LENGTH(not_run); i++) {
+        if (is_given(json, not_run[i])) {
+            problem_set(problem, "", INVALID "%s is not run here: HTTP, TCP, GRPC and TTL are",
+                        not_run[i]);
+            return false;
         }
     }
-    set_duration(d, "Interval", interval_ms);
-    if (timeout_ms > 0) {
-        set_duration(d, "Timeout", timeout_ms);
+    return true;
+}
+
+/* Clients count from 0 or from 1: both mean the first. */
+static bool take_count(const json_t *json, const char *key, uint16_t *count,
+                       struct problem *problem)
+{
+    int64_t value;
+    if (!body_integer(json, key, &value, problem)) {
+        return false;
     }
-    return d;
+    if (value < 0 || value > CHECK_RESULTS_MAX) {
+        problem_set(problem, "", INVALID "%s must be from 0 to %d", key, CHECK_RESULTS_MAX);
+        return false;
+    }
+    *count = (uint16_t)(value > 0 ? value : 1);
+    return true;
+}
+
+static bool take_counts(const json_t *json, struct check_definition *d, struct problem *problem)
+{
+    if (!take_count(json, "SuccessBeforePassing", &d->rise, problem) ||
+        !take_count(json, "FailuresBeforeCritical", &d->fall, problem) ||
+        !take_count(json, "FailuresBeforeWarning", &d->warn, problem)) {
+        return false;
+    }
+    if (body_get(json, "FailuresBeforeWarning") == NULL) {
+        d->warn = d->fall;
+    }
+    if (d->warn > d->fall) {
+        problem_set(problem, "",
+                    INVALID "FailuresBeforeWarning can't be higher than FailuresBeforeCritical");
+        return false;
+    }
+    return true;
+}
+
+static bool take_bool(const json_t *json, const char *key, bool *ret, struct problem *problem)
+{
+    const json_t *value = body_get(json, key);
+    if (value != NULL && !json_is_boolean(value)) {
+        problem_set(problem, "", "Request decode failed: %s must be true or false", key);
+        return false;
+    }
+    *ret = json_is_true(value);
+    return true;
+}
+
+/* What is for another kind is ignored. */
+static bool take_request(const json_t *json, struct check_definition *d, struct problem *problem)
+{
+    const char *method;
+    bool grpc_tls;
+    if (!body_text(json, "Method", &method, problem) ||
+        !body_text(json, "Body", &d->body, problem) ||
+        !body_text(json, "TLSServerName", &d->server_name, problem) ||
+        !take_bool(json, "TLSSkipVerify", &d->skip_verify, problem) ||
+        !take_bool(json, "DisableRedirects", &d->disable_redirects, problem) ||
+        !take_bool(json, "GRPCUseTLS", &grpc_tls, problem)) {
+        return false;
+    }
+    d->method = method[0] != '\0' ? method : d->method;
+    d->tls = d->kind == CHECK_GRPC && grpc_tls;
+    if (d->kind != CHECK_HTTP) {
+        d->method = "GET";
+        d->body = "";
+        d->disable_redirects = false;
+        return true;
+    }
+    return check_definition_take_headers(d, body_get(json, "Header"), problem);
 }
 
 struct times {
     uint32_t ttl, interval, timeout, reap_after;
 };
 
-static bool take_times(const json_t *json, const char *kind, struct times *t,
-                       struct problem *problem)
+static bool take_times(const json_t *json, struct times *t, struct problem *problem)
 {
     if (!body_duration_ms(json, "TTL", TTL_MS_MAX, &t->ttl, problem) ||
-        !body_duration_ms(json, "Interval", INTERVAL_MS_MAX, &t->interval, problem) ||
-        !body_duration_ms(json, "Timeout", INTERVAL_MS_MAX, &t->timeout, problem) ||
+        !body_duration_ms(json, "Interval", CHECK_INTERVAL_MS_MAX, &t->interval, problem) ||
+        !body_duration_ms(json, "Timeout", CHECK_INTERVAL_MS_MAX, &t->timeout, problem) ||
         !body_duration_ms(json, "DeregisterCriticalServiceAfter", REAP_AFTER_MS_MAX, &t->reap_after,
                           problem)) {
         return false;
@@ -99,16 +136,60 @@ static bool take_times(const json_t *json, const char *kind, struct times *t,
         t->reap_after = REAP_AFTER_LEAST_MS;
     }
     if (t->interval > 0 && t->ttl > 0) {
-        problem_set(problem, "", "Invalid check: Interval and TTL cannot both be specified");
-        return false;
-    }
-    if (kind != NULL && strcmp(kind, "alias") != 0 && t->interval == 0) {
-        problem_set(problem, "",
-                    "Invalid check: Interval must be > 0 for Script, HTTP, or TCP checks");
+        problem_set(problem, "", INVALID "Interval and TTL cannot both be specified");
         return false;
     }
     return true;
 }
+
+/* In the registry's words, and what it gives of another range moved into it. */
+static bool settle(const struct times *t, struct check_definition *d, struct problem *problem)
+{
+    struct problem found;
+    if (t->interval == 0) {
+        problem_set(problem, "",
+                    INVALID "Interval must be > 0 for Script, HTTP, TCP, or GRPC checks");
+        return false;
+    }
+    d->interval_ms = t->interval < CHECK_INTERVAL_MS_MIN ? CHECK_INTERVAL_MS_MIN : t->interval;
+    uint32_t most = d->interval_ms < CHECK_TIMEOUT_MS_MAX ? d->interval_ms : CHECK_TIMEOUT_MS_MAX;
+    d->timeout_ms = t->timeout > most ? most : t->timeout;
+    if (d->timeout_ms > 0 && d->timeout_ms < CHECK_TIMEOUT_MS_MIN) {
+        d->timeout_ms = CHECK_TIMEOUT_MS_MIN;
+    }
+    if (!check_definition_settle(d, &found)) {
+        problem_set(problem, "", INVALID "%.60s %s", found.field, found.message);
+        return false;
+    }
+    return true;
+}
+
+/* Unchanged: it is none that is run. */
+static bool take_definition(const json_t *json, const struct times *t, struct check_kept *kept,
+                            struct problem *problem)
+{
+    struct check_definition *d = &kept->definition;
+    const char *target;
+    size_t i = 0;
+    if (!check_runnable(json, problem)) {
+        return false;
+    }
+    while (i < ARRAY_LENGTH(kinds) && !is_given(json, kinds[i].key)) {
+        i++;
+    }
+    if (i == ARRAY_LENGTH(kinds)) {
+        return true;
+    }
+    if (!body_text(json, kinds[i].key, &target, problem)) {
+        return false;
+    }
+    check_definition_init(d, kinds[i].kind, target);
+    kept->is_active =
+        take_counts(json, d, problem) && take_request(json, d, problem) && settle(t, d, problem);
+    return kept->is_active;
+}
+
+/* --- one check --- */
 
 struct said {
     const char *id, *name, *notes, *status;
@@ -130,8 +211,7 @@ static bool check_names(const char *check_id, const char *name, struct problem *
 {
     if (!naming_is_text(check_id, strlen(check_id)) || !naming_is_text(name, strlen(name)) ||
         strlen(check_id) > NAME_BYTES_MAX || strlen(name) > NAME_BYTES_MAX) {
-        problem_set(problem, "",
-                    "Invalid check: an id or name is printable, and has at most %d bytes",
+        problem_set(problem, "", INVALID "an id or name is printable, and has at most %d bytes",
                     NAME_BYTES_MAX);
         return false;
     }
@@ -139,13 +219,12 @@ static bool check_names(const char *check_id, const char *name, struct problem *
 }
 
 static bool finish(struct enrolment *e, struct check_spec *spec, const char *check_id,
-                   struct slice service_id, json_t *keep, struct problem *problem)
+                   struct slice service_id, const struct check_kept *kept, struct problem *problem)
 {
     struct buffer key;
-    char *extra = keep_dump(keep);
+    char *extra = check_kept_make(kept);
     if (extra == NULL) {
-        problem_set(problem, "", "Invalid check: its definition has at most %d bytes",
-                    EXTRA_BYTES_MAX);
+        problem_set(problem, "", INVALID "its definition has at most %d bytes", EXTRA_BYTES_MAX);
         return false;
     }
     spec->extra = slice_of(enrolment_own(e, extra));
@@ -164,46 +243,40 @@ bool body_check(struct enrolment *e, const json_t *json, const char *default_id,
     struct check_spec spec = {.note = {"", 0}, .status = HEALTH_CRITICAL};
     struct times t = {0};
     struct said said;
-    const char *kind = is_agent ? kind_of(json) : NULL;
+    struct check_kept kept = {.json = NULL};
     if (e->checks_count == CHECKS_MAX) {
-        problem_set(problem, "", "Invalid check: a service has at most %d", CHECKS_MAX);
+        problem_set(problem, "", INVALID "a service has at most %d", CHECKS_MAX);
         return false;
     }
     if (!json_is_object(json)) {
         problem_set(problem, "", "Request decode failed: a check must be an object");
         return false;
     }
-    if ((is_agent && !take_times(json, kind, &t, problem)) || !take_texts(json, &said, problem)) {
+    if ((is_agent && !take_times(json, &t, problem)) || !take_texts(json, &said, problem)) {
         return false;
     }
     if (said.status[0] != '\0' && !body_status(said.status, &spec.status)) {
         problem_set(problem, "", "Status for checks must 'passing', 'warning', 'critical'");
         return false;
     }
-    if (is_agent && kind == NULL && t.ttl == 0) {
+    const char *check_id = said.id[0] != '\0' ? said.id : default_id;
+    const char *name = said.name[0] != '\0' ? said.name : default_name;
+    if (!check_names(check_id, name, problem) ||
+        (is_agent && !take_definition(json, &t, &kept, problem))) {
+        return false;
+    }
+    if (is_agent && !kept.is_active && t.ttl == 0) {
         problem->message[0] = '\0'; /* it is none */
         return false;
     }
-    const char *check_id = said.id[0] != '\0' ? said.id : default_id;
-    const char *name = said.name[0] != '\0' ? said.name : default_name;
-    if (!check_names(check_id, name, problem)) {
-        return false;
-    }
-    json_t *keep = json_object();
-    json_object_set_new(keep, KEEP_NAME, json_string(name));
-    if (said.notes[0] != '\0') {
-        json_object_set_new(keep, KEEP_NOTES, json_string(said.notes));
-    }
-    if (is_agent) {
-        json_object_set_new(keep, KEEP_TYPE, json_string(kind != NULL ? kind : "ttl"));
-    }
-    if (kind != NULL) {
-        json_object_set_new(keep, KEEP_DEFINITION, definition_of(json, t.interval, t.timeout));
-    }
     spec.ttl_ms = t.ttl;
+    spec.active = kept.is_active;
     spec.reap_after_ms = t.reap_after;
+    kept.name = name;
+    kept.notes = said.notes;
+    kept.type = kept.is_active ? check_kind_name(kept.definition.kind) : is_agent ? "ttl" : "";
     e->checks[e->checks_count] = spec;
-    return finish(e, &e->checks[e->checks_count], check_id, service_id, keep, problem);
+    return finish(e, &e->checks[e->checks_count], check_id, service_id, &kept, problem);
 }
 
 /* Their default ids have numbers when there are several; an explicit id keeps its place. */
@@ -226,7 +299,7 @@ bool body_checks(struct enrolment *e, const json_t *json, struct problem *proble
     json_array_foreach(many, i, one)
     {
         if (count == ARRAY_LENGTH(all)) {
-            problem_set(problem, "", "Invalid check: a service has at most %d", CHECKS_MAX);
+            problem_set(problem, "", INVALID "a service has at most %d", CHECKS_MAX);
             return false;
         }
         all[count++] = one;

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/consul/keep.h"
 #include "api/consul/write.h"
+#include "api/core/check_kept.h"
 #include "server/base/mem.h"
 #include "server/base/naming.h"
 #include "server/base/text.h"
@@ -56,13 +56,13 @@ static void take_note(const char *text, char out[NOTE_BYTES_MAX + 1])
     }
 }
 
-/* It is of a type that is run, not heard from. */
+/* It is run, not heard from. */
 static bool has_no_ttl(const struct record *check, bool is_lease)
 {
-    json_t *keep = is_lease ? NULL : keep_parse(record_extra(check));
-    const char *type = keep_text(keep, KEEP_TYPE);
-    bool none = !is_lease && type[0] != '\0' && strcmp(type, "ttl") != 0;
-    json_decref(keep);
+    struct check_kept kept;
+    check_kept_read(is_lease ? "" : record_extra(check), &kept);
+    bool none = kept.type[0] != '\0' && strcmp(kept.type, "ttl") != 0;
+    check_kept_done(&kept);
     return none;
 }
 

@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/consul/keep.h"
 #include "api/consul/query.h"
 #include "api/consul/write.h"
+#include "api/core/check_kept.h"
 #include "server/base/mem.h"
 #include "server/base/naming.h"
 
@@ -191,15 +191,14 @@ static enum next finish_off(struct exchange *x, enum status status)
 
 static char *keep_of_maintenance(const char *reason)
 {
-    json_t *keep = json_object();
-    json_object_set_new(keep, KEEP_NAME, json_string("Node Maintenance Mode"));
-    json_object_set_new(keep, KEEP_NOTES,
-                        json_string(reason[0] != '\0'
-                                        ? reason
-                                        : "Maintenance mode is enabled for this node, but no "
-                                          "reason was provided. This is a default message."));
-    json_object_set_new(keep, KEEP_TYPE, json_string("maintenance"));
-    return keep_dump(keep);
+    const struct check_kept kept = {
+        .name = "Node Maintenance Mode",
+        .notes = reason[0] != '\0' ? reason
+                                   : "Maintenance mode is enabled for this node, but no "
+                                     "reason was provided. This is a default message.",
+        .type = "maintenance",
+    };
+    return check_kept_make(&kept);
 }
 
 enum next consul_node_maintenance(struct exchange *x)

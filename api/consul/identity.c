@@ -212,7 +212,8 @@ static bool check_of(const struct view *view, const struct record *instance, con
     (void)snprintf(id, sizeof id, "%s%c%s", record_id(instance), CHECK_MARK, key);
     ret_meant->instance = instance;
     ret_meant->check = view_check(view, id);
-    if (ret_meant->check == NULL && !identity_is_ours(instance) && strcmp(key, ":") == 0) {
+    if (ret_meant->check == NULL && !identity_is_ours(instance) && instance->ttl_ms > 0 &&
+        strcmp(key, ":") == 0) {
         ret_meant->check = instance;
     }
     return ret_meant->check != NULL;

@@ -20,11 +20,7 @@
 #define KEEP_TAGGED       "t" /* TaggedAddresses */
 /* Of a node; its metadata are the record's */
 #define KEEP_UUID "u"
-/* Of a check */
-#define KEEP_NAME       "n"
-#define KEEP_NOTES      "N"
-#define KEEP_TYPE       "t"
-#define KEEP_DEFINITION "d" /* of one that is run: HTTP, Interval, ... */
+/* Of a check: api/core/check_kept.h */
 
 /* Whether it begins with that agent. Without parsing it. */
 bool keep_is_of(const char *extra, const char *agent);

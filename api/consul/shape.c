@@ -11,6 +11,7 @@
 #include "server/registry/mix.h"
 
 #define SHOWN_BYTES_MAX (1024 * 1024)
+#define DURATION_SIZE   48
 
 static uint64_t created(const struct record *record)
 {
@@ -327,24 +328,72 @@ void shape_catalog(struct json_out *json, const struct shape_view *v, const stru
 
 /* --- checks --- */
 
-static void definition_of(struct json_out *json, const struct shown_check *c, bool whole)
+/* As Go writes it: 10m0s, 1s, 500ms. */
+static void member_duration(struct json_out *json, const char *key, uint32_t ms)
 {
-    static const char nothing[] =
-        "{\"HTTP\":\"\",\"Header\":null,\"Method\":\"\",\"Body\":\"\",\"TLSServerName\":\"\","
-        "\"TLSSkipVerify\":false,\"TCP\":\"\",\"UDP\":\"\",\"GRPC\":\"\",\"OSService\":\"\","
-        "\"GRPCUseTLS\":false,\"Interval\":\"0s\",\"Timeout\":\"0s\","
-        "\"DeregisterCriticalServiceAfter\":\"0s\"}";
-    json_out_key(json, "Definition");
-    if (!whole) {
-        json_out_raw(json, "{}");
+    char text[DURATION_SIZE];
+    unsigned hours = ms / 3600000, minutes = ms / 60000 % 60;
+    double seconds = ms % 60000 / 1000.0;
+    if (ms < 1000 && ms > 0) {
+        (void)snprintf(text, sizeof text, "%ums", (unsigned)ms);
+    } else if (hours > 0) {
+        (void)snprintf(text, sizeof text, "%uh%um%gs", hours, minutes, seconds);
+    } else if (minutes > 0) {
+        (void)snprintf(text, sizeof text, "%um%gs", minutes, seconds);
+    } else {
+        (void)snprintf(text, sizeof text, "%gs", seconds);
+    }
+    json_out_member_text(json, key, text);
+}
+
+static void headers_of(struct json_out *json, const struct check_definition *d)
+{
+    json_out_key(json, "Header");
+    if (d->headers_count == 0) {
+        json_out_null(json);
         return;
     }
-    json_t *all = json_loads(nothing, 0, NULL);
-    (void)json_object_update_existing(all, (json_t *)(uintptr_t)c->definition);
-    char *text = json_dumps(all, JSON_COMPACT);
-    json_out_raw(json, text != NULL ? text : "{}");
-    free(text);
-    json_decref(all);
+    json_out_begin(json, '{');
+    for (unsigned i = 0; i < d->headers_count; i++) {
+        bool is_next = i > 0 && strcmp(d->headers[i].name, d->headers[i - 1].name) == 0;
+        if (!is_next) {
+            json_out_key_text(json, d->headers[i].name);
+            json_out_begin(json, '[');
+        }
+        json_out_text(json, d->headers[i].value);
+        if (i + 1 == d->headers_count || strcmp(d->headers[i].name, d->headers[i + 1].name) != 0) {
+            json_out_end(json, ']');
+        }
+    }
+    json_out_end(json, '}');
+}
+
+static const char *target_if(const struct check_definition *d, enum check_kind kind)
+{
+    return d->kind == kind ? d->target : "";
+}
+
+static void definition_of(struct json_out *json, const struct shown_check *c)
+{
+    static const struct check_definition none = {
+        .target = "", .method = "", .body = "", .server_name = ""};
+    const struct check_definition *d = c->definition != NULL ? c->definition : &none;
+    json_out_begin(json, '{');
+    json_out_member_text(json, "HTTP", target_if(d, CHECK_HTTP));
+    headers_of(json, d);
+    json_out_member_text(json, "Method", target_if(d, CHECK_HTTP)[0] != '\0' ? d->method : "");
+    json_out_member_text(json, "Body", d->body);
+    json_out_member_text(json, "TLSServerName", d->server_name);
+    json_out_member_bool(json, "TLSSkipVerify", d->skip_verify);
+    json_out_member_text(json, "TCP", target_if(d, CHECK_TCP));
+    json_out_member_text(json, "UDP", "");
+    json_out_member_text(json, "GRPC", target_if(d, CHECK_GRPC));
+    json_out_member_text(json, "OSService", "");
+    json_out_member_bool(json, "GRPCUseTLS", d->kind == CHECK_GRPC && d->tls);
+    member_duration(json, "Interval", d->interval_ms);
+    member_duration(json, "Timeout", d->timeout_ms);
+    member_duration(json, "DeregisterCriticalServiceAfter", 0);
+    json_out_end(json, '}');
 }
 
 void shape_check(struct json_out *json, const struct shown_check *c, bool whole)
@@ -366,14 +415,20 @@ void shape_check(struct json_out *json, const struct shown_check *c, bool whole)
         member_raw(json, "ServiceTags", "[]");
     }
     json_out_member_text(json, "Type", whole ? "" : c->type);
-    if (!whole) {
-        const char *interval = json_string_value(json_object_get(c->definition, "Interval"));
-        const char *timeout = json_string_value(json_object_get(c->definition, "Timeout"));
-        json_out_member_text(json, "Interval", interval != NULL ? interval : "");
-        json_out_member_text(json, "Timeout", timeout != NULL ? timeout : "");
+    if (!whole && c->definition != NULL) {
+        member_duration(json, "Interval", c->definition->interval_ms);
+        member_duration(json, "Timeout", c->definition->timeout_ms);
+    } else if (!whole) {
+        json_out_member_text(json, "Interval", "");
+        json_out_member_text(json, "Timeout", "");
     }
     json_out_member_u64(json, "ExposedPort", 0);
-    definition_of(json, c, whole);
+    json_out_key(json, "Definition");
+    if (whole) {
+        definition_of(json, c);
+    } else {
+        json_out_raw(json, "{}");
+    }
     indexes(json, c->created, c->modified);
     json_out_end(json, '}');
 }

@@ -54,8 +54,8 @@ static void show(const struct record *check, struct slice node, const struct rec
                  shown_fn *fn, void *ctx)
 {
     struct buffer id;
-    json_t *keep = keep_parse(record_extra(check));
-    const char *type = keep_text(keep, KEEP_TYPE);
+    struct check_kept kept;
+    check_kept_read(record_extra(check), &kept);
     buffer_init(&id, CHECK_ID_BYTES_MAX);
     identity_check_id(check_key(check),
                       instance != NULL ? identity_of(instance).service : (struct slice){"", 0},
@@ -63,20 +63,20 @@ static void show(const struct record *check, struct slice node, const struct rec
     buffer_append(&id, "", 1);
     const struct shown_check shown = {
         .check_id = (const char *)id.data,
-        .name = keep_text(keep, KEEP_NAME),
+        .name = kept.name,
         .status = text_of((enum health)check->declared),
-        .notes = keep_text(keep, KEEP_NOTES),
+        .notes = kept.notes,
         .output = record_note(check),
-        .type = type,
+        .type = kept.type,
         .node = node,
         .instance = instance,
         .created = created(check),
         .modified = check->index,
-        .definition = json_object_get(keep, KEEP_DEFINITION),
+        .definition = kept.is_active ? &kept.definition : NULL,
     };
     fn(ctx, &shown);
     buffer_done(&id);
-    json_decref(keep);
+    check_kept_done(&kept);
 }
 
 static void show_all_of(const struct view *view, const struct record *owner, struct slice node,
@@ -168,7 +168,7 @@ void shown_of_instance(const struct view *view, const struct record *instance, s
     if (instance->maintenance) {
         show_maintenance(instance, fn, ctx);
     }
-    if (!identity_is_ours(instance)) {
+    if (!identity_is_ours(instance) && instance->ttl_ms > 0) {
         show_lease(instance, fn, ctx);
     }
     show_all_of(view, instance, node, instance, fn, ctx);

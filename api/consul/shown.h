@@ -5,17 +5,16 @@
 #ifndef MUSTER_API_CONSUL_SHOWN_H
 #define MUSTER_API_CONSUL_SHOWN_H
 
-#include <jansson.h>
-
 #include "api/consul/identity.h"
+#include "api/core/check_kept.h"
 
 /* Borrowed for the call. */
 struct shown_check {
     const char *check_id, *name, *status, *notes, *output, *type;
     struct slice node;
-    const struct record *instance; /* NULL: it is of the node */
-    uint64_t created, modified;    /* indexes */
-    const json_t *definition;      /* of one that is run; NULL: of none */
+    const struct record *instance;             /* NULL: it is of the node */
+    uint64_t created, modified;                /* indexes */
+    const struct check_definition *definition; /* of one that is run; NULL: of none */
 };
 typedef void shown_fn(void *ctx, const struct shown_check *check);
 

@@ -1,8 +1,8 @@
-/* Definitions as JSON, and what is kept with a check. */
+/* Definitions as JSON. */
 #include <stdio.h>
 #include <string.h>
 
-#include "api/core/check_kept.h"
+#include "api/core/check_definition.h"
 #include "api/core/json_in.h"
 #include "server/base/compiler.h"
 
@@ -251,19 +251,4 @@ json_t *check_definition_json(const struct check_definition *d)
     }
     set_if_any(json, "tls", tls_of(d));
     return json;
-}
-
-/* --- what is kept --- */
-
-struct check_definition *check_kept_load(const char *extra)
-{
-    struct check_definition borrowed, *copy = NULL;
-    struct problem ignored;
-    json_t *kept = extra[0] != '\0' ? json_loads(extra, 0, NULL) : NULL;
-    const json_t *definition = json_object_get(kept, CHECK_KEPT_DEFINITION);
-    if (json_is_object(definition) && check_definition_parse(definition, &borrowed, &ignored)) {
-        copy = check_definition_copy(&borrowed);
-    }
-    json_decref(kept);
-    return copy;
 }

@@ -1,5 +1,5 @@
 /* What is kept with the record of a check (`record_extra`), as JSON: {"n": name, "t": type, "d":
- * definition, ...}. All doors keep these, so that each shows what another has defined.
+ * definition, ...}. All doors keep this, so that each shows what another has defined.
  *
  * Thread: any. */
 #ifndef MUSTER_API_CORE_CHECK_KEPT_H
@@ -7,13 +7,21 @@
 
 #include "api/core/check_definition.h"
 
-#define CHECK_KEPT_NAME       "n"
-#define CHECK_KEPT_NOTES      "N"
-#define CHECK_KEPT_TYPE       "t" /* "http", "tcp", "grpc", "ttl", or one that nothing runs */
-#define CHECK_KEPT_DEFINITION "d" /* of one that is run: check_definition_json() */
+struct check_kept {
+    const char *name, *notes; /* "": none */
+    const char *type;         /* "http", "tcp", "grpc", "ttl", "maintenance"; "": nobody says */
+    bool is_active;           /* it has a definition */
+    struct check_definition definition;
+    json_t *json; /* what has been read */
+};
 
-/* The definition in what is kept; the caller's, for free(). NULL: there is none, or none that this
- * build can run. */
+/* The text to be kept; the caller's, for free(). NULL: longer than EXTRA_BYTES_MAX. */
+char *check_kept_make(const struct check_kept *kept);
+/* Fills it in, in any case; check_kept_done() frees what it borrows from. */
+void check_kept_read(const char *extra, struct check_kept *ret_kept);
+void check_kept_done(struct check_kept *kept);
+/* The definition alone; the caller's, for free(). NULL: there is none, or none that this build can
+ * run. */
 struct check_definition *check_kept_load(const char *extra);
 
 #endif

@@ -368,13 +368,18 @@ static void enrol_node(struct registry *r, const struct command *command, struct
 static void enrol_instance(struct registry *r, const struct command *command, const char *owner_id,
                            struct result *ret_result)
 {
-    /* As a registration of its own, which takes over what is there. */
+    /* As a registration of its own. */
     struct command whole = {
         .kind = COMMAND_ENROL, .guard = command->guard, .space = command->space};
     whole.register_.registration = command->enrol.registration;
     const struct instance *old = registry_find(r, owner_id, strlen(owner_id));
-    whole.register_.incarnation = old != NULL ? old->record->incarnation : 0;
-    whole.register_.health_given = true;
+    whole.register_.incarnation = command->enrol.incarnation;
+    if (old != NULL && command->enrol.incarnation == 0 && !command->enrol.takes_over) {
+        whole.register_.incarnation = old->record->incarnation;
+    }
+    enum health ignored;
+    whole.register_.health_given =
+        command->enrol.checks_count > 0 || find_worst(r, owner_id, &ignored);
     whole.register_.health = health_with(r, command, owner_id);
     apply_register(r, &whole, ret_result);
 }

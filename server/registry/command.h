@@ -115,7 +115,11 @@ struct command {
         } policy_create;
         struct {
             struct registration registration; /* its extra too; a ttl of 0: no lease */
-            bool only_these;                  /* other checks of it go */
+            uint64_t incarnation; /* as of a registration; 0: not given */
+            /* Without one, other content makes it a new incarnation, as of a registration. Else it
+             * stays the one that it is. */
+            bool takes_over;
+            bool only_these; /* other checks of it go */
             uint32_t checks_count;
             struct check_spec checks[CHECKS_MAX];
         } enrol;

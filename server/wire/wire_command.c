@@ -46,6 +46,8 @@ static void encode_enrol(const struct command *c, struct buffer *out)
     const struct registration *g = &c->enrol.registration;
     wire_registration_encode(g, out);
     pack_text(out, g->extra.data, g->extra.len);
+    pack_uint(out, c->enrol.incarnation);
+    pack_bool(out, c->enrol.takes_over);
     pack_bool(out, c->enrol.only_these);
     pack_uint(out, c->enrol.checks_count);
     for (uint32_t i = 0; i < c->enrol.checks_count; i++) {
@@ -193,6 +195,8 @@ static void decode_enrol(struct unpack *in, const struct registry_limits *limits
 {
     wire_registration_decode(in, limits, &c->enrol.registration);
     c->enrol.registration.extra = unpack_text(in, limits->extra_bytes);
+    c->enrol.incarnation = unpack_uint(in, UINT64_MAX);
+    c->enrol.takes_over = unpack_bool(in);
     c->enrol.only_these = unpack_bool(in);
     c->enrol.checks_count = (uint32_t)unpack_uint(in, limits->checks);
     for (uint32_t i = 0; i < c->enrol.checks_count && !in->bad; i++) {

@@ -2,6 +2,8 @@
  * accepts; a refused one is refused with a printable message.
  *
  * Input: a byte that selects the call, then the body. */
+#include "api/core/check_kept.h"
+#include "api/core/json_in.h"
 #include "api/native/body.h"
 #include "api/tbfs/body.h"
 #include "server/base/limits.h"
@@ -131,10 +133,39 @@ static void try_server_heartbeat(const struct buffer *text, struct problem *prob
     tbfs_heartbeat_done(&body);
 }
 
+/* The definition of a check: what is kept of it is read again as the same. */
+static void try_check(const struct buffer *text, struct problem *problem)
+{
+    struct check_kept kept = {.name = "", .notes = "", .type = "", .is_active = true}, again;
+    json_t *root = json_in_object(text->data, text->len, NULL, problem);
+    if (root == NULL || !check_definition_parse(root, &kept.definition, problem)) {
+        check_fault(problem);
+        json_decref(root);
+        return;
+    }
+    const struct check_definition *d = &kept.definition;
+    CHECK(naming_is_host(d->host, strlen(d->host)) && d->port > 0);
+    CHECK(d->timeout_ms >= CHECK_TIMEOUT_MS_MIN && d->timeout_ms <= d->interval_ms);
+    CHECK(d->rise > 0 && d->warn > 0 && d->warn <= d->fall && d->fall <= CHECK_RESULTS_MAX);
+    CHECK(d->kind != CHECK_HTTP || d->path[0] == '/');
+    char *extra = check_kept_make(&kept);
+    if (extra != NULL) { /* else it is too long */
+        check_kept_read(extra, &again);
+        CHECK(again.is_active && strcmp(again.definition.target, d->target) == 0);
+        char *twice = check_kept_make(&again);
+        CHECK(twice != NULL && strcmp(twice, extra) == 0);
+        free(twice);
+        check_kept_done(&again);
+        free(check_kept_load(extra));
+    }
+    free(extra);
+    json_decref(root);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     static void (*const calls[])(const struct buffer *text, struct problem *problem) = {
-        try_register, try_heartbeat, try_maintenance, try_server, try_server_heartbeat};
+        try_register, try_heartbeat, try_maintenance, try_server, try_server_heartbeat, try_check};
     struct input in = {.at = data, .left = len};
     struct problem problem = {.message = ""};
     size_t call = input_u8(&in) % ARRAY_LENGTH(calls);

@@ -253,6 +253,7 @@ static void make_enrol(struct twins *t, struct made *m)
     m->command.kind = COMMAND_ENROL;
     m->command.enrol.registration = g;
     m->command.enrol.registration.extra = take_word(t);
+    m->command.enrol.takes_over = input_u8(&t->in) % 2 == 0;
     m->command.enrol.only_these = input_u8(&t->in) % 2 == 0;
     m->command.enrol.checks_count = input_u8(&t->in) % 3;
     for (uint32_t i = 0; i < m->command.enrol.checks_count; i++) {

@@ -507,7 +507,13 @@ SEEDS = {
              b'\3{"server_id": "node-1", "url": "https://u@[::1]:8123/files", "port": "8000",'
              b' "ip": null, "x": 1}',
              b'\3{"server_id": "%s", "url": "%s"}' % (b"i" * 255, b"h" * 255),
-             b'\4{"server_id": "node-1", "tags": ["x"]}'],
+             b'\4{"server_id": "node-1", "tags": ["x"]}',
+             b'\5{"http": "https://[::1]:8443/a?b", "interval": "1500ms", "timeout": 0.25, "rise": 2, "warn": 3,'
+             b' "fall": 4, "method": "POST", "body": "a\\tb", "headers": {"A": ["1", "2"], "a": "3"},'
+             b' "disable_redirects": true, "tls": {"skip_verify": true, "server_name": "web.example"}}',
+             b'\5{"grpc": "10.0.0.5:50051/orders.Orders", "tls": {"enabled": true}}',
+             b'\5{"tcp": "%s:65535", "interval": 86400, "timeout": 60}' % (b"h" * 255),
+             b'\5{"http": "http://h/", "body": "%s"}' % (b"b" * 2048)],
     "request": TARGETS,
     "head": [b"\x02GET / HTTP/1.1\r\nHost: x\r\n\r\n",
              b"\x05POST //register/?a=b HTTP/1.0\r\nConnection: keep-alive\r\nContent-Length: 5\r\n\r\nhello",

@@ -72,9 +72,12 @@ static struct command sample_of_checks(size_t which)
                                            .reap_after_ms = 60000,
                                            .status = HEALTH_WARNING};
     if (which == 0) {
-        struct command c = {
-            .kind = COMMAND_ENROL,
-            .enrol = {.only_these = true, .checks_count = 2, .checks = {spec, spec}}};
+        struct command c = {.kind = COMMAND_ENROL,
+                            .enrol = {.incarnation = 1u << 20,
+                                      .takes_over = true,
+                                      .only_these = true,
+                                      .checks_count = 2,
+                                      .checks = {spec, spec}}};
         c.enrol.registration = command_register("web-1", "web").register_.registration;
         c.enrol.registration.extra = slice_of("o=10.0.0.1");
         c.enrol.checks[1].key = slice_of("other");

@@ -275,6 +275,9 @@ static inline void random_check_command(struct random_command *c, const struct f
         c->command.enrol.registration.id = random_owner(c, seed);
         c->command.enrol.registration.extra = slice_of(random_word(seed));
         c->command.enrol.registration.ttl_ms *= random_below(seed, 2);
+        c->command.enrol.incarnation =
+            random_below(seed, 4) == 0 ? random_below(seed, 1u << 24) : 0;
+        c->command.enrol.takes_over = random_below(seed, 2) == 0;
         c->command.enrol.only_these = random_below(seed, 2) == 0;
         c->command.enrol.checks_count = random_below(seed, 4);
         for (uint32_t i = 0; i < c->command.enrol.checks_count; i++) {

@@ -182,6 +182,57 @@ static void what_was_critical_for_too_long_takes_its_instance_along(void **state
     assert_int_equal(registry_count(f->registry), 0);
 }
 
+static uint64_t incarnation_of(struct fixture *f)
+{
+    return fixture_record(f, "web-1")->incarnation;
+}
+
+static void an_incarnation_counts_as_with_a_registration(void **state)
+{
+    struct fixture *f = *state;
+    struct command c = command_enrol("web-1", "web");
+    c.enrol.takes_over = true;
+    add(&c, ttl_check("a", 0, HEALTH_PASSING));
+    fixture_apply(f, &c);
+    uint64_t first = incarnation_of(f);
+    fixture_apply(f, &c); /* the same */
+    assert_int_equal(incarnation_of(f), first);
+    c.enrol.registration.port = 81;
+    fixture_apply(f, &c);
+    uint64_t second = incarnation_of(f);
+    assert_true(second > first);
+    c.enrol.registration.port = 82;
+    c.enrol.incarnation = first;
+    assert_int_equal(fixture_apply(f, &c)->status, ST_CONFLICT);
+    c.enrol.incarnation = second;
+    assert_int_equal(fixture_apply(f, &c)->status, ST_OK);
+    assert_int_equal(incarnation_of(f), second);
+    assert_int_equal(fixture_record(f, "web-1")->port, 82);
+}
+
+static void without_its_checks_an_instance_is_passing(void **state)
+{
+    struct fixture *f = *state;
+    for (uint16_t other_port = 0; other_port < 2; other_port++) {
+        struct command c = command_enrol("web-1", "web");
+        c.enrol.only_these = true;
+        add(&c, ttl_check("a", 0, HEALTH_CRITICAL));
+        fixture_apply(f, &c);
+        assert_int_equal(fixture_health(f, "web-1"), HEALTH_CRITICAL);
+        c.enrol.checks_count = 0;
+        c.enrol.registration.port = (uint16_t)(c.enrol.registration.port + other_port);
+        fixture_apply(f, &c);
+        assert_int_equal(fixture_health(f, "web-1"), HEALTH_PASSING);
+    }
+    /* What it said of itself stays when it had none. */
+    struct command c = command_enrol("web-1", "web");
+    c.enrol.only_these = true;
+    fixture_apply(f, &c);
+    assert_int_equal(say(f, "web-1", HEALTH_WARNING, ""), ST_OK);
+    fixture_apply(f, &c);
+    assert_int_equal(fixture_health(f, "web-1"), HEALTH_WARNING);
+}
+
 /* Beats and notes wake nobody. */
 static void a_note_with_the_same_status_moves_no_index(void **state)
 {
@@ -348,6 +399,8 @@ int main(void)
         CASE(each_check_has_a_lease_of_its_own),
         CASE(an_instance_without_a_lease_stays),
         CASE(what_was_critical_for_too_long_takes_its_instance_along),
+        CASE(an_incarnation_counts_as_with_a_registration),
+        CASE(without_its_checks_an_instance_is_passing),
         CASE(a_note_with_the_same_status_moves_no_index),
         CASE(another_registration_keeps_the_checks_unless_it_says_only_these),
         CASE(a_check_needs_an_owner_and_goes_with_it),

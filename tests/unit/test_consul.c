@@ -1,17 +1,21 @@
-/* Small parts of the API of Consul: durations as Go writes them, keys of checks, filters. */
+/* Small parts of the API of Consul: durations as Go writes them, keys and definitions of
+ * checks, filters. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
+#include "api/consul/body.h"
 #include "api/consul/expression.h"
 #include "api/consul/identity.h"
 #include "api/consul/keep.h"
 #include "api/consul/query.h"
+#include "api/core/check_kept.h"
 #include "server/base/compiler.h"
 
 #define MS 1000000ull
@@ -157,6 +161,103 @@ static void a_filter_is_read_as_it_is_written(void **state)
     json_decref(entry);
 }
 
+/* --- definitions of checks --- */
+
+static struct problem problem;
+
+/* What is kept of a check, as clients of Consul define it; NULL: it is refused. */
+static struct check_definition *define(const char *members)
+{
+    struct enrolment e = {.json = json_loads(members, 0, NULL)};
+    struct check_definition *d = NULL;
+    assert_non_null(e.json);
+    memset(&problem, 0, sizeof problem);
+    if (body_check(&e, e.json, "c", "c", slice_of("web-1"), true, &problem)) {
+        d = check_kept_load(e.checks[0].extra.data);
+        assert_int_equal(e.checks[0].active, d != NULL);
+        assert_true(d == NULL || e.checks[0].ttl_ms == 0);
+    } else {
+        assert_true(problem.message[0] != '\0');
+    }
+    enrolment_done(&e);
+    return d;
+}
+
+static void checks_are_kept_in_the_words_of_all_doors(void **state)
+{
+    (void)state;
+    struct check_definition *d =
+        define("{\"http\": \"https://10.0.0.5:8443/h\", \"interval\": \"90s\", \"TIMEOUT\": \"3s\","
+               "\"Method\": \"HEAD\", \"Header\": {\"X-A\": [\"1\", \"2\"]}, \"Body\": \"b\","
+               "\"tls_skip_verify\": true, \"TLSServerName\": \"web\", \"DisableRedirects\": true,"
+               "\"SuccessBeforePassing\": 3, \"FailuresBeforeWarning\": 2,"
+               "\"FailuresBeforeCritical\": 5}");
+    assert_non_null(d);
+    assert_int_equal(d->kind, CHECK_HTTP);
+    assert_int_equal(d->interval_ms, 90000);
+    assert_int_equal(d->timeout_ms, 3000);
+    assert_string_equal(d->method, "HEAD");
+    assert_int_equal(d->headers_count, 2);
+    assert_string_equal(d->headers[1].value, "2");
+    assert_true(d->skip_verify && d->disable_redirects && d->tls);
+    assert_int_equal(d->rise, 3);
+    assert_int_equal(d->warn, 2);
+    assert_int_equal(d->fall, 5);
+    free(d);
+    d = define("{\"GRPC\": \"10.0.0.5:1/s\", \"Interval\": \"10s\", \"GRPCUseTLS\": true, "
+               "\"Method\": \"HEAD\"}");
+    assert_true(d->kind == CHECK_GRPC && d->tls);
+    assert_string_equal(d->service, "s");
+    free(d);
+}
+
+/* Real clients rely on these. */
+static void what_is_out_of_range_is_moved_into_it(void **state)
+{
+    (void)state;
+    struct check_definition *d = define("{\"TCP\": \"10.0.0.5:1\", \"Interval\": \"1ms\", "
+                                        "\"Timeout\": \"5m\", \"SuccessBeforePassing\": 0}");
+    assert_int_equal(d->interval_ms, 1000);
+    assert_int_equal(d->timeout_ms, 1000);
+    assert_true(d->rise == 1 && d->warn == 1 && d->fall == 1);
+    free(d);
+    d = define("{\"TCP\": \"10.0.0.5:1\", \"Interval\": \"5m\", \"FailuresBeforeCritical\": 4}");
+    assert_int_equal(d->timeout_ms, 10000);
+    assert_int_equal(d->warn, 4);
+    free(d);
+}
+
+static void what_is_not_run_is_refused(void **state)
+{
+    static const char *const bad[] = {
+        "{\"HTTP\": \"http://10.0.0.5/\"}",
+        "{\"HTTP\": \"10.0.0.5\", \"Interval\": \"10s\"}",
+        "{\"HTTP\": \"http://10.0.0.5/\", \"Interval\": \"10s\", \"TTL\": \"10s\"}",
+        "{\"HTTP\": \"http://10.0.0.5/\", \"Interval\": \"10s\", \"Header\": {\"A\": 1}}",
+        "{\"HTTP\": \"http://10.0.0.5/\", \"Interval\": \"10s\", \"TLSSkipVerify\": 1}",
+        "{\"TCP\": \"10.0.0.5\", \"Interval\": \"10s\"}",
+        "{\"TCP\": \"a:1\", \"Interval\": \"10s\", \"FailuresBeforeCritical\": 101}",
+        "{\"TCP\": \"a:1\", \"Interval\": \"10s\", \"FailuresBeforeCritical\": -1}",
+        "{\"TCP\": \"a:1\", \"Interval\": \"10s\", \"FailuresBeforeWarning\": 2}",
+        "{\"Args\": [\"true\"], \"Interval\": \"10s\"}",
+        "{\"Script\": \"true\", \"Interval\": \"10s\"}",
+        "{\"DockerContainerID\": \"x\", \"Shell\": \"sh\", \"Args\": [\"true\"]}",
+        "{\"UDP\": \"10.0.0.5:1\", \"Interval\": \"10s\"}",
+        "{\"H2PING\": \"10.0.0.5:1\", \"Interval\": \"10s\"}",
+        "{\"AliasService\": \"db\"}",
+        "{\"AliasNode\": \"db\"}"};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LENGTH(bad); i++) {
+        if (define(bad[i]) != NULL || problem.message[0] == '\0') {
+            fail_msg("%s", bad[i]);
+        }
+    }
+    (void)define("{\"Args\": [\"true\"], \"Interval\": \"10s\"}");
+    assert_non_null(strstr(problem.message, "Scripts are disabled on this agent"));
+    assert_null(define("{\"TTL\": \"10s\"}")); /* it is one, and not run */
+    assert_string_equal(problem.message, "");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -166,6 +267,9 @@ int main(void)
         cmocka_unit_test(a_uuid_is_that_of_its_node),
         cmocka_unit_test(a_filter_is_bounded),
         cmocka_unit_test(a_filter_is_read_as_it_is_written),
+        cmocka_unit_test(checks_are_kept_in_the_words_of_all_doors),
+        cmocka_unit_test(what_is_out_of_range_is_moved_into_it),
+        cmocka_unit_test(what_is_not_run_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
