@@ -24,7 +24,7 @@ build_packages="gcc libc6-dev cmake ninja-build pkg-config libraft-dev libuv1-de
  liburcu-dev libjansson-dev zlib1g-dev libgnutls28-dev libcurl4-gnutls-dev libsodium-dev librabbitmq-dev libnghttp2-dev libprotobuf-c-dev protobuf-c-compiler curl procps"
 test_packages="libcmocka-dev libldns-dev g++ python3 python3-pytest python3-pytest-xdist python3-pytest-timeout python3-yaml python3-zmq python3-h2 python3-httpx nghttp2-client python3-grpcio python3-protobuf protobuf-compiler protobuf-compiler-grpc python3-dnspython bind9-dnsutils bind9-host knot-dnsutils haproxy python3-pika rabbitmq-server util-linux
  e2fsprogs mount netbase iproute2"
-bench_packages="libmicrohttpd-dev nghttp2-client python3 wrk dnsperf util-linux git"
+bench_packages="libmicrohttpd-dev nghttp2-client python3 python3-zmq wrk dnsperf util-linux git"
 peer_packages="etcd-server etcd-client zookeeper default-jre-headless libzookeeper-mt-dev knot nsd"
 client_packages="nginx-light unbound prometheus python3-venv maven default-jdk-headless nodejs"
 command -v npm >/dev/null 2>&1 || client_packages="$client_packages npm"

@@ -2,6 +2,7 @@
 """Runs the benchmarks and prints their tables. Started by run.sh; see README.md."""
 import argparse
 import contextlib
+import functools
 import os
 import signal
 import subprocess
@@ -38,13 +39,22 @@ class Bench:
         self.rounds = options.rounds or (1 if options.quick else 5)
         self.seconds = options.seconds or (2 if options.quick else 5)
         self.folder = os.path.abspath(options.folder)
-        self.peers = []
+        self.with_peers = options.with_peers
+        self.stack = contextlib.ExitStack()  # what lives until the end
         self.builds = {}  # programs to compare, the present one last; none: it alone
         self.turn = None  # the name of the build that is measured now
         self.compared = {}  # of one case, by its tables: the rows of all turns
         self.result = {"command": " ".join(sys.argv), "machine": measure.machine(ROOT),
                        "rounds": self.rounds, "seconds": self.seconds, "cases": {}}
         self.path = os.path.join(self.folder, "result-%s.json" % time.strftime("%Y%m%d-%H%M%S"))
+
+    @functools.cached_property
+    def peers(self):
+        """etcd and ZooKeeper, from the first case on that asks for them."""
+        if not self.with_peers:
+            return []
+        import peers
+        return [self.stack.enter_context(peer) for peer in peers.make(self.folder)]
 
     @property
     def duration(self):
@@ -115,7 +125,7 @@ def parse(names):
         "Measures three replicas on this machine. It never passes or fails on speed."))
     parser.add_argument("--quick", action="store_true", help="each case once, short and small")
     parser.add_argument("--with-peers", action="store_true",
-                        help="etcd and ZooKeeper beside it (installs them)")
+                        help="other registries beside it (installs them)")
     parser.add_argument("--before", action="append", default=[], metavar="COMMIT|MUSTERD", help=(
         "measure each case with a build of this commit, or with this program, and with the present"
         " build, in turn in every round; can be repeated"))
@@ -155,10 +165,7 @@ def main():
     print("## %(cores)d x %(cpu)s, Linux %(kernel)s, commit %(commit)s,"
           " load before %(load_before).2f" % bench.result["machine"])
     failed = []
-    with contextlib.ExitStack() as stack:
-        if options.with_peers:
-            import peers
-            bench.peers = [stack.enter_context(peer) for peer in peers.make(bench.folder)]
+    with bench.stack:
         for name in chosen:
             bench.say("%s %s" % (time.strftime("%H:%M:%S"), name))
             if not bench.run(known[name]):

@@ -22,6 +22,7 @@
 #include "server/base/clock.h"
 #include "server/base/mem.h"
 #include "server/base/text.h"
+#include "tests/bench/figures.h"
 #include "tests/bench/zk.h"
 
 #define SESSIONS_MAX   32
@@ -220,7 +221,7 @@ static void print_figures(const struct session *sessions, uint32_t count, uint64
         requests += sessions[i].requests;
         failed += sessions[i].failed;
     }
-    zk_print_figures(&all, requests, failed, seconds);
+    figures_print(&all, requests, failed, (double)seconds);
 }
 
 static bool take_operation(const char *name)

@@ -19,6 +19,7 @@
 #include "server/base/check.h"
 #include "server/base/clock.h"
 #include "server/base/text.h"
+#include "tests/bench/figures.h"
 #include "tests/bench/zk.h"
 
 #define CLIENTS_MAX    4096
@@ -136,6 +137,6 @@ int main(int argc, char *argv[])
     CHECK(epoll_fd >= 0);
     open_all(argv[1], (uint32_t)clients, epoll_fd);
     run((uint32_t)clients, seconds, epoll_fd);
-    zk_print_figures(&latency, answered, 0, seconds);
+    figures_print(&latency, answered, 0, (double)seconds);
     return 0;
 }

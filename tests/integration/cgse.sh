@@ -1,9 +1,9 @@
 #!/bin/sh
-# Installs a release of the older ZeroMQ registry's client, as it is, from the Python package index.
+# Installs a release of the older ZeroMQ registry, as it is, from the Python package index.
 #
 #   tests/integration/cgse.sh VERSION      once, below build/cgse; prints the path of its Python
 #
-# Only what the client imports: with all that the package names, it would be half a gigabyte.
+# Only what the client and the server import: with all that the package names, it would be half a gigabyte.
 set -eu
 version=${1:?a version of cgse-core}
 root=$(cd "$(dirname "$0")/../.." && pwd)
@@ -14,13 +14,13 @@ python=/usr/bin/python3
 mkdir -p "$root/build/cgse"
 exec 9>"$root/build/cgse/lock"
 flock -w 300 9
-if [ ! -e "$folder/complete" ]; then
+if [ ! -e "$folder/installed" ]; then
     rm -rf "$folder"
     "$python" -m venv "$folder" >&2
     "$folder/bin/pip" install -q --disable-pip-version-check --retries 1 \
-        pyzmq rich typer distro psutil pyyaml python-dotenv click importlib-metadata lazy-importer >&2
+        pyzmq rich typer distro psutil pyyaml python-dotenv click importlib-metadata lazy-importer aiosqlite >&2
     "$folder/bin/pip" install -q --disable-pip-version-check --retries 1 --no-deps \
         "cgse-core==$version" "cgse-common==$version" >&2
-    touch "$folder/complete"
+    touch "$folder/installed"
 fi
 echo "$folder/bin/python"
