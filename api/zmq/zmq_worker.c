@@ -28,6 +28,8 @@ static void poll_descriptors(struct zmq_worker *worker, int within_ms)
         struct pollee *pollee = events[i].data.ptr; /* NULL: the lane */
         if (pollee != NULL) {
             pollee->event(pollee, events[i].events);
+        } else {
+            lane_clear(&worker->lane);
         }
     }
 }
@@ -57,7 +59,6 @@ static void *run(void *arg)
     rcu_register_thread();
     while (!atomic_load(&worker->stopping)) {
         poll_descriptors(worker, within_ms);
-        lane_clear(&worker->lane);
         bool more = lane_run(&worker->lane, pending_finish);
         more |= publisher_run(&worker->publisher);
         long due_ms = pending_answer_late(worker);
