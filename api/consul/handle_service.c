@@ -6,13 +6,13 @@
 #include <string.h>
 
 #include "api/consul/query.h"
+#include "api/consul/shown.h"
 #include "api/consul/write.h"
 #include "api/core/check_kept.h"
 #include "server/base/mem.h"
 #include "server/base/naming.h"
 
-#define NODE_MAINTENANCE     "_node_maintenance"
-#define NODE_MAINTENANCE_KEY "=" NODE_MAINTENANCE
+#define NODE_MAINTENANCE_KEY "=" SHOWN_NODE_MAINTENANCE
 
 /* --- register --- */
 

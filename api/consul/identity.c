@@ -10,14 +10,14 @@
 #include "server/base/naming.h"
 #include "server/registry/check_id.h"
 #include "server/registry/mix.h"
+#include "server/registry/place.h"
 
 #define HEADER  "X-Registry-Node"
 #define DEFAULT "service:"
 
 bool identity_is_ours(const struct record *record)
 {
-    return record_extra(record)[0] != '\0' &&
-           strchr(namespace_bare(record_id(record)), '@') != NULL;
+    return place_is_given(record);
 }
 
 struct identity identity_of(const struct record *record)
@@ -26,8 +26,8 @@ struct identity identity_of(const struct record *record)
     if (!identity_is_ours(record)) {
         return (struct identity){slice_of(record_host(record)), slice_of(id)};
     }
-    const char *at = strrchr(id, '@');
-    return (struct identity){slice_of(at + 1), {id, (size_t)(at - id)}};
+    struct slice node = place_of(record).node;
+    return (struct identity){node, {id, (size_t)(node.data - 1 - id)}};
 }
 
 bool identity_is_node(const struct record *record, const char *node)

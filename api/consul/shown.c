@@ -6,6 +6,7 @@
 #include "api/consul/keep.h"
 #include "server/base/buffer.h"
 #include "server/registry/check_id.h"
+#include "server/registry/place.h"
 
 #define SERVICE_MAINTENANCE "_service_maintenance:"
 #define NO_REASON                                                                                  \
@@ -181,15 +182,13 @@ void shown_of_all(const struct view *view, const struct record *instance, shown_
     struct slice node = identity_of(instance).node;
     (void)snprintf(space, sizeof space, "%.*s", (int)own.len, own.data);
     shown_of_node(view, space, node, instance, fn, ctx);
-    json_t *keep = keep_parse(record_extra(instance));
-    const char *agent = keep_text(keep, KEEP_AGENT);
-    if (agent[0] != '\0' && !identity_is_node(instance, agent)) {
-        const struct record *record = shown_node(view, space, slice_of(agent));
+    struct slice agent = place_of(instance).agent;
+    if (agent.len > 0 && !(agent.len == node.len && memcmp(agent.data, node.data, node.len) == 0)) {
+        const struct record *record = shown_node(view, space, agent);
         if (record != NULL) {
             show_all_of(view, record, node, NULL, fn, ctx);
         }
     }
-    json_decref(keep);
     shown_of_instance(view, instance, fn, ctx);
 }
 
@@ -208,10 +207,27 @@ bool shown_is_passing(const struct view *view, const struct record *instance)
     return bad == 0;
 }
 
-const char *shown_aggregate(const struct view *view UNUSED, const struct record *instance)
+static bool is_maintenance(const struct shown_check *check)
 {
-    if (instance->maintenance) {
-        return "maintenance";
+    return strcmp(check->check_id, SHOWN_NODE_MAINTENANCE) == 0 ||
+           strncmp(check->check_id, SERVICE_MAINTENANCE, sizeof SERVICE_MAINTENANCE - 1) == 0;
+}
+
+static void take_worst(void *ctx, const struct shown_check *check)
+{
+    enum health *worst = ctx;
+    enum health health = HEALTH_CRITICAL;
+    if (is_maintenance(check)) {
+        health = HEALTH_MAINTENANCE;
+    } else if (!health_parse(check->status, &health)) {
+        health = HEALTH_CRITICAL;
     }
-    return instance->expired ? "critical" : text_of((enum health)instance->declared);
+    *worst = health > *worst ? health : *worst;
+}
+
+const char *shown_aggregate(const struct view *view, const struct record *instance)
+{
+    enum health worst = HEALTH_PASSING;
+    shown_of_all(view, instance, take_worst, &worst);
+    return health_name(worst);
 }

@@ -8,6 +8,9 @@
 #include "api/consul/identity.h"
 #include "api/core/check_kept.h"
 
+/* The check of a node that is in maintenance. */
+#define SHOWN_NODE_MAINTENANCE "_node_maintenance"
+
 /* Borrowed for the call. */
 struct shown_check {
     const char *check_id, *name, *status, *notes, *output, *type;
@@ -31,7 +34,7 @@ void shown_of_instance(const struct view *view, const struct record *instance, s
                        void *ctx);
 /* All that count for an instance: those of its node and of its agent before its own. */
 void shown_of_all(const struct view *view, const struct record *instance, shown_fn *fn, void *ctx);
-/* "passing", "warning", "critical" or "maintenance": the worst of its own checks. */
+/* "passing", "warning", "critical" or "maintenance": the worst of all that count for it. */
 const char *shown_aggregate(const struct view *view, const struct record *instance);
 /* Whether all that count for it are passing. */
 bool shown_is_passing(const struct view *view, const struct record *instance);

@@ -88,6 +88,8 @@ static void settle(struct registry *r, struct instance *owner)
     r->work.changed_index = r->work.index;
     if (!is_check && record_health(new) != before) {
         events_add(r, EVENT_HEALTH, new);
+    } else if (is_check && record_health(new) != before) {
+        places_spread(r, record_id(new));
     }
 }
 
@@ -160,9 +162,13 @@ void checks_remove(struct registry *r, struct instance *instance)
             view_iterate_checks(&it, &r->work, id); /* it has moved */
         }
     }
+    char stored_id[STORED_NAME_SIZE];
+    (void)snprintf(stored_id, sizeof stored_id, "%s", id);
     registry_remove(r, instance);
     if (owner != NULL) {
         settle(r, owner);
+    } else if (is_check) {
+        places_spread(r, stored_id);
     }
 }
 

@@ -74,14 +74,16 @@ struct registry {
     size_t buckets;         /* of by_id, once it has grown */
     struct leases leases;
     struct ptree alive_types; /* of struct tally: types.c */
-    struct view work;         /* the next view, being prepared */
-    struct view *view;        /* published */
-    uint64_t instances_sum;   /* of the hashes of all instances; wraps around */
-    uint64_t services_sum;    /* of the hashes of names and indexes of all services */
-    uint64_t events_sum;      /* the same, of the events kept */
-    size_t events_bytes;      /* of the kept events, as used to decide which are dropped */
-    uint64_t tokens_sum;      /* of all tokens, policies among them */
-    uint64_t instances_size;  /* in a snapshot: size.h */
+    struct ptree members;     /* of nodes: places.c */
+    struct ptree_kind members_kind;
+    struct view work;        /* the next view, being prepared */
+    struct view *view;       /* published */
+    uint64_t instances_sum;  /* of the hashes of all instances; wraps around */
+    uint64_t services_sum;   /* of the hashes of names and indexes of all services */
+    uint64_t events_sum;     /* the same, of the events kept */
+    size_t events_bytes;     /* of the kept events, as used to decide which are dropped */
+    uint64_t tokens_sum;     /* of all tokens, policies among them */
+    uint64_t instances_size; /* in a snapshot: size.h */
     uint64_t services_size;
     uint64_t events_size;
     uint64_t tokens_size;
@@ -200,6 +202,19 @@ const char *checks_verify(const struct registry *r);
 /* Under whose name of a service it stands, for the rights to it. */
 const char *checks_guarded_name(const struct registry *r, const struct record *record,
                                 char room[STORED_NAME_SIZE]);
+
+/* places.c: with each change of an instance. */
+void places_add(struct registry *r, const struct record *instance);
+void places_remove(struct registry *r, const struct record *instance);
+void places_replace(struct registry *r, const struct record *old, const struct record *new);
+/* How healthy the nodes of an instance are: the worst of them. */
+enum health places_health(const struct registry *r, const struct record *instance);
+/* The health of a node, given by its stored id, has changed: so has that of its instances. */
+void places_spread(struct registry *r, const char *stored_id);
+const char *places_key(const void *member);
+/* NULL, or what is wrong. While a snapshot is restored, only the health is looked at. */
+const char *places_verify(const struct registry *r);
+void places_destroy(struct registry *r);
 
 /* sinks.c */
 void sinks_apply_confirm(struct registry *r, const struct command *command,

@@ -28,12 +28,15 @@ enum health record_health(const struct record *r)
     if (r->expired) {
         return HEALTH_CRITICAL;
     }
-    return r->maintenance ? HEALTH_MAINTENANCE : (enum health)r->declared;
+    if (r->maintenance) {
+        return HEALTH_MAINTENANCE;
+    }
+    return (enum health)(r->declared > r->node_health ? r->declared : r->node_health);
 }
 
 bool record_discoverable(const struct record *r)
 {
-    return !r->expired && !r->maintenance && r->declared <= HEALTH_WARNING;
+    return record_health(r) <= HEALTH_WARNING;
 }
 
 bool record_has_tag(const struct record *r, const char *tag)
@@ -164,6 +167,7 @@ void record_take_state(struct record *r, const struct record *from)
     r->declared = from->declared;
     r->expired = from->expired;
     r->maintenance = from->maintenance;
+    r->node_health = from->node_health;
 }
 
 struct record *record_copy(const struct record *r, const struct slice *note,
@@ -222,9 +226,9 @@ uint64_t record_hash(const struct record *r)
     h = mix64(h ^ r->index);
     h = mix64(h ^ (uint64_t)r->registered_ms);
     h = mix64(h ^ ((uint64_t)r->ttl_ms << 32 | r->reap_after_ms));
-    h = mix64(h ^
-              ((uint64_t)r->port << 48 | (uint64_t)r->weight << 32 | (uint64_t)r->declared << 16 |
-               (uint64_t)r->active << 9 | (uint64_t)r->expired << 8 | r->maintenance));
+    h = mix64(h ^ ((uint64_t)r->port << 48 | (uint64_t)r->weight << 32 |
+                   (uint64_t)r->declared << 16 | (uint64_t)r->node_health << 10 |
+                   (uint64_t)r->active << 9 | (uint64_t)r->expired << 8 | r->maintenance));
     h = mix64(h ^ ((uint64_t)r->tags_count << 8 | r->metadata_count));
     return mix64(h ^ mix_bytes(r->text, r->text_len));
 }

@@ -58,6 +58,7 @@ struct record {
     uint8_t declared; /* enum health last reported by the client: passing..critical */
     bool expired;     /* the lease has expired; critical until the next sign of life */
     bool maintenance;
+    uint8_t node_health; /* enum health: the worst of the nodes that it is of (places.c) */
     bool active; /* a check that the replicas run themselves, as its `extra` says (prober.h) */
     uint8_t tags_count;
     uint8_t metadata_count;
@@ -109,7 +110,8 @@ static inline const char *record_metadata(const struct record *r)
     return r->text + r->metadata;
 }
 
-/* As visible to users: critical if expired, else maintenance, else as declared by the client. */
+/* As visible to users: critical if expired, else maintenance, else as declared by the client or the
+ * worst of its nodes. */
 enum health record_health(const struct record *r);
 /* Passing or warning. */
 bool record_discoverable(const struct record *r);

@@ -75,6 +75,7 @@ struct registry *registry_create(const struct registry_options *options)
     r->tallies_kind = kind_of(r, tally_key);
     r->tokens_kind = kind_of(r, token_key);
     r->namespaces_kind = kind_of(r, namespace_key);
+    r->members_kind = kind_of(r, places_key);
     r->tokens_due_ms = NEVER;
     r->by_id = create_table(TABLE_BUCKETS_MIN);
     r->buckets = TABLE_BUCKETS_MIN;
@@ -149,6 +150,7 @@ void registry_destroy(struct registry *r)
         }
     }
     types_destroy(r);
+    places_destroy(r);
     tokens_destroy(r);
     namespaces_destroy(r);
     ptree_clear(&r->work.services, &r->services_kind);
@@ -286,6 +288,10 @@ void registry_insert(struct registry *r, struct record *record, uint64_t renewed
                      uint64_t deadline_ms)
 {
     const char *id = record_id(record);
+    if (!checks_is_check(id)) {
+        record->node_health = (uint8_t)places_health(r, record);
+        places_add(r, record);
+    }
     struct instance *instance = registry_lease_out(r, record, renewed_ms, deadline_ms);
     TSAN_RELEASE(&registry_readers);
     cds_lfht_add(r->by_id, id_hash(id, strlen(id)), &instance->node);
@@ -308,6 +314,7 @@ void registry_remove(struct registry *r, struct instance *instance)
     CHECK(cds_lfht_del(r->by_id, &instance->node) == 0);
     ptree_remove(tree_of(r, record), &r->records_kind, record_id(record));
     if (!checks_is_check(record_id(record))) {
+        places_remove(r, record);
         services_remove(r, record);
     }
     namespaces_count(r, record_id(record), -1, -(int64_t)size_instance(record));
@@ -326,6 +333,10 @@ void registry_replace(struct registry *r, struct instance *instance, struct reco
     record->slot = old->slot;
     record->generation = old->generation;
     bool is_check = checks_is_check(record_id(record));
+    if (!is_check) {
+        record->node_health = (uint8_t)places_health(r, record);
+        places_replace(r, old, record);
+    }
     /* Of a check, a new note alone is no change. */
     if (!is_check || record->declared != old->declared || !same_registration(old, record)) {
         record->index = r->work.index;
@@ -410,6 +421,9 @@ static void add_all(struct registry *r, struct ptree_iterator *it)
         const char *id = record_id(record);
         struct instance *instance = leases_at(&r->leases, record->slot)->instance;
         cds_lfht_add(r->by_id, id_hash(id, strlen(id)), &instance->node);
+        if (!checks_is_check(id)) {
+            places_add(r, record);
+        }
     }
 }
 

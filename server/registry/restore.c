@@ -247,7 +247,7 @@ enum status registry_restore_end(struct registry *r)
     ptree_settle(&r->work.services, &r->services_kind);
     ptree_settle(&r->work.checks, &r->records_kind);
     ptree_settle(&r->work.tokens, &r->tokens_kind);
-    if (checks_verify(r) != NULL) {
+    if (checks_verify(r) != NULL || places_verify(r) != NULL) {
         return ST_CORRUPT;
     }
     registry_make_table(r);

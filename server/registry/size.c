@@ -54,7 +54,7 @@ static uint64_t size_record(const struct record *r)
            size_uint(r->index) + size_int(r->registered_ms) + size_uint(r->slot) +
            size_uint(r->declared) + 2 /* expired, maintenance */ +
            (record_extra(r)[0] != '\0' || r->active ? size_text(record_extra(r)) : 0) +
-           (r->active ? 1 : 0);
+           (r->active || r->node_health != HEALTH_PASSING ? 1 : 0);
 }
 
 uint64_t size_instance(const struct record *record)

@@ -242,6 +242,9 @@ static const char *verify(const struct registry *r)
     if (broken == NULL) {
         broken = verify_namespaces(r);
     }
+    if (broken == NULL) {
+        broken = places_verify(r);
+    }
     return broken != NULL ? broken : verify_sizes(r);
 }
 

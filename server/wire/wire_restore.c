@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "server/base/check.h"
+#include "server/registry/check_id.h"
 #include "server/wire/pack.h"
 #include "server/wire/wire_registration.h"
 #include "server/wire/wire_snapshot.h"
@@ -51,8 +52,8 @@ static struct record *decode_record(struct unpack *in)
     return r;
 }
 
-/* What a door keeps with a record stands at the end of its item, and that it is an active check
- * behind that. NULL if malformed. */
+/* What a door keeps with a record stands at the end of its item, and behind that whether a check is
+ * active, or how healthy the nodes of an instance are. NULL if malformed. */
 static struct record *with_extra(const struct wire_restore *w, struct unpack *in,
                                  struct record *record)
 {
@@ -61,8 +62,12 @@ static struct record *with_extra(const struct wire_restore *w, struct unpack *in
     }
     struct registration registration;
     struct slice extra = unpack_text(in, limits_room()->extra_bytes);
-    bool active = !in->bad && in->at < in->end && unpack_bool(in);
-    if (in->bad || (extra.len == 0 && !active) || w->head.level < LEVEL_CHECKS) {
+    bool has_more = !in->bad && in->at < in->end;
+    bool is_check = checks_is_check(record_id(record));
+    bool active = is_check && has_more && unpack_bool(in);
+    uint64_t node_health = !is_check && has_more ? unpack_uint(in, HEALTH_MAINTENANCE) : 0;
+    if (in->bad || (extra.len == 0 && !active) || w->head.level < LEVEL_CHECKS ||
+        has_more != (active || node_health > 0)) {
         in->bad = true;
         return record;
     }
@@ -73,6 +78,7 @@ static struct record *with_extra(const struct wire_restore *w, struct unpack *in
     struct slice reason = {record_reason(record), strlen(record_reason(record))};
     struct record *whole = record_build(&registration, note, reason);
     record_take_state(whole, record);
+    whole->node_health = (uint8_t)node_health;
     free(record);
     return whole;
 }

@@ -86,6 +86,8 @@ static void encode_extra(const struct record *r, struct buffer *out)
     }
     if (r->active) {
         pack_bool(out, true);
+    } else if (r->node_health != HEALTH_PASSING) {
+        pack_uint(out, r->node_health);
     }
 }
 

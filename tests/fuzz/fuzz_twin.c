@@ -254,6 +254,12 @@ static void make_enrol(struct twins *t, struct made *m)
     m->command.enrol.registration = g;
     m->command.enrol.registration.extra = take_word(t);
     m->command.enrol.takes_over = input_u8(&t->in) % 2 == 0;
+    if (input_u8(&t->in) % 2 == 0) {
+        static const char *const ids[] = {"a@n", "b@n", "a@m", "\x1en", "\x1em"};
+        const char *id = ids[input_u8(&t->in) % ARRAY_LENGTH(ids)];
+        m->command.enrol.registration.id = (struct slice){.data = id, .len = strlen(id)};
+        m->command.enrol.registration.extra = (struct slice){.data = "{\"o\":\"m\"}", .len = 9};
+    }
     m->command.enrol.only_these = input_u8(&t->in) % 2 == 0;
     m->command.enrol.checks_count = input_u8(&t->in) % 3;
     for (uint32_t i = 0; i < m->command.enrol.checks_count; i++) {

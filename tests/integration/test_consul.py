@@ -202,9 +202,17 @@ def test_maintenance_of_a_service_hides_it_at_all_doors(shared, name):
 
 def test_maintenance_of_a_node_is_of_all_that_its_agent_registered(shared, name):
     register(shared[0], name, node="10.7.7.7", Address="10.7.7.8")
+    index = get(shared[0], "/health/service/" + name).headers["X-Consul-Index"]
     put(shared[0], "/agent/maintenance?enable=true&reason=move", node="10.7.7.7")
+    assert get(shared[0], "/health/service/%s?wait=5s&index=%s" % (name, index)).headers["X-Consul-Index"] != index
     assert seen(shared[0], name, query="?passing") == []
+    assert shared[0].get("/services/" + name).json["instances"] == []
+    health = get(shared[0], "/agent/health/service/id/" + name, node="10.7.7.7", expect=503).json
+    assert health["AggregatedStatus"] == "maintenance"
     assert "_node_maintenance" in get(shared[0], "/agent/checks", node="10.7.7.7").json
+    register(shared[0], name, node="10.7.7.7", ID=name + "-2", Address="10.7.7.9")
+    assert shared[0].get("/services/" + name).json["instances"] == []
+    put(shared[0], "/agent/service/deregister/" + name + "-2", node="10.7.7.7")
     put(shared[0], "/agent/maintenance?enable=false", node="10.7.7.7")
     put(shared[0], "/agent/maintenance?enable=false", node="10.7.7.7")
     assert len(seen(shared[0], name, query="?passing")) == 1

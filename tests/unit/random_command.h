@@ -263,6 +263,17 @@ static inline struct slice random_check_id(struct random_command *c, unsigned *s
     return slice_of(c->texts[place]);
 }
 
+/* An instance of a node, which another or the same has registered. */
+static inline void random_node_place(struct random_command *c, unsigned *seed)
+{
+    static const char *const agents[] = {"{\"o\":\"n0\"}", "{\"o\":\"n1\",\"w\":2}", "{}"};
+    struct registration *g = &c->command.enrol.registration;
+    (void)snprintf(c->texts[0], sizeof c->texts[0], "s%u@n%u", random_below(seed, 3),
+                   random_below(seed, 3));
+    g->id = slice_of(c->texts[0]);
+    g->extra = slice_of(agents[random_below(seed, ARRAY_LENGTH(agents))]);
+}
+
 static inline void random_check_command(struct random_command *c, const struct fixture *f,
                                         unsigned *seed)
 {
@@ -274,6 +285,9 @@ static inline void random_check_command(struct random_command *c, const struct f
         c->command.enrol.registration = g;
         c->command.enrol.registration.id = random_owner(c, seed);
         c->command.enrol.registration.extra = slice_of(random_word(seed));
+        if (random_below(seed, 2) == 0) {
+            random_node_place(c, seed);
+        }
         c->command.enrol.registration.ttl_ms *= random_below(seed, 2);
         c->command.enrol.incarnation =
             random_below(seed, 4) == 0 ? random_below(seed, 1u << 24) : 0;
