@@ -7,6 +7,7 @@
 
 #include "api/consul/keep.h"
 #include "api/core/render.h"
+#include "api/core/render_check.h"
 #include "server/base/limits.h"
 #include "server/registry/mix.h"
 
@@ -349,23 +350,11 @@ static void member_duration(struct json_out *json, const char *key, uint32_t ms)
 static void headers_of(struct json_out *json, const struct check_definition *d)
 {
     json_out_key(json, "Header");
-    if (d->headers_count == 0) {
+    if (d->headers_count > 0) {
+        render_check_headers(json, d);
+    } else {
         json_out_null(json);
-        return;
     }
-    json_out_begin(json, '{');
-    for (unsigned i = 0; i < d->headers_count; i++) {
-        bool is_next = i > 0 && strcmp(d->headers[i].name, d->headers[i - 1].name) == 0;
-        if (!is_next) {
-            json_out_key_text(json, d->headers[i].name);
-            json_out_begin(json, '[');
-        }
-        json_out_text(json, d->headers[i].value);
-        if (i + 1 == d->headers_count || strcmp(d->headers[i].name, d->headers[i + 1].name) != 0) {
-            json_out_end(json, ']');
-        }
-    }
-    json_out_end(json, '}');
 }
 
 static const char *target_if(const struct check_definition *d, enum check_kind kind)

@@ -58,7 +58,8 @@ bool json_in_members(const json_t *value, const char *field, const char *const *
     {
         if (!is_known(known, name)) {
             char path[PROBLEM_FIELD_SIZE];
-            bool fits = snprintf(path, sizeof path, "%s.%s", field, name) < (int)sizeof path;
+            bool fits = snprintf(path, sizeof path, "%s%s%s", field, field[0] != '\0' ? "." : "",
+                                 name) < (int)sizeof path;
             problem_set_named(problem, fits ? path : field, "%s", "is not a field of this call");
             return false;
         }

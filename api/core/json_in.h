@@ -18,7 +18,8 @@
  * any. NULL when it is not; else the caller's, for json_decref. */
 json_t *json_in_object(const void *data, size_t len, const char *const *known,
                        struct problem *problem);
-/* Whether the value of `field` is an object with no other members than `known`. */
+/* Whether the value of `field` ("": the one that is read) is an object with no other members than
+ * `known`. */
 MUST_USE bool json_in_members(const json_t *value, const char *field, const char *const *known,
                               struct problem *problem);
 

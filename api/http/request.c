@@ -157,6 +157,18 @@ bool request_query_u64(const struct request *request, const char *name, uint64_t
     return true;
 }
 
+bool request_query_bool(const struct request *request, const char *name, bool *ret_value,
+                        struct problem *problem)
+{
+    const char *text = request_query(request, name);
+    *ret_value = text != NULL && strcmp(text, "true") == 0;
+    if (text != NULL && !*ret_value && strcmp(text, "false") != 0) {
+        problem_set(problem, name, "must be true or false");
+        return false;
+    }
+    return true;
+}
+
 bool request_has_no_body(const struct request *request)
 {
     const struct buffer *body = &request->body;

@@ -69,6 +69,9 @@ const char *request_query(const struct request *request, const char *name);
  */
 MUST_USE bool request_query_u64(const struct request *request, const char *name,
                                 uint64_t *ret_value, struct problem *problem);
+/* False when it is neither true nor false; *ret_value is false when it is not there. */
+MUST_USE bool request_query_bool(const struct request *request, const char *name, bool *ret_value,
+                                 struct problem *problem);
 
 /* Whether the body is empty, or JSON without content: some clients send that with every request. */
 bool request_has_no_body(const struct request *request);

@@ -99,7 +99,6 @@ static bool parse_numbers(const json_t *root, struct command *c, struct problem 
     bool present;
     if (!json_in_integer(root, "port", 1, UINT16_MAX, &port, NULL, problem) ||
         !json_in_integer(root, "weight", 0, WEIGHT_MAX, &weight, &present, problem) ||
-        !json_in_duration(root, "ttl", TTL_MS_MIN, TTL_MS_MAX, &r->ttl_ms, &present, problem) ||
         !json_in_duration(root, "reap_after", 0, REAP_AFTER_MS_MAX, &r->reap_after_ms, &present,
                           problem) ||
         !json_in_integer(root, "incarnation", 1, INCARNATION_MAX, &c->register_.incarnation,
@@ -108,6 +107,34 @@ static bool parse_numbers(const json_t *root, struct command *c, struct problem 
     }
     r->port = (uint16_t)port;
     r->weight = (uint16_t)weight;
+    return true;
+}
+
+/* A ttl of 0 is that of an instance that has checks alone. */
+static bool parse_ttl(struct body_register *body, struct registration *r, struct problem *problem)
+{
+    uint32_t ttl_ms = 0;
+    bool with_checks = body->checks.count > 0;
+    if (!json_in_duration(body->root, "ttl", with_checks ? 0 : TTL_MS_MIN, TTL_MS_MAX, &ttl_ms,
+                          &body->has_ttl, problem)) {
+        return false;
+    }
+    body->has_ttl = ttl_ms > 0;
+    r->ttl_ms = body->has_ttl ? ttl_ms : r->ttl_ms;
+    return true;
+}
+
+/* With checks, its health follows from them; and it has no lease that would end. */
+static bool check_fit(const json_t *root, struct problem *problem)
+{
+    static const char *const others[] = {"health", "unique_type"};
+    for (size_t i = 0; i < ARRAY_LENGTH(others); i++) {
+        const json_t *value = json_object_get(root, others[i]);
+        if (value != NULL && !json_is_null(value)) {
+            problem_set(problem, others[i], "does not go with checks");
+            return false;
+        }
+    }
     return true;
 }
 
@@ -133,7 +160,7 @@ bool body_register_parse(struct body_register *body, struct command *ret_command
 #define TEXT(field, name, limit)        name,
 #define NUMBER(field, name, type, most) name,
 #include "server/registry/fields.def"
-        "tags", "metadata", "health", "incarnation", "unique_type", NULL};
+        "tags", "metadata", "health", "incarnation", "unique_type", "checks", NULL};
     memset(body, 0, sizeof *body);
     memset(ret_command, 0, sizeof *ret_command);
     struct registration *r = &ret_command->register_.registration;
@@ -147,7 +174,9 @@ bool body_register_parse(struct body_register *body, struct command *ret_command
            json_in_health(body->root, "health", &ret_command->register_.health,
                           &ret_command->register_.health_given, problem) &&
            parse_tags(body->root, r, problem) && parse_metadata(body->root, r, problem) &&
-           parse_unique(body->root, ret_command, problem);
+           parse_unique(body->root, ret_command, problem) &&
+           check_list_parse(&body->checks, json_object_get(body->root, "checks"), problem) &&
+           (!body->checks.given || check_fit(body->root, problem)) && parse_ttl(body, r, problem);
 }
 
 /* "<name>-<version 4 UUID of RFC 9562>". False when the name is too long for that. */
@@ -188,8 +217,14 @@ bool body_register_complete(struct body_register *body, struct registration *r,
     return registration_check(r, problem);
 }
 
+void body_register_enrol(const struct body_register *body, struct command *c)
+{
+    check_list_put(&body->checks, body->has_ttl, c);
+}
+
 void body_register_done(struct body_register *body)
 {
+    check_list_done(&body->checks);
     json_decref(body->root);
     body->root = NULL;
 }
@@ -214,8 +249,9 @@ static bool parse_ids(struct body_heartbeat *body, const json_t *ids, struct pro
 bool body_heartbeat_parse(struct body_heartbeat *body, const struct buffer *text,
                           struct problem *problem)
 {
-    static const char *const known[] = {"id", "ids", "incarnation", "status", "note", NULL};
-    bool incarnation_given;
+    static const char *const known[] = {"id",   "ids",   "incarnation", "status",
+                                        "note", "check", NULL};
+    bool incarnation_given, check_given;
     memset(body, 0, sizeof *body);
     json_t *root = body->root = json_in_object(text->data, text->len, known, problem);
     if (root == NULL ||
@@ -223,10 +259,11 @@ bool body_heartbeat_parse(struct body_heartbeat *body, const struct buffer *text
                          &incarnation_given, problem) ||
         !json_in_health(root, "status", &body->status, &body->status_given, problem) ||
         !json_in_note(root, "note", NOTE_BYTES_MAX, &body->note, &body->note_given, problem) ||
-        !registration_check_text("note", body->note, NOTE_BYTES_MAX, problem)) {
+        !registration_check_text("note", body->note, NOTE_BYTES_MAX, problem) ||
+        !json_in_text(root, "check", NAME_BYTES_MAX, &body->check, &check_given, problem)) {
         return false;
     }
-    body->details = incarnation_given || body->status_given || body->note_given;
+    body->details = check_given || incarnation_given || body->status_given || body->note_given;
     const json_t *ids = json_object_get(root, "ids");
     const json_t *id = json_object_get(root, "id");
     body->single = ids == NULL || json_is_null(ids);
@@ -235,7 +272,7 @@ bool body_heartbeat_parse(struct body_heartbeat *body, const struct buffer *text
         return false;
     }
     if (!body->single && body->details) {
-        problem_set(problem, "ids", "incarnation, status and note go with a single id only");
+        problem_set(problem, "ids", "check, incarnation, status and note go with a single id only");
         return false;
     }
     if (!body->single) {
@@ -243,7 +280,14 @@ bool body_heartbeat_parse(struct body_heartbeat *body, const struct buffer *text
     }
     body->ids = mem_zalloc(1, sizeof *body->ids);
     body->count = 1;
-    return json_in_text(root, "id", NAME_BYTES_MAX, &body->ids[0], NULL, problem);
+    if (!json_in_text(root, "id", NAME_BYTES_MAX, &body->ids[0], NULL, problem)) {
+        return false;
+    }
+    if (check_given && incarnation_given) {
+        problem_set(problem, "incarnation", "does not go with check");
+        return false;
+    }
+    return true;
 }
 
 void body_heartbeat_done(struct body_heartbeat *body)

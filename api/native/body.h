@@ -9,6 +9,7 @@
 
 #include <jansson.h>
 
+#include "api/core/check_list.h"
 #include "server/base/buffer.h"
 #include "server/base/problem.h"
 #include "server/registry/command.h"
@@ -18,11 +19,12 @@
 
 struct body_register {
     json_t *root;
-    bool has_id, has_host;
+    bool has_id, has_host, has_ttl;
+    struct check_list checks;
     char made_id[BODY_MADE_ID_SIZE];
 };
-/* Fills in the command, which borrows from `body`. Fields that are not given, or null, come out
- * with `ttl_ms`, `reap_after_ms`, weight 1, passing, empty. */
+/* Fills in a COMMAND_REGISTER, which borrows from `body`. Fields that are not given, or null, come
+ * out with `ttl_ms`, `reap_after_ms`, weight 1, passing, empty. */
 MUST_USE bool body_register_parse(struct body_register *body, struct command *ret_command,
                                   const struct buffer *text, uint32_t ttl_ms,
                                   uint32_t reap_after_ms, struct problem *problem);
@@ -32,12 +34,15 @@ MUST_USE bool body_register_parse(struct body_register *body, struct command *re
 MUST_USE bool body_register_complete(struct body_register *body, struct registration *r,
                                      const uint8_t random[16], const char *caller,
                                      struct problem *problem);
+/* Once it is complete: a COMMAND_ENROL if it says anything of checks. */
+void body_register_enrol(const struct body_register *body, struct command *c);
 void body_register_done(struct body_register *body);
 
 struct body_heartbeat {
     json_t *root;
-    bool single;  /* came as "id" */
-    bool details; /* incarnation, status or note are given */
+    bool single;        /* came as "id" */
+    bool details;       /* incarnation, status or note are given */
+    struct slice check; /* of the single instance: that is what is heard from; empty: none */
     struct slice *ids;
     uint32_t count;
     uint64_t incarnation;

@@ -68,18 +68,6 @@ static bool parse_after(struct event_query *query, const struct request *request
     return true;
 }
 
-static bool parse_snapshot(struct event_query *query, const struct request *request,
-                           struct problem *problem)
-{
-    const char *snapshot = request_query(request, "snapshot");
-    query->snapshot = snapshot != NULL && strcmp(snapshot, "true") == 0;
-    if (snapshot != NULL && !query->snapshot && strcmp(snapshot, "false") != 0) {
-        problem_set(problem, "snapshot", "must be true or false");
-        return false;
-    }
-    return true;
-}
-
 /* As it is stored. "", which matches nothing, where there can be none. */
 static char *stored_or_null(const char *space, const char *text)
 {
@@ -96,7 +84,8 @@ bool event_query_parse(struct event_query *query, const struct request *request,
 {
     *query = (struct event_query){.has_after = false};
     if (!parse_kinds(query, request, problem) || !parse_limit(query, request, problem) ||
-        !parse_after(query, request, problem) || !parse_snapshot(query, request, problem)) {
+        !parse_after(query, request, problem) ||
+        !request_query_bool(request, "snapshot", &query->snapshot, problem)) {
         return false;
     }
     const char *type = request_query(request, "type");

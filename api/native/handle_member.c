@@ -9,18 +9,6 @@
 #include "server/base/text.h"
 
 /* "true" or "false"; false when it is something else. */
-static bool parse_flag(const struct request *request, const char *name, bool *ret_value,
-                       struct problem *problem)
-{
-    const char *text = request_query(request, name);
-    *ret_value = text != NULL && strcmp(text, "true") == 0;
-    if (text != NULL && !*ret_value && strcmp(text, "false") != 0) {
-        problem_set(problem, name, "must be true or false");
-        return false;
-    }
-    return true;
-}
-
 static struct consensus_plan plan_of(const struct exchange *x)
 {
     struct consensus_member_info members[MEMBERS_MAX];
@@ -179,8 +167,8 @@ static enum next change(struct exchange *x, enum consensus_change_kind kind, con
     struct problem problem;
     bool is_trial;
     x->change = (struct node_change){.change = {.kind = kind}};
-    if (!parse_flag(&x->request, "force", &x->change.change.force, &problem) ||
-        !parse_flag(&x->request, "dry_run", &is_trial, &problem)) {
+    if (!request_query_bool(&x->request, "force", &x->change.change.force, &problem) ||
+        !request_query_bool(&x->request, "dry_run", &is_trial, &problem)) {
         response_problem(&x->response, &problem);
         return NEXT_RESPOND;
     }

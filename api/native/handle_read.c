@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "api/core/render.h"
+#include "api/core/render_check.h"
 #include "api/http/representation.h"
 #include "api/native/filter_query.h"
 #include "server/base/limits.h"
@@ -15,12 +16,16 @@ struct page {
     const char *after; /* id; NULL: from the start */
     uint64_t limit;
     const char *space; /* the namespace; "": `default` */
+    bool checks;       /* with the checks of each */
 };
 
 static bool page_parse(struct page *page, const struct request *request, unsigned health,
                        uint64_t limit, struct problem *problem)
 {
     page->after = request_query(request, "after");
+    if (!request_query_bool(request, "checks", &page->checks, problem)) {
+        return false;
+    }
     page->limit = limit;
     const char *text = request_query(request, "limit");
     if (text != NULL && (!text_parse_u64(text, PAGE_LIMIT_MAX, &page->limit) || page->limit == 0)) {
@@ -78,7 +83,12 @@ static void render_page(struct json_out *json, const struct view *view,
         if (listed == page->limit || json->out->overflowed) {
             break;
         }
-        render_instance(json, record);
+        json_out_begin(json, '{');
+        render_instance_members(json, record);
+        if (page->checks) {
+            render_checks(json, view, record);
+        }
+        json_out_end(json, '}');
         last = record;
         listed++;
     }
@@ -86,6 +96,16 @@ static void render_page(struct json_out *json, const struct view *view,
     if (record != NULL && last != NULL) {
         json_out_member_text(json, "next", namespace_bare(record_id(last)));
     }
+}
+
+/* What checks say changes without an index: no such answer is kept, nor has a tag. */
+static bool page_is_known(struct exchange *x, const struct page *page, uint64_t index)
+{
+    if (page->checks) {
+        response_asked(&x->response, index);
+        return false;
+    }
+    return representation_is_known(x, index);
 }
 
 enum next handle_instances(struct exchange *x)
@@ -102,7 +122,7 @@ enum next handle_instances(struct exchange *x)
     const struct viewer viewer = permit_viewer(&x->permit, view);
     page.filter.viewer = &viewer;
     x->response.index = view->index;
-    if (!representation_is_known(x, view->changed_index)) {
+    if (!page_is_known(x, &page, view->changed_index)) {
         json_out_begin(&json, '{');
         json_out_member_u64(&json, "index", view->changed_index);
         render_page(&json, view, &view->instances, &page);
@@ -155,14 +175,15 @@ enum next handle_service(struct exchange *x)
         response_problem(&x->response, &problem);
         return NEXT_RESPOND;
     }
-    bool plain = filter_is_plain(&page.filter) && page.limit == UINT64_MAX && page.after == NULL;
+    bool plain = !page.checks && filter_is_plain(&page.filter) && page.limit == UINT64_MAX &&
+                 page.after == NULL;
     const char *name = x->permit.key;
     page.space = permit_space(&x->permit);
     struct json_out json = response_json(&x->response);
     const struct view *view = node_view_lock(x->context->node);
     const struct service_view *service = view_service(view, name);
     x->response.index = view->index;
-    if (representation_is_known(x, view_service_index(view, name))) {
+    if (page_is_known(x, &page, view_service_index(view, name))) {
         /* nothing to be rendered */
     } else if (service != NULL && plain) {
         answer_plain(x, view, service, &page);
@@ -259,6 +280,7 @@ enum next handle_instance(struct exchange *x)
         json_out_begin(&json, '{');
         render_instance_members(&json, record);
         render_lease(&json, view, record);
+        render_checks(&json, view, record);
         json_out_end(&json, '}');
     } else {
         response_status(&x->response, ST_NOT_FOUND);

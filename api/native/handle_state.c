@@ -44,11 +44,12 @@ static enum next refuse(struct exchange *x, const char *field, const char *why)
 enum next handle_state_bytes(struct exchange *x)
 {
     const char *text = request_query(&x->request, "bytes");
-    const char *trial = request_query(&x->request, "dry_run");
     uint64_t most = 0;
-    bool is_trial = trial != NULL && strcmp(trial, "true") == 0;
-    if (trial != NULL && !is_trial && strcmp(trial, "false") != 0) {
-        return refuse(x, "dry_run", "must be true or false");
+    bool is_trial;
+    struct problem problem;
+    if (!request_query_bool(&x->request, "dry_run", &is_trial, &problem)) {
+        response_problem(&x->response, &problem);
+        return NEXT_RESPOND;
     }
     if ((text == NULL && !is_trial) ||
         (text != NULL &&

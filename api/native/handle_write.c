@@ -66,6 +66,11 @@ static enum next finish_register(struct exchange *x, enum status status)
         respond_conflict(x, r->incarnation, result->incarnation);
         return NEXT_RESPOND;
     }
+    if (status == ST_TOO_LARGE && r->body.checks.count > 0) {
+        response_error(&x->response, 413, "too_large", "checks",
+                       "namespace, id and the id of a check may have 252 bytes together");
+        return NEXT_RESPOND;
+    }
     if (status == ST_TOO_LARGE && permit_space(&x->permit)[0] != '\0') {
         response_error(&x->response, 413, "too_large", "id",
                        "id and name may each have 253 bytes together with the namespace");
@@ -113,6 +118,7 @@ enum next handle_register(struct exchange *x)
         return reply_bad(x, &problem);
     }
     r->incarnation = c->register_.incarnation;
+    body_register_enrol(&r->body, c);
     x->finish = finish_register;
     return NEXT_WRITE;
 }

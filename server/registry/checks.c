@@ -113,6 +113,7 @@ static void change(struct registry *r, struct instance *check, enum health statu
     struct instance *owner = checks_owner(r, check->record);
     struct record *new = record_copy(check->record, note, NULL);
     set_status(new, status);
+    new->registered_ms = r->work.wall_ms;
     registry_replace(r, check, new);
     apply_set_deadline(r, check, deadline_of(r, new));
     if (owner != NULL) {

@@ -47,7 +47,8 @@ struct registration {
 struct record {
     uint64_t incarnation;
     uint64_t index;        /* log index of the last change visible to users */
-    int64_t registered_ms; /* wall clock of the leader at registration */
+    int64_t registered_ms; /* wall clock of the leader at registration; of a check: when it got its
+                              status */
     uint32_t slot;         /* of its lease */
     uint32_t generation;   /* of its lease */
     uint32_t references;   /* loop only */

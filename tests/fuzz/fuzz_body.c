@@ -56,6 +56,7 @@ static void try_register(const struct buffer *text, struct problem *problem)
         check_slice(&g->id, 1, NAME_BYTES_MAX);
         CHECK(naming_is_name(g->id.data, g->id.len) && naming_is_host(g->host.data, g->host.len));
         check_registration(g);
+        body_register_enrol(&body, &command);
         check_logged(&command);
     } else {
         check_fault(problem);

@@ -102,6 +102,16 @@ def test_an_unknown_id_is_answered_as_described(shared, name, method, path):
     check(answer, method, path)
 
 
+def test_checks_are_shown_as_described(shared, name):
+    asked = {"interval": "24h", "headers": {"A": ["1"]}, "tls": {"skip_verify": True}}
+    shared[0].post("/register", {**BODIES["/register"](name), "checks": [
+        {"http": "https://127.0.0.1:1/", **asked}, {"tcp": "127.0.0.1:1"}, {"grpc": "127.0.0.1:1/a"}, {"ttl": "1h"}]})
+    for path, query in (("/instances/{id}", ""), ("/services/{name}", "?checks=true&health=any")):
+        answer = call(shared[0], "get", path, name, query)
+        assert answer.status == 200 and b"changed_at" in answer.body
+        check(answer, "get", path)
+
+
 @pytest.mark.parametrize("method, path", OPERATIONS)
 def test_an_unknown_parameter_is_answered_as_described(shared, name, method, path):
     shared[0].post("/register", BODIES["/register"](name))
@@ -120,7 +130,7 @@ def test_every_described_parameter_of_a_read_is_taken(shared, name, method, path
               "health": "any", "type": name, "zone": "z", "tag": "a", "strategy": "first",
               "near": "z", "limit": "1", "after": "0.0" if path == "/events" else "a",
               "service": name, "id": name, "event": "registered", "incarnation": "1",
-              "snapshot": "false", "status": "active", "ns": "default"}
+              "snapshot": "false", "status": "active", "ns": "default", "checks": "true"}
     for parameter in parameters_of(method, path):
         if parameter["in"] != "query":
             continue
