@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "server/base/log.h"
 #include "server/base/mem.h"
 
 #define DOORS_MAX 16
@@ -53,6 +54,19 @@ bool doors_start(struct doors *doors, struct node *node, char *error, size_t err
         }
     }
     return true;
+}
+
+void doors_reload(struct doors *doors)
+{
+    char error[512];
+    for (size_t i = 0; i < doors->count; i++) {
+        struct door *door = doors->doors[i];
+        if (door->kind->reload != NULL && !door->kind->reload(door, error, sizeof error)) {
+            log_write(LOG_ERROR, door->kind->name,
+                      "a file cannot be read again; what was read before goes on to count",
+                      "error=\"%s\"", error);
+        }
+    }
 }
 
 void doors_drain(struct doors *doors)

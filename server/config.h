@@ -125,6 +125,9 @@ void config_hide(char *argv[]);
 bool config_has_secrets(const struct config *config);
 /* Whether it has ports of ZeroMQ under CURVE. */
 bool config_has_curve(const struct config *config);
+/* Reads its key from its file, at the start and again later. False with a sentence: the key is what
+ * it was. */
+MUST_USE bool config_read_curve_key(struct config *config, char *error, size_t error_size);
 
 /* Sets the id assigned by the data directory or the cluster, and the default name made from it. */
 void config_set_id(struct config *config, uint64_t id);

@@ -21,19 +21,10 @@ static const char *find_key(const char *text)
     return quote != NULL ? quote + 1 : text;
 }
 
-bool config_settle_zmq(struct config *c, char *error, size_t error_size)
+bool config_read_curve_key(struct config *c, char *error, size_t error_size)
 {
     char text[FILE_BYTES_MAX];
     const char *file = c->zmq_curve_key_file;
-    if (config_has_curve(c) != (file[0] != '\0')) {
-        return config_refuse(error, error_size,
-                             "--zmq-curve-requests, --zmq-curve-heartbeats and --zmq-curve-events "
-                             "need --zmq-curve-key, and it needs one of them");
-    }
-    if (file[0] == '\0') {
-        return c->zmq_curve_clients[0] == '\0' ||
-               config_refuse(error, error_size, "--zmq-curve-clients needs --zmq-curve-key");
-    }
     if (!secret_file_read("--zmq-curve-key", file, text, sizeof text, error, error_size)) {
         return false;
     }
@@ -47,4 +38,19 @@ bool config_settle_zmq(struct config *c, char *error, size_t error_size)
     explicit_bzero(text, sizeof text);
     return good || config_refuse(error, error_size,
                                  "--zmq-curve-key %s: has no secret key, of 40 characters", file);
+}
+
+bool config_settle_zmq(struct config *c, char *error, size_t error_size)
+{
+    const char *file = c->zmq_curve_key_file;
+    if (config_has_curve(c) != (file[0] != '\0')) {
+        return config_refuse(error, error_size,
+                             "--zmq-curve-requests, --zmq-curve-heartbeats and --zmq-curve-events "
+                             "need --zmq-curve-key, and it needs one of them");
+    }
+    if (file[0] == '\0') {
+        return c->zmq_curve_clients[0] == '\0' ||
+               config_refuse(error, error_size, "--zmq-curve-clients needs --zmq-curve-key");
+    }
+    return config_read_curve_key(c, error, error_size);
 }

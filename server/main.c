@@ -46,8 +46,8 @@ static void exit_at_once(int signal_number)
 }
 
 static const int stop_signals[] = {SIGTERM, SIGINT};
-/* Sent by a closing terminal, `systemctl reload` or log rotation: no reason to end. SIGHUP reloads
- * the certificates. */
+/* Sent by a closing terminal, `systemctl reload` or log rotation: no reason to end. SIGHUP reads
+ * files again (take_signal). */
 static const int noted_signals[] = {SIGHUP, SIGUSR1, SIGUSR2};
 /* The failing write already returns an error: EPIPE when the client left, EFBIG over the file size
  * limit. */
@@ -92,14 +92,39 @@ struct guards {
     struct exposure exposure;
 };
 
-static void take_signal(int signal_number, const struct guards *guards)
+/* What serves, and what it was told. */
+struct served {
+    struct config *config;
+    const struct guards *guards;
+    struct doors *doors;
+    const struct node *node;
+};
+
+/* CURVE of ZeroMQ: this replica's key and those of the clients. */
+static void reload_curve(const struct served *served)
+{
+    char error[ERROR_SIZE];
+    if (config_read_curve_key(served->config, error, sizeof error)) {
+        doors_reload(served->doors);
+    } else {
+        log_write(LOG_ERROR, "zmq", "the key cannot be read again; the one before goes on to count",
+                  "error=\"%s\"", error);
+    }
+}
+
+static void take_signal(int signal_number, const struct served *served)
 {
     static struct log_gate gate;
     uint64_t held;
-    bool has_files = certificates_have_files(&guards->certificates);
-    if (signal_number == SIGHUP && (has_files || guards->audit != NULL)) {
-        if (has_files) {
+    const struct guards *guards = served->guards;
+    bool has_certificates = certificates_have_files(&guards->certificates);
+    bool has_curve = config_has_curve(served->config);
+    if (signal_number == SIGHUP && (has_certificates || has_curve || guards->audit != NULL)) {
+        if (has_certificates) {
             certificates_refresh(&guards->certificates, true);
+        }
+        if (has_curve) {
+            reload_curve(served);
         }
         if (guards->audit != NULL) {
             audit_reopen(guards->audit);
@@ -113,11 +138,12 @@ static void take_signal(int signal_number, const struct guards *guards)
 /* Returns the stop signal that arrived; from then on, another one ends the process. While waiting,
  * reloads certificates that have changed, and warns of an open replica once all tokens are known.
  */
-static int wait_for_signal(const struct guards *guards, const struct node *node)
+static int wait_for_signal(const struct served *served)
 {
+    const struct guards *guards = served->guards;
     const struct timespec patience = {.tv_sec = REFRESH_SECONDS}, soon = {.tv_sec = 1};
     bool watches = certificates_have_files(&guards->certificates);
-    bool is_told = exposure_log_tokens(&guards->exposure, node);
+    bool is_told = exposure_log_tokens(&guards->exposure, served->node);
     sigset_t set;
     sigset_t stop;
     int signal_number;
@@ -129,9 +155,9 @@ static int wait_for_signal(const struct guards *guards, const struct node *node)
                                                  !is_told  ? &soon
                                                  : watches ? &patience
                                                            : NULL))) {
-        is_told = is_told || exposure_log_tokens(&guards->exposure, node);
+        is_told = is_told || exposure_log_tokens(&guards->exposure, served->node);
         if (signal_number > 0) {
-            take_signal(signal_number, guards);
+            take_signal(signal_number, served);
         } else if (watches && errno == EAGAIN) {
             certificates_refresh(&guards->certificates, false);
         }
@@ -338,8 +364,7 @@ static struct doors *open_doors(const struct config *config, const struct guards
     return doors_open(&options, error, error_size);
 }
 
-static int serve(const struct config *config, const struct guards *guards, char *error,
-                 size_t error_size)
+static int serve(struct config *config, const struct guards *guards, char *error, size_t error_size)
 {
     struct descriptor_shares shares;
     if (!share_descriptors(config, &shares, error, error_size)) {
@@ -365,7 +390,8 @@ static int serve(const struct config *config, const struct guards *guards, char 
     exposure_log_options(&guards->exposure);
     notify_send("READY=1");
 
-    int signal_number = wait_for_signal(guards, node);
+    const struct served served = {.config = config, .guards = guards, .doors = doors, .node = node};
+    int signal_number = wait_for_signal(&served);
     log_write(LOG_INFO, "main", "stopping", "signal=%d", signal_number);
     notify_send("STOPPING=1");
     /* The loop or the disk may hang; every acknowledged write is already on disk. */

@@ -17,7 +17,8 @@ struct audit;
 struct rate_limits;
 struct tls;
 
-/* What the doors are told. Texts are borrowed until doors_stop. */
+/* What the doors are told. Texts are borrowed until doors_stop; those of secrets from files may
+ * change before doors_reload. */
 struct door_options {
     const char *http;            /* host:port; an empty host is every address, IPv6 and IPv4 */
     struct tls *tls;             /* for all listeners; outlives the doors. NULL: plain */
@@ -83,6 +84,9 @@ struct door_kind {
     /* Begins to serve. The node outlives the door. False with a sentence in `error`; stop follows.
      */
     bool (*start)(struct door *door, struct node *node, char *error, size_t error_size);
+    /* Reads again what it may, as its options say by now. False with a sentence: all is as before.
+     * NULL: it has nothing of that kind. */
+    bool (*reload)(struct door *door, char *error, size_t error_size);
     /* Takes nothing new, and says so to who asks. */
     void (*drain)(struct door *door);
     /* Closes and frees it, whether it was started or not. The node has answered all (node_stop). */
@@ -103,6 +107,8 @@ struct doors *doors_open_kinds(const struct door_kind *const *kinds,
                                const struct door_options *options, char *error, size_t error_size);
 /* Starts all of them, in the order of the table. False with a sentence; doors_stop follows. */
 MUST_USE bool doors_start(struct doors *doors, struct node *node, char *error, size_t error_size);
+/* Each reads its files again, and says in the log if one could not. */
+void doors_reload(struct doors *doors);
 void doors_drain(struct doors *doors);
 /* Closes and frees them. */
 void doors_stop(struct doors *doors);

@@ -43,7 +43,8 @@ enum stage { STAGE_HELLO, STAGE_INITIATE, STAGE_OPEN };
 struct curve {
     const struct curve_keys *keys;
     enum stage stage;
-    const char *name;
+    char name[CERTIFICATE_NAME_BYTES_MAX + 1];
+    uint8_t holder[KEY_BYTES];                    /* the client's public key for good */
     uint64_t sent, received;                      /* the last nonces */
     uint8_t client[KEY_BYTES];                    /* its public key of this connection */
     uint8_t public[KEY_BYTES], secret[KEY_BYTES]; /* this side's, likewise */
@@ -55,7 +56,6 @@ struct curve *curve_new(const struct curve_keys *keys)
 {
     struct curve *curve = mem_zalloc(1, sizeof *curve);
     curve->keys = keys;
-    curve->name = "";
     return curve;
 }
 
@@ -67,6 +67,13 @@ void curve_free(struct curve *curve)
 const char *curve_name(const struct curve *curve)
 {
     return curve->name;
+}
+
+bool curve_is_known(const struct curve *curve)
+{
+    CHECK(curve->stage == STAGE_OPEN);
+    const char *name = curve_keys_find(curve->keys, curve->holder);
+    return name != NULL && strcmp(name, curve->name) == 0;
 }
 
 static void make_nonce(uint8_t nonce[NONCE_BYTES], const char *prefix, const uint8_t *rest)
@@ -185,11 +192,12 @@ static enum curve_step take_initiate(struct curve *c, const char *type, uint8_t 
             ret_type)) {
         return CURVE_BAD;
     }
-    c->name = curve_keys_find(c->keys, plain);
-    if (c->name == NULL) {
-        c->name = "";
+    const char *name = curve_keys_find(c->keys, plain);
+    if (name == NULL) {
         return CURVE_UNKNOWN;
     }
+    memcpy(c->name, name, strlen(name) + 1);
+    memcpy(c->holder, plain, KEY_BYTES);
     *ret_answer_len = write_ready(c, type, answer);
     c->stage = STAGE_OPEN;
     return CURVE_DONE;

@@ -36,8 +36,10 @@ enum curve_step {
 MUST_USE enum curve_step curve_take(struct curve *curve, const char *type, uint8_t *body,
                                     size_t len, uint8_t ret_answer[CURVE_ANSWER_BYTES_MAX],
                                     size_t *ret_answer_len, struct slice *ret_type);
-/* The name of the client's key (curve_keys.h); "": it may have any. Borrowed from the keys. */
+/* The name of the client's key (curve_keys.h); "": it may have any. Borrowed. */
 const char *curve_name(const struct curve *curve);
+/* After CURVE_DONE: whether the keys, which may have changed, still know it by that name. */
+bool curve_is_known(const struct curve *curve);
 
 /* Decrypts a MESSAGE in place. *ret_flags: ZMTP_MORE, ZMTP_COMMAND. False: it is none. */
 MUST_USE bool curve_open(struct curve *curve, uint8_t *body, size_t len, unsigned *ret_flags,

@@ -1,7 +1,7 @@
 /* The keys of CurveZMQ: this server's pair, and those of the clients that may connect, with names
  * that policies are for. Keys are written in Z85 (RFC 32), 40 characters.
  *
- * Thread: main, until they are given away; then immutable. */
+ * Thread: main, until they are given away; then the door's. */
 #ifndef MUSTER_API_ZMQ_CURVE_KEYS_H
 #define MUSTER_API_ZMQ_CURVE_KEYS_H
 

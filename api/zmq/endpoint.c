@@ -150,6 +150,17 @@ void endpoint_look(struct endpoint *e)
     }
 }
 
+size_t endpoint_check_keys(struct endpoint *e)
+{
+    struct zmq_client *c, *next;
+    size_t closed = 0;
+    cds_list_for_each_entry_safe(c, next, &e->clients, place)
+    {
+        closed += zmq_client_check_key(c);
+    }
+    return closed;
+}
+
 bool endpoint_publish(struct endpoint *e, const char *topic, struct shared_text *text,
                       bool (*may)(const struct zmq_client *, void *), void *data)
 {

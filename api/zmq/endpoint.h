@@ -28,6 +28,8 @@ void endpoint_close(struct endpoint *e);
 
 /* About once a second: the times of its clients, and whether it may accept again. */
 void endpoint_look(struct endpoint *e);
+/* The keys of clients have changed. Returns how many connections it closed for that. */
+size_t endpoint_check_keys(struct endpoint *e);
 /* To all who subscribed to the topic and for whom `may` is true. False: too much waits for some. */
 MUST_USE bool endpoint_publish(struct endpoint *e, const char *topic, struct shared_text *text,
                                bool (*may)(const struct zmq_client *, void *), void *data);

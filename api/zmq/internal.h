@@ -21,13 +21,14 @@ enum zmq_port { ZMQ_PORT_REQUESTS, ZMQ_PORT_HEARTBEATS, ZMQ_PORT_EVENTS, ZMQ_POR
 struct zmq_worker {
     /* immutable once it runs */
     struct door_options options;
-    struct curve_keys keys;
     struct node *node;
     struct thread thread;
     /* any thread */
     struct lane lane;
     atomic_bool draining, stopping;
+    struct curve_keys *_Atomic fresh_keys; /* to be taken; NULL: none */
     /* the worker's */
+    struct curve_keys keys;
     struct zmq_clients clients;
     struct endpoint ports[2][ZMQ_PORTS]; /* plain ones, and those under CURVE */
     struct publisher publisher;

@@ -88,6 +88,7 @@ void zmq_client_close(struct zmq_client *c)
     outgoing_done(&c->out);
     curve_free(c->curve);
     c->curve = NULL;
+    c->name = "";
     while (c->topics_count > 0) {
         free(c->topics[--c->topics_count]);
     }
@@ -100,6 +101,16 @@ static void cut(struct zmq_client *c)
 {
     metric_add(METRIC_zmq_connections_cut_total, 1);
     zmq_client_close(c);
+}
+
+bool zmq_client_check_key(struct zmq_client *c)
+{
+    /* One that still shakes hands is asked for its key afterwards. */
+    if (c->state != ZMQ_OPEN || c->curve == NULL || curve_is_known(c->curve)) {
+        return false;
+    }
+    cut(c);
+    return true;
 }
 
 void zmq_clients_reap(struct zmq_clients *all)

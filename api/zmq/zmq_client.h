@@ -106,6 +106,9 @@ void zmq_client_open(struct zmq_clients *all, struct cds_list_head *place,
                      const struct zmq_service *service, int fd,
                      const struct sockaddr_storage *peer);
 void zmq_client_close(struct zmq_client *c);
+/* The keys of clients have changed: closes it if its own is none of them any more, or has another
+ * name. True: it did. */
+bool zmq_client_check_key(struct zmq_client *c);
 /* Frees those that are closed and that nobody holds. */
 void zmq_clients_reap(struct zmq_clients *all);
 

@@ -117,10 +117,32 @@ static bool zmq_start(struct door *door, struct node *node, char *error, size_t 
     return true;
 }
 
+static bool zmq_reload(struct door *door, char *error, size_t error_size)
+{
+    struct zmq_worker *worker = &zmq_of(door)->worker;
+    const struct door_options *options = &worker->options;
+    if (!is_on(options, true)) {
+        return true;
+    }
+    struct curve_keys *keys = mem_zalloc(1, sizeof *keys);
+    if (!curve_keys_load(keys, options->zmq_curve_key, options->zmq_curve_clients, error,
+                         error_size)) {
+        curve_keys_done(keys);
+        free(keys);
+        return false;
+    }
+    zmq_worker_give_keys(worker, keys);
+    return true;
+}
+
 static void zmq_drain(struct door *door)
 {
     zmq_worker_drain(&zmq_of(door)->worker);
 }
 
-const struct door_kind zmq_door = {
-    .name = "zmq", .open = zmq_open, .start = zmq_start, .drain = zmq_drain, .stop = zmq_stop};
+const struct door_kind zmq_door = {.name = "zmq",
+                                   .open = zmq_open,
+                                   .start = zmq_start,
+                                   .reload = zmq_reload,
+                                   .drain = zmq_drain,
+                                   .stop = zmq_stop};

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/random.h>
@@ -14,6 +15,7 @@
 #include "server/base/check.h"
 #include "server/base/clock.h"
 #include "server/base/limits.h"
+#include "server/base/mem.h"
 
 #define EVENTS_A_TURN 256
 /* Between looks at the times of the clients. */
@@ -42,6 +44,25 @@ static void each_port(struct zmq_worker *worker, void (*call)(struct endpoint *e
     }
 }
 
+static void take_keys(struct zmq_worker *worker)
+{
+    struct curve_keys *fresh = atomic_exchange(&worker->fresh_keys, NULL);
+    char key[Z85_KEY_CHARS + 1];
+    size_t closed = 0;
+    if (fresh == NULL) {
+        return;
+    }
+    curve_keys_done(&worker->keys);
+    worker->keys = *fresh;
+    mem_wipe_free(fresh, sizeof *fresh);
+    for (size_t i = 0; i < ZMQ_PORTS; i++) {
+        closed += endpoint_check_keys(&worker->ports[true][i]);
+    }
+    z85_key_text(worker->keys.public, key);
+    log_write(LOG_INFO, "zmq", "keys of CURVE read again",
+              "public_key=\"%s\" clients=%zu closed=%zu", key, worker->keys.count, closed);
+}
+
 static int sleep_ms(bool more, long due_ms, uint64_t to_look_ms)
 {
     if (more) {
@@ -59,6 +80,7 @@ static void *run(void *arg)
     rcu_register_thread();
     while (!atomic_load(&worker->stopping)) {
         poll_descriptors(worker, within_ms);
+        take_keys(worker);
         bool more = lane_run(&worker->lane, pending_finish);
         more |= publisher_run(&worker->publisher);
         long due_ms = pending_answer_late(worker);
@@ -134,6 +156,20 @@ void zmq_worker_drain(struct zmq_worker *worker)
     atomic_store(&worker->draining, true);
 }
 
+static void drop_keys(struct curve_keys *keys)
+{
+    if (keys != NULL) {
+        curve_keys_done(keys);
+        free(keys);
+    }
+}
+
+void zmq_worker_give_keys(struct zmq_worker *worker, struct curve_keys *keys)
+{
+    drop_keys(atomic_exchange(&worker->fresh_keys, keys));
+    lane_wake(&worker->lane);
+}
+
 void zmq_worker_stop(struct zmq_worker *worker)
 {
     if (worker->thread.runs) {
@@ -149,5 +185,6 @@ void zmq_worker_stop(struct zmq_worker *worker)
         }
         lane_close(&worker->lane);
     }
+    drop_keys(atomic_exchange(&worker->fresh_keys, NULL));
     curve_keys_done(&worker->keys);
 }

@@ -4,7 +4,7 @@
  *     the node's loop -> lane -> pending.c -> answered, unless it was answered at its time
  *     the node's events -> publisher.c
  *
- * Thread: start, drain, stop: main. */
+ * Thread: all calls: main. */
 #ifndef MUSTER_API_ZMQ_ZMQ_WORKER_H
 #define MUSTER_API_ZMQ_ZMQ_WORKER_H
 
@@ -14,6 +14,9 @@
 MUST_USE bool zmq_worker_start(struct zmq_worker *worker, struct node *node, char *error,
                                size_t error_size);
 void zmq_worker_drain(struct zmq_worker *worker);
+/* From now on these keys count; connections of those who are not among them are closed. `keys` is
+ * the worker's from here on, and malloced. */
+void zmq_worker_give_keys(struct zmq_worker *worker, struct curve_keys *keys);
 /* The node has answered all. Closes the endpoints, too. */
 void zmq_worker_stop(struct zmq_worker *worker);
 

@@ -1,5 +1,6 @@
 """ZeroMQ under CURVE: who may connect, what they may do, and nothing for anybody else."""
 import os
+import signal
 import socket
 import subprocess
 
@@ -85,6 +86,72 @@ def test_nobody_else_is_served(make_cluster, tmp_path):
     assert replica.metric("zmq_requests_total") == 0
     with Talker(replica.curve["requests"], setup=as_client(STORE)) as t:
         assert is_answered(t, 10000)
+
+
+def reload(replica, said="keys of CURVE read again"):
+    """After changes of the files: returns what the log says to it."""
+    before = replica.log().count(said)
+    replica.process.send_signal(signal.SIGHUP)
+    await_true("the log says: " + said, lambda: replica.log().count(said) > before)
+    return replica.log().rsplit(said, 1)[1].splitlines()[0]
+
+
+def test_a_list_that_changed_counts_after_a_sighup(make_cluster, tmp_path):
+    replica = curve_cluster(make_cluster, tmp_path)
+    known = tmp_path / "clients"
+    port = replica.curve["requests"]
+    with Talker(port, setup=as_client(STORE)) as store, Talker(port, setup=as_client(READER)) as reader, \
+            Subscriber(replica.curve["events"], setup=as_client(READER)) as s, \
+            Talker(replica.zmq.requests) as plain:
+        s.until_heard(store)
+        assert is_answered(reader, 10000)
+        known.write_text("reader %s\nstranger %s\n"
+                         % (READER[0].decode(), STRANGER[0].decode()), encoding="ascii")
+        with Talker(port, setup=as_client(STRANGER)) as stranger:
+            assert not is_answered(stranger)  # nobody said so yet
+        assert "clients=2 closed=1" in reload(replica)
+        assert not is_answered(store)
+        for talker in (reader, plain):
+            assert is_answered(talker, 10000)
+        with Talker(port, setup=as_client(STRANGER)) as stranger:
+            stranger.register("web", id="web-1")
+            assert s.next_of("web")[0] == "register"
+        # Under another name it is somebody else, and has to come again.
+        known.write_text("writer %s\n" % READER[0].decode(), encoding="ascii")
+        assert "clients=1 closed=" in reload(replica)
+        assert "closed=0" not in replica.log().splitlines()[-1]
+        assert is_answered(reader) or is_answered(reader, 10000)
+
+
+def test_a_broken_file_changes_nothing(make_cluster, tmp_path):
+    replica = curve_cluster(make_cluster, tmp_path)
+    failed = "what was read before goes on to count"
+    with Talker(replica.curve["requests"], setup=as_client(STORE)) as store:
+        assert is_answered(store, 10000)
+        (tmp_path / "clients").write_text("store %s\nbroken\n" % STRANGER[0].decode(), encoding="ascii")
+        assert "line 2" in reload(replica, failed)
+        (tmp_path / "clients").unlink()
+        assert "No such file" in reload(replica, failed)
+        (tmp_path / "server.key_secret").write_text("no key", encoding="ascii")
+        assert "40 characters" in reload(replica, "the key cannot be read again")
+        assert is_answered(store, 10000)
+        with Talker(replica.curve["requests"], setup=as_client(READER)) as reader:
+            assert is_answered(reader, 10000)
+
+
+def test_the_replicas_own_key_can_be_replaced(make_cluster, tmp_path):
+    replica = curve_cluster(make_cluster, tmp_path)
+    other = zmq.curve_keypair()
+    with Talker(replica.curve["requests"], setup=as_client(STORE)) as store:
+        assert is_answered(store, 10000)
+        (tmp_path / "server.key_secret").write_text(other[1].decode() + "\n", encoding="ascii")
+        said = reload(replica)
+        assert other[0].decode() in said and "closed=0" in said
+        assert is_answered(store, 10000)  # on its connection
+        with Talker(replica.curve["requests"], setup=as_client(READER, other[0])) as reader:
+            assert is_answered(reader, 10000)
+        with Talker(replica.curve["requests"], setup=as_client(READER)) as reader:
+            assert not is_answered(reader)
 
 
 def set_plain(s):

@@ -22,7 +22,7 @@
 
 static struct {
     char calls[128];
-    bool refuse_open, refuse_start, closed_by_option;
+    bool refuse_open, refuse_start, refuse_reload, closed_by_option;
 } t;
 
 struct tiny {
@@ -59,6 +59,15 @@ static bool start(struct door *door, struct node *node, char *error, size_t erro
     return true;
 }
 
+static bool reload(struct door *door, char *error, size_t error_size)
+{
+    note(door, "reload");
+    if (t.refuse_reload) {
+        (void)snprintf(error, error_size, "broken");
+    }
+    return !t.refuse_reload;
+}
+
 static void drain(struct door *door)
 {
     note(door, "drain");
@@ -75,8 +84,8 @@ static bool open_a(const struct door_options *options, struct door **ret_door, c
 static bool open_b(const struct door_options *options, struct door **ret_door, char *error,
                    size_t error_size);
 
-static const struct door_kind a = {"a", open_a, start, drain, stop};
-static const struct door_kind b = {"b", open_b, start, drain, stop};
+static const struct door_kind a = {"a", open_a, start, reload, drain, stop};
+static const struct door_kind b = {"b", open_b, start, NULL, drain, stop};
 static const struct door_kind *const both[] = {&a, &b, NULL};
 static const struct door_options options = {
     .threads = 1, .connections = 1, .connections_of_one = 1};
@@ -122,6 +131,21 @@ static void all_are_opened_before_any_is_started(void **state)
     doors_stop(doors);
     assert_string_equal(t.calls,
                         "a open, b open, a start, b start, a drain, b drain, b stop, a stop, ");
+}
+
+static void those_that_have_files_read_them_again(void **state)
+{
+    (void)state;
+    char error[128] = "";
+    struct doors *doors = doors_open_kinds(both, &options, error, sizeof error);
+    assert_non_null(doors);
+    assert_true(doors_start(doors, NULL, error, sizeof error));
+    t.calls[0] = '\0';
+    doors_reload(doors);
+    t.refuse_reload = true;
+    doors_reload(doors); /* is only logged */
+    assert_string_equal(t.calls, "a reload, a reload, ");
+    doors_stop(doors);
 }
 
 static void one_that_cannot_be_opened_closes_all(void **state)
@@ -185,6 +209,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(all_are_opened_before_any_is_started, set_up),
+        cmocka_unit_test_setup(those_that_have_files_read_them_again, set_up),
         cmocka_unit_test_setup(one_that_cannot_be_opened_closes_all, set_up),
         cmocka_unit_test_setup(one_that_does_not_start_is_said_and_all_are_closed, set_up),
         cmocka_unit_test_setup(a_door_that_the_options_leave_closed_is_never_called, set_up),

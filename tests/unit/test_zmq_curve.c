@@ -164,6 +164,22 @@ static void one_that_is_not_known_does_not(void **state)
     assert_int_equal(give(c), CURVE_UNKNOWN);
 }
 
+static void one_whose_key_is_removed_or_renamed_is_not_known_any_more(void **state)
+{
+    struct client *c = *state;
+    shake_hands(c);
+    assert_true(curve_is_known(c->curve));
+    (void)snprintf(c->known[0].name, sizeof c->known[0].name, "other");
+    assert_false(curve_is_known(c->curve));
+    assert_string_equal(curve_name(c->curve), "store");
+    (void)snprintf(c->known[0].name, sizeof c->known[0].name, "store");
+    assert_true(curve_is_known(c->curve));
+    c->server.count = 0;
+    assert_false(curve_is_known(c->curve));
+    c->server.any = true; /* nobody has a name there */
+    assert_false(curve_is_known(c->curve));
+}
+
 static void every_bit_of_a_handshake_counts(void **state)
 {
     struct client *c = *state;
@@ -264,6 +280,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_client_that_is_known_gets_in_with_its_name, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(one_that_is_not_known_does_not, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(one_whose_key_is_removed_or_renamed_is_not_known_any_more,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(every_bit_of_a_handshake_counts, set_up, tear_down),
         cmocka_unit_test_setup_teardown(whoever_has_not_the_secret_of_a_known_key_does_not_get_in,
                                         set_up, tear_down),
