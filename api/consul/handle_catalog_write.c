@@ -10,6 +10,7 @@
 #include "api/consul/check_walk.h"
 #include "api/consul/keep.h"
 #include "api/consul/list.h"
+#include "api/consul/output.h"
 #include "api/consul/write.h"
 #include "server/base/mem.h"
 #include "server/base/naming.h"
@@ -214,9 +215,9 @@ static bool take_check(struct writing *w, const json_t *json, struct problem *pr
     if (!body_check(e, json, name, name, slice_of(service_id), false, problem)) {
         return false;
     }
-    if (strlen(output) <= NOTE_BYTES_MAX && naming_is_text(output, strlen(output))) {
-        e->checks[e->checks_count - 1].note = slice_of(output);
-    }
+    char *kept = mem_alloc(OUTPUT_BYTES_MAX + 1);
+    output_take(output, OUTPUT_BYTES_MAX, kept);
+    e->checks[e->checks_count - 1].note = slice_of(enrolment_own(e, kept));
     return true;
 }
 

@@ -5,56 +5,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/consul/output.h"
 #include "api/consul/write.h"
 #include "api/core/check_kept.h"
 #include "server/base/mem.h"
 #include "server/base/naming.h"
-#include "server/base/text.h"
 
 /* --- a check is heard from --- */
 
 struct beat {
     char id[STORED_NAME_SIZE];
     struct slice ids[1];
-    char note[NOTE_BYTES_MAX + 1];
+    char note[OUTPUT_BYTES_MAX + 1];
 };
-
-/* As much as is kept, in whole characters; what is not printable is a space. */
-static size_t copy_note(const char *text, size_t most, char *out)
-{
-    size_t len = strlen(text);
-    size_t at = 0;
-    size_t to = 0;
-    uint32_t code;
-    while (at < len) {
-        size_t n = text_next(text + at, len - at, &code);
-        n = n > 0 ? n : 1;
-        if (to + n > most) {
-            break;
-        }
-        if (naming_is_text(text + at, n)) {
-            memcpy(out + to, text + at, n);
-            to += n;
-        } else {
-            out[to++] = ' ';
-        }
-        at += n;
-    }
-    out[to] = '\0';
-    return to;
-}
-
-/* What is cut off is said at its end. */
-static void take_note(const char *text, char out[NOTE_BYTES_MAX + 1])
-{
-    size_t len = strlen(text);
-    size_t kept =
-        copy_note(text, len <= NOTE_BYTES_MAX ? NOTE_BYTES_MAX : NOTE_BYTES_MAX - 64, out);
-    if (len > NOTE_BYTES_MAX) {
-        (void)snprintf(out + kept, NOTE_BYTES_MAX + 1 - kept, " ... (captured %zu of %zu bytes)",
-                       kept, len);
-    }
-}
 
 /* It is run, not heard from. */
 static bool has_no_ttl(const struct record *check, bool is_lease)
@@ -89,11 +52,12 @@ static enum next beat(struct exchange *x, enum health status, const char *note)
     struct beat *b = mem_zalloc(1, sizeof *b);
     x->state = b;
     x->state_free = free;
-    take_note(note, b->note);
     const struct view *view = node_view_lock(x->context->node);
     enum found found = identity_find_check(x, view, x->request.params[0], &meant, &count);
     if (found == FOUND_ONE) {
-        refused = has_no_ttl(meant.check, meant.check == meant.instance);
+        bool is_lease = meant.check == meant.instance;
+        output_take(note, is_lease ? NOTE_BYTES_MAX : OUTPUT_BYTES_MAX, b->note);
+        refused = has_no_ttl(meant.check, is_lease);
         alone = is_only_alive(meant.check, status, b->note);
         (void)snprintf(b->id, sizeof b->id, "%s", namespace_bare(record_id(meant.check)));
     }

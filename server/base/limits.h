@@ -17,6 +17,8 @@
 #define METADATA_KEY_BYTES_MAX   128
 #define METADATA_VALUE_BYTES_MAX 512
 #define NOTE_BYTES_MAX           512 /* also for the reason of a maintenance */
+/* The note of a check: 4096 bytes of output, and how much was cut off. */
+#define OUTPUT_BYTES_MAX         4160
 #define WEIGHT_MAX               65535
 #define TTL_MS_MIN               1000
 #define TTL_MS_MAX               (24 * 3600 * 1000)

@@ -262,6 +262,11 @@ static void heartbeat_one(struct registry *r, struct instance *instance,
     }
     enum health declared = (enum health)instance->record->declared;
     const struct slice *note = command->heartbeat.note_given ? &command->heartbeat.note : NULL;
+    if (note != NULL && note->len > r->work.limits.note_bytes &&
+        !checks_is_check(record_id(instance->record))) {
+        ret_result->status = ST_TOO_LARGE;
+        return;
+    }
     static const struct slice no_note = {.data = "", .len = 0};
     if (command->heartbeat.status_given) {
         /* A note explains the status it came with, not later ones. */

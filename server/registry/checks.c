@@ -121,11 +121,31 @@ static void change(struct registry *r, struct instance *check, enum health statu
     }
 }
 
+/* A status is always taken. Of a long output that the state has no room for only as much as of any
+ * note, in whole characters: so what can exceed the bound stays small. */
+static struct slice fit_note(const struct registry *r, const struct record *check,
+                             struct slice note)
+{
+    size_t before = strlen(record_note(check));
+    size_t most = r->work.limits.note_bytes;
+    if (note.len <= most || note.len <= before ||
+        (registry_has_room(r, note.len - before) &&
+         namespaces_have_room(r, record_id(check), 0, note.len - before))) {
+        return note;
+    }
+    while (most > 0 && ((unsigned char)note.data[most] & 0xc0) == 0x80) {
+        most--;
+    }
+    return (struct slice){note.data, most};
+}
+
 void checks_heard(struct registry *r, struct instance *check, enum health status,
-                  const struct slice *note)
+                  const struct slice *said)
 {
     const struct record *old = check->record;
     static const struct slice no_note = {"", 0};
+    const struct slice fitting = said != NULL ? fit_note(r, old, *said) : no_note;
+    const struct slice *note = said != NULL ? &fitting : NULL;
     if (is_node(old)) {
         return;
     }

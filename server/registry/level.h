@@ -66,8 +66,9 @@
 
 /* X(limit, what this build has room for, level 5): below it there are no checks. */
 #define CHECK_LIMITS(X)                                                                            \
-    X(checks, CHECKS_MAX, 16)             /* in one command */                                     \
-    X(extra_bytes, EXTRA_BYTES_MAX, 4096) /* what a door keeps with an instance or a check */
+    X(checks, CHECKS_MAX, 16)               /* in one command */                                   \
+    X(extra_bytes, EXTRA_BYTES_MAX, 4096)   /* what a door keeps with an instance or a check */    \
+    X(output_bytes, OUTPUT_BYTES_MAX, 4160) /* the note of a check */
 
 struct registry_limits {
 #define X(limit, room, level_1) uint32_t limit;

@@ -22,6 +22,11 @@ static_assert((SINGLE_TEXTS - 2) * (NAME_BYTES_MAX + 1) + 2 * (NOTE_BYTES_MAX + 
                       EXTRA_BYTES_MAX + 1 <
                   UINT16_MAX,
               "16-bit offsets reach all of a record");
+static_assert((SINGLE_TEXTS - 1) * (NAME_BYTES_MAX + 1) + OUTPUT_BYTES_MAX + 1 + NOTE_BYTES_MAX +
+                      1 + METADATA_MAX * (METADATA_KEY_BYTES_MAX + METADATA_VALUE_BYTES_MAX + 2) +
+                      EXTRA_BYTES_MAX + 1 <
+                  UINT16_MAX,
+              "also of a check, which has no tags");
 
 enum health record_health(const struct record *r)
 {

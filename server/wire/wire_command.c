@@ -154,7 +154,10 @@ static void decode_heartbeat(struct unpack *in, const struct registry_limits *li
     c->heartbeat.status_given = decode_health(in, &c->heartbeat.status);
     c->heartbeat.note_given = unpack_bool(in);
     if (c->heartbeat.note_given) {
-        c->heartbeat.note = unpack_text(in, limits->note_bytes);
+        /* Which of both it is shows where it is applied. */
+        c->heartbeat.note =
+            unpack_text(in, limits->output_bytes > limits->note_bytes ? limits->output_bytes
+                                                                      : limits->note_bytes);
     }
 }
 
@@ -182,7 +185,7 @@ static void decode_check(struct unpack *in, const struct registry_limits *limits
 {
     c->key = unpack_text(in, limits->name_bytes);
     c->extra = unpack_text(in, limits->extra_bytes);
-    c->note = unpack_text(in, limits->note_bytes);
+    c->note = unpack_text(in, limits->output_bytes);
     c->ttl_ms = (uint32_t)unpack_uint(in, limits->ttl_ms);
     c->reap_after_ms = (uint32_t)unpack_uint(in, limits->reap_after_ms);
     c->status = (enum health)unpack_uint(in, HEALTH_CRITICAL);

@@ -29,7 +29,9 @@ static struct record *decode_record(struct unpack *in)
     const struct registry_limits *room = limits_room();
     struct registration registration;
     wire_registration_decode(in, room, &registration);
-    struct slice note = unpack_text(in, room->note_bytes);
+    bool is_check = !in->bad && registration.tags_count == 0 &&
+                    memchr(registration.id.data, CHECK_MARK, registration.id.len) != NULL;
+    struct slice note = unpack_text(in, is_check ? room->output_bytes : room->note_bytes);
     struct slice reason = unpack_text(in, room->note_bytes);
     uint64_t incarnation = unpack_uint(in, UINT64_MAX);
     uint64_t index = unpack_uint(in, UINT64_MAX);

@@ -17,7 +17,7 @@ static_assert(NUMBERS_MAX * NUMBER_MAX + 4 * (NAME_BYTES_MAX + TEXT_HEAD_MAX) + 
                       TEXT_HEAD_MAX + TAGS_MAX * (TAG_BYTES_MAX + TEXT_HEAD_MAX) +
                       METADATA_MAX *
                           (METADATA_KEY_BYTES_MAX + METADATA_VALUE_BYTES_MAX + 2 * TEXT_HEAD_MAX) +
-                      2 * (NOTE_BYTES_MAX + TEXT_HEAD_MAX) + EXTRA_BYTES_MAX + TEXT_HEAD_MAX <
+                      NOTE_BYTES_MAX + OUTPUT_BYTES_MAX + EXTRA_BYTES_MAX + 3 * TEXT_HEAD_MAX <
                   WIRE_ITEM_BYTES_MAX,
               "an item holds any event");
 static_assert(NUMBERS_MAX * NUMBER_MAX + TOKEN_HASH_BYTES +

@@ -4,7 +4,7 @@
 
 #include "tests/unit/registry_fixture.h"
 
-static char filler[METADATA_VALUE_BYTES_MAX + 2];
+static char filler[OUTPUT_BYTES_MAX + 2];
 
 static int set_up_filler(void **state)
 {

@@ -265,6 +265,36 @@ static void a_note_with_the_same_status_moves_no_index(void **state)
     assert_int_equal(fixture_view(f)->catalog_index, index);
 }
 
+/* The output of a check is longer than a note, and what the state has no room for is cut. */
+static void a_check_has_a_long_note(void **state)
+{
+    struct fixture *f = *state;
+    char output[OUTPUT_BYTES_MAX + 1];
+    memset(output, 'x', OUTPUT_BYTES_MAX);
+    output[OUTPUT_BYTES_MAX] = '\0';
+    output[NOTE_BYTES_MAX - 1] = '\xc3'; /* a character of two bytes where it would be cut */
+    output[NOTE_BYTES_MAX] = '\xa4';
+    enrol_two(f);
+    assert_int_equal(say(f, "web-1", HEALTH_PASSING, output), ST_TOO_LARGE);
+    assert_int_equal(say(f, "web-1\x1e\x61", HEALTH_WARNING, output), ST_OK);
+    assert_string_equal(record_note(check_of(f, "web-1\x1e\x61")), output);
+    assert_string_equal(record_note(fixture_record(f, "web-1")), "");
+    struct registry *copy = snapshot_copy(f->registry);
+    assert_same_registries(f->registry, copy);
+    registry_destroy(copy);
+
+    struct command c = {.kind = COMMAND_STATE_BYTES};
+    c.state_bytes.most = registry_state_bytes(f->registry) + NOTE_BYTES_MAX;
+    assert_int_equal(fixture_apply(f, &c)->status, ST_OK);
+    assert_int_equal(say(f, "web-1\x1e\x62", HEALTH_CRITICAL, output), ST_OK);
+    assert_int_equal(strlen(record_note(check_of(f, "web-1\x1e\x62"))), NOTE_BYTES_MAX - 1);
+    assert_int_equal(fixture_health(f, "web-1"), HEALTH_CRITICAL);
+    /* It may stay as long as it is. */
+    output[0] = 'y';
+    assert_int_equal(say(f, "web-1\x1e\x61", HEALTH_WARNING, output), ST_OK);
+    assert_string_equal(record_note(check_of(f, "web-1\x1e\x61")), output);
+}
+
 static void another_registration_keeps_the_checks_unless_it_says_only_these(void **state)
 {
     struct fixture *f = *state;
@@ -402,6 +432,7 @@ int main(void)
         CASE(an_incarnation_counts_as_with_a_registration),
         CASE(without_its_checks_an_instance_is_passing),
         CASE(a_note_with_the_same_status_moves_no_index),
+        CASE(a_check_has_a_long_note),
         CASE(another_registration_keeps_the_checks_unless_it_says_only_these),
         CASE(a_check_needs_an_owner_and_goes_with_it),
         CASE(nodes_stand_beside_the_instances),

@@ -317,9 +317,9 @@ static void heartbeats_are_limited(void **state)
     assert_int_equal(through_the_wire(&command), ST_TOO_LARGE);
     ids[0] = slice_of("web-1");
     command.heartbeat.note_given = true;
-    command.heartbeat.note = filled(NOTE_BYTES_MAX);
+    command.heartbeat.note = filled(OUTPUT_BYTES_MAX); /* it may be of a check */
     assert_int_equal(through_the_wire(&command), ST_OK);
-    command.heartbeat.note = filled(NOTE_BYTES_MAX + 1);
+    command.heartbeat.note = filled(OUTPUT_BYTES_MAX + 1);
     assert_int_equal(through_the_wire(&command), ST_TOO_LARGE);
 }
 
