@@ -67,12 +67,12 @@ static bool fill_step(struct exchange *x, struct writing *w)
     struct command *c = &x->scratch->command;
     if (!w->node_done) {
         w->node_done = true;
-        write_enrol(c, &w->node, false);
+        write_enrol(c, &w->node);
         return true;
     }
     if (w->has_service && !w->service_done) {
         w->service_done = true;
-        write_enrol(c, &w->service, false);
+        write_enrol(c, &w->service);
         return true;
     }
     if (!w->has_service && w->owner[0] != '\0' && !w->service_done) {

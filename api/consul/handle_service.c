@@ -34,10 +34,19 @@ static bool find_place(const struct exchange *x, struct enrolling *r, struct pla
     return true;
 }
 
-static bool wants_only_these(const struct exchange *x)
+/* Of what was there before: other checks, and instances with the same id on other nodes. */
+static bool take_replace(const struct exchange *x, struct command *c, struct problem *problem)
 {
-    bool only;
-    return query_bool(&x->request, "replace-existing-checks", &only) && only;
+    const char *checks = request_query(&x->request, "replace-existing-checks");
+    const char *what = request_query(&x->request, "replace");
+    if (what != NULL && strcmp(what, "by-id") != 0) {
+        problem_set(problem, "", "Invalid value for replace: it can be by-id");
+        return false;
+    }
+    /* As in Consul, where any other value means no. */
+    c->enrol.only_these = checks != NULL && (checks[0] == '\0' || strcmp(checks, "true") == 0);
+    c->enrol.only_here = what != NULL;
+    return true;
 }
 
 enum next consul_agent_register(struct exchange *x)
@@ -51,7 +60,10 @@ enum next consul_agent_register(struct exchange *x)
         !body_service(e, e->json, &place, &problem) || !body_checks(e, e->json, &problem)) {
         return write_bad(x, &problem);
     }
-    write_enrol(&x->scratch->command, e, wants_only_these(x));
+    write_enrol(&x->scratch->command, e);
+    if (!take_replace(x, &x->scratch->command, &problem)) {
+        return write_bad(x, &problem);
+    }
     x->finish = write_finish;
     return NEXT_WRITE;
 }

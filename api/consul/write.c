@@ -64,11 +64,17 @@ struct enrolling *write_begin_enrolling(struct exchange *x)
     return e;
 }
 
-void write_enrol(struct command *c, const struct enrolment *e, bool only_these)
+/* The command is the worker's: it has what the last one had. */
+static void begin_enrol(struct command *c)
 {
     c->kind = COMMAND_ENROL;
+    memset(&c->enrol, 0, sizeof c->enrol);
+}
+
+void write_enrol(struct command *c, const struct enrolment *e)
+{
+    begin_enrol(c);
     c->enrol.registration = e->registration;
-    c->enrol.only_these = only_these;
     c->enrol.checks_count = e->checks_count;
     memcpy(c->enrol.checks, e->checks, sizeof e->checks);
 }
@@ -77,7 +83,7 @@ void write_node(struct command *c, const char *name, const char *address, char *
 {
     static const struct slice none = {"", 0};
     (void)snprintf(id, STORED_NAME_SIZE, "%c%s", CHECK_MARK, name);
-    c->kind = COMMAND_ENROL;
+    begin_enrol(c);
     c->enrol.registration = (struct registration){
         .id = {id, strlen(id)},
         .name = none,
@@ -86,8 +92,6 @@ void write_node(struct command *c, const char *name, const char *address, char *
         .zone = none,
         .extra = none,
     };
-    c->enrol.only_these = false;
-    c->enrol.checks_count = 0;
 }
 
 /* With the words of newer and of older ones: clients look for either. */

@@ -27,7 +27,7 @@ struct enrolling {
 /* Makes it the exchange's. */
 struct enrolling *write_begin_enrolling(struct exchange *x);
 /* The registration and its checks; borrows from the enrolment. */
-void write_enrol(struct command *c, const struct enrolment *e, bool only_these);
+void write_enrol(struct command *c, const struct enrolment *e);
 /* A node: MARK NAME. `id` has room for a stored name. */
 void write_node(struct command *c, const char *name, const char *address, char *id);
 /* After write_node(): with that check, and the caller as its agent. */

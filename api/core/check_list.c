@@ -100,6 +100,7 @@ void check_list_put(const struct check_list *list, bool has_ttl, struct command 
         registration.ttl_ms = 0;
     }
     c->kind = COMMAND_ENROL;
+    memset(&c->enrol, 0, sizeof c->enrol);
     c->enrol.registration = registration;
     c->enrol.registration.extra = (struct slice){"", 0};
     c->enrol.incarnation = incarnation;

@@ -450,6 +450,9 @@ void checks_apply_enrol(struct registry *r, const struct command *command,
     if (!follows || (changed && owner->record->index != r->work.index)) {
         settle(r, owner);
     }
+    if (command->enrol.only_here) {
+        places_leave_others(r, owner->record);
+    }
 }
 
 void checks_apply_put(struct registry *r, const struct command *command, struct result *ret_result)

@@ -120,6 +120,8 @@ struct command {
              * stays the one that it is. */
             bool takes_over;
             bool only_these; /* other checks of it go */
+            /* Instances of the same service and "SERVICE@" that are on other nodes go (place.h). */
+            bool only_here;
             uint32_t checks_count;
             struct check_spec checks[CHECKS_MAX];
         } enrol;

@@ -211,6 +211,8 @@ void places_replace(struct registry *r, const struct record *old, const struct r
 enum health places_health(const struct registry *r, const struct record *instance);
 /* The health of a node, given by its stored id, has changed: so has that of its instances. */
 void places_spread(struct registry *r, const char *stored_id);
+/* Removes those of its service that have its service id on other nodes. */
+void places_leave_others(struct registry *r, const struct record *instance);
 const char *places_key(const void *member);
 /* NULL, or what is wrong. While a snapshot is restored, only the health is looked at. */
 const char *places_verify(const struct registry *r);

@@ -144,6 +144,38 @@ void places_spread(struct registry *r, const char *stored_id)
     }
 }
 
+/* --- one that has moved --- */
+
+/* Another one of its service and service id. Those stand side by side, as "SERVICE@...". */
+static struct instance *find_other(const struct registry *r, const struct record *instance)
+{
+    char prefix[STORED_NAME_SIZE];
+    struct ptree_iterator it;
+    size_t len = (size_t)(place_of(instance).node.data - record_id(instance));
+    memcpy(prefix, record_id(instance), len);
+    prefix[len] = '\0';
+    ptree_iterate(&it, &r->work.instances,
+                  ptree_rank_after(&r->work.instances, &r->records_kind, prefix));
+    for (const struct record *other;
+         (other = ptree_next(&it)) != NULL && strncmp(record_id(other), prefix, len) == 0;) {
+        if (other != instance && place_is_given(other) &&
+            (size_t)(place_of(other).node.data - record_id(other)) == len &&
+            strcmp(record_name(other), record_name(instance)) == 0) {
+            return registry_find(r, record_id(other), strlen(record_id(other)));
+        }
+    }
+    return NULL;
+}
+
+void places_leave_others(struct registry *r, const struct record *instance)
+{
+    struct instance *other;
+    while (place_is_given(instance) && (other = find_other(r, instance)) != NULL) {
+        events_add(r, EVENT_DEREGISTERED, other->record);
+        checks_remove(r, other);
+    }
+}
+
 void places_destroy(struct registry *r)
 {
     struct ptree_iterator it;

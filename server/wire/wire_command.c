@@ -49,6 +49,7 @@ static void encode_enrol(const struct command *c, struct buffer *out)
     pack_uint(out, c->enrol.incarnation);
     pack_bool(out, c->enrol.takes_over);
     pack_bool(out, c->enrol.only_these);
+    pack_bool(out, c->enrol.only_here);
     pack_uint(out, c->enrol.checks_count);
     for (uint32_t i = 0; i < c->enrol.checks_count; i++) {
         encode_check(&c->enrol.checks[i], out);
@@ -201,6 +202,7 @@ static void decode_enrol(struct unpack *in, const struct registry_limits *limits
     c->enrol.incarnation = unpack_uint(in, UINT64_MAX);
     c->enrol.takes_over = unpack_bool(in);
     c->enrol.only_these = unpack_bool(in);
+    c->enrol.only_here = unpack_bool(in);
     c->enrol.checks_count = (uint32_t)unpack_uint(in, limits->checks);
     for (uint32_t i = 0; i < c->enrol.checks_count && !in->bad; i++) {
         decode_check(in, limits, &c->enrol.checks[i]);

@@ -261,6 +261,7 @@ static void make_enrol(struct twins *t, struct made *m)
         m->command.enrol.registration.extra = (struct slice){.data = "{\"o\":\"m\"}", .len = 9};
     }
     m->command.enrol.only_these = input_u8(&t->in) % 2 == 0;
+    m->command.enrol.only_here = input_u8(&t->in) % 4 == 0;
     m->command.enrol.checks_count = input_u8(&t->in) % 3;
     for (uint32_t i = 0; i < m->command.enrol.checks_count; i++) {
         make_check(t, &m->command.enrol.checks[i]);

@@ -51,6 +51,14 @@ def test_two_machines_with_one_id_are_two_instances(shared, name):
     assert [e["Node"]["Node"] for e in seen(shared[0], name)] == ["10.0.0.1", "10.0.0.2"]
 
 
+def test_one_that_has_moved_may_replace_itself(shared, name):
+    for address in ("10.0.0.1", "10.0.0.2"):
+        register(shared[0], name, node=address, ID=name, Address=address)
+    put(shared[0], "/agent/service/register?replace=by-id", {"Name": name, "Port": 80, "Address": "10.0.0.3"}, "10.0.0.3")
+    assert [e["Node"]["Node"] for e in seen(shared[0], name)] == ["10.0.0.3"]
+    put(shared[0], "/agent/service/register?replace=all", {"Name": name, "Port": 80}, expect=400)
+
+
 def test_a_beat_is_for_the_instance_of_its_caller(shared, name):
     for address in ("10.0.0.1", "10.0.0.2"):
         register(shared[0], name, node=address, ID=name, Address=address, Check={"TTL": "1h"})
@@ -224,6 +232,19 @@ def test_what_is_critical_for_too_long_is_deregistered(make_cluster):
     register(replica, "web", Check={"TTL": "1h", "DeregisterCriticalServiceAfter": "5s"})
     assert replica.get("/instances/web@127.0.0.1").status == 200
     assert seen(replica, "web")[0]["Checks"][-1]["Status"] == "critical"
+
+
+def test_a_native_registration_before_it_leaves_nothing_behind(make_cluster):
+    """One thread has both; the first one's incarnation is not the second one's."""
+    cluster = make_cluster(1)
+    cluster[0].environment["MUSTER_HTTP_THREADS"] = "1"
+    cluster.start()
+    register(cluster[0], "web")
+    first = cluster[0].register("app", "app-1")
+    again = cluster[0].post("/register", {"name": "app", "id": "app-1", "host": "10.0.0.9", "port": 2,
+                                          "incarnation": first["incarnation"]})
+    assert again.status in (200, 201)
+    register(cluster[0], "web", Tags=["new"])
 
 
 # --- the catalog ---

@@ -76,6 +76,7 @@ static struct command sample_of_checks(size_t which)
                             .enrol = {.incarnation = 1u << 20,
                                       .takes_over = true,
                                       .only_these = true,
+                                      .only_here = true,
                                       .checks_count = 2,
                                       .checks = {spec, spec}}};
         c.enrol.registration = command_register("web-1", "web").register_.registration;

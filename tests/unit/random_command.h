@@ -293,6 +293,7 @@ static inline void random_check_command(struct random_command *c, const struct f
             random_below(seed, 4) == 0 ? random_below(seed, 1u << 24) : 0;
         c->command.enrol.takes_over = random_below(seed, 2) == 0;
         c->command.enrol.only_these = random_below(seed, 2) == 0;
+        c->command.enrol.only_here = random_below(seed, 4) == 0;
         c->command.enrol.checks_count = random_below(seed, 4);
         for (uint32_t i = 0; i < c->command.enrol.checks_count; i++) {
             c->command.enrol.checks[i] = random_check(seed);

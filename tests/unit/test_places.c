@@ -136,6 +136,31 @@ static void a_node_is_one_of_its_namespace(void **state)
     assert_int_equal(fixture_health(f, "a@n1"), HEALTH_PASSING);
 }
 
+static void one_that_has_moved_is_only_there(void **state)
+{
+    struct fixture *f = *state;
+    enrol(f, "a@n1", OF_AGENT("n1"));
+    enrol(f, "a@n2", OF_AGENT("n2"));
+    enrol(f, "a@x@n1", OF_AGENT("n1")); /* another id */
+    fixture_register(f, "a@n4", "web"); /* of another door */
+    struct command c = {.kind = COMMAND_ENROL};
+    c.enrol.registration = command_register("a@n5", "mail").register_.registration;
+    c.enrol.registration.extra = slice_of(OF_AGENT("n5"));
+    fixture_apply(f, &c); /* of another service */
+    c.enrol.registration = command_register("a@n3", "web").register_.registration;
+    c.enrol.registration.extra = slice_of(OF_AGENT("n3"));
+    c.enrol.only_here = true;
+    assert_int_equal(fixture_apply(f, &c)->status, ST_OK);
+    assert_null(fixture_record(f, "a@n1"));
+    assert_null(fixture_record(f, "a@n2"));
+    assert_int_equal(ptree_count(&fixture_view(f)->instances), 4);
+    assert_non_null(fixture_record(f, "a@n3"));
+    assert_non_null(fixture_record(f, "a@x@n1"));
+    assert_non_null(fixture_record(f, "a@n4"));
+    assert_non_null(fixture_record(f, "a@n5"));
+    assert_int_equal(view_event(fixture_view(f), fixture_events(f))->type, EVENT_DEREGISTERED);
+}
+
 static void a_snapshot_has_it(void **state)
 {
     struct fixture *f = *state;
@@ -162,6 +187,7 @@ int main(void)
         CASE(a_check_or_node_that_goes_takes_its_effect_along),
         CASE(a_check_of_a_node_that_is_silent_counts),
         CASE(a_node_is_one_of_its_namespace),
+        CASE(one_that_has_moved_is_only_there),
         CASE(a_snapshot_has_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
