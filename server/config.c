@@ -140,32 +140,6 @@ static bool set_text(const struct key *key, struct config *c, const char *text, 
     return true;
 }
 
-static bool is_host_item(const char *item, size_t len)
-{
-    return naming_is_host(item, len);
-}
-
-/* An origin as browsers send it: scheme, host, and the port if it is not the scheme's default. */
-static bool is_origin_item(const char *item, size_t len)
-{
-    char authority[ADDRESS_SIZE], host[HOST_BYTES_MAX + 1];
-    uint16_t port;
-    size_t scheme = strncmp(item, "https://", 8) == 0  ? 8
-                    : strncmp(item, "http://", 7) == 0 ? 7
-                                                       : 0;
-    if (scheme == 0 || len <= scheme || len - scheme >= sizeof authority - 3) {
-        return false;
-    }
-    len -= scheme;
-    memcpy(authority, item + scheme, len);
-    authority[len] = '\0';
-    if (authority[len - 1] == ']' || strchr(authority, ':') == NULL) {
-        memcpy(authority + len, ":1", 3);
-    }
-    return text_parse_address(authority, host, sizeof host, &port) &&
-           naming_is_host(host, strlen(host));
-}
-
 /* A comma-separated list, or "*" for all. */
 static bool set_list(const struct key *key, struct config *c, const char *text, struct why *why)
 {
@@ -251,6 +225,11 @@ static bool set_label(const struct key *key, struct config *c, const char *text,
 static bool set_domain(const struct key *key, struct config *c, const char *text, struct why *why)
 {
     return naming_is_domain(text) ? set_text(key, c, text, why) : refuse_range(key, text, why);
+}
+
+static bool set_allow(const struct key *key, struct config *c, const char *text, struct why *why)
+{
+    return config_is_allow(text) ? set_text(key, c, text, why) : refuse_range(key, text, why);
 }
 
 static bool set_near(const struct key *key, struct config *c, const char *text, struct why *why)

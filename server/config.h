@@ -69,6 +69,8 @@ struct config {
     char webhook_secret[SECRET_BYTES_MAX + 1]; /* from its file */
     char webhook_secret_file[CONFIG_TEXT_MAX];
     char webhook_ca[CONFIG_TEXT_MAX];
+    char checks_allow[CONFIG_TEXT_MAX];
+    char checks_ca[CONFIG_TEXT_MAX]; /* file; empty: the system's */
     char datacenter[LABEL_BYTES_MAX + 1];
     char dns[ADDRESS_SIZE]; /* empty: off */
     char dns_domain[CONFIG_TEXT_MAX];

@@ -24,4 +24,11 @@ MUST_USE bool config_settle_sinks(struct config *config, char *error, size_t err
 /* The part of it about ZeroMQ, whose key is in a file. */
 MUST_USE bool config_settle_zmq(struct config *config, char *error, size_t error_size);
 
+/* Items of lists: a host without a port; an origin as browsers send it: scheme, host, and the port
+ * if it is not the scheme's default. */
+MUST_USE bool config_is_host(const char *item, size_t len);
+MUST_USE bool config_is_origin(const char *item, size_t len);
+/* To what active checks may connect: a whole list. */
+MUST_USE bool config_is_allow(const char *text);
+
 #endif

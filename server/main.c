@@ -231,6 +231,19 @@ static uint64_t zmq_connections(const struct config *config, uint64_t limit)
     return !is_on ? 0 : wanted < limit / ZMQ_SHARE ? wanted : limit / ZMQ_SHARE;
 }
 
+static uint64_t check_connections(uint64_t limit)
+{
+#ifdef MUSTER_PROBER
+    uint64_t share = limit / CHECK_SHARE;
+    return share > CHECK_CONNECTIONS_MAX   ? CHECK_CONNECTIONS_MAX
+           : share < CHECK_CONNECTIONS_MIN ? CHECK_CONNECTIONS_MIN
+                                           : share;
+#else
+    (void)limit;
+    return 0;
+#endif
+}
+
 /* Reserves descriptors for the log, snapshots and members, which clients then cannot take. */
 static bool share_descriptors(const struct config *config, struct descriptor_shares *ret_shares,
                               char *error, size_t error_size)
@@ -238,6 +251,8 @@ static bool share_descriptors(const struct config *config, struct descriptor_sha
     uint64_t limit = process_raise_descriptors();
     uint64_t inherited = process_inherited();
     uint64_t needed;
+    uint64_t checks = check_connections(limit);
+    inherited += checks > 0 ? checks + DESCRIPTORS_OF_CHECKS : 0;
     uint64_t dns = config->dns[0] != '\0' ? limit / DNS_SHARE : 0;
     dns = dns > DNS_CONNECTIONS_MAX ? DNS_CONNECTIONS_MAX : dns;
     inherited += dns > 0 ? dns + DESCRIPTORS_OF_DNS : 0;
@@ -255,6 +270,7 @@ static bool share_descriptors(const struct config *config, struct descriptor_sha
                        limit, needed);
         return false;
     }
+    ret_shares->check_connections = (unsigned)checks;
     ret_shares->dns_connections = (unsigned)dns;
     ret_shares->grpc_connections = (unsigned)grpc;
     ret_shares->zmq_connections = (unsigned)zmq;
@@ -334,6 +350,9 @@ static struct doors *open_doors(const struct config *config, const struct guards
         .zmq_curve_clients = config->zmq_curve_clients,
         .zmq_unique_types = config->zmq_unique_types != 0,
         .zmq_connections = shares->zmq_connections,
+        .checks_allow = config->checks_allow,
+        .checks_ca = config->checks_ca,
+        .checks_connections = shares->check_connections,
         .datacenter = config->datacenter,
         .dns = config->dns,
         .dns_domain = config->dns_domain,

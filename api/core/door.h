@@ -61,11 +61,14 @@ struct door_options {
     /* Labels of services, for the autoscaler. */
     const char *swarm_label_enabled, *swarm_label_metric, *swarm_label_cpu, *swarm_label_memory,
         *swarm_label_min, *swarm_label_max;
-    const char *webhook_url;    /* that gets the events. NULL or "": none */
-    const char *webhook_secret; /* for its signature. NULL or "": not signed */
-    const char *webhook_ca;     /* file. NULL or "": the system's */
-    const char *datacenter;     /* a label, in lower case */
-    const char *dns;            /* host:port of both UDP and TCP. NULL or "": closed */
+    const char *webhook_url;     /* that gets the events. NULL or "": none */
+    const char *webhook_secret;  /* for its signature. NULL or "": not signed */
+    const char *webhook_ca;      /* file. NULL or "": the system's */
+    const char *checks_allow;    /* to what active checks may connect (api/prober/allow.h) */
+    const char *checks_ca;       /* file, for targets with TLS. NULL or "": the system's */
+    unsigned checks_connections; /* to targets */
+    const char *datacenter;      /* a label, in lower case */
+    const char *dns;             /* host:port of both UDP and TCP. NULL or "": closed */
     const char *dns_domain, *dns_near;
     uint32_t dns_ttl_ms, dns_negative_ttl_ms;
     bool dns_warning;         /* instances that are `warning` are answered like `passing` ones */

@@ -158,6 +158,16 @@
 /* Beside its connections: sockets, an epoll, an eventfd. */
 #define DESCRIPTORS_OF_DNS 4
 
+/* --- active checks, which replicas run --- */
+/* Connections to targets of one replica, but no more than this part of all descriptors: most are
+ * kept for the next run; this part are runs under way. */
+#define CHECK_CONNECTIONS_MAX       2048
+#define CHECK_CONNECTIONS_MIN       4
+#define CHECK_CONNECTIONS_UNDER_WAY 4
+#define CHECK_SHARE                 16
+/* Beside its connections: an epoll set, the way back from the loop, look-ups. */
+#define DESCRIPTORS_OF_CHECKS 4
+
 /* --- the registry --- */
 /* Leases have 24-bit slots. */
 #define INSTANCES_MAX (1u << 24)

@@ -16,12 +16,13 @@ MUST_USE bool process_fill_standard(void);
 /* The division of a server's descriptors. */
 struct descriptor_shares {
     unsigned http_threads;
-    unsigned http_connections; /* for clients */
-    unsigned http_spare;       /* additional ones per thread, for one response each */
-    unsigned peer_connections; /* for members and others on the peer port */
-    unsigned zmq_connections;  /* 0: its ports are closed. Not set by process_share() */
-    unsigned dns_connections;  /* 0: there is no DNS. Not set by process_share() */
-    unsigned grpc_connections; /* of its own port; likewise */
+    unsigned http_connections;  /* for clients */
+    unsigned http_spare;        /* additional ones per thread, for one response each */
+    unsigned peer_connections;  /* for members and others on the peer port */
+    unsigned zmq_connections;   /* 0: its ports are closed. Not set by process_share() */
+    unsigned check_connections; /* likewise, to targets of active checks */
+    unsigned dns_connections;   /* 0: there is no DNS. Not set by process_share() */
+    unsigned grpc_connections;  /* of its own port; likewise */
 };
 /* Divides `limit` descriptors, of which `inherited` are already open. Fewer threads than requested
  * if not all of them fit. False: too few; *ret_needed is a sufficient number. */

@@ -12,7 +12,7 @@ from cluster import MUSTERD, ROOT, await_true, clean_environment, has_ipv6, requ
 
 FLAGS = ["id", "name", "data", "http", "peer", "advertise-http", "advertise-peer", "cluster",
          "cluster-secret", "cluster-secret-file", "cluster-secret-old", "peer-ca", "peer-cert", "peer-key", "peer-tls",
-         "join", "voters", "replace-after", "ttl", "reap-after", "tbfs-service", "tbfs-reap-after",
+         "join", "voters", "replace-after", "ttl", "reap-after", "tbfs-service", "tbfs-reap-after", "checks-allow", "checks-ca",
          "consul-http", "zmq-requests", "zmq-heartbeats", "zmq-events", "zmq-curve-requests", "zmq-curve-heartbeats", "zmq-curve-events",
          "zmq-curve-key", "zmq-curve-clients", "zmq-reply", "zmq-connections", "zmq-unique-types", "docker", "swarm-http", "swarm-refresh", "swarm-metrics",
          "swarm-label-enabled", "swarm-label-metric", "swarm-label-cpu", "swarm-label-memory", "swarm-label-min",
@@ -62,7 +62,7 @@ def test_help_lists_every_option_and_version_is_one_line():
     ["--webhook-url", "http://a/", "--webhook-secret-file", "/nowhere/secret"],
     ["--dns", "127.0.0.1"], ["--dns-domain", "a..b"], ["--dns-domain", "."], ["--datacenter", "a.b"],
     ["--dns-near", "10.0.0.0/33=x"], ["--dns-udp-bytes", "511"], ["--dns-ttl", "500ms"],
-    ["--dns-rate", "-1"],
+    ["--dns-rate", "-1"], ["--checks-allow", "everywhere"], ["--checks-allow", "10.0.0.0/33"],
     ["--election-timeout", "1ms"], ["--election-timeout", "100ms", "--heartbeat-interval", "100ms"],
     ["--http-threads", "0"], ["--http-threads", "65"],
     ["--http-connections", "3"], ["--http-connections-per-address", "0"], ["--rate-requests", "-1"],

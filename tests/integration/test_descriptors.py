@@ -63,7 +63,7 @@ STREAM = b"GET /events HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n"
 
 
 @pytest.mark.parametrize("say", [b"", STREAM], ids=["idle", "streams"])
-@pytest.mark.parametrize("limit", [64, 256])
+@pytest.mark.parametrize("limit", [80, 256])
 def test_clients_cannot_take_what_log_snapshots_and_members_need(make_cluster, limit, say):
     with make_cluster(3, "--snapshot-log-bytes", "64KiB") as cluster:
         for replica in cluster:
