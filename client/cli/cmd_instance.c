@@ -37,7 +37,7 @@ enum cli_exit cmd_register(struct cli *cli)
     };
     struct http_answer answer;
     enum cli_exit exit_status = CLI_USAGE;
-    if (registration_body(cli, cli->args.words[0], body)) {
+    if (registration_body(cli, cli->args.words[0], "check", body)) {
         exit_status = send_body(cli, &request, &answer);
     }
     json_decref(body);
@@ -63,7 +63,8 @@ static bool make_heartbeat(const struct cli *cli, json_t *body)
     if (args->words_count == 1) {
         return registration_set_text(cli, body, "id", args->words[0]) &&
                registration_set_text(cli, body, "status", args_get(args, "status")) &&
-               registration_set_text(cli, body, "note", args_get(args, "note"));
+               registration_set_text(cli, body, "note", args_get(args, "note")) &&
+               registration_set_text(cli, body, "check", args_get(args, "check"));
     }
     json_t *ids = json_array();
     json_object_set_new(body, "ids", ids);
@@ -79,12 +80,13 @@ static bool make_heartbeat(const struct cli *cli, json_t *body)
 enum cli_exit cmd_heartbeat(struct cli *cli)
 {
     const struct args *args = &cli->args;
-    bool extras = args_get(args, "status") != NULL || args_get(args, "note") != NULL;
+    bool extras = args_get(args, "status") != NULL || args_get(args, "note") != NULL ||
+                  args_get(args, "check") != NULL;
     if (args->words_count == 0 || args->words_count > HEARTBEAT_IDS_MAX) {
         return cli_usage(cli, "heartbeat takes 1 to %d IDs", HEARTBEAT_IDS_MAX);
     }
     if (extras && args->words_count > 1) {
-        return cli_usage(cli, "--status and --note go with one ID");
+        return cli_usage(cli, "--status, --note and --check go with one ID");
     }
     json_t *body = json_object();
     struct http_request request = {

@@ -102,6 +102,10 @@ static bool take_check(struct run *run)
         cli_usage(cli, "--check-interval is at least 100ms, and --check-timeout 10ms");
         return false;
     }
+    if (options->target != NULL && args_get(&cli->args, "active-check") != NULL) {
+        cli_usage(cli, "--check is run here, and --active-check by the replicas: give one of them");
+        return false;
+    }
     if (options->target != NULL && !check_validate(options->target, error, sizeof error)) {
         cli_usage(cli, "%s", error);
         return false;
@@ -213,7 +217,11 @@ static enum muster_error register_body(struct run *run, const json_t *body)
     {
         pairs[spec.metadata_count++] = (struct muster_pair){key, json_string_value(value)};
     }
-    return muster_register(run->muster, &spec, &run->registration);
+    char *checks = json_dumps(json_object_get(body, "checks"), JSON_COMPACT);
+    spec.checks = checks; /* NULL without any */
+    enum muster_error error = muster_register(run->muster, &spec, &run->registration);
+    free(checks);
+    return error;
 }
 
 /* The servers of the command line, as libmuster takes them. */
@@ -399,7 +407,8 @@ enum cli_exit cmd_run(struct cli *cli)
     run.check.ctx = &run;
     json_t *body = json_object();
     CHECK(body != NULL);
-    if (!take_options(&run) || !registration_body(cli, args_get(&cli->args, "name"), body)) {
+    if (!take_options(&run) ||
+        !registration_body(cli, args_get(&cli->args, "name"), "active-check", body)) {
         json_decref(body);
         return CLI_USAGE;
     }

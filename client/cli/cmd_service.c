@@ -15,6 +15,17 @@ static const struct table_column instance_columns[] = {
     {"HEALTH", "health"}, {"ZONE", "zone"}, {"TAGS", "tags"}, {NULL, NULL},
 };
 
+static const struct table_column lease_columns[] = {
+    {"ID", "id"},         {"NAME", "name"}, {"TYPE", "type"}, {"ADDRESS", "address"},
+    {"HEALTH", "health"}, {"ZONE", "zone"}, {"TAGS", "tags"}, {"EXPIRES IN", "expires_in"},
+    {"NOTE", "note"},     {NULL, NULL},
+};
+
+static const struct table_column check_columns[] = {
+    {"INSTANCE", "instance"}, {"CHECK", "id"},           {"TYPE", "type"},     {"STATUS", "status"},
+    {"TARGET", "target"},     {"CHANGED", "changed_at"}, {"OUTPUT", "output"}, {NULL, NULL},
+};
+
 static const struct table_column service_columns[] = {
     {"NAME", "name"},       {"INSTANCES", "instances"}, {"PASSING", "passing"},
     {"WARNING", "warning"}, {"CRITICAL", "critical"},   {"MAINTENANCE", "maintenance"},
@@ -48,6 +59,9 @@ static bool make_list_path(const struct cli *cli, struct bytes *path)
         if (args_get(&cli->args, "health") == NULL) {
             bytes_append_query(path, "health", "any");
         }
+    }
+    if (args_get(&cli->args, "checks") != NULL) {
+        bytes_append_query(path, "checks", "true");
     }
     bytes_append_query(path, "limit", PAGE);
     return cli_path_filters(cli, path);
@@ -102,6 +116,69 @@ static enum cli_exit gather_pages(struct cli *cli, const struct bytes *base, jso
     return exit_status;
 }
 
+/* The rows know no more than their check. */
+static void add_checks(struct table *table, const json_t *instance)
+{
+    static const char *const targets[] = {"http", "tcp", "grpc"};
+    const json_t *checks = json_object_get(instance, "checks");
+    json_t *check;
+    size_t i;
+    json_array_foreach(checks, i, check)
+    {
+        json_object_set(check, "instance", json_object_get(instance, "id"));
+        for (size_t k = 0; k < ARRAY_LENGTH(targets); k++) {
+            if (json_object_get(check, targets[k]) != NULL) {
+                json_object_set(check, "target", json_object_get(check, targets[k]));
+            }
+        }
+        table_add(table, check);
+    }
+}
+
+static void print_instances(const struct cli *cli, const json_t *instances)
+{
+    struct table table;
+    if (args_get(&cli->args, "checks") == NULL) {
+        table_print_rows(instances, instance_columns);
+        return;
+    }
+    table_init(&table, check_columns);
+    for (size_t i = 0; i < json_array_size(instances); i++) {
+        add_checks(&table, json_array_get(instances, i));
+    }
+    table_print(&table);
+}
+
+static void print_instance(const json_t *instance, const void *data UNUSED)
+{
+    struct table table;
+    table_init(&table, lease_columns);
+    table_add(&table, instance);
+    table_print(&table);
+    if (json_array_size(json_object_get(instance, "checks")) > 0) {
+        putchar('\n');
+        table_init(&table, check_columns);
+        add_checks(&table, instance);
+        table_print(&table);
+    }
+}
+
+enum cli_exit cmd_show_instance(struct cli *cli)
+{
+    struct bytes path;
+    if (cli->args.words_count != 1 || cli->args.words[0][0] == '\0') {
+        return cli_usage(cli, "show takes the ID of one instance");
+    }
+    bytes_init(&path, PATH_BYTES_MAX);
+    bytes_append_text(&path, "/instances/");
+    bytes_append_encoded(&path, cli->args.words[0]);
+    const struct http_request request = {.method = "GET", .path = bytes_text(&path), .read = true};
+    enum cli_exit exit_status = request.path != NULL ? cli_show(cli, &request, print_instance, NULL)
+                                                     : cli_usage(cli, "the ID is too long");
+    bytes_done(&path);
+    return exit_status;
+}
+
 enum cli_exit cmd_list(struct cli *cli)
 {
     const char *service = args_get(&cli->args, "service");
@@ -119,7 +196,7 @@ enum cli_exit cmd_list(struct cli *cli)
         if (cli->json) {
             output_json(all);
         } else {
-            table_print_rows(json_object_get(all, "instances"), instance_columns);
+            print_instances(cli, json_object_get(all, "instances"));
         }
     }
     json_decref(all);

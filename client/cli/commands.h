@@ -12,6 +12,7 @@ enum cli_exit cmd_deregister(struct cli *cli);
 enum cli_exit cmd_maintenance(struct cli *cli);
 enum cli_exit cmd_services(struct cli *cli);
 enum cli_exit cmd_list(struct cli *cli);
+enum cli_exit cmd_show_instance(struct cli *cli);
 enum cli_exit cmd_discover(struct cli *cli);
 enum cli_exit cmd_watch(struct cli *cli);
 enum cli_exit cmd_run(struct cli *cli);

@@ -57,10 +57,20 @@ static const struct args_option global_options[] = {
     "  --ttl D        such as 30s, 5m; default: what the server says\n"                            \
     "  --weight N     for the strategy `weighted`\n"
 
-static const struct args_option register_options[] = {REGISTER_OPTIONS, {.name = NULL}};
+#define CHECK_HELP                                                                                 \
+    "                 the replicas run it, and its health follows: http=URL, tcp=HOST:PORT or\n"   \
+    "                 grpc=HOST:PORT[/SERVICE], then interval=10s, timeout=5s, rise=2, fall=3,\n"  \
+    "                 method=HEAD, tls, skip_verify, deregister_after=1h, ... (muster(1)); or "    \
+    "one\n"                                                                                        \
+    "                 as JSON; repeatable. There is no lease then unless --ttl asks for one.\n"    \
+    "                 none: without checks\n"
+
+static const struct args_option register_options[] = {
+    REGISTER_OPTIONS, {.name = "check", .repeated = true}, {.name = NULL}};
 static const struct args_option run_options[] = {
     {.name = "name"},
     REGISTER_OPTIONS,
+    {.name = "active-check", .repeated = true},
     {.name = "check"},
     {.name = "check-interval"},
     {.name = "check-timeout"},
@@ -72,10 +82,10 @@ static const struct args_option run_options[] = {
     {.name = NULL},
 };
 static const struct args_option heartbeat_options[] = {
-    {.name = "status"}, {.name = "note"}, {.name = NULL}};
+    {.name = "status"}, {.name = "note"}, {.name = "check"}, {.name = NULL}};
 static const struct args_option maintenance_options[] = {{.name = "reason"}, {.name = NULL}};
 static const struct args_option list_options[] = {
-    {.name = "service"}, FILTER_OPTIONS, {.name = NULL}};
+    {.name = "service"}, {.name = "checks", .bare = true}, FILTER_OPTIONS, {.name = NULL}};
 static const struct args_option discover_options[] = {
     {.name = "strategy"}, {.name = "near"}, FILTER_OPTIONS, {.name = NULL}};
 
@@ -157,15 +167,18 @@ static const struct command commands[] = {
     {"register", cmd_register, register_options, "NAME --port P [OPTION]...",
      "add an instance of a service",
      "Prints the instance's id and incarnation. Its lease ends --ttl after the last heartbeat.\n"
-     "\n" REGISTER_HELP "\n"
+     "\n" REGISTER_HELP "  --check KIND=TARGET[,KEY=VALUE]...\n" CHECK_HELP "\n"
      "Examples:\n"
      "  muster register web --port 8080\n"
-     "  muster register web --id web-1 --host 10.0.0.5 --port 8080 --tag blue --meta rack=7\n"},
+     "  muster register web --id web-1 --host 10.0.0.5 --port 8080 --tag blue --meta rack=7\n"
+     "  muster register web --id web-1 --host 10.0.0.5 --port 8080 \\\n"
+     "      --check http=http://10.0.0.5:8080/health,interval=5s,fall=2\n"},
     {"heartbeat", cmd_heartbeat, heartbeat_options, "ID... [OPTION]...", "renew leases",
      "Exit status 1 when one of them is not registered: register it again.\n"
      "\n"
      "  --status S     passing, warning or critical (one ID only)\n"
      "  --note TEXT    why (one ID only)\n"
+     "  --check C      of this one of its checks, which has a ttl (one ID only)\n"
      "\n"
      "Examples:\n"
      "  muster heartbeat web-1 web-2\n"
@@ -185,10 +198,16 @@ static const struct command commands[] = {
      "  muster services\n"
      "  muster services --output json | jq -r '.services[].name'\n"},
     {"list", cmd_list, list_options, "[OPTION]...", "list instances, healthy or not",
-     "  --service S    of this service only\n" FILTER_HELP "\n"
+     "  --service S    of this service only\n" FILTER_HELP
+     "  --checks       their checks, a line each\n"
+     "\n"
      "Examples:\n"
      "  muster list\n"
      "  muster list --service web --health critical,warning\n"},
+    {"show", cmd_show_instance, NULL, "ID", "show one instance, with its lease and its checks",
+     "Examples:\n"
+     "  muster show web-1\n"
+     "  muster show web-1 --output json | jq '.checks[] | {id, status, output}'\n"},
     {"discover", cmd_discover, discover_options, "SERVICE [OPTION]...",
      "print the host:port of one healthy instance",
      "Exit status 1 when there is none.\n"
@@ -224,7 +243,7 @@ static const struct command commands[] = {
      "registry answers the program runs all the same; that is reported after two seconds, and "
      "then\n"
      "less and less often.\n"
-     "\n" REGISTER_HELP "\n"
+     "\n" REGISTER_HELP "  --active-check KIND=TARGET[,KEY=VALUE]...\n" CHECK_HELP "\n"
      "With --check it is registered as critical, so that nobody is sent to it, until a check "
      "passes:\n"
      "  --check http://H:P/PATH   passes with status 2xx or 3xx (also https://)\n"

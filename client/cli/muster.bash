@@ -4,14 +4,14 @@ _muster_options() {
     local register="--port --host --id --type --tag --meta --ttl --zone --weight"
     local filters="--health --type --zone --tag --meta"
     case $1 in
-    register) echo "$register" ;;
+    register) echo "$register --check" ;;
     run)
-        echo "--name $register --check --check-interval --check-timeout --unhealthy-after" \
+        echo "--name $register --active-check --check --check-interval --check-timeout --unhealthy-after" \
             "--healthy-after --drain --stop-timeout --adopt-environment --"
         ;;
-    heartbeat) echo "--status --note" ;;
+    heartbeat) echo "--status --note --check" ;;
     maintenance) echo "--reason" ;;
-    list) echo "--service $filters" ;;
+    list) echo "--service $filters --checks" ;;
     discover) echo "--strategy --near $filters" ;;
     watch) echo "--type --id --event --after --snapshot" ;;
     token) echo "create list show revoke bootstrap --service --write --operator --metrics --events --ttl --description" ;;
@@ -35,7 +35,7 @@ _muster_services() {
 
 _muster() {
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
-    local commands="register heartbeat deregister maintenance services list discover watch run status ready members member leader token policy namespace backup tls zmq-key bench"
+    local commands="register heartbeat deregister maintenance services list show discover watch run status ready members member leader token policy namespace backup tls zmq-key bench"
     local globals="--server --output --namespace --timeout --help --version"
     local command="" words="" i
     for ((i = 1; i < COMP_CWORD; i++)); do
@@ -58,7 +58,7 @@ _muster() {
     --event) words="registered updated deregistered expired recovered reaped health maintenance" ;;
     --service) words=$(_muster_services) ;;
     --*)
-        if [[ " --snapshot --write --metrics --events --reuse --keep --verify --force --adopt-environment --help --version " != *" $previous "* ]]; then
+        if [[ " --snapshot --checks --write --metrics --events --reuse --keep --verify --force --adopt-environment --help --version " != *" $previous "* ]]; then
             return # its value is the user's
         fi
         ;;

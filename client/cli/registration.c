@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "client/cli/check_option.h"
 #include "server/base/limits.h"
 #include "server/base/text.h"
 
@@ -91,7 +92,7 @@ static bool set_metadata(const struct cli *cli, json_t *body)
     return true;
 }
 
-bool registration_body(const struct cli *cli, const char *name, json_t *body)
+bool registration_body(const struct cli *cli, const char *name, const char *check, json_t *body)
 {
     static const char *const texts[] = {"host", "id", "type", "zone"};
     if (!registration_set_text(cli, body, "name", name)) {
@@ -104,5 +105,5 @@ bool registration_body(const struct cli *cli, const char *name, json_t *body)
     }
     return set_number(cli, body, "port", UINT16_MAX) &&
            set_number(cli, body, "weight", WEIGHT_MAX) && set_ttl(cli, body) &&
-           set_tags(cli, body) && set_metadata(cli, body);
+           set_tags(cli, body) && set_metadata(cli, body) && check_option_set(cli, check, body);
 }

@@ -9,8 +9,8 @@
 /* Sets a text member. Returns false, after a complaint, if it is not UTF-8. NULL sets nothing. */
 bool registration_set_text(const struct cli *cli, json_t *body, const char *member,
                            const char *text);
-/* Makes the options the body of POST /register. Returns false, after a complaint, if one of them is
- * malformed. */
-bool registration_body(const struct cli *cli, const char *name, json_t *body);
+/* Makes the options the body of POST /register; `check`: the one that has its checks. Returns
+ * false, after a complaint, if one of them is malformed. */
+bool registration_body(const struct cli *cli, const char *name, const char *check, json_t *body);
 
 #endif

@@ -273,6 +273,12 @@ struct muster_spec {
     const char *note;          /* the reason, at most 512 bytes; NULL: "" */
     muster_state_cb on_state;  /* NULL: none */
     void *ctx;
+    /* How the registry's replicas find out its health: a JSON array as the `checks` of POST
+     * /register, such as [{"http": "http://10.0.0.5:8080/health", "interval": "10s"}]. Its health
+     * follows from them then, and it has a lease only if ttl_ms is given; heartbeats go on, so that
+     * it is registered again if the registry does not know it. "[]": it has none. NULL: nothing is
+     * said of them. */
+    const char *checks;
 };
 
 /* Keeps an instance registered from now on, and returns without waiting: the background thread

@@ -14,7 +14,8 @@ static const char *take_spec(const struct muster *muster, const struct muster_sp
     if (given == NULL) {
         return "spec is NULL";
     }
-    const char *fault = arguments_copy(ret_spec, sizeof *ret_spec, sizeof *ret_spec, given);
+    const size_t least = offsetof(struct muster_spec, checks); /* version 0.1 */
+    const char *fault = arguments_copy(ret_spec, sizeof *ret_spec, least, given);
     return fault != NULL ? fault : spec_find_fault(&muster->core.settings, ret_spec);
 }
 

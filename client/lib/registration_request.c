@@ -28,7 +28,8 @@ static json_t *make_body(struct registration_request *request)
     switch (request->kind) {
     case REQUEST_REGISTER:
         body = json_copy(one->body);
-        if (body != NULL &&
+        /* With checks its health follows from them. */
+        if (body != NULL && json_object_get(body, "checks") == NULL &&
             json_object_set_new(body, "health", json_string(muster_health_name(one->declared))) !=
                 0) {
             json_decref(body);

@@ -55,6 +55,11 @@ static bool set_lists(json_t *body, const struct muster_spec *spec)
     return json_object_set_new(body, "metadata", metadata) == 0 && good;
 }
 
+static bool set_checks(json_t *body, const char *checks)
+{
+    return checks == NULL || json_object_set_new(body, "checks", json_loads(checks, 0, NULL)) == 0;
+}
+
 /* NULL without memory. */
 static json_t *make_body(const struct muster_spec *spec, const char *id, uint16_t port)
 {
@@ -63,7 +68,8 @@ static json_t *make_body(const struct muster_spec *spec, const char *id, uint16_
         set_text(body, "type", spec->type) && set_text(body, "zone", spec->zone) &&
         set_text(body, "host", spec->host) && set_number(body, "port", port) &&
         set_weight(body, spec->weight) && set_seconds(body, "ttl", spec->ttl_ms) &&
-        set_seconds(body, "reap_after", spec->reap_after_ms) && set_lists(body, spec)) {
+        set_seconds(body, "reap_after", spec->reap_after_ms) && set_lists(body, spec) &&
+        set_checks(body, spec->checks)) {
         return body;
     }
     json_decref(body);
@@ -214,6 +220,14 @@ static const char *find_number_fault(const struct muster_spec *spec)
     return NULL;
 }
 
+static const char *find_checks_fault(const char *checks)
+{
+    json_t *json = checks != NULL ? json_loads(checks, 0, NULL) : NULL;
+    bool good = checks == NULL || json_is_array(json);
+    json_decref(json);
+    return good ? NULL : "spec->checks is no JSON array";
+}
+
 const char *spec_find_fault(const struct settings *settings, const struct muster_spec *spec)
 {
     if (spec->name == NULL || *spec->name == '\0') {
@@ -228,6 +242,9 @@ const char *spec_find_fault(const struct settings *settings, const struct muster
     }
     if (fault == NULL) {
         fault = find_text_fault(spec);
+    }
+    if (fault == NULL) {
+        fault = find_checks_fault(spec->checks);
     }
     if (fault == NULL) {
         fault = spec_find_lists_fault(spec->tags, spec->tags_count, spec->metadata,

@@ -112,6 +112,7 @@ static void run_register(char **words)
             .metadata = pairs,
             .metadata_count = 1,
             .on_state = count == 1 ? on_state : NULL,
+            .checks = words[6][0] != '\0' ? words[6] : NULL,
         };
         error = muster_register(muster, &spec, &registrations[registrations_count]);
         registrations_count += error == MUSTER_OK;
