@@ -16,10 +16,17 @@ static void wake(struct node_listener *listener)
     lane_wake(CONTAINER_OF(listener, struct publisher, listener)->lane);
 }
 
+static bool is_on(const struct publisher *p)
+{
+    return p->endpoints[0]->fd >= 0 || p->endpoints[1]->fd >= 0;
+}
+
 void publisher_listen(struct publisher *p)
 {
-    p->listener.told = wake;
-    node_listen(p->node, &p->listener);
+    if (is_on(p)) {
+        p->listener.told = wake;
+        node_listen(p->node, &p->listener);
+    }
 }
 
 static void begin(struct publisher *p, bool present, const struct view *view)
@@ -85,12 +92,21 @@ static void render(struct buffer *text, const char *topic, const struct record *
     CHECK(!text->overflowed); /* EVENT_TEXT_BYTES_MAX holds any record */
 }
 
+static bool has_clients(const struct publisher *p)
+{
+    return !cds_list_empty(&p->endpoints[0]->clients) || !cds_list_empty(&p->endpoints[1]->clients);
+}
+
 static void publish(struct publisher *p, const struct view *view, const char *topic,
                     const struct record *record, int64_t wall_ms, bool with_info)
 {
     struct buffer text;
     struct audience audience = {p, view, record_name(record)};
     if (!namespace_has("", record_name(record))) {
+        return;
+    }
+    if (!has_clients(p)) {
+        metric_add(METRIC_zmq_events_total, 1);
         return;
     }
     render(&text, topic, record, wall_ms, with_info);
@@ -146,7 +162,7 @@ static bool run_item(struct publisher *p, bool is_quiet, const struct view *view
 bool publisher_run(struct publisher *p)
 {
     struct node_status status;
-    if (p->endpoints[0]->fd < 0 && p->endpoints[1]->fd < 0) {
+    if (!is_on(p)) {
         return false;
     }
     node_status(p->node, &status);

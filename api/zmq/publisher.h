@@ -25,7 +25,7 @@ struct publisher {
 };
 
 /* `node`, `endpoints`, `lane`, and `anonymous` are set. The listener stays with the node
- * until that is destroyed. */
+ * until that is destroyed; without a port of events there is none. */
 void publisher_listen(struct publisher *p);
 /* Publishes what is new, but only so much that others get their turn. True: there is more. */
 MUST_USE bool publisher_run(struct publisher *p);
