@@ -26,6 +26,7 @@ struct watcher {
     struct filter filter;
     struct buffer rest; /* of a message that was too long for the last piece */
     size_t rest_at;
+    size_t split; /* bytes that are left of a message of which part is written */
 };
 
 static struct watcher *of_stream(const struct stream *stream)
@@ -160,10 +161,39 @@ static bool put_item(struct watcher *w, const struct view *view, const struct vi
 
 /* --- pieces --- */
 
-/* Moves what is there; returns how much. */
+/* How much of what is there is written: whole messages, or part of one that is too long for that.
+ */
+static size_t portion(struct watcher *w, size_t max)
+{
+    size_t len = w->split < max ? w->split : max;
+    w->split -= len;
+    while (w->split == 0 && w->rest_at + len < w->rest.len) {
+        const uint8_t *bytes = w->rest.data + w->rest_at + len;
+        const uint8_t *message;
+        size_t message_len;
+        CHECK(frame_scan(bytes, w->rest.len - w->rest_at - len, SIZE_MAX, &message, &message_len) ==
+              FRAME_WHOLE);
+        size_t framed = (size_t)(message - bytes) + message_len;
+        if (framed <= max - len) {
+            len += framed;
+            continue;
+        }
+        w->stream.wants_room = len == 0 && framed <= w->stream.whole_bytes;
+        if (len == 0 && !w->stream.wants_room) {
+            w->split = framed - max;
+            len = max;
+        }
+        break;
+    }
+    return len;
+}
+
+/* Moves what there is room for; returns how much. */
 static size_t move(struct watcher *w, char *out, size_t max)
 {
-    size_t now = buffer_read(&w->rest, &w->rest_at, out, max);
+    w->stream.wants_room = false;
+    size_t now = buffer_read(&w->rest, &w->rest_at, out, portion(w, max));
+    w->stream.is_split = w->split > 0;
     if (w->rest_at == w->rest.len) {
         buffer_done(&w->rest); /* there may be thousands of watchers */
         w->rest_at = 0;

@@ -28,15 +28,30 @@ static void tell_end(struct call *call)
     }
 }
 
+/* A message that long waits for room in the client's windows, so that trailers may follow at any
+ * time. A client that took all but a quarter of a window, and nobody needs to wait for others,
+ * gives some back. */
+static size_t whole_bytes(const struct h2_session *session)
+{
+    uint32_t window =
+        nghttp2_session_get_remote_settings(session->nghttp2, NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE);
+    return (window < NGHTTP2_INITIAL_WINDOW_SIZE ? window : NGHTTP2_INITIAL_WINDOW_SIZE) / 4;
+}
+
 static ssize_t read_stream(struct h2_stream *of, uint8_t *to, size_t max, uint32_t *flags)
 {
     struct call *call = of->call;
     struct stream *stream = call->exchange.stream;
     struct subscriptions *all = &call->worker->subscriptions;
+    stream->whole_bytes = whole_bytes(of->session);
     size_t len = stream->kind->read(stream, (char *)to, max);
     if (len > 0) {
         subscriptions_moved(all, &stream->subscription);
         return (ssize_t)len;
+    }
+    if (stream->wants_room) {
+        of->session->wants_room = true;
+        return NGHTTP2_ERR_DEFERRED;
     }
     if (stream->subscription.closed) {
         tell_end(call);
@@ -101,13 +116,31 @@ static ssize_t read_duplex(struct h2_stream *stream, uint8_t *to, size_t max, ui
     return NGHTTP2_ERR_DEFERRED;
 }
 
-/* The fields that follow the body. */
-static void add_trailers(struct h2_stream *stream, uint32_t *flags)
+void h2_body_end(struct h2_stream *stream)
 {
     struct h2_fields fields;
     h2_fields_of_trailers(stream->call, &fields);
-    *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
     (void)nghttp2_submit_trailer(stream->session->nghttp2, stream->id, fields.nv, fields.count);
+}
+
+static void go_on(struct h2_stream *stream)
+{
+    const struct call *call = stream->call;
+    if (call != NULL && call->exchange.stream != NULL && call->exchange.stream->wants_room) {
+        (void)nghttp2_session_resume_data(stream->session->nghttp2, stream->id);
+    }
+}
+
+void h2_body_room(struct h2_session *session)
+{
+    struct h2_stream *stream;
+    if (session->wants_room) {
+        session->wants_room = false;
+        cds_list_for_each_entry(stream, &session->streams, place)
+        {
+            go_on(stream);
+        }
+    }
 }
 
 ssize_t h2_body_read(nghttp2_session *nghttp2, int32_t id, uint8_t *to, size_t max, uint32_t *flags,
@@ -132,7 +165,8 @@ ssize_t h2_body_read(nghttp2_session *nghttp2, int32_t id, uint8_t *to, size_t m
         break;
     }
     if ((*flags & NGHTTP2_DATA_FLAG_EOF) != 0 && reply_has_trailers(stream->call)) {
-        add_trailers(stream, flags);
+        *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
+        h2_body_end(stream);
     }
     stream->given += len > 0 ? (uint64_t)len : 0;
     return len;

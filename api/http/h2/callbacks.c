@@ -163,6 +163,8 @@ static int on_frame(nghttp2_session *nghttp2, const nghttp2_frame *frame, void *
     }
     if (frame->hd.type == NGHTTP2_HEADERS) {
         session->block.begun_ms = 0;
+    } else if (frame->hd.type == NGHTTP2_WINDOW_UPDATE || frame->hd.type == NGHTTP2_SETTINGS) {
+        h2_body_room(session);
     }
     if (session->is_flood || stream == NULL || stream->is_refused) {
         return 0;

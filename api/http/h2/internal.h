@@ -39,6 +39,7 @@ struct h2_session {
     unsigned count;
     struct h2_block block;
     struct h2_calm calm;
+    bool wants_room; /* the body of a stream waits until a window is larger */
     bool is_leaving; /* GOAWAY was said */
     bool is_flood;   /* it sent too much: nothing of it is looked at any more */
     uint64_t heard_ms, pinged_ms, idle_ms, looked_ms; /* monotonic; 0: never */
@@ -95,6 +96,11 @@ void h2_stream_look(struct h2_stream *stream);
 /* Gives the body of the answer to nghttp2 (nghttp2_data_source_read_callback). */
 ssize_t h2_body_read(nghttp2_session *nghttp2, int32_t id, uint8_t *to, size_t max, uint32_t *flags,
                      nghttp2_data_source *source, void *ctx);
+/* The client's windows may be larger. */
+void h2_body_room(struct h2_session *session);
+/* Ends a body by its trailers. What was not given of it is dropped; windows do not count for them.
+ */
+void h2_body_end(struct h2_stream *stream);
 
 /* --- fields.c --- */
 

@@ -302,6 +302,26 @@ void h2_resume(struct call *call)
     (void)nghttp2_session_resume_data(stream->session->nghttp2, stream->id);
 }
 
+/* Its client takes too little. gRPC's clients take CALM for RESOURCE_EXHAUSTED. */
+static void reset_slow(struct h2_stream *stream)
+{
+    reset(stream, reply_has_trailers(stream->call) ? NGHTTP2_ENHANCE_YOUR_CALM : NGHTTP2_CANCEL);
+}
+
+/* With the reason behind the last whole message, where there is a place for it. */
+static void end_slow(struct h2_stream *stream)
+{
+    struct exchange *x = &stream->call->exchange;
+    if (!reply_has_trailers(stream->call) || x->stream == NULL || x->stream->is_split) {
+        reset_slow(stream);
+    } else if (!stream->is_refused) {
+        stream->is_refused = true;
+        response_error(&x->response, 429, "too_slow", "",
+                       "what was sent was not read in time; go on from the last position");
+        h2_body_end(stream);
+    }
+}
+
 void h2_cut(struct call *call)
 {
     struct h2_stream *stream = stream_of(call);
@@ -309,7 +329,7 @@ void h2_cut(struct call *call)
     if (c->out_len > 0) {
         c->is_cut = true; /* it is not this stream alone that it does not take */
     } else {
-        reset(stream, NGHTTP2_CANCEL);
+        end_slow(stream);
     }
 }
 
@@ -353,6 +373,6 @@ void h2_stream_look(struct h2_stream *stream)
         }
     } else if (stream->is_answered && reply_body_kind(call) == BODY_PLAIN && is_blocked(stream)) {
         metric_add(METRIC_http_readers_cut_total, 1);
-        reset(stream, NGHTTP2_CANCEL);
+        reset_slow(stream);
     }
 }
