@@ -32,7 +32,7 @@ def measured(bench, key, title, variants, pids):
 
 
 def grpc(bench):
-    """64 callers of the leader of three, and lists of ten beside another server's ceiling."""
+    """64 and 256 callers of the leader of three, and lists of ten beside another server's ceiling."""
     seconds = 2 if bench.quick else 5
     with Muster(bench.folder) as cluster:
         cluster.start()
@@ -46,12 +46,24 @@ def grpc(bench):
         size = len(leader.get("/services/ten").body)
         pids = [r.process.pid for r in cluster]
         json_beat = json.dumps({"id": ids[0]}).encode()
+        json_type = (("content-type", "application/json"),)
+
+        def by_json(clients, streams, version="h2c"):
+            return lambda: h2load(url + "/heartbeat", seconds, clients, streams, json_beat, json_type, version)
+
+        def by_grpc(clients, streams):
+            return lambda: h2load(url + "/muster.v1.Registry/Heartbeat", seconds, clients, streams, beat(ids[0]), GRPC)
+
         measured(bench, "grpc_heartbeat", "Heartbeats of one, 64 callers", {
-            "HTTP/1.1": lambda: h2load(url + "/heartbeat", seconds, 64, 1, json_beat,
-                                       (("content-type", "application/json"),), "1.1"),
-            "h2c": lambda: h2load(url + "/heartbeat", seconds, 4, 16, json_beat, (("content-type", "application/json"),)),
-            "gRPC": lambda: h2load(url + "/muster.v1.Registry/Heartbeat", seconds, 4, 16, beat(ids[0]), GRPC),
+            "HTTP/1.1": by_json(64, 1, "1.1"),
+            "h2c, 4 connections": by_json(4, 16),
+            "gRPC, 4 connections": by_grpc(4, 16),
+            "gRPC, 1 connection": by_grpc(1, 64),
             "KeepAlive, 4 streams": lambda: streams(leader.http_port, ids, 4, seconds),
+        }, lambda name: pids)
+        measured(bench, "grpc_heartbeat_256", "Heartbeats of one, 256 callers", {
+            "HTTP/1.1": by_json(256, 1, "1.1"),
+            "gRPC, 4 connections": by_grpc(4, 64),
         }, lambda name: pids)
         with systems.Ceiling(2, size) as ceiling:
             measured(bench, "grpc_list", "Lists of ten, 64 callers", {

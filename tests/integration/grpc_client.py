@@ -1,4 +1,6 @@
-"""Clients of gRPC, by Debian's grpcio: modules made of api/grpc/proto, and calls by their path."""
+"""Clients of gRPC, by Debian's grpcio or the one of a virtual environment (grpc_long.sh): modules made of api/grpc/proto,
+and calls by their path."""
+import importlib.util
 import os
 import subprocess
 import sys
@@ -21,9 +23,11 @@ def _make():
         os.link(os.path.join(PROTO, file), os.path.join(source, name)) if os.stat(PROTO).st_dev == os.stat(
             _folder.name).st_dev else open(os.path.join(source, name), "wb").write(
                 open(os.path.join(PROTO, file), "rb").read())
-    subprocess.run(["protoc", "-I", source, "--python_out=" + _folder.name, "--grpc_python_out=" + _folder.name,
-                    "--plugin=protoc-gen-grpc_python=/usr/bin/grpc_python_plugin", *FILES.values()],
-                   env=clean_environment(), timeout=60, check=True)
+    # Each grpcio has its own compiler: what another one makes need not work with it.
+    compiler = ([sys.executable, "-m", "grpc_tools.protoc"] if importlib.util.find_spec("grpc_tools") else
+                ["protoc", "--plugin=protoc-gen-grpc_python=/usr/bin/grpc_python_plugin"])
+    subprocess.run([*compiler, "-I", source, "--python_out=" + _folder.name, "--grpc_python_out=" + _folder.name,
+                    *FILES.values()], env=clean_environment(), timeout=60, check=True)
     sys.path.insert(0, _folder.name)
 
 

@@ -33,18 +33,18 @@ EOF
     sed -n '/^```go$/,/^```$/p' "$root/api/grpc/README.md" | grep -v '^```' | sed 's/"127.0.0.1:9000"/os.Args[1]/'
     echo '}'
 } >"$folder/main.go.new"
-if ! cmp -s "$folder/main.go.new" "$folder/main.go" || [ ! -x "$folder/client" ]; then
+if ! cmp -s "$folder/main.go.new" "$folder/main.go" || [ ! "$folder/client" -nt "$root/tests/integration/grpc_go.sh" ]; then
     cp "$folder/main.go.new" "$folder/main.go"
     cd "$folder"
-    export GOBIN="$folder/bin" GOFLAGS=-mod=mod
+    export GOBIN="$folder/bin" GOFLAGS=-mod=mod GOTOOLCHAIN=auto
     [ -f go.mod ] || go mod init example >&2
-    go install google.golang.org/protobuf/cmd/protoc-gen-go@v1.36.6 >&2
-    go install google.golang.org/grpc/cmd/protoc-gen-go-grpc@v1.5.1 >&2
+    go install google.golang.org/protobuf/cmd/protoc-gen-go@v1.36.12 >&2
+    go install google.golang.org/grpc/cmd/protoc-gen-go-grpc@v1.6.2 >&2
     mkdir -p muster
     PATH="$folder/bin:$PATH" protoc -I proto --go_out=. --go-grpc_out=. --go_opt=module=example \
         --go-grpc_opt=module=example --go_opt=Mmuster/v1/registry.proto=example/muster \
         --go-grpc_opt=Mmuster/v1/registry.proto=example/muster muster/v1/registry.proto >&2
-    go get google.golang.org/grpc@v1.72.2 >&2
+    go get google.golang.org/grpc@v1.85.0 >&2
     go mod tidy >&2
     go build -o client . >&2
 fi
