@@ -3,6 +3,7 @@
 
 #include <registry.pb-c.h>
 
+#include "api/grpc/check_message.h"
 #include "api/grpc/handlers.h"
 #include "api/grpc/instance.h"
 #include "server/base/limits.h"
@@ -169,7 +170,9 @@ static const struct record *put_page(struct exchange *x, const struct reading *r
     const char *space = permit_space(&x->permit);
     struct buffer *body = &x->response.body;
     const struct record *record, *last = NULL;
+    bool with_checks = ((const Muster__V1__ListRequest *)(const void *)r->call.message)->checks;
     struct instance_out out;
+    Muster__V1__Checks checks;
     struct ptree_iterator it;
     uint32_t listed = 0;
     ptree_iterate(&it, instances, rank_of(view, instances, space, after));
@@ -181,7 +184,14 @@ static const struct record *put_page(struct exchange *x, const struct reading *r
             return last;
         }
         instance_make(&out, record);
+        if (with_checks) {
+            checks_make(&checks, view, record);
+            out.message.checks = &checks;
+        }
         frame_append_field(body, 1, &out.message.base);
+        if (with_checks) {
+            checks_done(&checks);
+        }
         last = record;
         listed++;
     }

@@ -5,6 +5,7 @@
 
 #include "api/core/client_address.h"
 #include "api/grpc/beat.h"
+#include "api/grpc/check_message.h"
 #include "api/grpc/handlers.h"
 #include "api/grpc/instance.h"
 #include "server/base/limits.h"
@@ -15,9 +16,18 @@
 struct registering {
     struct call_state call;
     uint64_t incarnation; /* 0: none said */
+    struct check_list checks;
     struct slice id;
     char host[INET6_ADDRSTRLEN];
 };
+
+static void registering_free(void *state)
+{
+    struct registering *r = state;
+    check_list_done(&r->checks);
+    arena_done(&r->call.arena);
+    free(r);
+}
 
 static enum next finish_register(struct exchange *x, enum status status)
 {
@@ -39,11 +49,26 @@ static enum next finish_register(struct exchange *x, enum status status)
     return call_respond(x, &reply.base);
 }
 
+static bool take_checks(struct registering *r, const Muster__V1__Instance *instance,
+                        struct command *c, struct problem *problem)
+{
+    if (!check_message_parse(instance->checks, &r->call.arena, &r->checks, problem)) {
+        return false;
+    }
+    if (r->checks.given && c->register_.health_given) {
+        problem_set(problem, "health", "does not go with checks");
+        return false;
+    }
+    check_list_put(&r->checks, instance->ttl_ms != 0, c);
+    return true;
+}
+
 enum next grpc_register(struct exchange *x)
 {
     struct command *c = &x->scratch->command;
     struct problem problem;
     struct registering *r = call_begin(x, sizeof *r, &muster__v1__register_request__descriptor);
+    x->state_free = registering_free;
     if (r == NULL) {
         return NEXT_RESPOND;
     }
@@ -60,6 +85,9 @@ enum next grpc_register(struct exchange *x)
     }
     r->id = c->register_.registration.id;
     r->incarnation = c->register_.incarnation;
+    if (!take_checks(r, request->instance, c, &problem)) {
+        return call_refuse(x, &problem);
+    }
     x->finish = finish_register;
     return NEXT_WRITE;
 }

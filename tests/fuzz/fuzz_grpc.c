@@ -6,6 +6,7 @@
 #include <registry.pb-c.h>
 
 #include "api/grpc/beat.h"
+#include "api/grpc/check_message.h"
 #include "api/grpc/instance.h"
 #include "server/base/limits.h"
 #include "server/base/text.h"
@@ -46,6 +47,20 @@ static void check_shown(const struct registration *r)
     free(record);
 }
 
+static void try_checks(const Muster__V1__Instance *instance, struct arena *arena,
+                       struct command *command)
+{
+    static struct check_list list;
+    struct problem problem = {.message = ""};
+    if (check_message_parse(instance->checks, arena, &list, &problem)) {
+        check_list_put(&list, instance->ttl_ms != 0, command);
+        check_logged(command);
+    } else {
+        check_problem(&problem);
+    }
+    check_list_done(&list);
+}
+
 static void try_register(const ProtobufCMessage *message, struct arena *arena)
 {
     static struct command command;
@@ -58,6 +73,7 @@ static void try_register(const ProtobufCMessage *message, struct arena *arena)
     if (instance_parse(request->instance, arena, &defaults, &command, &problem)) {
         check_logged(&command);
         check_shown(&command.register_.registration);
+        try_checks(request->instance, arena, &command);
     } else {
         check_problem(&problem);
     }

@@ -30,12 +30,21 @@ def message(kind, body):
     return bytes((kind, 0)) + struct.pack(">I", len(body)) + body
 
 
+def checks(*each):
+    """Field 17 of an instance."""
+    body = b"".join(field(1, one) for one in each)
+    return b"\x8a\x01" + bytes([len(body)]) + body
+
+
 GRPC_INSTANCE = field(1, b"web-1") + field(2, b"web") + field(4, b"10.0.0.1") + field(5, 80)
 GRPC = [message(0, field(1, body)) for body in (
     GRPC_INSTANCE, GRPC_INSTANCE[7:], GRPC_INSTANCE + field(6, b"a") * 65, GRPC_INSTANCE + field(8, 7) + field(9, b"z"),
     GRPC_INSTANCE + field(7, field(1, b"k") + field(2, b"v")) + field(7, field(1, b"a") + field(2, b"b")) + field(12, 2),
     GRPC_INSTANCE + field(7, field(1, b"k") + field(2, b"v")) * 2 + field(7, field(1, b"k")) + field(12, 9),
-    field(2, b"n" * 255) + field(4, b"h") + field(5, 1), field(2, b"a\0b"), field(2, b"web") + field(5, 0))] + [
+    field(2, b"n" * 255) + field(4, b"h") + field(5, 1), field(2, b"a\0b"), field(2, b"web") + field(5, 0),
+    GRPC_INSTANCE + checks(field(5, b"https://h/p") + field(13, b"HEAD") + field(14, field(1, b"A") + field(2, b"b")) +
+                           field(15, b"x") + field(10, 2) + field(12, 3), field(6, b"h:1") + field(4, 2)),
+    GRPC_INSTANCE + checks(field(7, b"h:1/s")), GRPC_INSTANCE + checks(), GRPC_INSTANCE + checks(field(5, b"h")))] + [
     message(1, field(1, field(1, b"web") + field(3, b"t") + field(5, field(1, b"k") + field(2, b"v")) + field(6, 3)) +
             field(3, 5) + field(4, b"web-1")),
     message(1, field(1, field(3, b"t") * 65)), message(1, field(1, field(6, 9))),

@@ -1,4 +1,4 @@
-"""Checks from the command line, from programs of libmuster, and over gRPC: defined, shown, heard from."""
+"""Checks from the command line, from programs of libmuster: defined, shown, heard from."""
 import json
 import os
 import signal

@@ -200,8 +200,11 @@ export async function checks_and_what_has_no_lease_are_shown({ page, atEnd }) {
   await picture(page, "mesh-light");
   await page.locator(".instances a", { hasText: "10.0.0.9:81" }).click();
   await page.locator(".checks li", { hasText: "its own word" }).locator(".mark.passing").waitFor();
+  await call(one, "POST", "/register", { id: "run-1", name: "run", host: "10.0.0.9", port: 83, checks: [{ name: "the port", tcp: "127.0.0.1:1", interval: "24h" }] });
   const { body } = await call(one, "GET", "/services/mesh?health=any");
   await picture(page, "checks-light");
+  await open(page, one, "#/instances/run-1");
+  await page.locator(".checks li", { hasText: "the port" }).locator(".sub", { hasText: "127.0.0.1:1" }).waitFor();
   await open(page, one, `#/instances/${encodeURIComponent(body.instances.find((x) => x.port === 82).id)}`);
   await page.locator("dd", { hasText: "it stays until it is deregistered" }).waitFor();
 }

@@ -66,7 +66,7 @@ export const T = {
   },
   instance: {
     service: "Service", address: "Address", health: "Health", type: "Type", zone: "Zone", weight: "Weight",
-    tags: "Tags", metadata: "Metadata", note: "Note", reason: "Reason", ttl: "Lease", noLease: "none: it stays until it is deregistered", checks: "Checks", reap: "Kept after expiry",
+    tags: "Tags", metadata: "Metadata", note: "Note", reason: "Reason", ttl: "Lease", noLease: "none: it stays until it is deregistered", checks: "Checks", every: (time) => `every ${time}`, since: "since", ofNode: "of its node", reap: "Kept after expiry",
     registered: "Registered", incarnation: "Incarnation", index: "Changed at index", heard: "Last heard from",
     expiresIn: "Lease ends in", expired: "Lease has expired", reapedIn: "Removed in", forGood: "for good",
     history: "History", details: "Details", gone: "It is not registered any more.",

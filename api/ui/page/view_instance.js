@@ -10,11 +10,11 @@ import { addressOf } from "./view_service.js";
 
 const text = T.instance;
 const KEPT = 100;
-const SHOWN = new Set(["id", "name", "namespace", "type", "host", "port", "tags", "metadata", "weight", "zone", "ttl", "reap_after", "health", "note", "reason", "registered_at", "incarnation", "index", "last_heartbeat", "expires_in", "reaped_in"]);
+const SHOWN = new Set(["id", "name", "namespace", "type", "host", "port", "tags", "metadata", "weight", "zone", "ttl", "reap_after", "health", "note", "reason", "registered_at", "incarnation", "index", "last_heartbeat", "expires_in", "reaped_in", "checks"]);
 
 export class InstanceView {
   constructor({ store, parts: [id] }) {
-    Object.assign(this, { store, id, title: id, instance: null, events: [], next: store.dropped + store.events.length });
+    Object.assign(this, { store, id, title: id, instance: null, ofNode: [], events: [], next: store.dropped + store.events.length });
     this.leases = new Leases();
     this.leases.ids = () => [this.id];
     this.leases.onLease = (_, lease) => {
@@ -56,11 +56,11 @@ export class InstanceView {
       this.events = events.concat(this.events.filter((x) => !held.has(x.id)));
     } catch { /* none are known */ }
     this.draw();
-    this.loadChecks();
+    this.loadOfNode();
   }
 
-  // The API of Consul has them; a replica may be built without it.
-  async loadChecks() {
+  // Those of its node count, too, and are known to the API of Consul alone; a replica may be built without it.
+  async loadOfNode() {
     const x = this.instance;
     this.checkedAt = Date.now();
     if (!x || this.isGone) return;
@@ -69,10 +69,17 @@ export class InstanceView {
     const filter = ids.map((id) => `Service.ID == ${quoted(id)}`).join(" or ");
     const found = await get(`/v1/health/service/${enc(x.name)}?filter=${enc(filter)}`).catch(() => []);
     const entry = Array.isArray(found) ? found.find(({ Service, Node }) => Service?.ID === x.id || `${Service?.ID}@${Node?.Node}` === x.id) : null;
-    if (this.closed) return;
-    const checks = entry?.Checks || [];
-    this.checksCard.hidden = checks.length === 0;
-    put(this.checks, checks.map((check) => h("li", {}, healthMarkOf(check.Status), " ", h("span", { class: "ext" }, check.Name || check.CheckID), check.Output ? h("span", { class: "sub ext" }, check.Output) : null)));
+    this.ofNode = (entry?.Checks || []).filter((check) => !check.ServiceID && check.CheckID !== "serfHealth");
+    if (!this.closed) this.drawChecks();
+  }
+
+  drawChecks() {
+    const own = this.isGone ? [] : this.instance?.checks || [];
+    this.checksCard.hidden = own.length + this.ofNode.length === 0;
+    const row = (status, name, what, output) => h("li", {}, healthMarkOf(status), " ", h("span", { class: "ext" }, name), what ? h("span", { class: "sub ext" }, what) : null, output ? h("span", { class: "sub ext" }, output) : null);
+    put(this.checks,
+      own.map((c) => row(c.status, c.name, [c.interval ? `${c.http || c.tcp || c.grpc} · ${text.every(duration(c.interval))} · ` : null, text.since, " ", timeOf(Date.parse(c.changed_at), true)], c.output)),
+      this.ofNode.map((c) => row(c.Status, c.Name || c.CheckID, text.ofNode, c.Output)));
   }
 
   update() {
@@ -95,7 +102,7 @@ export class InstanceView {
     this.next = store.dropped + store.events.length;
     if (took) {
       this.draw();
-      this.loadChecks();
+      this.loadOfNode();
     }
   }
 
@@ -107,6 +114,7 @@ export class InstanceView {
     put(this.mark, this.isGone ? h("span", { class: "count" }, text.gone) : x ? healthMarkOf(x.health) : null);
     this.drawButtons(x);
     if (x) put(this.details, this.factsOf(x));
+    this.drawChecks();
     this.tick();
   }
 
@@ -140,7 +148,7 @@ export class InstanceView {
   }
 
   tick() {
-    if (Date.now() - (this.checkedAt || Date.now()) > 10000) this.loadChecks();
+    if (Date.now() - (this.checkedAt || Date.now()) > 10000) this.loadOfNode();
     const x = this.instance;
     const left = this.isGone ? null : this.leases.left(this.id);
     this.ring.parentElement.hidden = !x || this.isGone || left === null;
