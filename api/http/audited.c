@@ -86,6 +86,8 @@ static void note_command(struct audited *a, const struct node *node, const struc
     case COMMAND_KEEP_EVENTS:
     case COMMAND_STATE_BYTES:
     case COMMAND_SINK_CONFIRM:
+    case COMMAND_PROBERS:
+    case COMMAND_CHECK_RESULT:
         break;
     }
 }

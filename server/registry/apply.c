@@ -513,6 +513,12 @@ void apply_command(struct registry *r, const struct command *command, struct res
     case COMMAND_CHECK_PUT:
         checks_apply_put(r, command, ret_result);
         return;
+    case COMMAND_CHECK_RESULT:
+        checks_apply_result(r, command, ret_result);
+        return;
+    case COMMAND_PROBERS:
+        probers_apply(r, command);
+        return;
     case COMMAND_SINK_CONFIRM:
         sinks_apply_confirm(r, command, ret_result);
         return;

@@ -139,16 +139,13 @@ static struct slice fit_note(const struct registry *r, const struct record *chec
     return (struct slice){note.data, most};
 }
 
-void checks_heard(struct registry *r, struct instance *check, enum health status,
-                  const struct slice *said)
+static void take(struct registry *r, struct instance *check, enum health status,
+                 const struct slice *said)
 {
     const struct record *old = check->record;
     static const struct slice no_note = {"", 0};
     const struct slice fitting = said != NULL ? fit_note(r, old, *said) : no_note;
     const struct slice *note = said != NULL ? &fitting : NULL;
-    if (is_node(old)) {
-        return;
-    }
     if (status != (enum health)old->declared) {
         change(r, check, status, note != NULL ? note : &no_note);
         return;
@@ -159,6 +156,14 @@ void checks_heard(struct registry *r, struct instance *check, enum health status
     }
     if (status != HEALTH_CRITICAL) {
         apply_set_deadline(r, check, deadline_of(r, check->record));
+    }
+}
+
+void checks_heard(struct registry *r, struct instance *check, enum health status,
+                  const struct slice *note)
+{
+    if (!is_node(check->record) && !check->record->active) {
+        take(r, check, status, note);
     }
 }
 
@@ -476,6 +481,23 @@ void checks_apply_put(struct registry *r, const struct command *command, struct 
     }
 }
 
+void checks_apply_result(struct registry *r, const struct command *command,
+                         struct result *ret_result)
+{
+    struct instance *check = apply_find(r, command, &command->check_result.id);
+    if (check == NULL || !check->record->active) {
+        ret_result->status = ST_NOT_FOUND;
+        return;
+    }
+    if (prober_definition(check->record) != command->check_result.definition ||
+        !prober_was(&r->work.probers, slice_of(record_id(check->record)),
+                    command->check_result.member, command->check_result.epoch)) {
+        ret_result->status = ST_CONFLICT;
+        return;
+    }
+    take(r, check, (enum health)command->check_result.status, &command->check_result.note);
+}
+
 /* --- verification --- */
 
 static const char *verify_owner(const struct registry *r, const struct record *check)
@@ -487,6 +509,9 @@ static const char *verify_owner(const struct registry *r, const struct record *c
     enum health worst;
     if (owner == NULL || (checks_is_check(id) && !is_node(owner))) {
         return "a check is of nothing";
+    }
+    if (check->active && check->ttl_ms > 0) {
+        return "an active check is expected to be heard from";
     }
     if (!find_worst(r, id, &worst) || worst != (enum health)owner->declared) {
         return "an instance is not as healthy as the worst of its checks";
@@ -502,12 +527,17 @@ const char *checks_verify(const struct registry *r)
     if (ptree_count(&r->work.checks) > 0 && r->work.level < LEVEL_CHECKS) {
         return "there are checks below their level";
     }
+    uint32_t active = 0;
     ptree_iterate(&it, &r->work.checks, 0);
     for (const struct record *check; (check = ptree_next(&it)) != NULL;) {
         const char *broken = is_node(check) ? NULL : verify_owner(r, check);
         if (broken != NULL) {
             return broken;
         }
+        if (check->active && is_node(check)) {
+            return "a node is an active check";
+        }
+        active += check->active;
     }
-    return NULL;
+    return active == r->work.active_count ? NULL : "the active checks are counted wrongly";
 }

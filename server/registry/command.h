@@ -11,6 +11,7 @@
 #include "server/base/buffer.h"
 #include "server/base/status.h"
 #include "server/registry/namespace.h"
+#include "server/registry/prober.h"
 #include "server/registry/record.h"
 #include "server/registry/token.h"
 
@@ -115,7 +116,7 @@ struct command {
         } policy_create;
         struct {
             struct registration registration; /* its extra too; a ttl of 0: no lease */
-            uint64_t incarnation; /* as of a registration; 0: not given */
+            uint64_t incarnation;             /* as of a registration; 0: not given */
             /* Without one, other content makes it a new incarnation, as of a registration. Else it
              * stays the one that it is. */
             bool takes_over;
@@ -129,6 +130,10 @@ struct command {
             struct slice id; /* the owner's */
             struct check_spec check;
         } check_put;
+        struct {
+            uint32_t count;
+            uint64_t members[PROBERS_MAX]; /* ascending ids */
+        } probers;
 #define OWN_COMMAND(KIND, member, number, level, what)
 #define COMMAND(KIND, member, number, level, what, fields)                                         \
     struct {                                                                                       \
@@ -142,7 +147,8 @@ struct command {
 };
 
 struct result {
-    /* ST_OK, ST_NOT_FOUND, ST_CONFLICT; ST_FULL: no room in the table or in the state;
+    /* ST_OK, ST_NOT_FOUND, ST_CONFLICT: it has another incarnation, or a result came too late;
+     * ST_FULL: no room in the table or in the state;
      * ST_DUPLICATE_TYPE: another instance of the type is alive; ST_QUOTA: the namespace's quota is
      * used up; ST_TOO_LARGE: over a limit of the level (from the decoder, and of an id or name with
      * its namespace); ST_UNAUTHENTICATED, ST_FORBIDDEN: refused by the guard. */

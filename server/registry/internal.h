@@ -203,6 +203,13 @@ const char *checks_verify(const struct registry *r);
 const char *checks_guarded_name(const struct registry *r, const struct record *record,
                                 char room[STORED_NAME_SIZE]);
 
+/* A run of an active check has ended. */
+void checks_apply_result(struct registry *r, const struct command *command,
+                         struct result *ret_result);
+
+/* probers.c */
+void probers_apply(struct registry *r, const struct command *command);
+
 /* places.c: with each change of an instance. */
 void places_add(struct registry *r, const struct record *instance);
 void places_remove(struct registry *r, const struct record *instance);

@@ -253,6 +253,7 @@ struct instance *registry_lease_out(struct registry *r, struct record *record, u
     leases_link(&r->leases, record->slot);
     r->instances_sum += record_in_place_hash(record) + registry_lease_hash(lease);
     r->instances_size += size_instance(record) + lease_size(lease);
+    r->work.active_count += record->active;
     namespaces_count(r, record_id(record), 1, (int64_t)size_instance(record));
     return instance;
 }
@@ -311,6 +312,7 @@ void registry_remove(struct registry *r, struct instance *instance)
     const struct lease *lease = leases_at(&r->leases, record->slot);
     r->instances_sum -= record_in_place_hash(record) + registry_lease_hash(lease);
     r->instances_size -= size_instance(record) + lease_size(lease);
+    r->work.active_count -= record->active;
     CHECK(cds_lfht_del(r->by_id, &instance->node) == 0);
     ptree_remove(tree_of(r, record), &r->records_kind, record_id(record));
     if (!checks_is_check(record_id(record))) {
@@ -344,6 +346,7 @@ void registry_replace(struct registry *r, struct instance *instance, struct reco
     }
     r->instances_sum += record_in_place_hash(record) - record_in_place_hash(old);
     r->instances_size += size_instance(record) - size_instance(old);
+    r->work.active_count += (uint32_t)record->active - (uint32_t)old->active;
     namespaces_count(r, record_id(record), 0,
                      (int64_t)size_instance(record) - (int64_t)size_instance(old));
     ptree_put(tree_of(r, record), &r->records_kind, record);
@@ -583,6 +586,8 @@ uint64_t registry_hash(const struct registry *r)
     }
     if (r->work.level >= LEVEL_CHECKS) {
         h = mix64(h ^ r->work.catalog_index);
+        h = mix64(h ^ r->work.active_index);
+        h = mix64(h ^ probers_hash(&r->work.probers));
         h = mix64(h ^ limits_check_hash(&r->work.limits));
     }
     return mix64(h ^ limits_hash(&r->work.limits));

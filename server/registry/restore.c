@@ -106,6 +106,7 @@ enum status registry_restore_head(struct registry *r, const struct snapshot_head
         head->changed_index > head->index || head->services_index > head->index ||
         head->extinct_index > head->index || head->tokens_begun > head->index ||
         head->checks > INSTANCES_MAX || head->catalog_index > head->index ||
+        head->active_index > head->index || !probers_are_possible(&head->probers, head->index) ||
         head->tokens > TOKENS_MAX || head->quotas > NAMESPACES_MAX ||
         head->sinks.count > SINKS_MAX || (head->tokens > 0 && head->tokens_begun == 0)) {
         return ST_CORRUPT;
@@ -124,6 +125,8 @@ enum status registry_restore_head(struct registry *r, const struct snapshot_head
     r->work.events_last = r->work.events_first - 1;
     r->work.state_bytes_max = head->state_bytes_max;
     r->work.tokens_begun = head->tokens_begun;
+    r->work.active_index = head->active_index;
+    r->work.probers = head->probers;
     events_keep(r, head->events_kept);
     leases_start_at(&r->leases, head->now_ms);
     return sinks_restore(r, &head->sinks);
@@ -146,7 +149,7 @@ enum status registry_restore_instance(struct registry *r, struct record *record,
     CHECK(x != NULL && record->references == 1);
     if (record->index > x->head.index || renewed_ms > x->head.now_ms ||
         (x->last_record != NULL && strcmp(record_id(x->last_record), record_id(record)) >= 0) ||
-        checks_is_check(record_id(record)) || !is_of_a_namespace(x, record) ||
+        checks_is_check(record_id(record)) || record->active || !is_of_a_namespace(x, record) ||
         !leases_take_this_slot(&r->leases, record->slot)) {
         return ST_CORRUPT;
     }
@@ -180,7 +183,8 @@ enum status registry_restore_service(struct registry *r, const char *name, uint6
 enum status registry_restore_event(struct registry *r, const struct event *event)
 {
     CHECK(r->restore != NULL && event->record->references == 1);
-    if (event->sequence != r->work.events_last + 1 || event->index > r->work.index) {
+    if (event->sequence != r->work.events_last + 1 || event->index > r->work.index ||
+        event->record->active) {
         return ST_CORRUPT;
     }
     return events_restore(r, event) ? ST_OK : ST_CORRUPT;

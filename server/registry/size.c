@@ -103,6 +103,17 @@ uint64_t size_sink(const struct sink_position *sink)
     return size_text(sink->name) + size_uint(sink->index) + size_uint(sink->position);
 }
 
+static uint64_t size_probers(const struct probers *probers)
+{
+    uint64_t size =
+        size_uint(probers->epoch) + size_uint(probers->forgotten) + size_uint(probers->count);
+    for (uint32_t i = 0; i < probers->count; i++) {
+        const struct prober *row = &probers->rows[i];
+        size += size_uint(row->member) + size_uint(row->since) + size_uint(row->until);
+    }
+    return size;
+}
+
 uint64_t size_head(const struct view *view)
 {
     uint64_t size = ITEM_HEAD + size_text("MUSR") + 1 + size_uint(view->level);
@@ -139,7 +150,8 @@ uint64_t size_head(const struct view *view)
 #define X(limit, room, level_5) size += size_uint(view->limits.limit);
         CHECK_LIMITS(X)
 #undef X
-        size += size_uint(view->catalog_index) + size_uint(ptree_count(&view->checks));
+        size += size_uint(view->catalog_index) + size_uint(ptree_count(&view->checks)) +
+                size_uint(view->active_index) + size_probers(&view->probers);
     }
     return size;
 }

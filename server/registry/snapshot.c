@@ -151,6 +151,8 @@ void registry_snapshot_head(const struct registry_snapshot *s, struct snapshot_h
         .sinks = s->view.sinks,
         .checks = ptree_count(&s->view.checks),
         .catalog_index = s->view.catalog_index,
+        .active_index = s->view.active_index,
+        .probers = s->view.probers,
     };
 }
 

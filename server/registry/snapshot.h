@@ -44,6 +44,8 @@ struct snapshot_head {
     struct sinks sinks;    /* none below LEVEL_SINKS */
     uint64_t checks;       /* and nodes; 0 below LEVEL_CHECKS */
     uint64_t catalog_index;
+    uint64_t active_index;
+    struct probers probers; /* none below LEVEL_CHECKS, as the two before */
 };
 /* One instance with its lease. */
 struct snapshot_instance {

@@ -196,6 +196,8 @@ static bool is_of_services(enum command_kind kind)
     case COMMAND_POLICY_CREATE:
     case COMMAND_POLICY_DELETE:
     case COMMAND_SINK_CONFIRM:
+    case COMMAND_PROBERS:
+    case COMMAND_CHECK_RESULT:
         return false;
     }
     return false;

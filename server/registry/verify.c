@@ -201,6 +201,15 @@ static const char *verify_namespaces(const struct registry *r)
                : "the namespaces together do not make up the registry";
 }
 
+static const char *verify_probers(const struct registry *r)
+{
+    bool any = r->work.probers.epoch != 0 || r->work.active_index != 0;
+    return probers_are_possible(&r->work.probers, r->work.index) &&
+                   r->work.active_index <= r->work.index && (!any || r->work.level >= LEVEL_CHECKS)
+               ? NULL
+               : "the probers are none that can be";
+}
+
 static const char *verify(const struct registry *r)
 {
     struct ptree_iterator it;
@@ -244,6 +253,9 @@ static const char *verify(const struct registry *r)
     }
     if (broken == NULL) {
         broken = places_verify(r);
+    }
+    if (broken == NULL) {
+        broken = verify_probers(r);
     }
     return broken != NULL ? broken : verify_sizes(r);
 }

@@ -23,7 +23,6 @@
 #include "server/registry/command.h"
 #include "server/registry/level.h"
 #include "server/registry/namespace.h"
-#include "server/registry/prober.h"
 #include "server/registry/record.h"
 #include "server/registry/sink.h"
 #include "server/registry/token.h"
@@ -57,6 +56,7 @@ struct view {
                                       LEVEL_CHECKS */
     uint64_t active_index;         /* last change of which active checks there are, and of their
                                       definitions; 0: none yet */
+    uint32_t active_count;         /* active checks */
     uint64_t now_ms;               /* cluster time */
     int64_t wall_ms;               /* wall clock of the last entry */
     uint64_t hash;                 /* registry_hash() */

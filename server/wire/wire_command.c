@@ -56,6 +56,14 @@ static void encode_enrol(const struct command *c, struct buffer *out)
     }
 }
 
+static void encode_probers(const struct command *c, struct buffer *out)
+{
+    pack_uint(out, c->probers.count);
+    for (uint32_t i = 0; i < c->probers.count; i++) {
+        pack_uint(out, c->probers.members[i]);
+    }
+}
+
 /* Precedes the kind of a command with a guard. */
 #define GUARDED 11
 /* Precedes the kind of a command in a namespace, behind the guard. */
@@ -107,6 +115,9 @@ void wire_command_encode(const struct command *c, struct buffer *out)
     case COMMAND_CHECK_PUT:
         pack_text(out, c->check_put.id.data, c->check_put.id.len);
         encode_check(&c->check_put.check, out);
+        return;
+    case COMMAND_PROBERS:
+        encode_probers(c, out);
         return;
 #define OWN_COMMAND(KIND, member, number, level, what)
 #define COMMAND(KIND, member, number, level, what, fields)                                         \
@@ -210,6 +221,18 @@ static void decode_enrol(struct unpack *in, const struct registry_limits *limits
     in->bad = in->bad || !check_owner_is_valid(c->enrol.registration.id);
 }
 
+/* In ascending order: each set has one encoding. */
+static void decode_probers(struct unpack *in, struct command *c)
+{
+    uint64_t last = 0;
+    c->probers.count = (uint32_t)unpack_uint(in, PROBERS_MAX);
+    for (uint32_t i = 0; i < c->probers.count; i++) {
+        uint64_t member = unpack_uint(in, UINT64_MAX);
+        in->bad = in->bad || member <= last;
+        last = c->probers.members[i] = member;
+    }
+}
+
 static void decode_fields(struct unpack *in, const struct registry_limits *limits,
                           struct wire_command *w)
 {
@@ -244,6 +267,9 @@ static void decode_fields(struct unpack *in, const struct registry_limits *limit
         c->check_put.id = unpack_text(in, limits->name_bytes);
         decode_check(in, limits, &c->check_put.check);
         return;
+    case COMMAND_PROBERS:
+        decode_probers(in, c);
+        return;
 #define OWN_COMMAND(KIND, member, number, level, what)
 #define COMMAND(KIND, member, number, level, what, fields)                                         \
     case COMMAND_##KIND: {                                                                         \
@@ -274,7 +300,8 @@ static bool has_namespace(uint64_t kind)
 {
     return kind == COMMAND_REGISTER || kind == COMMAND_HEARTBEAT || kind == COMMAND_DEREGISTER ||
            kind == COMMAND_MAINTENANCE || kind == COMMAND_TOKEN_CREATE ||
-           kind == COMMAND_POLICY_CREATE || kind == COMMAND_ENROL || kind == COMMAND_CHECK_PUT;
+           kind == COMMAND_POLICY_CREATE || kind == COMMAND_ENROL || kind == COMMAND_CHECK_PUT ||
+           kind == COMMAND_CHECK_RESULT;
 }
 
 /* What stands before the kind of a command. */

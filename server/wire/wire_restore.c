@@ -190,6 +190,19 @@ static void restore_sinks(struct unpack *in, struct sinks *ret_sinks)
     }
 }
 
+static void restore_probers(struct unpack *in, struct probers *ret_probers)
+{
+    ret_probers->epoch = unpack_uint(in, UINT64_MAX);
+    ret_probers->forgotten = unpack_uint(in, UINT64_MAX);
+    ret_probers->count = (uint32_t)unpack_uint(in, PROBERS_MAX);
+    for (uint32_t i = 0; i < ret_probers->count; i++) {
+        struct prober *row = &ret_probers->rows[i];
+        row->member = unpack_uint(in, UINT64_MAX);
+        row->since = unpack_uint(in, UINT64_MAX);
+        row->until = unpack_uint(in, UINT64_MAX);
+    }
+}
+
 static enum status restore_head(struct wire_restore *w, struct unpack *in)
 {
     struct snapshot_head *head = &w->head;
@@ -238,6 +251,8 @@ static enum status restore_head(struct wire_restore *w, struct unpack *in)
 #undef X
         head->catalog_index = unpack_uint(in, UINT64_MAX);
         head->checks = unpack_uint(in, INSTANCES_MAX);
+        head->active_index = unpack_uint(in, UINT64_MAX);
+        restore_probers(in, &head->probers);
     }
     return unpack_finished(in) ? registry_restore_head(w->registry, head) : ST_CORRUPT;
 }

@@ -162,6 +162,18 @@ static void encode_sinks(const struct sinks *sinks, struct buffer *out)
     }
 }
 
+static void encode_probers(const struct probers *probers, struct buffer *out)
+{
+    pack_uint(out, probers->epoch);
+    pack_uint(out, probers->forgotten);
+    pack_uint(out, probers->count);
+    for (uint32_t i = 0; i < probers->count; i++) {
+        pack_uint(out, probers->rows[i].member);
+        pack_uint(out, probers->rows[i].since);
+        pack_uint(out, probers->rows[i].until);
+    }
+}
+
 static void encode_head(struct writer *w, const struct snapshot_head *head)
 {
     struct buffer *out = item_begin(w);
@@ -207,6 +219,8 @@ static void encode_head(struct writer *w, const struct snapshot_head *head)
 #undef X
         pack_uint(out, head->catalog_index);
         pack_uint(out, head->checks);
+        pack_uint(out, head->active_index);
+        encode_probers(&head->probers, out);
     }
     item_end(w);
 }

@@ -29,6 +29,7 @@ struct made {
     struct command command;
     struct slice ids[BATCH_MAX];
     char names[BATCH_MAX][4];
+    char check_id[6];
     uint8_t refs[BATCH_MAX * LEASE_REF_BYTES];
 };
 
@@ -244,6 +245,7 @@ static void make_check(struct twins *t, struct check_spec *ret_check)
                             .ttl_ms = input_u8(&t->in) % 4 * 1000u,
                             .reap_after_ms = input_u8(&t->in) % 4 * 1000u,
                             .status = (enum health)(input_u8(&t->in) % HEALTH_MAINTENANCE)};
+    ret_check->active = ret_check->ttl_ms == 0;
 }
 
 static void make_enrol(struct twins *t, struct made *m)
@@ -268,10 +270,37 @@ static void make_enrol(struct twins *t, struct made *m)
     }
 }
 
+static void make_probers(struct twins *t, struct made *m)
+{
+    unsigned set = input_u8(&t->in);
+    m->command.kind = COMMAND_PROBERS;
+    for (unsigned i = 0; i < 8; i++) {
+        if ((set >> i & 1) != 0) {
+            m->command.probers.members[m->command.probers.count++] = i + 1;
+        }
+    }
+}
+
+static void make_result(struct twins *t, struct made *m, const struct slice *owner)
+{
+    memcpy(m->check_id, owner->data, 3);
+    memcpy(m->check_id + 3, "\x1e:", 3);
+    const struct view *view = view_lock(&(struct view_source){.registry = t->plain});
+    const struct record *check = view_check(view, m->check_id);
+    m->command.kind = COMMAND_CHECK_RESULT;
+    m->command.check_result.id = (struct slice){.data = m->check_id, .len = 5};
+    m->command.check_result.definition = check != NULL ? prober_definition(check) : 0;
+    view_unlock(&view);
+    m->command.check_result.member = 1 + input_u8(&t->in) % 8;
+    m->command.check_result.epoch = t->index - input_u8(&t->in) % 4;
+    m->command.check_result.status = input_u8(&t->in) % HEALTH_MAINTENANCE;
+    m->command.check_result.note = take_word(t);
+}
+
 static void make_small(struct twins *t, struct made *m)
 {
     struct slice id = take_id(t, m, 0);
-    switch (input_u8(&t->in) % 14) {
+    switch (input_u8(&t->in) % 16) {
     case 0:
         m->command.kind = COMMAND_DEREGISTER;
         m->command.deregister.id = id;
@@ -318,6 +347,12 @@ static void make_small(struct twins *t, struct made *m)
         m->command.kind = COMMAND_CHECK_PUT;
         m->command.check_put.id = id;
         make_check(t, &m->command.check_put.check);
+        return;
+    case 14:
+        make_probers(t, m);
+        return;
+    case 15:
+        make_result(t, m, &id);
         return;
     default:
         m->command.kind = COMMAND_EXPIRE;

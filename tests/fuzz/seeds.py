@@ -77,8 +77,10 @@ COMMANDS = [
     b"\x10" + text("=web"),
     b"\x11" + text("amqp") + uint(1 << 40) + uint(77),
     b"\x12" + registration("web-1", "web") + text("o=10.0.0.1") + truth(True) + uint(1) +
-    text(":") + text("n=alive") + text("fine") + uint(30000) + uint(60000) + uint(2),
-    b"\x13" + text("web-1") + text(":") + text("") + text("") + uint(0) + uint(0) + uint(0),
+    text(":") + text("n=alive") + text("fine") + uint(30000) + uint(60000) + uint(2) + truth(False),
+    b"\x13" + text("web-1") + text(":") + text("") + text("") + uint(0) + uint(0) + uint(0) + truth(True),
+    b"\x15" + uint(3) + uint(1) + uint(2) + uint(1 << 40),
+    b"\x16" + text("web-1\x1e:") + uint(1 << 50) + uint(2) + uint(77) + uint(2) + text("HTTP 500"),
     b"\x0b" + uint(3) + text("spiffe://prod/web") + b"\x04" + text("web-1") + uint(0),
 ]
 
@@ -115,7 +117,8 @@ def quota(name, instances, size, writes):
     return text(name) + uint(instances) + uint(size) + uint(writes)
 
 
-def snapshot(instances, services, events, limits=LIMITS, tokens=None, quotas=None, sinks=None, checks=()):
+def snapshot(instances, services, events, limits=LIMITS, tokens=None, quotas=None, sinks=None, checks=(),
+             probers=()):
     level = 5 if sinks is not None else 4 if quotas is not None else 1 if tokens is None else 3
     head = text("MUSR") + uint(3) + uint(level) + b"".join(uint(n) for n in limits)
     head += uint(9) + uint(5000) + sint(1790000000000)
@@ -130,6 +133,8 @@ def snapshot(instances, services, events, limits=LIMITS, tokens=None, quotas=Non
     if sinks is not None:
         head += uint(len(sinks)) + b"".join(text(n) + uint(i) + uint(p) for n, i, p in sinks)
         head += b"".join(uint(n) for n in CHECK_LIMITS) + uint(8) + uint(len(checks))
+        head += uint(7) + uint(8 if probers else 0) + uint(3 if probers else 0) + uint(len(probers))
+        head += b"".join(uint(n) for row in probers for n in row)
     items = [head]
     for rec, generation, renewed, deadline in instances:
         items.append(rec + uint(generation) + uint(renewed) + uint(deadline))
@@ -138,8 +143,8 @@ def snapshot(instances, services, events, limits=LIMITS, tokens=None, quotas=Non
     for index, kind, rec in events:
         items.append(uint(index) + uint(0) + uint(kind) + sint(-1) + rec)
     items += (tokens or []) + (quotas or [])
-    for rec, generation, renewed, deadline in checks:
-        items.append(rec + uint(generation) + uint(renewed) + uint(deadline))
+    for rec, generation, renewed, deadline, *extra in checks:
+        items.append(rec + uint(generation) + uint(renewed) + uint(deadline) + b"".join(extra))
     return bytes([len(items)]) + b"\xc1".join(items)
 
 
@@ -177,6 +182,10 @@ SNAPSHOTS = [
     snapshot([(record("web-1", "web", 2, 0), 11, 4000, 34000)], [("web", 2)], [], quotas=[], sinks=[],
              checks=[(record("\x1enode", "", 2, 2), 11, 4000, (1 << 64) - 1),
                      (record("web-1\x1e:", "", 2, 1), 11, 4000, 34000)]),
+    snapshot([], [], [], quotas=[], sinks=[], probers=[(1, 4, 0), (2, 4, 7), (5, 8, 0)],
+             checks=[(record("\x1enode", "", 2, 2), 11, 4000, (1 << 64) - 1),
+                     (record("\x1enode\x1e:", "", 2, 1), 11, 4000, (1 << 64) - 1, text("{}"), truth(True))]),
+    snapshot([], [], [], quotas=[], sinks=[], probers=[(2, 4, 0), (1, 4, 0)]),
 ]
 
 

@@ -85,8 +85,26 @@ static struct command sample_of_checks(size_t which)
         c.enrol.checks[1].extra = c.enrol.checks[1].note = slice_of("");
         return c;
     }
-    return (struct command){.kind = COMMAND_CHECK_PUT,
-                            .check_put = {.id = slice_of("web-1"), .check = spec}};
+    if (which == 1) {
+        return (struct command){.kind = COMMAND_CHECK_PUT,
+                                .check_put = {.id = slice_of("web-1"), .check = spec}};
+    }
+    if (which == 2) {
+        return (struct command){.kind = COMMAND_PROBERS,
+                                .probers = {.count = 3, .members = {1, 7, 1ull << 40}}};
+    }
+    struct command c = {.kind = COMMAND_CHECK_PUT,
+                        .check_put = {.id = slice_of("web-1"), .check = spec}};
+    c.check_put.check.active = true;
+    c.check_put.check.ttl_ms = 0;
+    return which == 3 ? c
+                      : (struct command){.kind = COMMAND_CHECK_RESULT,
+                                         .check_result = {.id = slice_of("web-1\x1e:alive"),
+                                                          .definition = 1ull << 50,
+                                                          .member = 3,
+                                                          .epoch = 1ull << 40,
+                                                          .status = HEALTH_CRITICAL,
+                                                          .note = slice_of("HTTP 500")}};
 }
 
 static struct command sample(size_t which)
@@ -163,12 +181,15 @@ static struct command sample(size_t which)
                                 .sink_confirm = {slice_of("amqp"), 1ull << 40, 77}};
     case 17:
     case 18:
+    case 19:
+    case 20:
+    case 21:
         return sample_of_checks(which - 17);
     default:
-        return sample_of_namespaces(which - 19);
+        return sample_of_namespaces(which - 22);
     }
 }
-#define SAMPLES         24
+#define SAMPLES         27
 #define SAMPLES_GUARDED 11 /* and the next */
 
 #endif

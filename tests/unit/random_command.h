@@ -236,10 +236,12 @@ static inline struct slice random_key(unsigned *seed)
 static inline struct check_spec random_check(unsigned *seed)
 {
     static const uint32_t times_ms[] = {0, 1000, 10000, 60000};
+    bool active = random_below(seed, 3) == 0;
     return (struct check_spec){.key = random_key(seed),
                                .extra = slice_of(random_word(seed)),
                                .note = slice_of(random_word(seed)),
-                               .ttl_ms = times_ms[random_below(seed, 4)],
+                               .active = active,
+                               .ttl_ms = active ? 0 : times_ms[random_below(seed, 4)],
                                .reap_after_ms = times_ms[random_below(seed, 4)],
                                .status = (enum health)random_below(seed, HEALTH_MAINTENANCE)};
 }
@@ -274,10 +276,44 @@ static inline void random_node_place(struct random_command *c, unsigned *seed)
     g->extra = slice_of(agents[random_below(seed, ARRAY_LENGTH(agents))]);
 }
 
+/* Mostly as one that runs it would write it. */
+static inline void random_check_result(struct random_command *c, const struct fixture *f,
+                                       unsigned *seed)
+{
+    struct slice id = random_check_id(c, seed, 0);
+    const struct probers *probers = &fixture_view(f)->probers;
+    const struct record *check = view_check(fixture_view(f), id.data);
+    uint64_t prober = prober_of(probers, id);
+    c->command = (struct command){
+        .kind = COMMAND_CHECK_RESULT,
+        .check_result = {.id = id,
+                         .definition = check != NULL ? prober_definition(check) : 1,
+                         .member = prober != 0 ? prober : 1,
+                         .epoch = probers->epoch - random_below(seed, 3),
+                         .status = random_below(seed, HEALTH_MAINTENANCE),
+                         .note = slice_of(random_word(seed))}};
+}
+
+static inline void random_probers(struct random_command *c, unsigned *seed)
+{
+    c->command = (struct command){.kind = COMMAND_PROBERS};
+    uint64_t member = random_below(seed, 3);
+    while (c->command.probers.count < random_below(seed, 2 * PROBERS_MAX) % (PROBERS_MAX + 1)) {
+        member += 1 + random_below(seed, 3);
+        c->command.probers.members[c->command.probers.count++] = member;
+    }
+}
+
 static inline void random_check_command(struct random_command *c, const struct fixture *f,
                                         unsigned *seed)
 {
-    switch (random_below(seed, 4)) {
+    switch (random_below(seed, 6)) {
+    case 4:
+        random_check_result(c, f, seed);
+        return;
+    case 5:
+        random_probers(c, seed);
+        return;
     case 0: {
         random_register(c, f, seed);
         struct registration g = c->command.register_.registration;
@@ -331,6 +367,7 @@ static inline void random_place(struct random_command *c, unsigned *seed)
     case COMMAND_POLICY_CREATE:
     case COMMAND_ENROL:
     case COMMAND_CHECK_PUT:
+    case COMMAND_CHECK_RESULT:
         c->command.space = random_namespace(seed);
         return;
     default:

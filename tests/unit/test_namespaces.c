@@ -482,8 +482,9 @@ static void default_is_stored_as_below_the_level(void **state)
     const struct view *b = fixture_view(&older);
     assert_int_equal(record_hash(fixture_record(f, "a")), record_hash(fixture_record(&older, "a")));
     assert_int_equal(token_hash(view_token(a, "ta")), token_hash(view_token(b, "ta")));
-    /* Of the levels: limits, and the numbers of quotas, of sinks, and of checks; an index. */
-    assert_int_equal(a->state_bytes, b->state_bytes + 3 + 1 + 1 + (1 + 3 + 3) + 1 + 1);
+    /* Of the levels: limits, and the numbers of quotas, of sinks, and of checks; two indexes; the
+     * probers. */
+    assert_int_equal(a->state_bytes, b->state_bytes + 3 + 1 + 1 + (1 + 3 + 3) + 1 + 1 + 1 + 3);
     registry_destroy(older.registry);
 }
 
