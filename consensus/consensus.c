@@ -221,6 +221,21 @@ bool consensus_knows_all(const struct consensus *c)
     return c->engine.is_leader && c->engine.proposer.noop_committed;
 }
 
+void consensus_set_available(struct consensus *c, bool available)
+{
+    c->engine.available = available;
+}
+
+void consensus_say_leaving(struct consensus *c)
+{
+    member_info_say_leaving(&c->engine);
+}
+
+size_t consensus_presence(const struct consensus *c, struct consensus_presence *ret_members)
+{
+    return member_info_presence(&c->engine, ret_members);
+}
+
 uint32_t consensus_hold_up_ms(const struct consensus *c)
 {
     return c->facts.election_timeout_ms + PEER_SILENCE_MS;

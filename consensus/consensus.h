@@ -280,6 +280,22 @@ bool consensus_knows_all(const struct consensus *c);
  * leader or a machine. */
 uint32_t consensus_hold_up_ms(const struct consensus *c);
 
+/* Whether this member can do its part of work that the members share out among themselves; the
+ * others learn of it within some 300 ms. Initially it cannot. */
+void consensus_set_available(struct consensus *c, bool available);
+/* This member is about to stop: tells the others at once. */
+void consensus_say_leaving(struct consensus *c);
+/* The members of the configuration, as heard from. An id may be there twice: that of a member that
+ * lost its directory, and of its earlier life. */
+struct consensus_presence {
+    uint64_t id;
+    uint64_t silent_ms; /* since anything came from it; 0: this member; UINT64_MAX: never */
+    bool available;     /* as it last said, likewise the next */
+    bool leaves;        /* it is about to stop */
+};
+/* Needs room for MEMBERS_MAX. Returns how many. */
+size_t consensus_presence(const struct consensus *c, struct consensus_presence *ret_members);
+
 /* --- status --- */
 
 enum consensus_phase {

@@ -432,6 +432,7 @@ void engine_receive(struct engine *e, uint64_t from, uint64_t life, uint8_t type
     }
     struct member *m = member_info_sender(e, from, life);
     if (m != NULL && (member_info_is_configured(e, m) || is_for_guests(type))) {
+        m->frame_ms = engine_now_ms(e);
         fsm_publish(e);
         dispatch(e, m, type, data, len);
     }

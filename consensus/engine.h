@@ -108,6 +108,7 @@ struct engine {
     struct read_index read_index;
     struct member_table members;
     struct refusals refusals;
+    bool available, leaves; /* consensus_set_available(), consensus_say_leaving() */
     struct membership membership;
     struct changes changes;
     struct election election;

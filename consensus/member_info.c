@@ -8,6 +8,7 @@
 #include "consensus/engine.h"
 #include "server/base/buffer.h"
 #include "server/base/check.h"
+#include "server/base/clock.h"
 #include "server/base/text.h"
 
 #define INTERVAL_MS     300
@@ -15,7 +16,9 @@
 #define GUEST_SILENT_MS 5000
 #define FIXED_BYTES     29 /* applied u64, hash index u64, hash u64, levels u16 u16, space u8 */
 /* A byte of flags after the texts; earlier versions neither send nor read it. */
-#define FLAG_REFUSES 1u
+#define FLAG_REFUSES   1u
+#define FLAG_AVAILABLE 2u
+#define FLAG_LEAVES    4u
 
 /* --- the table --- */
 
@@ -270,7 +273,9 @@ static void encode(struct engine *e, struct buffer *out)
     append_text(out, e->options.http_address);
     append_text(out, e->options.version);
     append_text(out, own_address(e));
-    buffer_append_byte(out, e->refusals.here ? FLAG_REFUSES : 0);
+    buffer_append_byte(out, (e->refusals.here ? FLAG_REFUSES : 0) |
+                                (e->available ? FLAG_AVAILABLE : 0) |
+                                (e->leaves ? FLAG_LEAVES : 0));
 }
 
 /* Reads a text into `field`; false if it is missing, too long or not printable. */
@@ -320,7 +325,10 @@ void member_info_receive(struct engine *e, struct member *m, const uint8_t *data
         take_text(&at, end, info.version, sizeof info.version)) {
         char address[sizeof m->advertised_address] = "";
         bool told = take_text(&at, end, address, sizeof address);
-        info.refuses_heartbeats = told && at < end && (*at & FLAG_REFUSES) != 0;
+        uint8_t flags = told && at < end ? *at : 0;
+        info.refuses_heartbeats = (flags & FLAG_REFUSES) != 0;
+        m->available = (flags & FLAG_AVAILABLE) != 0;
+        m->leaves = (flags & FLAG_LEAVES) != 0;
         m->info = info;
         m->heard_ms = engine_now_ms(e);
         if (told) {
@@ -335,15 +343,10 @@ void member_info_hurry(struct engine *e)
     e->members.sent_ms = 0;
 }
 
-void member_info_tick(struct engine *e)
+static void send_ours(struct engine *e)
 {
     struct buffer out;
-    uint64_t now_ms = engine_now_ms(e);
-    if (e->members.sent_ms != 0 && now_ms - e->members.sent_ms < INTERVAL_MS) {
-        return;
-    }
-    e->members.sent_ms = now_ms;
-    drop_silent_guests(e);
+    e->members.sent_ms = engine_now_ms(e);
     buffer_init(&out, INFO_BYTES_MAX);
     encode(e, &out);
     for (size_t i = 0; i < e->members.count; i++) {
@@ -353,6 +356,40 @@ void member_info_tick(struct engine *e)
         }
     }
     buffer_done(&out);
+}
+
+void member_info_tick(struct engine *e)
+{
+    if (e->members.sent_ms == 0 || engine_now_ms(e) - e->members.sent_ms >= INTERVAL_MS) {
+        drop_silent_guests(e);
+        send_ours(e);
+    }
+}
+
+void member_info_say_leaving(struct engine *e)
+{
+    e->leaves = true;
+    if (e->running && !e->closing) {
+        send_ours(e);
+    }
+}
+
+size_t member_info_presence(const struct engine *e, struct consensus_presence *ret_members)
+{
+    uint64_t now_ms = engine_now_ms(e);
+    for (size_t i = 0; i < e->members.count; i++) {
+        const struct member *m = &e->members.list[i];
+        bool is_self = m->info.is_self;
+        ret_members[i] = (struct consensus_presence){
+            .id = m->info.id,
+            .silent_ms = is_self            ? 0
+                         : m->frame_ms == 0 ? UINT64_MAX
+                                            : clock_elapsed(m->frame_ms, now_ms),
+            .available = is_self ? e->available : m->available,
+            .leaves = is_self ? e->leaves : m->leaves,
+        };
+    }
+    return e->members.count;
 }
 
 bool member_info_majority_has_space(const struct engine *e)

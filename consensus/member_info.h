@@ -20,7 +20,9 @@ struct engine;
 struct member {
     struct consensus_member_info info;
     enum configuration_mark mark;
-    uint64_t heard_ms;                     /* 0: never */
+    uint64_t heard_ms;                     /* what it reports of itself; 0: never */
+    uint64_t frame_ms;                     /* anything at all; 0: never */
+    bool available, leaves;                /* see struct consensus_presence */
     uint64_t away_ms;                      /* leader: since when its link is down; 0: up */
     char advertised_address[ADDRESS_SIZE]; /* host:port that it announces; "": as configured */
     uint64_t sent_index;                   /* leader: last entry sent to it */
@@ -68,6 +70,10 @@ size_t member_info_voters(const struct engine *e);
 bool member_info_is_majority(const struct engine *e, size_t voters);
 
 void member_info_tick(struct engine *e);
+/* This member is about to stop: tells the others now. */
+void member_info_say_leaving(struct engine *e);
+/* All configured members as heard from; room for MEMBERS_MAX. */
+size_t member_info_presence(const struct engine *e, struct consensus_presence *ret_members);
 /* Sends ours with the next tick, regardless of the interval. */
 void member_info_hurry(struct engine *e);
 void member_info_receive(struct engine *e, struct member *m, const uint8_t *data, size_t len);
