@@ -37,6 +37,7 @@ void expiry_leadership(struct node *node, bool leader)
         .pause_grace_until_ms = now_ms + node->pause_grace_ms,
     };
     brake_begin(&x->brake, now_ms);
+    probers_watch_begin(&node->probers);
     metric_set(METRIC_expiry_brake, 0);
 }
 
@@ -140,10 +141,15 @@ static uint32_t events_to_keep(const struct node *node)
                                                        : limits->events_kept_max;
 }
 
-/* Proposals that do not wait for the grace: an expired token, and the next configured setting that
- * the cluster lacks. */
+/* Proposals that do not wait for the grace: another set of probers, an expired token, and the next
+ * configured setting that the cluster lacks. */
 static bool wish(const struct node *node, struct command *ret_command)
 {
+    const struct view *view = registry_view(node->registry);
+    if (view->active_count > 0 && node->expiry.knows_all &&
+        probers_wanted(&node->probers, &view->probers, ret_command)) {
+        return true;
+    }
     if (registry_tokens_due(node->registry, node->expiry.clock_ms)) {
         /* Any entry removes it; this one does nothing else. */
         *ret_command = (struct command){.kind = COMMAND_EXPIRE, .expire = {.until_ms = 0}};
@@ -188,6 +194,9 @@ void expiry_tick(struct node *node, uint64_t now_ms)
     expiry_settle(node);
     count_time(node);
     x->seen_ms = now_ms;
+    struct consensus_presence members[MEMBERS_MAX];
+    size_t count = consensus_presence(node->consensus, members);
+    probers_watch_tick(&node->probers, now_ms, members, count);
     if (x->proposed) {
         return;
     }

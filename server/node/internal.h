@@ -9,6 +9,7 @@
 #include "server/base/log.h"
 #include "server/node/brake.h"
 #include "server/node/node.h"
+#include "server/node/probers.h"
 #include "server/node/read.h"
 #include "server/registry/registry.h"
 
@@ -42,6 +43,28 @@ struct expiry {
     bool braking;
 };
 
+/* probe.c: whether this replica may run active checks, and which. */
+#define PROBE_SETS_WAITING 4
+struct probe {
+    /* Read by any thread. */
+    _Atomic uint64_t version;
+    _Atomic uint64_t until_ms; /* clock_boot_ms(), like all of these times; 0: not permitted */
+    _Atomic uint64_t settled;  /* the epoch known for PROBE_WAIT_MS */
+    /* Sets of probers that are not, the oldest first. */
+    struct {
+        uint64_t epoch, known_ms;
+    } waiting[PROBE_SETS_WAITING];
+    unsigned waiting_count;
+    uint64_t epoch, active_index; /* of the last view */
+    struct consensus_op proof;
+    bool proving;
+    uint64_t asked_ms;  /* when the last proof was asked for */
+    uint64_t proved_ms; /* ... that came; 0: none has */
+    uint64_t wanted_ms; /* since when proofs are wanted; 0: they are not */
+    struct consensus_op leave;
+    bool leaving;
+};
+
 struct node {
     struct consensus *consensus;
     struct registry *registry; /* the state machine */
@@ -50,6 +73,8 @@ struct node {
     struct home *held;         /* replica.c: earlier ones still used by a snapshot */
     struct blocking blocking;
     struct expiry expiry;
+    struct probe probe;
+    struct probers_watch probers;
     uint32_t grace_ms; /* immutable after start, as the next three */
     uint32_t pause_grace_ms;
     uint32_t events_kept;
@@ -67,6 +92,15 @@ struct consensus_fsm replica_app(struct node *node);
 void replica_init(struct node *node);
 /* Consensus must have stopped, and no reader be left. */
 void replica_done(struct node *node);
+
+void replica_tell_listeners(struct node *node);
+
+/* probe.c */
+void probe_tick(struct node *node);
+/* A new view is published. */
+void probe_published(struct node *node);
+/* Any thread: this replica is about to stop. */
+void probe_leave(struct node *node);
 
 /* read.c */
 /* Whether what it watches has passed its index. */

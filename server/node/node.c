@@ -37,6 +37,7 @@ struct node *node_start(const struct consensus_options *options, const struct no
 
 void node_stop(struct node *node)
 {
+    probe_leave(node);
     consensus_stop(node->consensus);
     blocking_fail_all(node, ST_STOPPING);
 }

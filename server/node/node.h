@@ -83,10 +83,9 @@ struct node_backup {
 MUST_USE enum status node_backup(struct node *node, struct node_backup *backup,
                                  enum consensus_backup_step step);
 
-/* Called on the loop thread after each entry with events, or after which the active checks or their
- * probers are others (probe.h), before waiting reads are woken, and when
- * a snapshot has replaced the history. `told` must not block. Stays until the node is destroyed:
- * add it before node_stop, free it after. */
+/* Called on the loop thread after each entry with events, before waiting reads are woken; when a
+ * snapshot has replaced the history; and when node_probe_version() has moved (probe.h). `told` must
+ * not block. Stays until the node is destroyed: add it before node_stop, free it after. */
 struct node_listener {
     void (*told)(struct node_listener *listener);
     /* private */

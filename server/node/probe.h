@@ -2,13 +2,19 @@
  * themselves are run above (api/prober); what they are is in the records of view->checks that are
  * `active`, as JSON in their `extra`.
  *
- *     uint64_t until_ms = node_probe_until_ms(node);
- *     const struct view *view = node_view_lock(node);
- *     if (view->active_index or view->probers.epoch has changed) { rescan view->checks:
- *         record->active && node_probe_is_ours(node, view, record) }
+ *     uint64_t version = node_probe_version(node);
+ *     if (it is another than at the last scan) {
+ *         const struct view *view = node_view_lock(node);
+ *         for each record of view->checks: record->active && node_probe_is_ours(node, view, record)
+ *         keep its id, prober_definition(record) and view->probers.epoch
+ *     }
+ *     right before each connection of a run: node_probe_may_start(node, version), or scan or wait
  *
- * Right before each connection of a probe: clock_boot_ms() < node_probe_until_ms(node), or wait.
- * Both indexes are as of the same view; node_listen is called when either has moved.
+ * node_listen tells when the version moves. At no time may two replicas start a run of a check, if
+ * their clocks run at the same rate within a tenth: a replica is permitted for PROBE_PERMITTED_MS
+ * from when it asked for a leader proof (ReadIndex), with which it knows every set of probers
+ * committed before that; and a check that it has gained is its own only PROBE_WAIT_MS after it has
+ * learned of the set, when whoever had it before can have no older permission left.
  *
  * Thread: any; functions with a view: inside its read-side critical section. */
 #ifndef MUSTER_NODE_PROBE_H
@@ -20,12 +26,19 @@
 #include "server/node/node.h"
 #include "server/registry/prober.h"
 
-/* Until when, on clock_boot_ms(), this replica may start probes; 0: not now. It goes on being
- * extended while the replica is ready, is in the set of probers, and has proof that the leader
- * knows; the leader takes a replica out of the set only after the last such time. An atomic load.
- */
+#define PROBE_PERMITTED_MS 500
+#define PROBE_WAIT_MS      625
+
+/* Moves when the active checks, or those of them that are this replica's, may be others, and when
+ * permission comes back. Read it before the view. */
+uint64_t node_probe_version(const struct node *node);
+/* Whether a run may start now, of a check that was this replica's at that version. Cheap: three
+ * atomic loads and a clock. */
+bool node_probe_may_start(const struct node *node, uint64_t version);
+/* Until when, on clock_boot_ms(), it is permitted; 0: it is not. Goes on being extended while the
+ * replica is ready, is a prober, and there are active checks. */
 uint64_t node_probe_until_ms(const struct node *node);
-/* Whether the check is assigned to this replica. */
+/* Whether the check is this replica's to run. */
 bool node_probe_is_ours(const struct node *node, const struct view *view,
                         const struct record *check);
 
@@ -33,14 +46,14 @@ bool node_probe_is_ours(const struct node *node, const struct view *view,
 struct node_probed {
     const char *check_id; /* as stored: record_id(); borrowed during the call, as the note */
     uint64_t definition;  /* prober_definition() of the record that was run */
-    uint64_t epoch;       /* view->probers.epoch when the run was started */
+    uint64_t epoch;       /* view->probers.epoch of the scan before the run */
     enum health status;   /* passing, warning or critical */
     struct slice note;    /* its output, at most NOTE_BYTES_MAX */
 };
 /* As node_write, of which `data` and `done` are to be set. In `done`, write->result.status is
- * ST_NOT_FOUND: the check is gone; ST_CONFLICT: it has another definition, or was or is another
- * replica's to run since: nothing was written. Write only what is new: with the same status and
- * note nothing changes. */
+ * ST_NOT_FOUND: the check is gone, or active no longer; ST_CONFLICT: it has another definition, or
+ * somebody else was to run it since: nothing was written. Write only what is new: with the same
+ * status and note nothing changes. */
 MUST_USE enum status node_probe_write(struct node *node, struct node_write *write,
                                       const struct node_probed *probed);
 

@@ -171,7 +171,7 @@ static void app_begin(void *ctx, uint64_t index, const uint8_t *data, size_t len
 static void count(struct node *node, const struct command *command, const struct result *result)
 {
     if (command->kind == COMMAND_EXPIRE || command->kind == COMMAND_KEEP_EVENTS ||
-        command->kind == COMMAND_STATE_BYTES ||
+        command->kind == COMMAND_STATE_BYTES || command->kind == COMMAND_PROBERS ||
         (command->kind == COMMAND_TOKEN_CREATE && command->token_create.turn == TOKEN_TURN_ONLY)) {
         expiry_applied(node, result->expired);
         metric_add(METRIC_expired_total, result->expired + result->reaped);
@@ -204,7 +204,7 @@ static void app_apply(void *ctx, uint32_t position, const uint8_t *data, size_t 
     }
 }
 
-static void tell_listeners(struct node *node)
+void replica_tell_listeners(struct node *node)
 {
     struct node_listener *listener = atomic_load(&node->listeners);
     for (; listener != NULL; listener = listener->next) {
@@ -223,19 +223,13 @@ static void app_publish(void *ctx)
 {
     struct node *node = ctx;
     uint64_t begun_ns = clock_monotonic_ns();
-    const struct view *before = registry_view(node->registry);
-    uint64_t events = before->events_last;
-    uint64_t active = before->active_index;
-    uint64_t epoch = before->probers.epoch;
+    uint64_t events_before = registry_view(node->registry)->events_last;
     registry_publish(node->registry);
-    const struct view *view = registry_view(node->registry);
-    if (view->events_last != events) {
+    if (registry_view(node->registry)->events_last != events_before) {
         atomic_store_explicit(&node->changed_ns, clock_monotonic_ns(), memory_order_relaxed);
+        replica_tell_listeners(node);
     }
-    if (view->events_last != events || view->active_index != active ||
-        view->probers.epoch != epoch) {
-        tell_listeners(node);
-    }
+    probe_published(node);
     blocking_published(node);
     metric_observe_us(HISTOGRAM_view_seconds, (clock_monotonic_ns() - begun_ns) / 1000);
 }
@@ -300,7 +294,8 @@ static void app_restore_swap(void *ctx, void *restore)
     move_in(node, end_restore(restore));
     give_up(node, old);
     atomic_store_explicit(&node->changed_ns, clock_monotonic_ns(), memory_order_relaxed);
-    tell_listeners(node);
+    replica_tell_listeners(node);
+    probe_published(node);
     blocking_restored(node);
 }
 
@@ -337,6 +332,7 @@ static uint64_t app_items(void *ctx)
 static void app_tick(void *ctx, uint64_t now_ms)
 {
     struct node *node = ctx;
+    probe_tick(node);
     expiry_tick(node, now_ms);
     blocking_tick(node, now_ms);
 }
