@@ -88,7 +88,7 @@ static struct verdict judge(struct node *node, uint64_t until_ms)
 {
     struct verdict v;
     uint32_t may =
-        brake_allowance(&node->expiry.brake, registry_count(node->registry), clock_monotonic_ms());
+        brake_allowance(&node->expiry.brake, registry_leased(node->registry), clock_monotonic_ms());
     v.due = registry_due(node->registry, until_ms, &v.living);
     v.brakes = v.living > may;
     v.limit = v.brakes ? may : v.due;

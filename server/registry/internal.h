@@ -78,6 +78,7 @@ struct registry {
     struct ptree_kind members_kind;
     struct view work;        /* the next view, being prepared */
     struct view *view;       /* published */
+    uint32_t leased_count;   /* of those with a lease that ends */
     uint64_t instances_sum;  /* of the hashes of all instances; wraps around */
     uint64_t services_sum;   /* of the hashes of names and indexes of all services */
     uint64_t events_sum;     /* the same, of the events kept */

@@ -254,6 +254,7 @@ struct instance *registry_lease_out(struct registry *r, struct record *record, u
     r->instances_sum += record_in_place_hash(record) + registry_lease_hash(lease);
     r->instances_size += size_instance(record) + lease_size(lease);
     r->work.active_count += record->active;
+    r->leased_count += record->ttl_ms > 0;
     namespaces_count(r, record_id(record), 1, (int64_t)size_instance(record));
     return instance;
 }
@@ -313,6 +314,7 @@ void registry_remove(struct registry *r, struct instance *instance)
     r->instances_sum -= record_in_place_hash(record) + registry_lease_hash(lease);
     r->instances_size -= size_instance(record) + lease_size(lease);
     r->work.active_count -= record->active;
+    r->leased_count -= record->ttl_ms > 0;
     CHECK(cds_lfht_del(r->by_id, &instance->node) == 0);
     ptree_remove(tree_of(r, record), &r->records_kind, record_id(record));
     if (!checks_is_check(record_id(record))) {
@@ -347,6 +349,7 @@ void registry_replace(struct registry *r, struct instance *instance, struct reco
     r->instances_sum += record_in_place_hash(record) - record_in_place_hash(old);
     r->instances_size += size_instance(record) - size_instance(old);
     r->work.active_count += (uint32_t)record->active - (uint32_t)old->active;
+    r->leased_count += (uint32_t)(record->ttl_ms > 0) - (uint32_t)(old->ttl_ms > 0);
     namespaces_count(r, record_id(record), 0,
                      (int64_t)size_instance(record) - (int64_t)size_instance(old));
     ptree_put(tree_of(r, record), &r->records_kind, record);
@@ -520,6 +523,11 @@ uint32_t registry_due(struct registry *r, uint64_t now_ms, uint32_t *ret_living)
 uint32_t registry_count(const struct registry *r)
 {
     return (uint32_t)(ptree_count(&r->work.instances) + ptree_count(&r->work.checks));
+}
+
+uint32_t registry_leased(const struct registry *r)
+{
+    return r->leased_count;
 }
 
 uint32_t registry_events_kept(const struct registry *r)

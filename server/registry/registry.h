@@ -76,6 +76,8 @@ bool registry_tokens_due(const struct registry *registry, uint64_t now_ms);
 size_t registry_tokens(const struct registry *registry);
 /* Instances, checks and nodes. */
 uint32_t registry_count(const struct registry *registry);
+/* Those of them that are expected to be heard from. */
+uint32_t registry_leased(const struct registry *registry);
 /* Size of the state in bytes, as of a snapshot; and its bound, 0: none yet. */
 uint64_t registry_state_bytes(const struct registry *registry);
 uint64_t registry_state_bytes_max(const struct registry *registry);

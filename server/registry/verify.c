@@ -201,6 +201,20 @@ static const char *verify_namespaces(const struct registry *r)
                : "the namespaces together do not make up the registry";
 }
 
+static const char *verify_leased(const struct registry *r)
+{
+    const struct ptree *const trees[] = {&r->work.instances, &r->work.checks};
+    uint32_t leased = 0;
+    for (size_t i = 0; i < ARRAY_LENGTH(trees); i++) {
+        struct ptree_iterator it;
+        ptree_iterate(&it, trees[i], 0);
+        for (const struct record *record; (record = ptree_next(&it)) != NULL;) {
+            leased += record->ttl_ms > 0;
+        }
+    }
+    return leased == r->leased_count ? NULL : "the leases that end are counted wrongly";
+}
+
 static const char *verify_probers(const struct registry *r)
 {
     bool any = r->work.probers.epoch != 0 || r->work.active_index != 0;
@@ -256,6 +270,9 @@ static const char *verify(const struct registry *r)
     }
     if (broken == NULL) {
         broken = verify_probers(r);
+    }
+    if (broken == NULL) {
+        broken = verify_leased(r);
     }
     return broken != NULL ? broken : verify_sizes(r);
 }

@@ -135,6 +135,27 @@ static void an_instance_without_a_lease_stays(void **state)
     assert_int_equal(fixture_health(f, "web-1"), HEALTH_PASSING);
 }
 
+/* The brake is a share of these. */
+static void only_what_is_to_be_heard_from_counts_as_leased(void **state)
+{
+    struct fixture *f = *state;
+    struct command c = command_enrol("web-1", "web");
+    c.enrol.registration.ttl_ms = 0;
+    add(&c, ttl_check("a", 1000, HEALTH_PASSING));
+    add(&c, ttl_check("b", 0, HEALTH_PASSING));
+    fixture_apply(f, &c);
+    assert_int_equal(registry_count(f->registry), 3);
+    assert_int_equal(registry_leased(f->registry), 1);
+    c.enrol.checks[0].ttl_ms = 0;
+    c.enrol.registration.ttl_ms = 5000;
+    c.enrol.registration.id = slice_of("web-2");
+    fixture_apply(f, &c);
+    assert_int_equal(registry_leased(f->registry), 2);
+    c = command_deregister("web-2", 0);
+    fixture_apply(f, &c);
+    assert_int_equal(registry_leased(f->registry), 1);
+}
+
 static void what_was_critical_for_too_long_takes_its_instance_along(void **state)
 {
     struct fixture *f = *state;
@@ -428,6 +449,7 @@ int main(void)
         CASE(an_instance_is_as_healthy_as_the_worst_of_its_checks),
         CASE(each_check_has_a_lease_of_its_own),
         CASE(an_instance_without_a_lease_stays),
+        CASE(only_what_is_to_be_heard_from_counts_as_leased),
         CASE(what_was_critical_for_too_long_takes_its_instance_along),
         CASE(an_incarnation_counts_as_with_a_registration),
         CASE(without_its_checks_an_instance_is_passing),
