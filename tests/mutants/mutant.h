@@ -57,6 +57,11 @@
     X(namespace_forgotten, "a deregister in a namespace is obeyed in `default`")                   \
     X(unique_ignored, "a registration takes a unique type that another has")                       \
     X(guard_ignored, "a command is obeyed whoever wants it")                                       \
+    X(permission_outlasts, "a replica runs checks after its permission has ended")                 \
+    X(gained_at_once, "a check that was gained is run while its former prober may still run it")   \
+    X(suspension_uncounted, "a permission lasts through the suspension of its machine")            \
+    X(late_result_counts, "a result counts, however old the set of probers that it is of")         \
+    X(prober_stays, "a member that is not heard from remains a prober")                            \
     X(present_gap, "what changes while instances are presented is not told")                       \
     X(event_lost, "a stream that is resumed at another member skips an event")
 

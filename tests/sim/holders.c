@@ -7,6 +7,7 @@
 
 #include "server/base/mem.h"
 #include "server/registry/policy.h"
+#include "tests/sim/calls.h"
 #include "tests/sim/checks.h"
 #include "tests/sim/member.h"
 #include "tests/sim/oracle.h"
@@ -35,20 +36,15 @@ struct holder {
 };
 
 struct call_of {
-    struct node_write write;
+    struct sim_call base;
     struct sim_event event;
-    struct call_of *next;
-    struct sim_member *member;
     enum call call;
     struct holder *holder;
     char id[16]; /* of its token when the call was made: it gets others */
     uint64_t made_index;
-    uint64_t operation;
-    bool abandoned;
 };
 
 static struct holder holders[HOLDERS];
-static struct call_of *unanswered;
 static uint64_t chance; /* a random source of its own */
 static uint32_t numbers;
 static bool is_first = true; /* no token was ever made, as far as is known */
@@ -101,7 +97,7 @@ static void check_order(const struct holder *h)
 static void learn(const struct call_of *c)
 {
     struct holder *h = c->holder;
-    const struct result *r = &c->write.result;
+    const struct result *r = &c->base.write.result;
     if (c->call == CALL_MAKE) {
         is_first = is_first && r->status != ST_OK && r->status != ST_CONFLICT;
     }
@@ -126,46 +122,14 @@ static void learn(const struct call_of *c)
 
 /* --- calls --- */
 
-static void unlink_call(struct call_of *c)
+static void answered(struct sim_call *call, enum status status)
 {
-    struct call_of **link = &unanswered;
-    while (*link != c) {
-        link = &(*link)->next;
-    }
-    *link = c->next;
-}
-
-static void write_done(struct node_write *write, enum status status)
-{
-    struct call_of *c = CONTAINER_OF(write, struct call_of, write);
-    if (!c->abandoned) {
-        unlink_call(c);
-        world_trace("%s call %d at member %" PRIu64 ": %s/%s in %" PRIu64, c->id, (int)c->call,
-                    c->member->id, status_code(status), status_code(write->result.status),
-                    write->result.index);
-        oracle_outcome(c->operation, status, write->result.index);
-        if (status == ST_OK) {
-            figures.writes_acknowledged++;
-            learn(c);
-        } else {
-            figures.writes_unknown += status == ST_UNKNOWN;
-            figures.writes_refused += status != ST_UNKNOWN;
-        }
-    }
-    free(c);
-}
-
-void holders_member_died(const struct sim_member *m)
-{
-    for (struct call_of *c = unanswered; c != NULL;) {
-        struct call_of *next = c->next;
-        if (c->member == m) {
-            unlink_call(c);
-            c->abandoned = true;
-            oracle_outcome(c->operation, ST_UNKNOWN, 0);
-            figures.writes_unknown++;
-        }
-        c = next;
+    const struct call_of *c = CONTAINER_OF(call, struct call_of, base);
+    const struct result *r = &call->write.result;
+    world_trace("%s call %d at member %" PRIu64 ": %s/%s in %" PRIu64, c->id, (int)c->call,
+                call->member->id, status_code(status), status_code(r->status), r->index);
+    if (status == ST_OK) {
+        learn(c);
     }
 }
 
@@ -214,7 +178,7 @@ static enum status submit(struct call_of *c)
         command.quota_set.writes = FIRST_TAG + ++numbers;
         break;
     }
-    return node_write(c->member->node, &c->write, &command);
+    return node_write(c->base.member->node, &c->base.write, &command);
 }
 
 static void drop(struct sim_event *event)
@@ -225,34 +189,27 @@ static void drop(struct sim_event *event)
 static void arrived(struct sim_event *event)
 {
     struct call_of *c = CONTAINER_OF(event, struct call_of, event);
-    if (!member_serves(c->member)) {
+    if (!member_serves(c->base.member)) {
         free(c);
         return;
     }
-    check_view(c->member);
-    c->write.done = write_done;
-    figures.writes++;
-    if (submit(c) != ST_OK) {
-        figures.writes_refused++;
-        free(c);
-        return;
-    }
-    c->operation = oracle_last_submitted();
-    c->next = unanswered;
-    unanswered = c;
+    check_view(c->base.member);
+    calls_prepare(&c->base);
+    calls_submitted(&c->base, submit(c));
 }
 
 static void make_call(struct holder *h, enum call call)
 {
     struct call_of *c = mem_zalloc(1, sizeof *c);
-    c->member = &members[draw_below(members_count)];
+    c->base.member = &members[draw_below(members_count)];
+    c->base.done = answered;
     c->call = call;
     c->holder = h;
     c->made_index = h->made_index;
     memcpy(c->id, h->id, sizeof c->id);
     c->event.run = arrived;
     c->event.drop = drop;
-    world_at(&c->event, MS * (1 + draw_below(3)), c->member);
+    world_at(&c->event, MS * (1 + draw_below(3)), c->base.member);
 }
 
 static void give(struct holder *h)

@@ -22,6 +22,7 @@
 #include "tests/sim/net.h"
 #include "tests/sim/operators.h"
 #include "tests/sim/oracle.h"
+#include "tests/sim/probes.h"
 #include "tests/sim/rng.h"
 #include "tests/sim/workload.h"
 #include "tests/sim/world.h"
@@ -118,6 +119,7 @@ static bool heal(void)
     healed_ns = world_now_ns();
     world_run(world_now_ns() + SILENT_NS, 0);
     workload_check_silent(healed_ns);
+    probes_check_run();
     return true;
 }
 
@@ -127,10 +129,14 @@ static void end_run(void)
     workload_end();
     world_run(world_now_ns() + SETTLE_NS, 0);
     checks_converged();
+    probes_check_run();
     if (growth_is_on() && checks_term() != term) {
         world_violation("no_election_without_cause",
                         "term %" PRIu64 " after %" PRIu64 ", though all is healed", checks_term(),
                         term);
+    }
+    if (!growth_is_on()) {
+        probes_take_over();
     }
     for (size_t i = 0; i < members_count; i++) {
         member_stop(&members[i]);
@@ -176,6 +182,7 @@ static int run(void)
     signal(SIGSEGV, crashed);
     begin_run();
     workload_start();
+    probes_start();
     faults_start();
     operators_start();
     world_run(FAULTS_NS, options.steps);

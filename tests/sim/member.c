@@ -45,6 +45,11 @@ uint64_t member_mono_ns(const struct sim_member *m)
     return m->base_mono_ns + (uint64_t)((double)(world_now_ns() - m->base_now_ns) * m->rate);
 }
 
+uint64_t member_boot_ns(const struct sim_member *m)
+{
+    return m->base_boot_ns + (uint64_t)((double)(world_now_ns() - m->boot_now_ns) * m->rate);
+}
+
 uint64_t member_true_ns(const struct sim_member *m, uint64_t own_ns)
 {
     return (uint64_t)((double)own_ns / m->rate);
@@ -53,7 +58,8 @@ uint64_t member_true_ns(const struct sim_member *m, uint64_t own_ns)
 static void rebase(struct sim_member *m)
 {
     m->base_mono_ns = member_mono_ns(m);
-    m->base_now_ns = world_now_ns();
+    m->base_boot_ns = member_boot_ns(m);
+    m->base_now_ns = m->boot_now_ns = world_now_ns();
 }
 
 void member_set_rate(struct sim_member *m, double rate)
@@ -72,6 +78,13 @@ static uint64_t clock_of_current_ns(void)
     return member_current != NULL ? member_mono_ns(member_current) : world_now_ns();
 }
 
+static uint64_t boot_of_current_ns(void)
+{
+    return member_current != NULL && !mutant_is(MUTANT_suspension_uncounted)
+               ? member_boot_ns(member_current)
+               : clock_of_current_ns();
+}
+
 static int64_t wall_of_current_ms(void)
 {
     int64_t ms = WALL_BEGIN_MS + (int64_t)(world_now_ns() / MS);
@@ -82,6 +95,7 @@ void member_install_clocks(void)
 {
     static const struct clock_source source = {
         .monotonic_ns = clock_of_current_ns,
+        .boot_ns = boot_of_current_ns,
         .wall_ms = wall_of_current_ms,
     };
     clock_replace(&source);
@@ -112,7 +126,7 @@ void member_init(struct sim_member *m, uint64_t id)
     const struct files_options disk = {.random = chance, .died = died, .data = m};
     *m = (struct sim_member){.id = id, .powered = true, .latency_ns = LATENCY_NS};
     m->rate = 0.9 + (double)rng_below(2001) / 10000.0;
-    m->base_mono_ns = rng_between(1 * SECOND, 1000 * SECOND);
+    m->base_boot_ns = m->base_mono_ns = rng_between(1 * SECOND, 1000 * SECOND);
     m->wall_offset_ms = (int64_t)rng_below(2000) - 1000;
     m->disk = files_create(&disk);
     m->level_max = LEVEL_MAX;
@@ -164,8 +178,8 @@ static void tell_death(struct sim_member *m, enum crash how)
     m->powered = how == CRASH_PROCESS;
     if (how == CRASH_POWER) {
         files_lose_power(m->disk);
-        m->base_mono_ns = rng_between(1 * SECOND, 10 * SECOND);
-        m->base_now_ns = world_now_ns();
+        m->base_boot_ns = m->base_mono_ns = rng_between(1 * SECOND, 10 * SECOND);
+        m->boot_now_ns = m->base_now_ns = world_now_ns();
     } else {
         files_kill(m->disk);
     }

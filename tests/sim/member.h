@@ -69,6 +69,7 @@ struct sim_member {
     /* clock: monotonic = base_mono + (now - base_now) * rate; wall = monotonic + offset */
     double rate;
     uint64_t base_now_ns, base_mono_ns;
+    uint64_t boot_now_ns, base_boot_ns; /* boot, which never stops, likewise */
     int64_t wall_offset_ms;
 
     /* the directory, and the state of its disk */
@@ -129,6 +130,8 @@ bool member_serves(const struct sim_member *m);
 
 void member_set_rate(struct sim_member *m, double rate);
 uint64_t member_mono_ns(const struct sim_member *m);
+/* With the time in which it was suspended. */
+uint64_t member_boot_ns(const struct sim_member *m);
 /* Converts a duration of its clock to true time. */
 uint64_t member_true_ns(const struct sim_member *m, uint64_t own_ns);
 

@@ -8,6 +8,8 @@
 #include "server/base/snapshot_block.h"
 #include "server/node/event_cursor.h"
 #include "server/node/internal.h"
+#include "server/node/probe.h"
+#include "server/registry/internal.h"
 #include "tests/mutants/mutant.h"
 #include "tests/sim/consensus_sim.h"
 #include "tests/sim/rng.h"
@@ -354,7 +356,52 @@ bool __wrap_types_is_taken(const struct registry *r, const struct registration *
     return !mutant_is(MUTANT_unique_ignored) && __real_types_is_taken(r, registration, own);
 }
 
+void __real_checks_apply_result(struct registry *r, const struct command *command,
+                                struct result *ret_result);
+void __wrap_checks_apply_result(struct registry *r, const struct command *command,
+                                struct result *ret_result)
+{
+    struct command late = *command;
+    if (mutant_is(MUTANT_late_result_counts)) {
+        late.check_result.epoch = r->work.probers.epoch;
+        late.check_result.member = prober_of(&r->work.probers, late.check_result.id);
+    }
+    __real_checks_apply_result(r, &late, ret_result);
+}
+
 /* --- the node --- */
+
+bool __real_node_probe_may_start(const struct node *node, uint64_t version);
+bool __wrap_node_probe_may_start(const struct node *node, uint64_t version)
+{
+    return __real_node_probe_may_start(node, version) ||
+           (mutant_is(MUTANT_permission_outlasts) && node_probe_version(node) == version &&
+            node_probe_until_ms(node) > 0);
+}
+
+bool __real_node_probe_is_ours(const struct node *node, const struct view *view,
+                               const struct record *check);
+bool __wrap_node_probe_is_ours(const struct node *node, const struct view *view,
+                               const struct record *check)
+{
+    uint64_t own = node_facts(node)->id;
+    return __real_node_probe_is_ours(node, view, check) ||
+           (mutant_is(MUTANT_gained_at_once) &&
+            prober_of(&view->probers, slice_of(record_id(check))) == own);
+}
+
+void __real_probers_watch_tick(struct probers_watch *w, uint64_t now_ms,
+                               const struct consensus_presence *given, size_t count);
+void __wrap_probers_watch_tick(struct probers_watch *w, uint64_t now_ms,
+                               const struct consensus_presence *given, size_t count)
+{
+    struct consensus_presence seen[MEMBERS_MAX];
+    memcpy(seen, given, count * sizeof *given);
+    for (size_t i = 0; i < count && mutant_is(MUTANT_prober_stays); i++) {
+        seen[i].silent_ms = 0;
+    }
+    __real_probers_watch_tick(w, now_ms, seen, count);
+}
 
 void __real_expiry_leadership(struct node *node, bool leader);
 void __wrap_expiry_leadership(struct node *node, bool leader)

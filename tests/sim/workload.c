@@ -7,6 +7,7 @@
 
 #include "server/base/mem.h"
 #include "server/node/brake.h"
+#include "tests/sim/calls.h"
 #include "tests/sim/checks.h"
 #include "tests/sim/crowd.h"
 #include "tests/sim/holders.h"
@@ -325,7 +326,7 @@ void workload_member_died(struct sim_member *m)
     }
     readers_member_died(m);
     operators_member_died(m);
-    holders_member_died(m);
+    calls_member_died(m);
     versions_member_died(m);
     streams_member_died(m);
 }
