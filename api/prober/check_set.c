@@ -171,17 +171,17 @@ static void scan(struct runner *r, const struct view *view)
 void check_set_refresh(struct runner *r)
 {
     struct check_set *set = &r->set;
+    uint64_t version = node_probe_version(r->node);
     const struct view *view = node_view_lock(r->node);
     bool is_other =
-        !set->is_scanned || view->active_index != set->active_index ||
-        view->probers.epoch != set->epoch ||
+        !set->is_scanned || version != set->version ||
         (view->catalog_index != set->catalog_index && r->now_ms - set->scanned_ms >= CATALOG_MS);
     if (is_other && (view->active_index > 0 || set->count > 0)) {
         scan(r, view);
     }
     if (is_other) {
         set->is_scanned = true;
-        set->active_index = view->active_index;
+        set->version = version;
         set->epoch = view->probers.epoch;
         set->catalog_index = view->catalog_index;
         set->scanned_ms = r->now_ms;

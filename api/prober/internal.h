@@ -76,7 +76,8 @@ struct check {
 struct check_set {
     struct check **checks;
     size_t count;
-    uint64_t active_index, epoch, catalog_index;
+    uint64_t version; /* node_probe_version() */
+    uint64_t epoch, catalog_index;
     uint64_t scanned_ms;
     bool is_scanned;
 };

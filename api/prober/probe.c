@@ -177,7 +177,7 @@ static bool is_own_address(struct probe *p, const struct sockaddr_storage *addre
 
 static bool may_run(const struct runner *r)
 {
-    return clock_boot_ms() < node_probe_until_ms(r->node);
+    return node_probe_may_start(r->node, r->set.version);
 }
 
 /* What this replica lacks says nothing of the target. */

@@ -44,8 +44,7 @@ static void run_due(struct runner *r)
     struct schedule_item *item;
     while ((item = schedule_first(&r->schedule)) != NULL && item->due_ms <= r->now_ms) {
         struct check *c = CONTAINER_OF(item, struct check, item);
-        if (r->under_way_count >= r->probes_max ||
-            clock_boot_ms() >= node_probe_until_ms(r->node)) {
+        if (r->under_way_count >= r->probes_max || !node_probe_may_start(r->node, r->set.version)) {
             return; /* they stay due */
         }
         if (c->why != NULL) {
