@@ -27,7 +27,8 @@ void check_definition_init(struct check_definition *d, enum check_kind kind, con
 /* --- the target --- */
 
 /* "host:port"; with a `port` given, "host" alone, too. */
-static bool take_address(const char *text, size_t len, uint16_t port, struct check_definition *d)
+static bool parse_address(const char *text, size_t len, uint16_t port,
+                          char ret_host[HOST_BYTES_MAX + 1], uint16_t *ret_port)
 {
     char address[ADDRESS_SIZE];
     if (len >= sizeof address) {
@@ -36,7 +37,7 @@ static bool take_address(const char *text, size_t len, uint16_t port, struct che
     memcpy(address, text, len);
     address[len] = '\0';
     bool in_brackets = address[0] == '[';
-    if (!text_parse_address(address, d->host, sizeof d->host, &d->port)) {
+    if (!text_parse_address(address, ret_host, HOST_BYTES_MAX + 1, ret_port)) {
         if (port == 0) {
             return false;
         }
@@ -47,14 +48,19 @@ static bool take_address(const char *text, size_t len, uint16_t port, struct che
         } else if (strchr(address, ':') != NULL) {
             return false;
         }
-        if (len >= sizeof d->host) {
+        if (len > HOST_BYTES_MAX) {
             return false;
         }
-        memcpy(d->host, address, len + 1);
-        d->port = port;
+        memcpy(ret_host, address, len + 1);
+        *ret_port = port;
     }
-    return in_brackets == (strchr(d->host, ':') != NULL) &&
-           naming_is_host(d->host, strlen(d->host));
+    return in_brackets == (strchr(ret_host, ':') != NULL) &&
+           naming_is_host(ret_host, strlen(ret_host));
+}
+
+static bool take_address(const char *text, size_t len, uint16_t port, struct check_definition *d)
+{
+    return parse_address(text, len, port, d->host, &d->port);
 }
 
 static bool take_url(struct check_definition *d)
@@ -178,7 +184,7 @@ static bool is_token(const char *text, size_t max)
 static bool is_reserved(const char *name)
 {
     static const char *const names[] = {
-        "connection", "content-length",    "expect",  "host",           "keep-alive", "te",
+        "connection", "content-length",    "expect",  "keep-alive",     "te",
         "trailer",    "transfer-encoding", "upgrade", "http2-settings", NULL};
     if (strncasecmp(name, "proxy-", 6) == 0) {
         return true;
@@ -189,6 +195,23 @@ static bool is_reserved(const char *name)
         }
     }
     return false;
+}
+
+/* One that names several would be understood differently by those on the way. */
+static bool check_host(const struct check_definition *d, const char *value, struct problem *problem)
+{
+    char host[HOST_BYTES_MAX + 1];
+    uint16_t port;
+    unsigned count = 0;
+    for (unsigned i = 0; i < d->headers_count; i++) {
+        count += strcasecmp(d->headers[i].name, "host") == 0;
+    }
+    if (count > 1 || !parse_address(value, strlen(value), 80, host, &port)) {
+        problem_set(problem, "headers",
+                    "Host must be given once, as a host and possibly a port, such as shop.example");
+        return false;
+    }
+    return true;
 }
 
 static bool check_header(const struct check_header *h, struct problem *problem)
@@ -220,7 +243,9 @@ static bool check_headers(const struct check_definition *d, struct problem *prob
 {
     size_t bytes = 0;
     for (unsigned i = 0; i < d->headers_count; i++) {
-        if (!check_header(&d->headers[i], problem)) {
+        if (!check_header(&d->headers[i], problem) ||
+            (strcasecmp(d->headers[i].name, "host") == 0 &&
+             !check_host(d, d->headers[i].value, problem))) {
             return false;
         }
         bytes += strlen(d->headers[i].name) + strlen(d->headers[i].value);

@@ -48,7 +48,7 @@ struct check_definition {
     const char *body;   /* "": none */
     bool disable_redirects;
     uint8_t headers_count;
-    struct check_header headers[CHECK_HEADERS_MAX]; /* none that frames a message, nor Host */
+    struct check_header headers[CHECK_HEADERS_MAX]; /* none that frames a message; Host once */
     /* HTTP and GRPC */
     bool tls; /* HTTP: https */
     bool skip_verify;

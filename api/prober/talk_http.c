@@ -29,7 +29,10 @@ void talk_http_begin(struct probe *p)
     char authority[AUTHORITY_SIZE];
     size_t body_len = strlen(d->body);
     talk_authority(d, authority);
-    buffer_printf(&p->out, "%s %s HTTP/1.1\r\nHost: %s\r\n", d->method, d->path, authority);
+    buffer_printf(&p->out, "%s %s HTTP/1.1\r\n", d->method, d->path);
+    if (!has_header(d, "Host")) {
+        buffer_printf(&p->out, "Host: %s\r\n", authority);
+    }
     for (unsigned i = 0; i < d->headers_count; i++) {
         buffer_printf(&p->out, "%s: %s\r\n", d->headers[i].name, d->headers[i].value);
     }

@@ -66,7 +66,7 @@ static void check_enrolment(const struct enrolment *e)
     struct wire_command decoded;
     struct buffer out;
     memset(&command, 0, sizeof command);
-    write_enrol(&command, e, false);
+    write_enrol(&command, e);
     buffer_init(&out, OP_BYTES_MAX);
     wire_command_encode(&command, &out);
     CHECK(!out.overflowed);

@@ -1,9 +1,13 @@
 """How checks are defined and shown: each field and its bounds, through each door; what is registered
-again, changed and removed; and that definitions survive whatever replicas do. Nothing here depends on a
+again, changed and removed; and that definitions survive whatever replicas do. Only the last test depends on a
 check being run: what they ask refuses connections, and is asked once a day."""
+import http.server
 import json
+import threading
 
 import pytest
+
+from cluster import await_true
 
 NOBODY = "127.0.0.1:1"
 URL = "http://%s/" % NOBODY
@@ -91,7 +95,7 @@ def test_what_is_shown_can_be_registered(shared, name):
     ({**HTTP, "fall": 101}, "checks[0].fall"),
     ({**HTTP, "fall": 2, "warn": 3}, "checks[0].warn"),
     ({**HTTP, "method": "GET\r\n"}, "checks[0].method"),
-    ({**HTTP, "headers": {"Host": "a"}}, "checks[0].headers"),
+    ({**HTTP, "headers": {"Host": ["a", "b"]}}, "checks[0].headers"),
     ({**HTTP, "headers": {"X": ["1"] * 17}}, "checks[0].headers"),
     ({**HTTP, "headers": {"X": "v" * 513}}, "checks[0].headers"),
     ({**HTTP, "body": "b" * 2049}, "checks[0].body"),
@@ -353,3 +357,46 @@ def test_the_state_is_bounded_with_checks(make_cluster):
         {**HTTP, "id": "c%d" % k, "body": "b" * 2000} for k in range(16)]}).status for n in range(60)]
     assert statuses[0] == 201 and statuses[-1] == 507 and set(statuses) == {201, 507}
     assert json.loads(replica.get("/health").body)["state"]["bytes"] <= 1 << 20
+
+
+class Target:
+    """Answers 200, and notes what it is asked."""
+
+    def __init__(self):
+        asked = self.asked = []
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+                asked.append((self.path, self.headers.get_all("Host"), self.headers.get_all("X-A"), body))
+                self.send_response(200)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.thread = threading.Thread(target=self.server.serve_forever)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.server.shutdown()
+        self.server.server_close()
+        self.thread.join()
+
+
+def test_what_is_defined_is_what_is_asked(shared, name):
+    with Target() as target:
+        url = "http://127.0.0.1:%d/h?a=b" % target.server.server_address[1]
+        register(shared[0], name, [{"http": url, "interval": "24h", "method": "POST", "body": "a\nb",
+                                    "headers": {"Host": "shop.example", "X-A": ["1", "2"]}}], host="127.0.0.1")
+        await_true("it passes", lambda: seen(shared[0], name)["health"] == "passing", within_s=30)
+        assert target.asked[0] == ("/h?a=b", ["shop.example"], ["1", "2"], "a\nb")
+        changed = checks_of(shared[0], name)[0]
+        assert changed["status"] == "passing" and changed["changed_at"] > seen(shared[0], name)["registered_at"]
+        register(shared[0], name, [], expect=(200,), host="127.0.0.1")
+        assert shared[0].get("/services/%s/discover" % name).status == 200

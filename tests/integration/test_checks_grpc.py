@@ -63,7 +63,7 @@ def test_grpc_defines_and_shows_every_field(shared, stub, name):
     ({"http": URL, "method": "A B"}, "checks[0].method"),
     ({"http": URL, "body": "\x07"}, "checks[0].body"),
     ({"http": URL, "body": "a\0b"}, "checks[0].body"),
-    ({"http": URL, "headers": [m.Header(name="Host", value="a")]}, "checks[0].headers"),
+    ({"http": URL, "headers": [m.Header(name="Host", value="a b")]}, "checks[0].headers"),
     ({"http": URL, "headers": [m.Header(name="A", value="1")] * 17}, "checks[0].headers"),
     ({"tcp": NOBODY, "body": "a"}, "http alone"),
     ({"tcp": NOBODY, "skip_verify": True}, "checks[0].tls"),
