@@ -127,6 +127,9 @@ static void follow(struct node *node)
 
 void probe_published(struct node *node)
 {
+    if (node->consensus == NULL) {
+        return; /* no process runs: a backup is restored, or a survivor recovered */
+    }
     follow(node);
     permit(node);
 }
