@@ -60,12 +60,19 @@ bool identity_is_of(const struct record *record, const char *caller)
 
 void identity_uuid(const char *node, char out[UUID_SIZE])
 {
+    static const char digits[] = "0123456789abcdef";
     uint64_t a = mix_bytes(node, strlen(node));
     uint64_t b = mix64(a ^ UINT64_C(0x6d7573746572)); /* "muster" */
-    (void)snprintf(out, UUID_SIZE, "%08x-%04x-5%03x-%04x-%012llx", (unsigned)(a >> 32),
-                   (unsigned)(a >> 16 & 0xffff), (unsigned)(a & 0xfff),
-                   (unsigned)(0x8000 | (b >> 48 & 0x3fff)),
-                   (unsigned long long)(b & UINT64_C(0xffffffffffff)));
+    const uint64_t halves[] = {(a & ~UINT64_C(0xf000)) | UINT64_C(0x5000),
+                               (b & ~(UINT64_C(3) << 62)) | UINT64_C(1) << 63};
+    char *at = out;
+    for (unsigned i = 0; i < 32; i++) {
+        if (i == 8 || i == 12 || i == 16 || i == 20) {
+            *at++ = '-';
+        }
+        *at++ = digits[halves[i / 16] >> (60 - 4 * (i % 16)) & 0xf];
+    }
+    *at = '\0';
 }
 
 void identity_resolve_name(struct exchange *x)

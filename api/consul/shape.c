@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "api/consul/keep.h"
+#include "api/consul/kept.h"
+#include "api/core/json_scan.h"
 #include "api/core/render.h"
 #include "api/core/render_check.h"
 #include "server/base/limits.h"
@@ -64,21 +66,18 @@ static void metadata_of(struct json_out *json, const struct record *r)
 }
 
 /* As the client has said it. */
-static const char *address_of(const struct record *r, const json_t *keep)
+static const char *address_of(const struct record *r, const struct kept *kept)
 {
-    const json_t *said = json_object_get(keep, KEEP_ADDRESS);
-    return said != NULL ? json_string_value(said) : record_host(r);
+    return kept->has_address ? record_host(r) : "";
 }
 
 static void weights_of(struct json_out *json, const char *key, const struct record *r,
-                       const json_t *keep)
+                       const struct kept *kept)
 {
-    const json_t *warning = json_object_get(keep, KEEP_WARNING);
     json_out_key(json, key);
     json_out_begin(json, '{');
     json_out_member_u64(json, "Passing", r->weight);
-    json_out_member_u64(json, "Warning",
-                        warning != NULL ? (uint64_t)json_integer_value(warning) : 1);
+    json_out_member_u64(json, "Warning", kept->warning);
     json_out_end(json, '}');
 }
 
@@ -95,8 +94,15 @@ static bool is_ipv6(const char *address)
 }
 
 static void tagged_address(struct json_out *json, const char *key, const char *address,
-                           uint16_t port)
+                           uint16_t port, struct slice said)
 {
+    struct json_scan scan = json_scan_of(said.data != NULL ? said.data : "");
+    struct slice name, value;
+    while (json_scan_next(&scan, &name, &value)) {
+        if (json_scan_is(name, key)) {
+            return; /* it is said */
+        }
+    }
     json_out_key(json, key);
     json_out_begin(json, '{');
     json_out_member_text(json, "Address", address);
@@ -106,31 +112,21 @@ static void tagged_address(struct json_out *json, const char *key, const char *a
 
 /* What was said, and where an address is one, that. Nothing when there is neither. */
 static void tagged_of(struct json_out *json, const char *key, const struct record *r,
-                      const json_t *keep)
+                      const struct kept *kept)
 {
-    const json_t *said = json_object_get(keep, KEEP_TAGGED);
-    const char *address = address_of(r, keep);
-    const char *family = is_ipv4(address) ? "ipv4" : is_ipv6(address) ? "ipv6" : NULL;
-    const char *name;
-    json_t *value;
-    if (said == NULL && family == NULL) {
+    const char *address = address_of(r, kept);
+    bool ipv4 = is_ipv4(address);
+    if (kept->tagged.data == NULL && !ipv4 && !is_ipv6(address)) {
         return;
     }
     json_out_key(json, key);
     json_out_begin(json, '{');
-    for (unsigned i = 0; family != NULL && i < 2; i++) {
-        char text[16];
-        (void)snprintf(text, sizeof text, "%s_%s", i == 0 ? "lan" : "wan", family);
-        if (json_object_get(said, text) == NULL) {
-            tagged_address(json, text, address, r->port);
-        }
+    if (ipv4 || is_ipv6(address)) {
+        tagged_address(json, ipv4 ? "lan_ipv4" : "lan_ipv6", address, r->port, kept->tagged);
+        tagged_address(json, ipv4 ? "wan_ipv4" : "wan_ipv6", address, r->port, kept->tagged);
     }
-    json_object_foreach((json_t *)(uintptr_t)said, name, value)
-    {
-        char *text = json_dumps(value, JSON_COMPACT);
-        json_out_key_text(json, name);
-        json_out_raw(json, text != NULL ? text : "{}");
-        free(text);
+    if (kept->tagged.len > 2) { /* what is between the brackets */
+        json_out_raw_n(json, kept->tagged.data + 1, kept->tagged.len - 2);
     }
     json_out_end(json, '}');
 }
@@ -145,28 +141,31 @@ struct node_facts {
     char uuid[UUID_SIZE];
 };
 
-static void find_node(const struct shape_view *v, struct slice node, const struct record *any,
+/* `kept`: with `any`; NULL: without. */
+static void find_node(const struct shape_view *v, struct slice node, const struct kept *kept,
                       struct node_facts *f)
 {
     char name[STORED_NAME_SIZE];
-    (void)snprintf(name, sizeof name, "%.*s", (int)node.len, node.data);
+    size_t len = node.len < sizeof name ? node.len : sizeof name - 1;
+    memcpy(name, node.data, len);
+    name[len] = '\0';
     f->record = shown_node(v->view, v->space, node);
     f->is_agent = shown_is_agent(f->record);
     f->keep = f->record != NULL ? keep_parse(record_extra(f->record)) : NULL;
-    json_t *of_instance = any != NULL ? keep_parse(record_extra(any)) : NULL;
-    const char *address = keep_text(of_instance, KEEP_NODE_ADDRESS);
-    if (f->record != NULL) {
-        address = record_host(f->record);
-    } else if (address[0] == '\0') {
-        address = name;
+    f->address[0] = '\0';
+    if (f->record == NULL && kept != NULL) {
+        json_scan_text(kept->node_address, f->address, sizeof f->address);
     }
-    (void)snprintf(f->address, sizeof f->address, "%s", address);
+    if (f->address[0] == '\0') {
+        const char *address = f->record != NULL ? record_host(f->record) : name;
+        memccpy(f->address, address, '\0', sizeof f->address - 1);
+        f->address[sizeof f->address - 1] = '\0';
+    }
     if (f->is_agent) {
         identity_uuid(name, f->uuid);
     } else {
         (void)snprintf(f->uuid, sizeof f->uuid, "%s", keep_text(f->keep, KEEP_UUID));
     }
-    json_decref(of_instance);
 }
 
 static void node_meta(struct json_out *json, const char *key, const struct node_facts *f,
@@ -208,7 +207,11 @@ void shape_node(struct json_out *json, const struct shape_view *v, struct slice 
                 const struct record *any)
 {
     struct node_facts f;
-    find_node(v, node, any, &f);
+    struct kept kept;
+    if (any != NULL) {
+        kept_read(any, &kept);
+    }
+    find_node(v, node, any != NULL ? &kept : NULL, &f);
     const struct record *source = f.record != NULL ? f.record : any;
     json_out_begin(json, '{');
     json_out_member_text(json, "ID", f.uuid);
@@ -225,18 +228,24 @@ void shape_node(struct json_out *json, const struct shape_view *v, struct slice 
 
 /* --- services --- */
 
-static void member_if_any(struct json_out *json, const char *key, const char *text)
+static void member_if_any(struct json_out *json, const char *key, struct slice value)
 {
-    if (text[0] != '\0') {
-        json_out_member_text(json, key, text);
+    if (value.data != NULL) {
+        json_out_key(json, key);
+        json_out_raw_n(json, value.data, value.len);
     }
 }
 
+static void member_or_empty(struct json_out *json, const char *key, struct slice value)
+{
+    member_if_any(json, key, value.data != NULL ? value : slice_of("\"\""));
+}
+
 /* What both forms begin with; the braces are theirs to close. */
-static void begin_service(struct json_out *json, const struct record *r, const json_t *keep)
+static void begin_service(struct json_out *json, const struct record *r, const struct kept *kept)
 {
     json_out_begin(json, '{');
-    member_if_any(json, "Kind", keep_text(keep, KEEP_KIND));
+    member_if_any(json, "Kind", kept->kind);
     member_slice(json, "ID", identity_of(r).service);
     json_out_member_text(json, "Service", namespace_bare(record_name(r)));
     tags_of(json, "Tags", r);
@@ -245,31 +254,31 @@ static void begin_service(struct json_out *json, const struct record *r, const j
 void shape_agent_service(struct json_out *json, const struct shape_view *v, const struct record *r,
                          const char *hash)
 {
-    json_t *keep = keep_parse(record_extra(r));
-    begin_service(json, r, keep);
+    struct kept kept;
+    kept_read(r, &kept);
+    begin_service(json, r, &kept);
     json_out_key(json, "Meta");
     metadata_of(json, r);
     json_out_member_u64(json, "Port", r->port);
-    json_out_member_text(json, "Address", address_of(r, keep));
-    member_if_any(json, "SocketPath", keep_text(keep, KEEP_SOCKET));
-    tagged_of(json, "TaggedAddresses", r, keep);
-    weights_of(json, "Weights", r, keep);
-    json_out_member_bool(json, "EnableTagOverride",
-                         json_is_true(json_object_get(keep, KEEP_OVERRIDE)));
+    json_out_member_text(json, "Address", address_of(r, &kept));
+    member_if_any(json, "SocketPath", kept.socket);
+    tagged_of(json, "TaggedAddresses", r, &kept);
+    weights_of(json, "Weights", r, &kept);
+    json_out_member_bool(json, "EnableTagOverride", kept.has_override);
     json_out_member_text(json, "Datacenter", v->datacenter);
     if (hash != NULL) {
         json_out_member_text(json, "ContentHash", hash);
     }
     json_out_end(json, '}');
-    json_decref(keep);
 }
 
 void shape_service(struct json_out *json, const struct record *r)
 {
-    json_t *keep = keep_parse(record_extra(r));
-    begin_service(json, r, keep);
-    json_out_member_text(json, "Address", address_of(r, keep));
-    tagged_of(json, "TaggedAddresses", r, keep);
+    struct kept kept;
+    kept_read(r, &kept);
+    begin_service(json, r, &kept);
+    json_out_member_text(json, "Address", address_of(r, &kept));
+    tagged_of(json, "TaggedAddresses", r, &kept);
     json_out_key(json, "Meta");
     if (r->metadata_count > 0) {
         metadata_of(json, r);
@@ -279,25 +288,24 @@ void shape_service(struct json_out *json, const struct record *r)
     if (r->port > 0) {
         json_out_member_u64(json, "Port", r->port);
     }
-    member_if_any(json, "SocketPath", keep_text(keep, KEEP_SOCKET));
-    weights_of(json, "Weights", r, keep);
-    json_out_member_bool(json, "EnableTagOverride",
-                         json_is_true(json_object_get(keep, KEEP_OVERRIDE)));
+    member_if_any(json, "SocketPath", kept.socket);
+    weights_of(json, "Weights", r, &kept);
+    json_out_member_bool(json, "EnableTagOverride", kept.has_override);
     member_raw(json, "Proxy", "{\"Mode\":\"\",\"MeshGateway\":{},\"Expose\":{}}");
     member_raw(json, "Connect", "{}");
     json_out_member_text(json, "PeerName", "");
     indexes(json, created(r), r->index);
     json_out_end(json, '}');
-    json_decref(keep);
 }
 
 void shape_catalog(struct json_out *json, const struct shape_view *v, const struct record *r)
 {
     struct node_facts f;
-    json_t *keep = keep_parse(record_extra(r));
+    struct kept kept;
+    kept_read(r, &kept);
     struct slice node = identity_of(r).node;
-    find_node(v, node, r, &f);
-    const char *address = address_of(r, keep);
+    find_node(v, node, &kept, &f);
+    const char *address = address_of(r, &kept);
     json_out_begin(json, '{');
     json_out_member_text(json, "ID", f.uuid);
     member_slice(json, "Node", node);
@@ -305,25 +313,23 @@ void shape_catalog(struct json_out *json, const struct shape_view *v, const stru
     json_out_member_text(json, "Datacenter", v->datacenter);
     node_tagged(json, &f);
     node_meta(json, "NodeMeta", &f, true);
-    json_out_member_text(json, "ServiceKind", keep_text(keep, KEEP_KIND));
+    member_or_empty(json, "ServiceKind", kept.kind);
     member_slice(json, "ServiceID", identity_of(r).service);
     json_out_member_text(json, "ServiceName", namespace_bare(record_name(r)));
     tags_of(json, "ServiceTags", r);
     /* Some clients take an empty one for an address, and not that of the node. */
     json_out_member_text(json, "ServiceAddress", address[0] != '\0' ? address : record_host(r));
-    tagged_of(json, "ServiceTaggedAddresses", r, keep);
-    weights_of(json, "ServiceWeights", r, keep);
+    tagged_of(json, "ServiceTaggedAddresses", r, &kept);
+    weights_of(json, "ServiceWeights", r, &kept);
     json_out_key(json, "ServiceMeta");
     metadata_of(json, r);
     json_out_member_u64(json, "ServicePort", r->port);
-    json_out_member_text(json, "ServiceSocketPath", keep_text(keep, KEEP_SOCKET));
-    json_out_member_bool(json, "ServiceEnableTagOverride",
-                         json_is_true(json_object_get(keep, KEEP_OVERRIDE)));
+    member_or_empty(json, "ServiceSocketPath", kept.socket);
+    json_out_member_bool(json, "ServiceEnableTagOverride", kept.has_override);
     member_raw(json, "ServiceProxy", "{\"Mode\":\"\",\"MeshGateway\":{},\"Expose\":{}}");
     member_raw(json, "ServiceConnect", "{}");
     indexes(json, created(r), r->index);
     json_out_end(json, '}');
-    json_decref(keep);
     json_decref(f.keep);
 }
 
@@ -385,14 +391,25 @@ static void definition_of(struct json_out *json, const struct shown_check *c)
     json_out_end(json, '}');
 }
 
+/* `kept`: JSON in place of the text. */
+static void member_text(struct json_out *json, const char *key, const char *text,
+                        const struct slice *kept)
+{
+    if (kept != NULL) {
+        member_if_any(json, key, *kept);
+    } else {
+        json_out_member_text(json, key, text);
+    }
+}
+
 void shape_check(struct json_out *json, const struct shown_check *c, bool whole)
 {
     json_out_begin(json, '{');
     member_slice(json, "Node", c->node);
     json_out_member_text(json, "CheckID", c->check_id);
-    json_out_member_text(json, "Name", c->name);
+    member_text(json, "Name", c->name, c->kept != NULL ? &c->kept->name : NULL);
     json_out_member_text(json, "Status", c->status);
-    json_out_member_text(json, "Notes", c->notes);
+    member_text(json, "Notes", c->notes, c->kept != NULL ? &c->kept->notes : NULL);
     json_out_member_text(json, "Output", c->output);
     member_slice(json, "ServiceID",
                  c->instance != NULL ? identity_of(c->instance).service : (struct slice){"", 0});
@@ -403,7 +420,8 @@ void shape_check(struct json_out *json, const struct shown_check *c, bool whole)
     } else {
         member_raw(json, "ServiceTags", "[]");
     }
-    json_out_member_text(json, "Type", whole ? "" : c->type);
+    member_text(json, "Type", whole ? "" : c->type,
+                !whole && c->kept != NULL ? &c->kept->type : NULL);
     if (!whole && c->definition != NULL) {
         member_duration(json, "Interval", c->definition->interval_ms);
         member_duration(json, "Timeout", c->definition->timeout_ms);

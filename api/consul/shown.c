@@ -1,6 +1,7 @@
 #include "api/consul/shown.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "api/consul/keep.h"
@@ -34,7 +35,10 @@ static uint64_t created(const struct record *record)
 static void node_id(const char *space, struct slice node, char out[STORED_NAME_SIZE])
 {
     char bare[STORED_NAME_SIZE];
-    (void)snprintf(bare, sizeof bare, "%c%.*s", CHECK_MARK, (int)node.len, node.data);
+    size_t len = node.len < sizeof bare - 2 ? node.len : sizeof bare - 2;
+    bare[0] = CHECK_MARK;
+    memcpy(bare + 1, node.data, len);
+    bare[1 + len] = '\0';
     namespace_store(space, bare, out);
 }
 
@@ -55,29 +59,29 @@ static void show(const struct record *check, struct slice node, const struct rec
                  shown_fn *fn, void *ctx)
 {
     struct buffer id;
-    struct check_kept kept;
-    check_kept_read(record_extra(check), &kept);
+    struct check_kept_texts texts;
     buffer_init(&id, CHECK_ID_BYTES_MAX);
     identity_check_id(check_key(check),
                       instance != NULL ? identity_of(instance).service : (struct slice){"", 0},
                       &id);
     buffer_append(&id, "", 1);
+    check_kept_scan(record_extra(check), &texts);
+    struct check_definition *definition =
+        check->active ? check_kept_load(record_extra(check)) : NULL;
     const struct shown_check shown = {
         .check_id = (const char *)id.data,
-        .name = kept.name,
         .status = text_of((enum health)check->declared),
-        .notes = kept.notes,
         .output = record_note(check),
-        .type = kept.type,
+        .kept = &texts,
         .node = node,
         .instance = instance,
         .created = created(check),
         .modified = check->index,
-        .definition = kept.is_active ? &kept.definition : NULL,
+        .definition = definition,
     };
     fn(ctx, &shown);
     buffer_done(&id);
-    check_kept_done(&kept);
+    free(definition);
 }
 
 static void show_all_of(const struct view *view, const struct record *owner, struct slice node,
@@ -180,7 +184,8 @@ void shown_of_all(const struct view *view, const struct record *instance, shown_
     char space[NAMESPACE_SIZE];
     struct slice own = namespace_of(record_id(instance));
     struct slice node = identity_of(instance).node;
-    (void)snprintf(space, sizeof space, "%.*s", (int)own.len, own.data);
+    memcpy(space, own.data, own.len);
+    space[own.len] = '\0';
     shown_of_node(view, space, node, instance, fn, ctx);
     struct slice agent = place_of(instance).agent;
     if (agent.len > 0 && !(agent.len == node.len && memcmp(agent.data, node.data, node.len) == 0)) {
@@ -200,8 +205,13 @@ static void count_bad(void *ctx, const struct shown_check *check)
     *bad += strcmp(check->status, "passing") != 0;
 }
 
+/* One of ours has the worst of its checks and of its nodes as its health. Of another door's, the
+ * node is looked at. */
 bool shown_is_passing(const struct view *view, const struct record *instance)
 {
+    if (place_is_given(instance)) {
+        return record_health(instance) == HEALTH_PASSING;
+    }
     unsigned bad = 0;
     shown_of_all(view, instance, count_bad, &bad);
     return bad == 0;

@@ -13,7 +13,9 @@
 
 /* Borrowed for the call. */
 struct shown_check {
-    const char *check_id, *name, *status, *notes, *output, *type;
+    const char *check_id, *status, *output;
+    const char *name, *notes, *type;
+    const struct check_kept_texts *kept; /* in place of the last three; NULL: these */
     struct slice node;
     const struct record *instance;             /* NULL: it is of the node */
     uint64_t created, modified;                /* indexes */

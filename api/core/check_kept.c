@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/core/json_scan.h"
+
 #define NAME       "n"
 #define NOTES      "N"
 #define TYPE       "t"
@@ -50,6 +52,26 @@ void check_kept_read(const char *extra, struct check_kept *ret_kept)
     ret_kept->type = text_of(json, TYPE);
     ret_kept->is_active = json_is_object(definition) &&
                           check_definition_parse(definition, &ret_kept->definition, &ignored);
+}
+
+void check_kept_scan(const char *extra, struct check_kept_texts *ret_texts)
+{
+    static const struct slice empty = {"\"\"", 2};
+    struct json_scan scan = json_scan_of(extra);
+    struct slice key, value;
+    *ret_texts = (struct check_kept_texts){empty, empty, empty};
+    while (json_scan_next(&scan, &key, &value)) {
+        if (value.data[0] != '"') {
+            continue;
+        }
+        if (json_scan_is(key, NAME)) {
+            ret_texts->name = value;
+        } else if (json_scan_is(key, NOTES)) {
+            ret_texts->notes = value;
+        } else if (json_scan_is(key, TYPE)) {
+            ret_texts->type = value;
+        }
+    }
 }
 
 void check_kept_done(struct check_kept *kept)

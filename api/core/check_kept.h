@@ -6,6 +6,7 @@
 #define MUSTER_API_CORE_CHECK_KEPT_H
 
 #include "api/core/check_definition.h"
+#include "server/registry/record.h"
 
 struct check_kept {
     const char *name, *notes; /* "": none */
@@ -20,6 +21,11 @@ char *check_kept_make(const struct check_kept *kept);
 /* Fills it in, in any case; check_kept_done() frees what it borrows from. */
 void check_kept_read(const char *extra, struct check_kept *ret_kept);
 void check_kept_done(struct check_kept *kept);
+/* The texts of it as JSON, with quotes, without reading the rest: for lists. */
+struct check_kept_texts {
+    struct slice name, notes, type;
+};
+void check_kept_scan(const char *extra, struct check_kept_texts *ret_texts);
 /* The definition alone; the caller's, for free(). NULL: there is none, or none that this build can
  * run. */
 struct check_definition *check_kept_load(const char *extra);

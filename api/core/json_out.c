@@ -31,12 +31,29 @@ void json_out_end(struct json_out *json, char bracket)
     json->comma = true;
 }
 
+/* Room for `len` bytes more, which count as written; NULL: there is none. */
+static uint8_t *extend(struct buffer *out, size_t len)
+{
+    if (!buffer_reserve(out, len)) {
+        return NULL;
+    }
+    out->len += len;
+    return out->data + out->len - len;
+}
+
+/* In one piece: an answer has hundreds of them. */
 void json_out_key(struct json_out *json, const char *key)
 {
-    separate(json);
-    buffer_append_byte(json->out, '"');
-    buffer_append_text(json->out, key);
-    buffer_append(json->out, "\":", 2);
+    size_t len = strlen(key);
+    uint8_t *at = extend(json->out, json->comma + 1 + len + 2);
+    if (at != NULL) {
+        if (json->comma) {
+            *at++ = ',';
+        }
+        *at++ = '"';
+        memcpy(at, key, len);
+        memcpy(at + len, "\":", 2);
+    }
     json->comma = false;
 }
 
@@ -64,13 +81,32 @@ static void append_escape(struct buffer *out, unsigned char c)
     }
 }
 
+static bool is_escaped(unsigned char c)
+{
+    return c < 0x20 || c == '"' || c == '\\' || c == 0x7f;
+}
+
 static void append_quoted(struct buffer *out, const char *text, size_t len)
 {
+    size_t i = 0;
+    while (i < len && !is_escaped((unsigned char)text[i])) {
+        i++;
+    }
+    if (i == len) { /* nearly always */
+        uint8_t *at = extend(out, len + 2);
+        if (at != NULL) {
+            at[0] = at[len + 1] = '"';
+            if (len > 0) {
+                memcpy(at + 1, text, len);
+            }
+        }
+        return;
+    }
     buffer_append_byte(out, '"');
     size_t plain = 0; /* where the bytes not yet written begin */
-    for (size_t i = 0; i < len; i++) {
+    for (; i < len; i++) {
         unsigned char c = (unsigned char)text[i];
-        if (c < 0x20 || c == '"' || c == '\\' || c == 0x7f) {
+        if (is_escaped(c)) {
             buffer_append(out, text + plain, i - plain);
             append_escape(out, c);
             plain = i + 1;
@@ -120,8 +156,13 @@ void json_out_null(struct json_out *json)
 
 void json_out_raw(struct json_out *json, const char *value)
 {
+    json_out_raw_n(json, value, strlen(value));
+}
+
+void json_out_raw_n(struct json_out *json, const char *value, size_t len)
+{
     separate(json);
-    buffer_append_text(json->out, value);
+    buffer_append(json->out, value, len);
 }
 
 void json_out_seconds(struct json_out *json, uint64_t duration_ms)

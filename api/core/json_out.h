@@ -36,6 +36,7 @@ void json_out_bool(struct json_out *json, bool value);
 void json_out_null(struct json_out *json);
 /* A value that is JSON already. */
 void json_out_raw(struct json_out *json, const char *value);
+void json_out_raw_n(struct json_out *json, const char *value, size_t len);
 /* Milliseconds as seconds: 30, 1.500. */
 void json_out_seconds(struct json_out *json, uint64_t duration_ms);
 /* Milliseconds since 1970 as RFC 3339. */
