@@ -386,7 +386,7 @@ class Target:
     def __exit__(self, *_):
         self.server.shutdown()
         self.server.server_close()
-        self.thread.join()
+        self.thread.join(10)
 
 
 def test_what_is_defined_is_what_is_asked(shared, name):
