@@ -1,5 +1,5 @@
-"""HTTP/2 and gRPC beside HTTP/1.1: lists, unary heartbeats, streams of heartbeats. The load is h2load for all of
-them, but for the streams, which a process with Python sends (it is the limit there)."""
+"""HTTP/2 and gRPC beside HTTP/1.1: lists, unary heartbeats, streams of heartbeats, programs with many leases. The load is
+h2load, but for streams and such programs, which a process with Python sends (keepers.py; it may be the limit there)."""
 import json
 import os
 import subprocess
@@ -8,27 +8,31 @@ import sys
 import measure
 import systems
 from cluster import clean_environment
-from h2load import beat, h2load
+from h2load import h2load
+from keepers import beat
 from systems import Muster
 
 COLUMNS = [("per_second", "a second"), ("server_cpu_us", "server CPU us"), ("failed", "failed")]
+LEASES = [*COLUMNS[:2], ("client_cpu_us", "client CPU us")]
 GRPC = (("content-type", "application/grpc"), ("te", "trailers"))
-LOAD = os.path.join(os.path.dirname(os.path.abspath(__file__)), "h2load.py")
+KEEPERS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "keepers.py")
 
 
-def streams(port, ids, count, seconds):
-    done = subprocess.run([sys.executable, LOAD, str(port), str(count), str(seconds), *ids], stdout=subprocess.PIPE,
-                          env=clean_environment({"PYTHONPATH": os.pathsep.join(sys.path)}), timeout=seconds + 60, check=True)
+def keepers(kind, port, prefix, count, leases, batch, ahead, seconds):
+    """Processes' worth of leases: `count` connections, each of `leases` by heartbeats of `batch`."""
+    arguments = [str(a) for a in (port, count, leases, batch, ahead, seconds)]
+    done = subprocess.run([sys.executable, KEEPERS, kind, *arguments, prefix], stdout=subprocess.PIPE,
+                          env=clean_environment(), timeout=seconds + 60, check=True)
     return json.loads(done.stdout)
 
 
-def measured(bench, key, title, variants, pids):
+def measured(bench, key, title, variants, pids, columns=COLUMNS):
     """Every variant once in each round."""
     rows = {name: [] for name in variants}
     for _ in range(bench.rounds):
         for name, run in variants.items():
             rows[name].append(measure.with_cpu(pids(name), run))
-    bench.add(key, title, rows, COLUMNS, "per_second")
+    bench.add(key, title, rows, columns, "per_second")
 
 
 def grpc(bench):
@@ -52,14 +56,14 @@ def grpc(bench):
             return lambda: h2load(url + "/heartbeat", seconds, clients, streams, json_beat, json_type, version)
 
         def by_grpc(clients, streams):
-            return lambda: h2load(url + "/muster.v1.Registry/Heartbeat", seconds, clients, streams, beat(ids[0]), GRPC)
+            return lambda: h2load(url + "/muster.v1.Registry/Heartbeat", seconds, clients, streams, beat(ids[:1]), GRPC)
 
         measured(bench, "grpc_heartbeat", "Heartbeats of one, 64 callers", {
             "HTTP/1.1": by_json(64, 1, "1.1"),
             "h2c, 4 connections": by_json(4, 16),
             "gRPC, 4 connections": by_grpc(4, 16),
             "gRPC, 1 connection": by_grpc(1, 64),
-            "KeepAlive, 4 streams": lambda: streams(leader.http_port, ids, 4, seconds),
+            "KeepAlive, 4 streams": lambda: keepers("stream", leader.http_port, "grpc-", 4, 16, 1, 4000, seconds),
         }, lambda name: pids)
         measured(bench, "grpc_heartbeat_256", "Heartbeats of one, 256 callers", {
             "HTTP/1.1": by_json(256, 1, "1.1"),
@@ -73,4 +77,24 @@ def grpc(bench):
             }, lambda name: [ceiling.process.pid] if name.startswith("ceiling") else [leader.process.pid])
 
 
-CASES = [grpc]
+def grpc_leases(bench):
+    """A program with many leases: batches over HTTP/1.1, as libmuster sends them, beside KeepAlive."""
+    seconds = 2 if bench.quick else 5
+    with Muster(bench.folder) as cluster:
+        cluster.start()
+        cluster.fill("many", 10000, 1)
+        pids = [r.process.pid for r in cluster]
+        port = cluster.leader().http_port
+
+        def kept(kind, leases, batch, ahead=1):
+            return lambda: keepers(kind, port, "many-", 1, leases, batch, ahead, seconds)
+
+        for leases in (1000, 10000):
+            measured(bench, "grpc_leases_%d" % leases, "Leases of a program with %d" % leases, {
+                "HTTP/1.1, one heartbeat of all": kept("post", leases, leases),
+                "KeepAlive, one message of all": kept("stream", leases, leases),
+                "KeepAlive, a message for each": kept("stream", leases, 1, leases),
+            }, lambda name: pids, LEASES)
+
+
+CASES = [grpc, grpc_leases]
