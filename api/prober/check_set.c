@@ -102,9 +102,9 @@ static uint64_t seed_of(const struct check *c)
 static void begin(struct runner *r, struct check *c)
 {
     uint32_t interval_ms = c->d != NULL ? c->d->interval_ms : CHECK_INTERVAL_MS_DEFAULT;
-    c->turn_ms = schedule_begin_ms(r->now_ms, interval_ms, seed_of(c));
+    uint64_t due_ms = schedule_begin_ms(r->now_ms, interval_ms, seed_of(c), &c->turn_ms);
     c->output_due_ms = c->is_new ? 0 : r->now_ms + seed_of(c) % PROBER_OUTPUT_MS;
-    schedule_put(&r->schedule, &c->item, c->turn_ms);
+    schedule_put(&r->schedule, &c->item, due_ms);
 }
 
 static struct check *add(struct runner *r, const struct record *record, const char *own_host)

@@ -7,7 +7,7 @@
 #include "server/base/random.h"
 
 /* A check that is taken over runs within this time. */
-#define BEGIN_MS_MAX 1000
+#define BEGIN_MS_MAX 250
 
 void schedule_done(struct schedule *s)
 {
@@ -82,10 +82,13 @@ struct schedule_item *schedule_first(const struct schedule *s)
     return s->count > 0 ? s->items[0] : NULL;
 }
 
-uint64_t schedule_begin_ms(uint64_t now_ms, uint32_t interval_ms, uint64_t seed)
+uint64_t schedule_begin_ms(uint64_t now_ms, uint32_t interval_ms, uint64_t seed,
+                           uint64_t *ret_turn_ms)
 {
     uint32_t within_ms = interval_ms < BEGIN_MS_MAX ? interval_ms : BEGIN_MS_MAX;
-    return now_ms + random_next(&seed) % within_ms;
+    uint64_t due_ms = now_ms + random_next(&seed) % within_ms;
+    *ret_turn_ms = due_ms - random_next(&seed) % (interval_ms / 2);
+    return due_ms;
 }
 
 uint64_t schedule_next_ms(uint64_t due_ms, uint64_t now_ms, uint32_t interval_ms,

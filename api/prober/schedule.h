@@ -29,8 +29,10 @@ void schedule_remove(struct schedule *s, struct schedule_item *item);
 struct schedule_item *schedule_first(const struct schedule *s);
 
 /* The first run of a check that this replica has just been given: soon, for another may have died
- * with it, and for each check at another time. `seed` stands for the check. */
-uint64_t schedule_begin_ms(uint64_t now_ms, uint32_t interval_ms, uint64_t seed);
+ * with it. *ret_turn_ms is the turn that it stands for, up to half an interval earlier: those that
+ * begin together are spread from the second run on. `seed` stands for the check. */
+uint64_t schedule_begin_ms(uint64_t now_ms, uint32_t interval_ms, uint64_t seed,
+                           uint64_t *ret_turn_ms);
 /* The run after the one that was due then. Runs that could not take place are left out: they are
  * counted in *ret_skipped. */
 uint64_t schedule_next_ms(uint64_t due_ms, uint64_t now_ms, uint32_t interval_ms,

@@ -88,14 +88,22 @@ static void what_is_due_first_comes_first(void **state)
 static void checks_begin_soon_and_at_different_times(void **state)
 {
     (void)state;
-    unsigned early = 0;
+    unsigned early = 0, next_early = 0;
     for (uint64_t seed = 0; seed < 1000; seed++) {
-        uint64_t begin_ms = schedule_begin_ms(5000, 60000, seed);
-        assert_in_range(begin_ms, 5000, 5999);
-        early += begin_ms < 5500;
+        uint64_t turn_ms, again_ms, skipped;
+        uint64_t begin_ms = schedule_begin_ms(50000, 60000, seed, &turn_ms);
+        assert_in_range(begin_ms, 50000, 50249);
+        assert_in_range(turn_ms, begin_ms - 29999, begin_ms);
+        uint64_t next_ms = schedule_next_ms(turn_ms, begin_ms, 60000, &skipped);
+        assert_in_range(next_ms, begin_ms + 30000, begin_ms + 60000);
+        assert_int_equal(skipped, 0);
+        early += begin_ms < 50125;
+        next_early += next_ms < 50000 + 45000;
+        assert_int_equal(schedule_begin_ms(50000, 60000, seed, &again_ms), begin_ms);
+        assert_int_equal(again_ms, turn_ms);
     }
     assert_in_range(early, 400, 600);
-    assert_int_equal(schedule_begin_ms(5000, 60000, 9), schedule_begin_ms(5000, 60000, 9));
+    assert_in_range(next_early, 400, 600);
 }
 
 static void a_late_run_keeps_its_phase_and_what_was_missed_is_counted(void **state)
