@@ -12,16 +12,18 @@ void probers_watch_begin(struct probers_watch *w)
     *w = (struct probers_watch){.count = 0};
 }
 
-/* Two rows of an id, the lives of a member: one of them is enough. */
-static bool is_able(const struct consensus_presence *members, size_t count, uint64_t id)
+/* How long ago an able member was heard from; UINT64_MAX: it is not able. Of two rows of an id, the
+ * lives of a member, one is enough. */
+static uint64_t silent_ms(const struct consensus_presence *members, size_t count, uint64_t id)
 {
+    uint64_t least_ms = UINT64_MAX;
     for (size_t i = 0; i < count; i++) {
         if (members[i].id == id && members[i].available && !members[i].leaves &&
-            members[i].silent_ms < PROBERS_SILENT_MS) {
-            return true;
+            members[i].silent_ms < least_ms) {
+            least_ms = members[i].silent_ms;
         }
     }
-    return false;
+    return least_ms;
 }
 
 static bool leaves(const struct consensus_presence *members, size_t count, uint64_t id)
@@ -74,12 +76,13 @@ void probers_watch_tick(struct probers_watch *w, uint64_t now_ms,
     w->ticked_ms = now_ms;
     follow(w, now_ms, members, count);
     for (size_t i = 0; i < w->count; i++) {
-        bool able = is_able(members, count, w->list[i].member);
+        uint64_t ago_ms = silent_ms(members, count, w->list[i].member);
+        uint64_t heard_ms = paused ? now_ms : ago_ms < now_ms ? now_ms - ago_ms : 0;
         w->list[i].leaves = leaves(members, count, w->list[i].member);
-        if (able || paused) {
-            w->list[i].seen_ms = now_ms;
+        if (heard_ms > w->list[i].seen_ms) {
+            w->list[i].seen_ms = heard_ms;
         }
-        if (!able) {
+        if (ago_ms >= PROBERS_SILENT_MS) {
             w->list[i].since_ms = 0;
         } else if (w->list[i].since_ms == 0) {
             w->list[i].since_ms = now_ms;
