@@ -8,6 +8,7 @@ import threading
 import pytest
 
 from cluster import await_true
+from test_upgrade import older
 
 NOBODY = "127.0.0.1:1"
 URL = "http://%s/" % NOBODY
@@ -357,6 +358,15 @@ def test_the_state_is_bounded_with_checks(make_cluster):
         {**HTTP, "id": "c%d" % k, "body": "b" * 2000} for k in range(16)]}).status for n in range(60)]
     assert statuses[0] == 201 and statuses[-1] == 507 and set(statuses) == {201, 507}
     assert json.loads(replica.get("/health").body)["state"]["bytes"] <= 1 << 20
+
+
+def test_below_their_level_checks_are_refused_in_words(make_cluster):
+    replica = make_cluster(1)[0]
+    older(replica)
+    replica.cluster.start()
+    got = replica.post("/register", {"id": "web-1", "name": "web", "port": 80, "checks": [HTTP]})
+    assert got.status == 503 and "upgrade them" in got.json["message"], got
+    assert replica.get("/instances/web-1").status == 404
 
 
 class Target:

@@ -118,6 +118,26 @@ static void the_initialisers_set_the_size_and_nothing_else(void **state)
     assert_int_equal(query.health, 0);
 }
 
+/* A program that was built before there were checks; and what is no JSON. */
+static void checks_are_at_the_end_of_a_spec_and_are_json(void **state)
+{
+    (void)state;
+    const struct muster_options options = {.size = sizeof options, .servers = NOBODY};
+    struct muster *muster = open_client(&options);
+    struct muster_registration *made;
+    struct muster_spec spec = {
+        .size = offsetof(struct muster_spec, checks), .name = "web", .port = 80, .checks = "{"};
+    assert_int_equal(muster_register(muster, &spec, &made), MUSTER_OK);
+    spec.size = sizeof spec;
+    assert_int_equal(muster_register(muster, &spec, &made), MUSTER_INVALID);
+    assert_string_equal(muster_invalid_argument(), "spec->checks is no JSON array");
+    spec.checks = "[]";
+    assert_int_equal(muster_register(muster, &spec, &made), MUSTER_OK);
+    spec.size = offsetof(struct muster_spec, ctx);
+    assert_int_equal(muster_register(muster, &spec, &made), MUSTER_INVALID);
+    muster_close(muster, 0);
+}
+
 static void *look(void *seen)
 {
     *(const char **)seen = muster_invalid_argument();
@@ -162,6 +182,7 @@ int main(void)
         cmocka_unit_test(programs_of_later_versions_work_as_long_as_they_use_nothing_new),
         cmocka_unit_test(a_size_that_is_not_set_is_named),
         cmocka_unit_test(the_initialisers_set_the_size_and_nothing_else),
+        cmocka_unit_test(checks_are_at_the_end_of_a_spec_and_are_json),
         cmocka_unit_test(each_thread_has_its_own_last_complaint),
         cmocka_unit_test(every_value_has_a_name_and_others_are_unknown),
     };
