@@ -355,7 +355,7 @@ def test_a_backup_has_the_definitions(make_cluster, tmp_path):
 def test_the_state_is_bounded_with_checks(make_cluster):
     replica = make_cluster(1, "--state-bytes", "1MiB").start()[0]
     statuses = [replica.post("/register", {"id": "w-%d" % n, "name": "w", "port": 80, "checks": [
-        {**HTTP, "id": "c%d" % k, "body": "b" * 2000} for k in range(16)]}).status for n in range(60)]
+        {"ttl": "24h", "id": "c%d" % k, "notes": "n" * 512} for k in range(16)]}).status for n in range(140)]
     assert statuses[0] == 201 and statuses[-1] == 507 and set(statuses) == {201, 507}
     assert json.loads(replica.get("/health").body)["state"]["bytes"] <= 1 << 20
 
