@@ -6,7 +6,7 @@
 
 bool beat_has_details(const Muster__V1__HeartbeatRequest *beat)
 {
-    return beat->incarnation != 0 || beat->note.len > 0 ||
+    return beat->incarnation != 0 || beat->note.len > 0 || beat->check.len > 0 ||
            beat->health != MUSTER__V1__HEALTH__HEALTH_UNSPECIFIED;
 }
 
@@ -14,7 +14,11 @@ static bool check_details(const Muster__V1__HeartbeatRequest *beat, struct probl
 {
     enum health health = HEALTH_PASSING;
     if (beat->n_ids != 1) {
-        problem_set(problem, "ids", "incarnation, health and note go with a single id only");
+        problem_set(problem, "ids", "incarnation, health, note and check go with a single id only");
+        return false;
+    }
+    if (beat->check.len > 0 && beat->incarnation != 0) {
+        problem_set(problem, "incarnation", "does not go with check");
         return false;
     }
     if (beat->health != MUSTER__V1__HEALTH__HEALTH_UNSPECIFIED &&

@@ -58,22 +58,20 @@ static bool take_kind(const Muster__V1__Check *m, struct arena *arena, struct ch
         }
         check_definition_init(d, (enum check_kind)i, target);
     }
-    return target != NULL || refuse(problem, "", "a check must have one of http, tcp and grpc");
+    return target != NULL ||
+           refuse(problem, "", "a check must have one of http, tcp, grpc and ttl_ms");
 }
 
-static bool take_numbers(const Muster__V1__Check *m, struct check_said *said,
+static bool take_numbers(const Muster__V1__Check *m, struct check_definition *d,
                          struct problem *problem)
 {
-    struct check_definition *d = &said->kept.definition;
     uint32_t rise = 0, warn = 0, fall = 0;
     if (!take_number(m->interval_ms, CHECK_INTERVAL_MS_MAX, "interval_ms", &d->interval_ms,
                      problem) ||
         !take_number(m->timeout_ms, CHECK_TIMEOUT_MS_MAX, "timeout_ms", &d->timeout_ms, problem) ||
         !take_number(m->rise, CHECK_RESULTS_MAX, "rise", &rise, problem) ||
         !take_number(m->warn, CHECK_RESULTS_MAX, "warn", &warn, problem) ||
-        !take_number(m->fall, CHECK_RESULTS_MAX, "fall", &fall, problem) ||
-        !take_number(m->deregister_after_ms, REAP_AFTER_MS_MAX, "deregister_after_ms",
-                     &said->deregister_after_ms, problem)) {
+        !take_number(m->fall, CHECK_RESULTS_MAX, "fall", &fall, problem)) {
         return false;
     }
     d->rise = (uint16_t)(rise > 0 ? rise : 1);
@@ -120,7 +118,7 @@ static bool check_fit(const Muster__V1__Check *m, enum check_kind kind, struct p
         (kind == CHECK_TCP && (m->skip_verify || m->server_name.len > 0))) {
         return refuse(problem, "tls", "goes with grpc; skip_verify and server_name with http, too");
     }
-    return m->ttl_ms == 0 || refuse(problem, "ttl_ms", "cannot be given here");
+    return m->ttl_ms == 0 || refuse(problem, "ttl_ms", "must not be given beside a target");
 }
 
 /* Of the common words, in those of the message. */
@@ -138,30 +136,57 @@ static void rename_field(struct problem *problem)
     }
 }
 
-static bool parse_one(const Muster__V1__Check *m, struct arena *arena, struct check_list *list,
-                      struct problem *problem)
+static bool take_run(const Muster__V1__Check *m, struct arena *arena, struct check_said *said,
+                     struct problem *problem)
 {
-    struct check_said said = {.id = "", .status = HEALTH_CRITICAL};
-    struct check_definition *d = &said.kept.definition;
-    said.kept.name = said.kept.notes = "";
-    if (m->status != MUSTER__V1__HEALTH__HEALTH_UNSPECIFIED &&
-        (!instance_health(m->status, &said.status) || said.status == HEALTH_MAINTENANCE)) {
-        return refuse(problem, "status", "must be passing, warning or critical");
-    }
-    if (!take_text(arena, &m->id, "id", &said.id, problem) ||
-        !take_text(arena, &m->name, "name", &said.kept.name, problem) ||
-        !take_text(arena, &m->notes, "notes", &said.kept.notes, problem) ||
-        !take_kind(m, arena, d, problem) || !check_fit(m, d->kind, problem) ||
-        !take_numbers(m, &said, problem) || !take_request(m, arena, d, problem)) {
+    struct check_definition *d = &said->kept.definition;
+    if (!take_kind(m, arena, d, problem) || !check_fit(m, d->kind, problem) ||
+        !take_numbers(m, d, problem) || !take_request(m, arena, d, problem)) {
         return false;
     }
     if (!check_definition_settle(d, problem)) {
         rename_field(problem);
         return false;
     }
-    said.kept.is_active = true;
-    said.kept.type = check_kind_name(d->kind);
-    return check_list_add(list, &said, problem);
+    said->kept.is_active = true;
+    said->kept.type = check_kind_name(d->kind);
+    return true;
+}
+
+/* It is heard from. */
+static bool take_ttl(const Muster__V1__Check *m, struct check_said *said, struct problem *problem)
+{
+    if (m->ttl_ms < TTL_MS_MIN || m->ttl_ms > TTL_MS_MAX) {
+        return refuse(problem, "ttl_ms", "must be from a second to a day");
+    }
+    if (m->interval_ms != 0 || m->timeout_ms != 0 || m->rise != 0 || m->warn != 0 || m->fall != 0 ||
+        m->method.len > 0 || m->n_headers > 0 || m->body.len > 0 || m->disable_redirects ||
+        m->tls || m->skip_verify || m->server_name.len > 0) {
+        return refuse(problem, "ttl_ms", "does not go with how a check is run");
+    }
+    said->ttl_ms = (uint32_t)m->ttl_ms;
+    said->kept.type = "ttl";
+    return true;
+}
+
+static bool parse_one(const Muster__V1__Check *m, struct arena *arena, struct check_list *list,
+                      struct problem *problem)
+{
+    struct check_said said = {.id = "", .status = HEALTH_CRITICAL};
+    said.kept.name = said.kept.notes = "";
+    if (m->status != MUSTER__V1__HEALTH__HEALTH_UNSPECIFIED &&
+        (!instance_health(m->status, &said.status) || said.status == HEALTH_MAINTENANCE)) {
+        return refuse(problem, "status", "must be passing, warning or critical");
+    }
+    bool has_target = m->http.len > 0 || m->tcp.len > 0 || m->grpc.len > 0;
+    return take_text(arena, &m->id, "id", &said.id, problem) &&
+           take_text(arena, &m->name, "name", &said.kept.name, problem) &&
+           take_text(arena, &m->notes, "notes", &said.kept.notes, problem) &&
+           take_number(m->deregister_after_ms, REAP_AFTER_MS_MAX, "deregister_after_ms",
+                       &said.deregister_after_ms, problem) &&
+           (m->ttl_ms != 0 && !has_target ? take_ttl(m, &said, problem)
+                                          : take_run(m, arena, &said, problem)) &&
+           check_list_add(list, &said, problem);
 }
 
 bool check_message_parse(const Muster__V1__Checks *message, struct arena *arena,

@@ -8,6 +8,7 @@
 #include "api/grpc/check_message.h"
 #include "api/grpc/handlers.h"
 #include "api/grpc/instance.h"
+#include "api/http/check_beat.h"
 #include "server/base/limits.h"
 #include "server/base/mem.h"
 
@@ -97,12 +98,14 @@ enum next grpc_register(struct exchange *x)
 struct beating {
     struct call_state call;
     struct slice *ids;
+    char *check_id; /* of a check; NULL: an instance's */
 };
 
 static void beating_free(void *state)
 {
     struct beating *b = state;
     free(b->ids);
+    free(b->check_id);
     arena_done(&b->call.arena);
     free(b);
 }
@@ -132,6 +135,19 @@ static enum next finish_heartbeat(struct exchange *x, enum status status)
     return NEXT_RESPOND;
 }
 
+/* False: refused. */
+static bool take_check(struct exchange *x, struct beating *b, const ProtobufCBinaryData *said)
+{
+    struct problem problem;
+    const char *check = arena_text(&b->call.arena, said);
+    if (check == NULL) {
+        problem_set(&problem, "check", "must not have a NUL");
+        (void)call_refuse(x, &problem);
+        return false;
+    }
+    return check_beat_take(x, check, &b->ids[0], &b->check_id);
+}
+
 enum next grpc_heartbeat(struct exchange *x)
 {
     struct problem problem;
@@ -147,6 +163,9 @@ enum next grpc_heartbeat(struct exchange *x)
     b->ids = mem_zalloc(request->n_ids, sizeof *b->ids);
     for (size_t i = 0; i < request->n_ids; i++) {
         b->ids[i] = frame_slice(request->ids[i]);
+    }
+    if (request->check.len > 0 && !take_check(x, b, &request->check)) {
+        return NEXT_RESPOND;
     }
     beat_renewal(request, &x->renewal);
     x->renewal.ids = b->ids;

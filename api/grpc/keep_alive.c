@@ -66,7 +66,12 @@ static bool gather(struct exchange *x, struct keeping *k)
     size_t at = k->talk.in_at;
     while ((beat = (const void *)talk_next(x, &muster__v1__heartbeat_request__descriptor)) !=
            NULL) {
-        if (!beat_check(beat, &problem)) {
+        bool good = beat_check(beat, &problem);
+        if (good && beat->check.len > 0) {
+            problem_set(&problem, "check", "is for Heartbeat alone");
+            good = false;
+        }
+        if (!good) {
             (void)call_refuse(x, &problem);
             return false;
         }

@@ -1,9 +1,8 @@
 #include "api/native/handlers.h"
 
 #include <stdlib.h>
-#include <string.h>
 
-#include "api/core/check_ids.h"
+#include "api/http/check_beat.h"
 #include "api/native/body.h"
 #include "server/base/mem.h"
 
@@ -53,42 +52,6 @@ static enum next finish_heartbeat(struct exchange *x, enum status status)
     return NEXT_RESPOND;
 }
 
-/* --- of a check --- */
-
-/* What the replicas run says nothing of itself. */
-static bool is_active(const struct exchange *x, const char *check_id, const char *instance_id)
-{
-    char stored[STORED_NAME_SIZE];
-    const struct view *view = node_view_lock(x->context->node);
-    const struct viewer viewer = permit_viewer(&x->permit, view);
-    namespace_store(permit_space(&x->permit), check_id, stored);
-    const struct record *check = view_check(view, stored);
-    namespace_store(permit_space(&x->permit), instance_id, stored);
-    const struct record *instance = view_instance(view, stored);
-    bool active = check != NULL && check->active && instance != NULL &&
-                  viewer_may(&viewer, record_name(instance));
-    view_unlock(&view);
-    return active;
-}
-
-/* False: it is answered. */
-static bool take_check(struct exchange *x, struct beating *b)
-{
-    struct slice *id = &b->body.ids[0];
-    b->check_id = check_ids_join(*id, b->body.check.data);
-    if (strlen(b->check_id) > NAME_BYTES_MAX) {
-        response_status(&x->response, ST_NOT_FOUND);
-        return false;
-    }
-    if (is_active(x, b->check_id, id->data)) {
-        response_error(&x->response, 409, "conflict", "check",
-                       "the replicas run this check: its status follows from what they find");
-        return false;
-    }
-    *id = slice_of(b->check_id);
-    return true;
-}
-
 enum next handle_heartbeat(struct exchange *x)
 {
     struct beating *b = mem_zalloc(1, sizeof *b);
@@ -100,7 +63,7 @@ enum next handle_heartbeat(struct exchange *x)
         response_problem(&x->response, &problem);
         return NEXT_RESPOND;
     }
-    if (body->check.len > 0 && !take_check(x, b)) {
+    if (body->check.len > 0 && !check_beat_take(x, body->check.data, &body->ids[0], &b->check_id)) {
         return NEXT_RESPOND;
     }
     x->renewal = (struct node_renewal){.ids = body->ids,

@@ -72,6 +72,9 @@ def test_grpc_defines_and_shows_every_field(shared, stub, name):
     ({"http": URL, "status": 4}, "checks[0].status"),
     ({"http": URL, "deregister_after_ms": 604800001}, "checks[0].deregister_after_ms"),
     ({"tcp": NOBODY, "ttl_ms": 1000}, "checks[0].ttl_ms"),
+    ({"ttl_ms": 999}, "checks[0].ttl_ms"),
+    ({"ttl_ms": 86400001}, "checks[0].ttl_ms"),
+    ({"ttl_ms": 1000, "fall": 2}, "checks[0].ttl_ms"),
     ({"tcp": NOBODY, "id": ".."}, "checks[0].id"),
 ])
 def test_grpc_names_the_bad_field(stub, name, fields, says):
@@ -86,3 +89,19 @@ def test_grpc_bounds_the_list(shared, stub, name):
     assert len(checks_of(shared[0], name)) == 16
     bad = instance(name, many[0], health=1)
     assert code_of(lambda: stub.Register(m.RegisterRequest(instance=bad)))[0] == "INVALID_ARGUMENT"
+
+
+def test_grpc_hears_from_checks_with_a_ttl(shared, stub, name):
+    stub.Register(m.RegisterRequest(instance=instance(name, m.Check(id="mine", ttl_ms=3600000), m.Check(
+        tcp=NOBODY, interval_ms=86400000, status=1))))
+    assert listed(stub, name).checks.checks[0].ttl_ms == 3600000
+    beat = m.HeartbeatRequest(ids=[name], check="mine", health=2, note="busy")
+    assert stub.Heartbeat(beat).renewed == 1
+    assert (checks_of(shared[0], name)["mine"]["status"], checks_of(shared[0], name)["mine"]["output"]) == ("warning", "busy")
+    for check, code in (("tcp", "ABORTED"), ("", None), ("a\0b", "INVALID_ARGUMENT")):
+        beat = m.HeartbeatRequest(ids=[name], check=check)
+        assert code is None and stub.Heartbeat(beat).renewed == 1 or code_of(lambda: stub.Heartbeat(beat))[0] == code
+    assert list(stub.Heartbeat(m.HeartbeatRequest(ids=[name], check="none")).unknown) == [name]
+    assert code_of(lambda: list(stub.KeepAlive(iter([m.HeartbeatRequest(ids=[name], check="mine")]))))[0] == "INVALID_ARGUMENT"
+    two = m.HeartbeatRequest(ids=[name, name], check="mine")
+    assert code_of(lambda: stub.Heartbeat(two))[0] == "INVALID_ARGUMENT"
