@@ -291,9 +291,8 @@ void shape_service(struct json_out *json, const struct record *r)
     member_if_any(json, "SocketPath", kept.socket);
     weights_of(json, "Weights", r, &kept);
     json_out_member_bool(json, "EnableTagOverride", kept.has_override);
-    member_raw(json, "Proxy", "{\"Mode\":\"\",\"MeshGateway\":{},\"Expose\":{}}");
-    member_raw(json, "Connect", "{}");
-    json_out_member_text(json, "PeerName", "");
+    json_out_raw(json, "\"Proxy\":{\"Mode\":\"\",\"MeshGateway\":{},\"Expose\":{}},\"Connect\":{},"
+                       "\"PeerName\":\"\"");
     indexes(json, created(r), r->index);
     json_out_end(json, '}');
 }
@@ -326,8 +325,8 @@ void shape_catalog(struct json_out *json, const struct shape_view *v, const stru
     json_out_member_u64(json, "ServicePort", r->port);
     member_or_empty(json, "ServiceSocketPath", kept.socket);
     json_out_member_bool(json, "ServiceEnableTagOverride", kept.has_override);
-    member_raw(json, "ServiceProxy", "{\"Mode\":\"\",\"MeshGateway\":{},\"Expose\":{}}");
-    member_raw(json, "ServiceConnect", "{}");
+    json_out_raw(json, "\"ServiceProxy\":{\"Mode\":\"\",\"MeshGateway\":{},\"Expose\":{}},"
+                       "\"ServiceConnect\":{}");
     indexes(json, created(r), r->index);
     json_out_end(json, '}');
     json_decref(f.keep);
@@ -426,15 +425,14 @@ void shape_check(struct json_out *json, const struct shown_check *c, bool whole)
         member_duration(json, "Interval", c->definition->interval_ms);
         member_duration(json, "Timeout", c->definition->timeout_ms);
     } else if (!whole) {
-        json_out_member_text(json, "Interval", "");
-        json_out_member_text(json, "Timeout", "");
+        json_out_raw(json, "\"Interval\":\"\",\"Timeout\":\"\"");
     }
-    json_out_member_u64(json, "ExposedPort", 0);
-    json_out_key(json, "Definition");
     if (whole) {
+        json_out_member_u64(json, "ExposedPort", 0);
+        json_out_key(json, "Definition");
         definition_of(json, c);
     } else {
-        json_out_raw(json, "{}");
+        json_out_raw(json, "\"ExposedPort\":0,\"Definition\":{}");
     }
     indexes(json, c->created, c->modified);
     json_out_end(json, '}');

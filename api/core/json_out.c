@@ -42,9 +42,8 @@ static uint8_t *extend(struct buffer *out, size_t len)
 }
 
 /* In one piece: an answer has hundreds of them. */
-void json_out_key(struct json_out *json, const char *key)
+void json_out_key_n(struct json_out *json, const char *key, size_t len)
 {
-    size_t len = strlen(key);
     uint8_t *at = extend(json->out, json->comma + 1 + len + 2);
     if (at != NULL) {
         if (json->comma) {
@@ -184,28 +183,4 @@ void json_out_hex(struct json_out *json, uint64_t value)
 {
     separate(json);
     buffer_printf(json->out, "\"%016" PRIx64 "\"", value);
-}
-
-void json_out_member_text(struct json_out *json, const char *key, const char *text)
-{
-    json_out_key(json, key);
-    json_out_text(json, text);
-}
-
-void json_out_member_u64(struct json_out *json, const char *key, uint64_t value)
-{
-    json_out_key(json, key);
-    json_out_u64(json, value);
-}
-
-void json_out_member_bool(struct json_out *json, const char *key, bool value)
-{
-    json_out_key(json, key);
-    json_out_bool(json, value);
-}
-
-void json_out_member_seconds(struct json_out *json, const char *key, uint64_t duration_ms)
-{
-    json_out_key(json, key);
-    json_out_seconds(json, duration_ms);
 }

@@ -12,6 +12,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "server/base/buffer.h"
 
@@ -25,8 +26,13 @@ struct json_out json_out_to(struct buffer *out);
 void json_out_begin(struct json_out *json, char bracket);
 /* '}' or ']'. */
 void json_out_end(struct json_out *json, char bracket);
-/* The key is written as it is: only for names that need no escaping. */
-void json_out_key(struct json_out *json, const char *key);
+/* The key is written as it is: only for names that need no escaping. Inline, as is what begins with
+ * it: of a literal the compiler knows the length. */
+void json_out_key_n(struct json_out *json, const char *key, size_t len);
+static inline void json_out_key(struct json_out *json, const char *key)
+{
+    json_out_key_n(json, key, strlen(key));
+}
 void json_out_key_text(struct json_out *json, const char *key);
 /* Valid UTF-8. */
 void json_out_text(struct json_out *json, const char *text);
@@ -44,9 +50,26 @@ void json_out_time(struct json_out *json, int64_t wall_ms);
 /* Sixteen hexadecimal digits, in quotes. */
 void json_out_hex(struct json_out *json, uint64_t value);
 /* A key (as json_out_key) and its value. */
-void json_out_member_text(struct json_out *json, const char *key, const char *text);
-void json_out_member_u64(struct json_out *json, const char *key, uint64_t value);
-void json_out_member_bool(struct json_out *json, const char *key, bool value);
-void json_out_member_seconds(struct json_out *json, const char *key, uint64_t duration_ms);
+static inline void json_out_member_text(struct json_out *json, const char *key, const char *text)
+{
+    json_out_key(json, key);
+    json_out_text_n(json, text, strlen(text));
+}
+static inline void json_out_member_u64(struct json_out *json, const char *key, uint64_t value)
+{
+    json_out_key(json, key);
+    json_out_u64(json, value);
+}
+static inline void json_out_member_bool(struct json_out *json, const char *key, bool value)
+{
+    json_out_key(json, key);
+    json_out_bool(json, value);
+}
+static inline void json_out_member_seconds(struct json_out *json, const char *key,
+                                           uint64_t duration_ms)
+{
+    json_out_key(json, key);
+    json_out_seconds(json, duration_ms);
+}
 
 #endif
