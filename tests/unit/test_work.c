@@ -14,7 +14,7 @@
 static struct work example(enum work_kind kind)
 {
     return (struct work){.kind = kind,
-                         .headers = "X-Test: 1\r\n",
+                         .headers = "",
                          .prefix = "p",
                          .instances = 10,
                          .services = 3,
