@@ -22,6 +22,7 @@ static void clear(struct runner *r, struct check *c)
         probe_abandon(c->probe);
     }
     report_forget(c);
+    targets_leave(&c->waiter);
     targets_release(&r->targets, c->target);
     c->target = NULL;
     free(c->d);
@@ -124,9 +125,11 @@ static void renew(struct runner *r, struct check *c, const struct record *record
         clear(r, c);
         load(r, c, record, own_host);
         begin(r, c);
+        c->output_due_ms = 0; /* what is there is about something else */
     } else if (strcmp(c->own_host, own_host) != 0) {
         clear(r, c);
         load(r, c, record, own_host);
+        schedule_put(&r->schedule, &c->item, c->turn_ms);
     }
 }
 

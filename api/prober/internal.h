@@ -56,8 +56,9 @@ struct report {
 struct check {
     struct schedule_item item; /* when it runs next */
     uint64_t turn_ms;          /* when it was to, if its target had room */
-    char *id;                  /* as stored */
-    uint64_t definition;       /* prober_definition() */
+    struct target_waiter waiter;
+    char *id;            /* as stored */
+    uint64_t definition; /* prober_definition() */
     struct check_definition *d;
     char *own_host;        /* of its instance or node; "": none */
     struct target *target; /* NULL: it cannot be run, and `why` says so */
@@ -128,6 +129,7 @@ struct runner {
     struct target_tls *tls;
     struct probe *under_way;
     size_t under_way_count;
+    bool is_held; /* more is due than may be under way */
     struct report *waiting;
     size_t writes;      /* under way */
     uint64_t now_ms;    /* of this turn, monotonic */

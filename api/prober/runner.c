@@ -39,21 +39,48 @@ static void refuse(struct runner *r, struct check *c)
     report_result(r, c, r->set.epoch, HEALTH_CRITICAL, &output);
 }
 
+static bool may_run(struct runner *r)
+{
+    r->is_held = r->under_way_count >= r->probes_max;
+    return !r->is_held && node_probe_may_start(r->node, r->set.version);
+}
+
+static void begin(struct runner *r, struct check *c)
+{
+    turn_over(r, c);
+    if (c->probe == NULL) {
+        probe_start(r, c, r->set.epoch);
+    } else {
+        metric_add(METRIC_checks_skipped_total, 1); /* never two at once */
+    }
+}
+
+/* Those whose targets have room again. */
+static void run_waiting(struct runner *r)
+{
+    for (struct target *target = r->targets.crowded, *next; target != NULL; target = next) {
+        struct target_waiter *waiter;
+        next = target->next_crowded;
+        while (may_run(r) && (waiter = target_serve(target, r->now_ms)) != NULL) {
+            begin(r, CONTAINER_OF(waiter, struct check, waiter));
+        }
+    }
+}
+
+/* What may not run stays due. */
 static void run_due(struct runner *r)
 {
     struct schedule_item *item;
-    while ((item = schedule_first(&r->schedule)) != NULL && item->due_ms <= r->now_ms) {
+    while ((item = schedule_first(&r->schedule)) != NULL && item->due_ms <= r->now_ms &&
+           may_run(r)) {
         struct check *c = CONTAINER_OF(item, struct check, item);
-        if (r->under_way_count >= r->probes_max || !node_probe_may_start(r->node, r->set.version)) {
-            return; /* they stay due */
-        }
         if (c->why != NULL) {
             refuse(r, c);
-        } else if (c->probe != NULL || !target_has_room(c->target, r->now_ms)) {
-            schedule_put(&r->schedule, &c->item, r->now_ms + PROBER_GRAIN_MS);
+        } else if (!target_has_room(c->target, r->now_ms)) {
+            schedule_remove(&r->schedule, item);
+            targets_wait(&r->targets, c->target, &c->waiter);
         } else {
-            turn_over(r, c);
-            probe_start(r, c, r->set.epoch);
+            begin(r, c);
         }
     }
 }
@@ -144,6 +171,10 @@ static void take_turn(struct runner *r)
         } else {
             on_link(r, events[i].data.ptr, events[i].events);
         }
+    }
+    run_waiting(r);
+    if (r->is_held) {
+        run_due(r);
     }
     target_links_bury(&r->links);
     if (time_to_tick(r) == 0) {

@@ -100,6 +100,59 @@ void target_end(struct target *target)
     target->under_way--;
 }
 
+/* --- who waits --- */
+
+void targets_wait(struct targets *targets, struct target *target, struct target_waiter *waiter)
+{
+    CHECK(waiter->target == NULL);
+    if (target->waiting == NULL) {
+        target->waiting_end = &target->waiting;
+        target->next_crowded = targets->crowded;
+        target->back_crowded = &targets->crowded;
+        if (target->next_crowded != NULL) {
+            target->next_crowded->back_crowded = &target->next_crowded;
+        }
+        targets->crowded = target;
+    }
+    waiter->target = target;
+    waiter->next = NULL;
+    *target->waiting_end = waiter;
+    target->waiting_end = &waiter->next;
+}
+
+void targets_leave(struct target_waiter *waiter)
+{
+    struct target *target = waiter->target;
+    if (target == NULL) {
+        return;
+    }
+    struct target_waiter **at = &target->waiting;
+    while (*at != waiter) {
+        at = &(*at)->next;
+    }
+    *at = waiter->next;
+    if (*at == NULL) {
+        target->waiting_end = at;
+    }
+    waiter->target = NULL;
+    if (target->waiting == NULL) {
+        *target->back_crowded = target->next_crowded;
+        if (target->next_crowded != NULL) {
+            target->next_crowded->back_crowded = target->back_crowded;
+        }
+    }
+}
+
+struct target_waiter *target_serve(struct target *target, uint64_t now_ms)
+{
+    struct target_waiter *first = target->waiting;
+    if (first == NULL || !target_has_room(target, now_ms)) {
+        return NULL;
+    }
+    targets_leave(first);
+    return first;
+}
+
 /* --- connections --- */
 
 static void unlink_kept(struct targets *targets, struct target_link *link)

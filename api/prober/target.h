@@ -18,6 +18,12 @@ struct target_link;
 #define TARGET_PROBES_MAX      16
 #define TARGET_PROBES_A_SECOND 1000
 
+/* Part of a check whose target has no room for it. All zeros: it does not wait. */
+struct target_waiter {
+    struct target *target;
+    struct target_waiter *next;
+};
+
 struct target {
     unsigned references;
     unsigned under_way; /* probes */
@@ -25,6 +31,8 @@ struct target {
     unsigned begun;
     struct target_link *kept; /* the one used last comes first */
     size_t kept_count;
+    struct target_waiter *waiting, **waiting_end; /* first come, first served */
+    struct target *next_crowded, **back_crowded;  /* of those where somebody waits */
     enum check_kind kind;
     bool tls, verifies;
     uint16_t port;
@@ -36,6 +44,7 @@ struct target {
 struct targets {
     struct ptree all;  /* by key */
     size_t kept_count; /* connections of all of them */
+    struct target *crowded;
 };
 
 /* The target of a definition that is reached at `host`; give it back to targets_release. */
@@ -50,6 +59,13 @@ void targets_release(struct targets *targets, struct target *target);
 bool target_has_room(const struct target *target, uint64_t now_ms);
 void target_begin(struct target *target, uint64_t now_ms);
 void target_end(struct target *target);
+/* Waits in line until target_serve. */
+void targets_wait(struct targets *targets, struct target *target, struct target_waiter *waiter);
+/* Nothing if it does not wait. */
+void targets_leave(struct target_waiter *waiter);
+/* Who is next at a target, of those in a list that begins with `crowded`, once there is room: no
+ * longer in line. NULL: nobody. */
+struct target_waiter *target_serve(struct target *target, uint64_t now_ms);
 
 /* Keeps a connection that is in order, or closes it. */
 void targets_keep(struct targets *targets, struct target_link *link, uint64_t now_ms, size_t most);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include <arpa/inet.h>
 #include <gnutls/gnutls.h>
@@ -22,8 +23,18 @@ struct target_tls {
 
 struct target_session {
     gnutls_session_t session;
+    int fd;
     bool is_open;
+    bool is_drained; /* the kernel had no more */
 };
+
+static ssize_t pull(gnutls_transport_ptr_t ctx, void *to, size_t size)
+{
+    struct target_session *s = ctx;
+    ssize_t got = recv(s->fd, to, size, 0);
+    s->is_drained = got < 0 && errno == EAGAIN;
+    return got;
+}
 
 struct target_tls *target_tls_new(const char *ca)
 {
@@ -120,9 +131,11 @@ struct target_session *target_tls_begin(struct target_tls *tls, int fd, const ch
         }
         return NULL;
     }
-    gnutls_transport_set_int(session, fd);
     struct target_session *s = mem_zalloc(1, sizeof *s);
     s->session = session;
+    s->fd = fd;
+    gnutls_transport_set_ptr2(session, s, (gnutls_transport_ptr_t)(intptr_t)fd);
+    gnutls_transport_set_pull_function(session, pull);
     return s;
 }
 
@@ -191,9 +204,12 @@ static ssize_t translate(struct target_session *s, ssize_t rv)
 ssize_t target_tls_recv(struct target_session *s, void *to, size_t size)
 {
     ssize_t got;
+    /* After a record that is not for us, such as a ticket, GnuTLS says GNUTLS_E_AGAIN although
+     * there may be more, of which epoll says nothing a second time. */
     do {
+        s->is_drained = false;
         got = gnutls_record_recv(s->session, to, size);
-    } while (got == GNUTLS_E_INTERRUPTED);
+    } while (got == GNUTLS_E_INTERRUPTED || (got == GNUTLS_E_AGAIN && !s->is_drained));
     return translate(s, got);
 }
 

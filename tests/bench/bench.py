@@ -16,6 +16,7 @@ sys.path[:0] = [HERE, os.path.join(ROOT, "tests", "integration")]
 
 import builds  # noqa: E402
 import cases  # noqa: E402
+import cases_checks  # noqa: E402
 import cases_consul  # noqa: E402
 import cases_dns  # noqa: E402
 import cases_grpc  # noqa: E402
@@ -148,7 +149,7 @@ def parse(names):
 def main():
     known = {case.__name__: case for case in cases.CASES + cases_life.CASES +
              cases_watch.CASES + cases_dns.CASES + cases_grpc.CASES + cases_zmq.CASES +
-             cases_consul.CASES}
+             cases_consul.CASES + cases_checks.CASES}
     options, chosen = parse(list(known))
     # No proxy, no setting of etcd or of Java from the outside.
     cluster.forget_environment()

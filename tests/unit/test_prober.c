@@ -16,6 +16,7 @@
 #include "api/prober/judge.h"
 #include "api/prober/output.h"
 #include "api/prober/schedule.h"
+#include "api/prober/target.h"
 #include "api/prober/target_reply.h"
 #include "server/base/compiler.h"
 #include "server/base/naming.h"
@@ -116,6 +117,94 @@ static void a_late_run_keeps_its_phase_and_what_was_missed_is_counted(void **sta
     assert_int_equal(skipped, 0);
     assert_int_equal(schedule_next_ms(1000, 2600, 500, &skipped), 3000);
     assert_int_equal(skipped, 3);
+}
+
+/* --- targets --- */
+
+static struct target *take(struct targets *targets, const char *address)
+{
+    struct check_definition d;
+    struct problem problem;
+    check_definition_init(&d, CHECK_TCP, address);
+    assert_true(check_definition_settle(&d, &problem));
+    return targets_take(targets, &d, d.host);
+}
+
+static void checks_of_one_address_share_its_target(void **state)
+{
+    (void)state;
+    struct targets targets = {.kept_count = 0};
+    struct target *one = take(&targets, "10.0.0.1:80");
+    assert_ptr_equal(take(&targets, "10.0.0.1:80"), one);
+    struct target *other = take(&targets, "10.0.0.1:81");
+    assert_ptr_not_equal(other, one);
+    assert_string_equal(one->host, "10.0.0.1");
+    assert_int_equal(other->port, 81);
+    targets_release(&targets, one);
+    assert_ptr_equal(take(&targets, "10.0.0.1:80"), one);
+    targets_release(&targets, one);
+    targets_release(&targets, one);
+    targets_release(&targets, other);
+    assert_int_equal(ptree_count(&targets.all), 0);
+}
+
+static void a_target_has_bounds(void **state)
+{
+    (void)state;
+    struct targets targets = {.kept_count = 0};
+    struct target *t = take(&targets, "10.0.0.1:80");
+    for (unsigned i = 0; i < TARGET_PROBES_MAX; i++) {
+        assert_true(target_has_room(t, 500));
+        target_begin(t, 500);
+    }
+    assert_false(target_has_room(t, 500));
+    target_end(t);
+    assert_true(target_has_room(t, 500));
+    for (unsigned i = TARGET_PROBES_MAX; i < TARGET_PROBES_A_SECOND; i++) {
+        target_begin(t, 999);
+        target_end(t);
+    }
+    assert_false(target_has_room(t, 999));
+    assert_true(target_has_room(t, 1000));
+    while (t->under_way > 0) {
+        target_end(t);
+    }
+    targets_release(&targets, t);
+}
+
+static void who_waits_for_a_target_is_served_in_order(void **state)
+{
+    (void)state;
+    struct targets targets = {.kept_count = 0};
+    struct target *t = take(&targets, "10.0.0.1:80"), *u = take(&targets, "10.0.0.2:80");
+    struct target_waiter waiters[5] = {{.target = NULL}};
+    targets_wait(&targets, u, &waiters[4]);
+    for (unsigned i = 0; i < 4; i++) {
+        targets_wait(&targets, t, &waiters[i]);
+    }
+    assert_ptr_equal(targets.crowded, t);
+    assert_ptr_equal(t->next_crowded, u);
+    targets_leave(&waiters[1]);
+    targets_leave(&waiters[1]); /* it does not wait */
+    targets_leave(&waiters[3]);
+    targets_wait(&targets, t, &waiters[1]);
+    assert_ptr_equal(target_serve(t, 0), &waiters[0]);
+    assert_ptr_equal(target_serve(t, 0), &waiters[2]);
+    for (unsigned i = 0; i < TARGET_PROBES_MAX; i++) {
+        target_begin(t, 0);
+    }
+    assert_null(target_serve(t, 0)); /* no room */
+    target_end(t);
+    assert_ptr_equal(target_serve(t, 0), &waiters[1]);
+    assert_null(target_serve(t, 0));
+    assert_ptr_equal(targets.crowded, u);
+    assert_ptr_equal(target_serve(u, 0), &waiters[4]);
+    assert_null(targets.crowded);
+    while (t->under_way > 0) {
+        target_end(t);
+    }
+    targets_release(&targets, t);
+    targets_release(&targets, u);
 }
 
 /* --- allow --- */
@@ -409,6 +498,9 @@ int main(void)
         cmocka_unit_test(what_is_due_first_comes_first),
         cmocka_unit_test(checks_begin_soon_and_at_different_times),
         cmocka_unit_test(a_late_run_keeps_its_phase_and_what_was_missed_is_counted),
+        cmocka_unit_test(checks_of_one_address_share_its_target),
+        cmocka_unit_test(a_target_has_bounds),
+        cmocka_unit_test(who_waits_for_a_target_is_served_in_order),
         cmocka_unit_test(a_check_reaches_what_the_list_has_and_nothing_else),
         cmocka_unit_test(lists_that_are_none_are_refused),
         cmocka_unit_test(an_output_is_one_line_of_text_that_may_be_shown),
