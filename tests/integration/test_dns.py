@@ -56,6 +56,19 @@ def test_a_service_is_its_passing_instances(replica, name):
     assert is_nothing(ask(replica.dns, name + ".service", "CNAME"), "NOERROR")
 
 
+def test_what_is_on_a_node_in_maintenance_is_no_answer(replica, name):
+    """Consul's API says so, and is the one that knows nodes."""
+    caller = {"X-Registry-Node": name + ".node"}
+    for n, headers in enumerate([caller, {}]):
+        assert replica.request("PUT", "/v1/agent/service/register", {
+            "ID": "%s-%d" % (name, n), "Name": name, "Address": "10.1.4.%d" % n, "Port": 1}, headers).status == 200
+    assert len(addresses(replica.dns, name + ".service")) == 2
+    assert replica.request("PUT", "/v1/agent/maintenance?enable=true", headers=caller).status == 200
+    assert addresses(replica.dns, name + ".service") == ["10.1.4.1"]
+    assert replica.request("PUT", "/v1/agent/maintenance?enable=false", headers=caller).status == 200
+    assert len(addresses(replica.dns, name + ".service")) == 2
+
+
 def test_warning_is_better_than_nothing(replica, name):
     register(replica, name, name + "-1", "10.1.1.1", "warning")
     register(replica, name, name + "-2", "10.1.1.2", "critical")
