@@ -9,6 +9,7 @@ import time
 import pytest
 
 from cluster import await_true
+from test_backup import back_up
 
 CHECKS = 12
 INTERVAL_S = 1.0
@@ -158,3 +159,16 @@ def test_one_that_stops_gives_its_checks_away_at_once(make_cluster, target):
     stopped = time.monotonic()
     target.await_all(stopped + 0.5, [r.id for r in cluster if r is not leaver], 15)
     target.assert_no_overlap()
+
+
+def test_a_cluster_from_a_backup_runs_them_by_itself(make_cluster, target, tmp_path):
+    """Its state names the members of before, of which there is one."""
+    cluster = make_cluster(3).start()
+    begin(cluster, target)
+    back_up(cluster[0], tmp_path / "b")
+    for replica in cluster:
+        replica.kill()
+    restored = make_cluster(1)[0]
+    restored.id = 7
+    restored.start("--restore", str(tmp_path / "b")).wait_ready()
+    target.await_all(time.monotonic(), [7], 15)

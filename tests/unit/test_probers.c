@@ -105,7 +105,7 @@ static void those_that_left_first_are_forgotten(void **state)
     assert_int_equal(p->count, PROBERS_MAX);
     assert_int_equal(p->rows[0].member, 2);
     assert_int_equal(p->forgotten, left);
-    (void)set(f, PROBERS(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16));
+    p = set(f, PROBERS(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16));
     assert_int_equal(p->count, PROBERS_MAX);
     (void)set(f, PROBERS(17, 18));
     assert_int_equal(fixture_view(f)->probers.count, PROBERS_MAX);
