@@ -90,7 +90,7 @@ bool probers_are_possible(const struct probers *probers, uint64_t index)
         const struct prober *row = &probers->rows[i];
         if (row->member <= (i > 0 ? row[-1].member : 0) || row->since == 0 ||
             row->since > probers->epoch || row->until > probers->epoch ||
-            (row->until != 0 && row->until <= row->since)) {
+            (row->until != 0 && row->until < row->since)) {
             return false;
         }
     }

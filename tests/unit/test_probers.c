@@ -93,6 +93,19 @@ static void the_epoch_moves_with_the_set_only(void **state)
     assert_int_equal(probers_find(&fixture_view(f)->probers, 2)->since, epoch);
 }
 
+static void one_may_come_and_leave_in_the_same_entry(void **state)
+{
+    struct fixture *f = *state;
+    struct command both = PROBERS(1, 2);
+    struct command one = PROBERS(1);
+    fixture_begin(f);
+    registry_apply(f->registry, 0, &both, NULL);
+    registry_apply(f->registry, 1, &one, NULL);
+    fixture_end(f);
+    assert_verified(f->registry);
+    assert_int_equal(prober_of(&fixture_view(f)->probers, nth(1)), 1);
+}
+
 static void those_that_left_first_are_forgotten(void **state)
 {
     struct fixture *f = *state;
@@ -309,6 +322,7 @@ int main(void)
         CASE(only_the_checks_of_who_leaves_move),
         CASE(one_that_comes_back_gets_its_checks_back),
         CASE(the_epoch_moves_with_the_set_only),
+        CASE(one_may_come_and_leave_in_the_same_entry),
         CASE(those_that_left_first_are_forgotten),
         CASE(a_result_is_the_health_of_the_check),
         CASE(a_result_of_another_member_is_refused),
