@@ -9,17 +9,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "api/core/ip_network.h"
 #include "server/base/compiler.h"
 #include "server/base/limits.h"
 
 #define NEAR_RULES_MAX 32
 /* 0: the nearest. */
 #define NEAR_CLASSES 3
-
-/* An IPv6 address in network byte order; IPv4 as ::ffff:a.b.c.d. */
-struct near_address {
-    uint8_t bytes[16];
-};
 
 enum near_how {
     NEAR_OFF,    /* all are alike */
@@ -28,8 +24,7 @@ enum near_how {
 };
 
 struct near_rule {
-    struct near_address network;
-    unsigned bits; /* of it that count, 0..128 */
+    struct ip_network network;
     char zone[NAME_BYTES_MAX + 1];
 };
 
@@ -41,14 +36,11 @@ struct near {
 
 /* From "no", "subnet", or "10.1.0.0/16=eu-a,2001:db8::/32=eu-b". False if it is none of them. */
 MUST_USE bool near_parse(const char *text, struct near *ret_near);
-/* An address as text; false if it is a name. */
-MUST_USE bool near_address_parse(const char *text, struct near_address *ret_address);
-bool near_address_is_ipv4(const struct near_address *address);
 /* The zone of the longest subnet that has the address; NULL: none. */
-const char *near_zone_of(const struct near *near, const struct near_address *asker);
+const char *near_zone_of(const struct near *near, const struct ip_address *asker);
 /* How near an instance with that address (NULL: it has a name) and zone is to the asker, whose zone
  * is `asker_zone`. */
-unsigned near_class(const struct near *near, const struct near_address *asker,
-                    const char *asker_zone, const struct near_address *address, const char *zone);
+unsigned near_class(const struct near *near, const struct ip_address *asker, const char *asker_zone,
+                    const struct ip_address *address, const char *zone);
 
 #endif

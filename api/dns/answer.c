@@ -11,7 +11,7 @@
 #define SOA_REFRESH_S 3600
 #define SOA_RETRY_S   600
 #define SOA_EXPIRE_S  86400
-#define IPV4_AT       12 /* in a struct near_address */
+#define IPV4_AT       12 /* in a struct ip_address */
 /* Names that are told for one address. */
 #define PTR_MAX 16
 
@@ -23,11 +23,11 @@ bool answering_wants_address(const struct answering *a, bool is_ipv4)
     return type == DNS_ANY || type == (is_ipv4 ? DNS_A : DNS_AAAA);
 }
 
-bool answering_put_address(struct answering *a, const struct near_address *address,
+bool answering_put_address(struct answering *a, const struct ip_address *address,
                            enum dns_section section)
 {
     struct dns_message *m = &a->message;
-    bool is_ipv4 = near_address_is_ipv4(address);
+    bool is_ipv4 = ip_address_is_ipv4(address);
     dns_record_begin(m, is_ipv4 ? DNS_A : DNS_AAAA, a->settings->ttl_s);
     if (is_ipv4) {
         dns_put(m, address->bytes + IPV4_AT, 4);
@@ -45,12 +45,12 @@ void answering_put_below(struct answering *a, const char *keyword)
     dns_put_name(m, &a->settings->domain);
 }
 
-void answering_put_address_name(struct answering *a, const struct near_address *address)
+void answering_put_address_name(struct answering *a, const struct ip_address *address)
 {
     static const char digits[] = "0123456789abcdef";
     char text[33];
     size_t len = 0;
-    for (size_t i = near_address_is_ipv4(address) ? IPV4_AT : 0; i < sizeof address->bytes; i++) {
+    for (size_t i = ip_address_is_ipv4(address) ? IPV4_AT : 0; i < sizeof address->bytes; i++) {
         text[len++] = digits[address->bytes[i] >> 4];
         text[len++] = digits[address->bytes[i] & 15];
     }
@@ -112,7 +112,7 @@ void answering_put_nothing(struct answering *a, enum dns_code code)
 static void put_member(struct answering *a, const struct dns_member *member)
 {
     struct dns_message *m = &a->message;
-    struct near_address address;
+    struct ip_address address;
     put_owner(a);
     dns_record_begin(m, DNS_NS, a->settings->ttl_s);
     size_t name_at = m->len;
@@ -130,7 +130,7 @@ static void put_member(struct answering *a, const struct dns_member *member)
         return;
     }
     struct dns_scratch *scratch = a->answerer->scratch;
-    if (near_address_parse(member->host, &address)) {
+    if (ip_address_parse(member->host, &address)) {
         scratch->additional[scratch->count].name_at = name_at;
         scratch->additional[scratch->count++].address = address;
     }
@@ -168,10 +168,10 @@ static void answer_apex(struct answering *a)
 
 /* --- nodes and addresses --- */
 
-static void answer_address(struct answering *a, const struct near_address *address)
+static void answer_address(struct answering *a, const struct ip_address *address)
 {
     put_owner(a);
-    if (!answering_wants_address(a, near_address_is_ipv4(address))) {
+    if (!answering_wants_address(a, ip_address_is_ipv4(address))) {
         dns_record_drop(&a->message);
         answering_put_nothing(a, DNS_NOERROR);
     } else {
@@ -181,8 +181,8 @@ static void answer_address(struct answering *a, const struct near_address *addre
 
 static void answer_host(struct answering *a, const char *host)
 {
-    struct near_address address;
-    if (near_address_parse(host, &address)) {
+    struct ip_address address;
+    if (ip_address_parse(host, &address)) {
         answer_address(a, &address);
     } else if (!answering_put_cname(a, host)) {
         answering_put_nothing(a, DNS_NOERROR);
@@ -266,11 +266,11 @@ static bool add_pointed(void *arg, const struct record *record)
 static void answer_reverse(struct answering *a)
 {
     struct reverse r = {.a = a};
-    struct near_address own;
+    struct ip_address own;
     const struct dns_answerer *answerer = a->answerer;
     uint16_t type = a->question.type;
     for (size_t i = 0; i < answerer->members_count; i++) {
-        if (near_address_parse(answerer->members[i].host, &own) &&
+        if (ip_address_parse(answerer->members[i].host, &own) &&
             memcmp(&own, &a->target.address, sizeof own) == 0) {
             (void)put_pointed(a, answerer->members[i].name, "node", (struct slice){"", 0});
         }

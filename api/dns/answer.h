@@ -31,7 +31,7 @@ struct dns_member {
 };
 
 struct dns_asker {
-    struct near_address address;
+    struct ip_address address;
     bool is_tcp;
 };
 

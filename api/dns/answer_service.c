@@ -57,7 +57,7 @@ static bool fits(const struct walk *w, const struct record *record)
 /* --- their records --- */
 
 /* False: the answer has it already. */
-static bool add_seen(struct dns_scratch *s, const struct near_address *address)
+static bool add_seen(struct dns_scratch *s, const struct ip_address *address)
 {
     size_t i = mix_bytes(address, sizeof *address) & (SEEN_SLOTS - 1);
     while (s->seen[i].turn == s->turn) {
@@ -74,7 +74,7 @@ static bool add_seen(struct dns_scratch *s, const struct near_address *address)
     return true;
 }
 
-static void put_srv(struct walk *w, const struct record *record, const struct near_address *address)
+static void put_srv(struct walk *w, const struct record *record, const struct ip_address *address)
 {
     struct answering *a = w->a;
     struct dns_message *m = &a->message;
@@ -102,10 +102,10 @@ static void put_srv(struct walk *w, const struct record *record, const struct ne
     }
 }
 
-static void put_address(struct walk *w, const struct near_address *address)
+static void put_address(struct walk *w, const struct ip_address *address)
 {
     struct answering *a = w->a;
-    if (!answering_wants_address(a, near_address_is_ipv4(address)) ||
+    if (!answering_wants_address(a, ip_address_is_ipv4(address)) ||
         !add_seen(a->answerer->scratch, address)) {
         return;
     }
@@ -118,8 +118,8 @@ static void put_instance(struct walk *w, const struct record *record)
 {
     const struct answering *a = w->a;
     const struct near *near = &a->settings->near;
-    struct near_address address;
-    bool has_address = near_address_parse(record_host(record), &address);
+    struct ip_address address;
+    bool has_address = ip_address_parse(record_host(record), &address);
     w->has_any = true;
     if (near->how != NEAR_OFF &&
         near_class(near, &a->asker->address, w->asker_zone, has_address ? &address : NULL,

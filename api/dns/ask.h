@@ -27,14 +27,11 @@ union dns_peer {
 };
 
 /* IPv4 also where it came through an IPv6 socket. */
-static inline struct near_address dns_peer_address(const union dns_peer *peer)
+static inline struct ip_address dns_peer_address(const union dns_peer *peer)
 {
-    struct near_address address = {{[10] = 0xff, [11] = 0xff}};
-    if (peer->any.sa_family == AF_INET6) {
-        memcpy(address.bytes, &peer->ipv6.sin6_addr, sizeof address.bytes);
-    } else {
-        memcpy(address.bytes + 12, &peer->ipv4.sin_addr, 4);
-    }
+    struct ip_address address = {{0}};
+    bool known = ip_address_of_socket(&peer->any, &address);
+    (void)known; /* its socket has no other family */
     return address;
 }
 

@@ -31,25 +31,25 @@ struct dns_scratch {
     size_t count;
     struct {
         size_t name_at; /* where its name stands in the message */
-        struct near_address address;
+        struct ip_address address;
     } additional[ADDITIONAL_MAX];
     uint32_t turn;
     unsigned seen_count;
     struct {
         uint32_t turn; /* another one's: it is empty */
-        struct near_address address;
+        struct ip_address address;
     } seen[SEEN_SLOTS];
 };
 
 /* Whether its name is wanted by a question of that type. */
 bool answering_wants_address(const struct answering *a, bool is_ipv4);
 /* A or AAAA. The owner has been put since dns_record_mark(). False: there is no room. */
-bool answering_put_address(struct answering *a, const struct near_address *address,
+bool answering_put_address(struct answering *a, const struct ip_address *address,
                            enum dns_section section);
 /* `.<keyword>.<datacenter>.<domain>` behind a label. */
 void answering_put_below(struct answering *a, const char *keyword);
 /* The name of an address below our domain. */
-void answering_put_address_name(struct answering *a, const struct near_address *address);
+void answering_put_address_name(struct answering *a, const struct ip_address *address);
 /* A record of the question's name that says what another is called. False: it cannot be. */
 bool answering_put_cname(struct answering *a, const char *host);
 /* There is no such record; or, with DNS_NXDOMAIN, name. */

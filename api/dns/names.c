@@ -137,11 +137,11 @@ static void add_service(struct dns_names *names, const struct service_view *serv
 static void add_instance(struct dns_names *names, const struct record *record)
 {
     char lower[STORED_NAME_SIZE];
-    struct near_address address;
+    struct ip_address address;
     size_t id = add_text(names->next, record_id(record));
     lower_copy(dns_names_node_of(record), lower);
     put(names->next, hash_of(names, KEY_NODE, lower, strlen(lower)), id);
-    if (near_address_parse(record_host(record), &address)) {
+    if (ip_address_parse(record_host(record), &address)) {
         put(names->next, hash_of(names, KEY_ADDRESS, &address, sizeof address), id);
     }
 }
@@ -296,16 +296,16 @@ const struct record *dns_names_node(struct dns_names *names, const struct view *
 }
 
 void dns_names_address(struct dns_names *names, const struct view *view,
-                       const struct near_address *address, uint64_t now_ns,
+                       const struct ip_address *address, uint64_t now_ns,
                        bool (*visit)(void *arg, const struct record *record), void *arg)
 {
     const char *id;
     refresh(names, view, now_ns);
     struct search s = search(names->now, hash_of(names, KEY_ADDRESS, address, sizeof *address));
     while ((id = find(&s)) != NULL) {
-        struct near_address own;
+        struct ip_address own;
         const struct record *record = view_instance(view, id);
-        if (record != NULL && near_address_parse(record_host(record), &own) &&
+        if (record != NULL && ip_address_parse(record_host(record), &own) &&
             memcmp(&own, address, sizeof own) == 0 && !visit(arg, record)) {
             break;
         }

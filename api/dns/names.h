@@ -31,7 +31,7 @@ const struct record *dns_names_node(struct dns_names *names, const struct view *
                                     const char *space, const char *lower, uint64_t now_ns);
 /* Calls `visit` for each instance with that address, until it returns false. */
 void dns_names_address(struct dns_names *names, const struct view *view,
-                       const struct near_address *address, uint64_t now_ns,
+                       const struct ip_address *address, uint64_t now_ns,
                        bool (*visit)(void *arg, const struct record *record), void *arg);
 /* What an instance's node is called. */
 const char *dns_names_node_of(const struct record *record);

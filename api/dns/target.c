@@ -171,7 +171,7 @@ static void find_service(const struct labels *l, struct dns_target *target)
 
 static void find_address(const struct labels *l, struct dns_target *target)
 {
-    static const struct near_address ipv4 = {{[10] = 0xff, [11] = 0xff}};
+    static const struct ip_address ipv4 = {{[10] = 0xff, [11] = 0xff}};
     size_t len = l->count == 1 ? label_len(l, 0) : 0;
     const char *text = label(l, 0);
     target->has_address = len == 8 || len == 32;

@@ -32,7 +32,7 @@ struct dns_target {
     char name[DNS_LABEL_BYTES + 1], lower_name[DNS_LABEL_BYTES + 1];
     char tag[DNS_NAME_BYTES + 1]; /* in lower case; "": none is asked for */
     bool has_address;
-    struct near_address address;
+    struct ip_address address;
 };
 
 /* `datacenter`: in lower case. */

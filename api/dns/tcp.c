@@ -80,8 +80,8 @@ void dns_tcp_done(struct dns_tcp *tcp)
 /* How many connections has that address, or network? Their number is small. */
 static unsigned count_of_one(const struct dns_tcp *tcp, const union dns_peer *peer)
 {
-    struct near_address address = dns_peer_address(peer), other;
-    size_t bytes = near_address_is_ipv4(&address) ? 16 : 8;
+    struct ip_address address = dns_peer_address(peer), other;
+    size_t bytes = ip_address_is_ipv4(&address) ? 16 : 8;
     unsigned count = 0;
     struct connection *c;
     cds_list_for_each_entry(c, &tcp->connections, link)

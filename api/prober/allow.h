@@ -12,21 +12,16 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
-#include "api/core/near.h"
+#include "api/core/ip_network.h"
 
 #define ALLOW_NETWORKS_MAX 64
-
-struct allow_network {
-    struct near_address network;
-    unsigned bits; /* of it that count, 0..128 */
-};
 
 struct allow {
     bool any;      /* every address that is not special */
     bool instance; /* the host of the check's own instance or node */
     bool loopback; /* no other machine reaches this replica: it may reach its own */
     size_t count;
-    struct allow_network networks[ALLOW_NETWORKS_MAX];
+    struct ip_network networks[ALLOW_NETWORKS_MAX];
 };
 
 /* From "instance", "any", "off", or networks such as "10.0.0.0/8"; several between commas. `off`

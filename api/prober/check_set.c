@@ -54,14 +54,14 @@ static const char *find_own_host(const struct view *view, const char *id)
 
 static bool is_loopback(const char *host)
 {
-    struct near_address address;
-    static const struct near_address one = {.bytes = {[15] = 1}};
+    struct ip_address address;
+    static const struct ip_address one = {.bytes = {[15] = 1}};
     if (strcasecmp(host, "localhost") == 0) {
         return true;
     }
-    return near_address_parse(host, &address) &&
+    return ip_address_parse(host, &address) &&
            (memcmp(&address, &one, sizeof one) == 0 ||
-            (near_address_is_ipv4(&address) && address.bytes[12] == 127));
+            (ip_address_is_ipv4(&address) && address.bytes[12] == 127));
 }
 
 /* Who says `localhost` means the machine of the instance, not that of this replica. */

@@ -82,7 +82,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     struct dns_names *names = dns_names_new();
     CHECK(dns_name_parse("consul.", &settings.domain));
     CHECK(near_parse((data[0] & BY_SUBNET) != 0 ? "subnet" : "no", &settings.near));
-    CHECK(near_address_parse("10.0.0.9", &asker.address));
+    CHECK(ip_address_parse("10.0.0.9", &asker.address));
     dns_answerer_init(&answerer, &settings, names);
     answerer.random = 1; /* the same input does the same */
     rcu_read_lock();

@@ -29,7 +29,7 @@ static int set_up(void **state)
     struct dns_settings settings = {.datacenter = "dc1", .udp_size = 4096};
     assert_true(dns_name_parse("consul.", &settings.domain));
     assert_true(near_parse("no", &settings.near));
-    assert_true(near_address_parse("10.0.0.9", &f->asker.address));
+    assert_true(ip_address_parse("10.0.0.9", &f->asker.address));
     f->names = dns_names_new();
     dns_answerer_init(&f->answerer, &settings, f->names);
     *state = f;
@@ -314,15 +314,15 @@ static void longest_subnet_says_the_zone(void **state)
 {
     (void)state;
     struct near near;
-    struct near_address asker;
+    struct ip_address asker;
     assert_true(near_parse("10.0.0.0/8=a,10.1.0.0/16=b,2001:db8::/33=c", &near));
-    assert_true(near_address_parse("10.1.2.3", &asker));
+    assert_true(ip_address_parse("10.1.2.3", &asker));
     assert_string_equal(near_zone_of(&near, &asker), "b");
-    assert_true(near_address_parse("10.2.2.3", &asker));
+    assert_true(ip_address_parse("10.2.2.3", &asker));
     assert_string_equal(near_zone_of(&near, &asker), "a");
-    assert_true(near_address_parse("2001:db8:7fff::1", &asker));
+    assert_true(ip_address_parse("2001:db8:7fff::1", &asker));
     assert_string_equal(near_zone_of(&near, &asker), "c");
-    assert_true(near_address_parse("2001:db8:8000::1", &asker));
+    assert_true(ip_address_parse("2001:db8:8000::1", &asker));
     assert_null(near_zone_of(&near, &asker));
 }
 

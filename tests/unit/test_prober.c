@@ -254,6 +254,9 @@ static void a_check_reaches_what_the_list_has_and_nothing_else(void **state)
         /* Never by mistake. */
         {"any", "169.254.169.254", true, true, false},
         {"any", "::ffff:169.254.169.254", true, true, false},
+        {"any", "64:ff9b::a9fe:a9fe", true, true, false},
+        {"any", "64:ff9b::7f00:1", false, false, false},
+        {"any", "64:ff9b::a00:1", false, false, true},
         {"any,169.254.0.0/16", "169.254.169.254", false, false, true},
         {"any", "fe80::1", true, true, false},
         {"any", "fd00:ec2::254", true, true, false},
