@@ -24,9 +24,8 @@ struct sending {
     struct engine *engine;
     uint64_t to, life;
     uint64_t transfer;
-    uint64_t index;                 /* of the snapshot; 0: not opened yet */
-    uint64_t raft_index;            /* of the snapshot that libraft asked for */
-    struct snapshot_reader *reader; /* used by the pool thread while `reading` */
+    uint64_t index;      /* of the snapshot; 0: not opened yet */
+    uint64_t raft_index; /* of the snapshot that libraft asked for */
     bool reading, ended, at_end;
     uint64_t total, offset, confirmed;
     uint64_t moved_ms; /* when it last made progress */
@@ -34,8 +33,15 @@ struct sending {
     struct engine_work work;
     const uint8_t *piece; /* read, and not sent yet */
     size_t piece_len;
-    bool failed;
-    char error[256];
+    /* The pool thread's while `reading`. */
+    struct {
+        struct snapshot_reader *reader;
+        uint64_t index, total;
+        const uint8_t *piece;
+        size_t piece_len;
+        bool failed;
+        char error[256];
+    } read;
 };
 
 static struct sending **find(struct engine *e, uint64_t life)
@@ -62,7 +68,7 @@ static void end(struct sending *s)
             e->snapshot_send.list[i] = NULL;
         }
     }
-    snapshot_reader_close(s->reader);
+    snapshot_reader_close(s->read.reader);
     free(s);
 }
 
@@ -79,15 +85,16 @@ static bool open_reader(struct sending *s)
         bool found = false;
         int rc = snapshot_find(e->env.files, &found, name);
         if (rc != 0 || !found) {
-            (void)snprintf(s->error, sizeof s->error, "the snapshot to send is not there%s%s",
-                           rc != 0 ? ": " : "", rc != 0 ? strerror(-rc) : "");
+            (void)snprintf(s->read.error, sizeof s->read.error,
+                           "the snapshot to send is not there%s%s", rc != 0 ? ": " : "",
+                           rc != 0 ? strerror(-rc) : "");
             continue;
         }
-        s->reader = snapshot_reader_open(e->env.files, name, &e->identity.cluster, &meta, s->error,
-                                         sizeof s->error);
-        if (s->reader != NULL) {
-            s->index = meta.index;
-            s->total = snapshot_reader_file_bytes(s->reader);
+        s->read.reader = snapshot_reader_open(e->env.files, name, &e->identity.cluster, &meta,
+                                              s->read.error, sizeof s->read.error);
+        if (s->read.reader != NULL) {
+            s->read.index = meta.index;
+            s->read.total = snapshot_reader_file_bytes(s->read.reader);
             return true;
         }
         if (strcmp(name, before) == 0) {
@@ -101,9 +108,9 @@ static bool open_reader(struct sending *s)
 static void read_piece(struct engine_work *work)
 {
     struct sending *s = CONTAINER_OF(work, struct sending, work);
-    s->failed =
-        (s->reader == NULL && !open_reader(s)) ||
-        !snapshot_reader_raw(s->reader, &s->piece, &s->piece_len, s->error, sizeof s->error);
+    s->read.failed = (s->read.reader == NULL && !open_reader(s)) ||
+                     !snapshot_reader_raw(s->read.reader, &s->read.piece, &s->read.piece_len,
+                                          s->read.error, sizeof s->read.error);
 }
 
 /* --- loop --- */
@@ -165,11 +172,15 @@ static void piece_read(struct engine_work *work)
         end(s);
         return;
     }
-    if (s->failed) {
+    if (s->read.failed) {
         /* The disk did not return what was written: send it to nobody. */
-        engine_fatal(e, "the newest snapshot cannot be sent: %s", s->error);
+        engine_fatal(e, "the newest snapshot cannot be sent: %s", s->read.error);
         return;
     }
+    s->index = s->read.index;
+    s->total = s->read.total;
+    s->piece = s->read.piece;
+    s->piece_len = s->read.piece_len;
     s->at_end = s->piece_len == 0;
     pump(s);
 }
