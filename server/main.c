@@ -23,6 +23,7 @@
 #include "server/exposure_log.h"
 #include "server/join.h"
 #include "server/node/node.h"
+#include "server/node/probe.h"
 #include "server/notify.h"
 #include "server/offline.h"
 
@@ -383,6 +384,16 @@ static struct doors *open_doors(const struct config *config, const struct guards
     return doors_open(&options, error, error_size);
 }
 
+static bool runs_checks(const struct config *config)
+{
+#ifdef MUSTER_PROBER
+    return strcmp(config->checks_allow, "off") != 0;
+#else
+    (void)config;
+    return false;
+#endif
+}
+
 static int serve(struct config *config, const struct guards *guards, char *error, size_t error_size)
 {
     struct descriptor_shares shares;
@@ -395,6 +406,9 @@ static int serve(struct config *config, const struct guards *guards, char *error
     }
     struct node *node =
         start_node(config, guards->certificates.members, &shares, error, error_size);
+    if (node != NULL && !runs_checks(config)) {
+        node_probe_decline(node);
+    }
     if (node == NULL || !doors_start(doors, node, error, error_size)) {
         if (node != NULL) {
             node_stop(node);

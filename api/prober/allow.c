@@ -129,9 +129,6 @@ const char *allow_refusal(const struct allow *allow, const struct sockaddr *addr
     if (any_has(allow->networks, allow->count, &where)) {
         return NULL;
     }
-    if (allow_is_off(allow)) {
-        return "checks are off (--checks-allow)";
-    }
     where = behind_nat64(where);
     const char *refusal = find_special(allow, &where);
     if (refusal != NULL) {

@@ -84,10 +84,6 @@ static void load(struct runner *r, struct check *c, const struct record *record,
         c->why = "not checked: its definition is not one that this version runs";
         return;
     }
-    if (allow_is_off(&r->allow)) {
-        c->why = "not checked: checks are off (--checks-allow)";
-        return;
-    }
     const char *host = find_target_host(c);
     c->is_own = strcasecmp(host, own_host) == 0;
     c->target = targets_take(&r->targets, c->d, host);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <urcu.h>
@@ -15,8 +16,11 @@
 #include "server/base/mem.h"
 #include "server/base/metric.h"
 
-#define EVENTS_A_TURN 64
-#define SWEEP_MS      1000
+#define EVENTS_A_TURN 256
+/* While runs are under way, what happens is gathered for so long: a turn for each answer costs as
+ * much as the answer. */
+#define GATHER_NS 2000000
+#define SWEEP_MS  1000
 
 /* --- what is due --- */
 
@@ -159,6 +163,14 @@ static void tick(struct runner *r)
     sweep(r);
 }
 
+static void gather(const struct runner *r)
+{
+    static const struct timespec time = {.tv_nsec = GATHER_NS};
+    if (r->under_way != NULL) {
+        (void)nanosleep(&time, NULL);
+    }
+}
+
 static void take_turn(struct runner *r)
 {
     struct epoll_event events[EVENTS_A_TURN];
@@ -188,6 +200,7 @@ static void *run(void *arg)
     rcu_register_thread();
     while (!atomic_load(&r->stopping)) {
         take_turn(r);
+        gather(r);
     }
     check_set_done(r);
     target_links_bury(&r->links);

@@ -50,6 +50,7 @@ struct probe {
     _Atomic uint64_t version;
     _Atomic uint64_t until_ms; /* clock_boot_ms(), like all of these times; 0: not permitted */
     _Atomic uint64_t settled;  /* the epoch known for PROBE_WAIT_MS */
+    atomic_bool declines;      /* runs none: set by any thread */
     /* Sets of probers that are not, the oldest first. */
     struct {
         uint64_t epoch, known_ms;

@@ -41,6 +41,11 @@ bool node_probe_is_ours(const struct node *node, const struct view *view,
                       load(&node->probe.settled));
 }
 
+void node_probe_decline(struct node *node)
+{
+    atomic_store(&node->probe.declines, true);
+}
+
 enum status node_probe_write(struct node *node, struct node_write *write,
                              const struct node_probed *probed)
 {
@@ -162,8 +167,8 @@ static bool is_able(const struct node *node, uint64_t now_ms)
     node_status(node, &s);
     uint64_t since_ms = p->proved_ms > p->wanted_ms ? p->proved_ms : p->wanted_ms;
     bool lags = p->wanted_ms != 0 && clock_elapsed(since_ms, now_ms) > LAGS_MS;
-    return s.phase == CONSENSUS_MEMBER && s.caught_up && s.disk_stalled_ms < STALL_UNFIT_MS &&
-           !lags;
+    return !atomic_load(&p->declines) && s.phase == CONSENSUS_MEMBER && s.caught_up &&
+           s.disk_stalled_ms < STALL_UNFIT_MS && !lags;
 }
 
 static void proof_done(struct consensus_op *op, enum status status)

@@ -42,6 +42,9 @@ uint64_t node_probe_until_ms(const struct node *node);
 bool node_probe_is_ours(const struct node *node, const struct view *view,
                         const struct record *check);
 
+/* This replica runs no checks: the leader shares them out among the others. Before it is ready. */
+void node_probe_decline(struct node *node);
+
 /* What a run has found. */
 struct node_probed {
     const char *check_id; /* as stored: record_id(); borrowed during the call, as the note */

@@ -337,7 +337,7 @@ def test_localhost_is_the_instances_own_machine(make_cluster, name):
 
 
 @pytest.mark.parametrize("allow, good", [
-    ("any", False), ("instance", False), ("off", False), ("127.0.0.0/8", True), ("10.0.0.0/8,127.0.0.1", True)])
+    ("any", False), ("instance", False), ("127.0.0.0/8", True), ("10.0.0.0/8,127.0.0.1", True)])
 def test_a_replica_that_others_reach_checks_its_own_machine_only_if_told(make_cluster, name, allow, good):
     cluster = make_cluster(1, "--checks-allow", allow)
     replica = cluster[0]
@@ -347,6 +347,23 @@ def test_a_replica_that_others_reach_checks_its_own_machine_only_if_told(make_cl
         register(replica, name, {"http": web.at("/")})
         await_status(replica, name, "passing" if good else "critical", "" if good else "not checked: ")
         assert (web.connections > 0) == good
+
+
+def test_a_replica_that_runs_no_checks_leaves_them_to_the_others(make_cluster, name):
+    cluster = make_cluster(3)
+    for replica in cluster:
+        replica.start(*["--checks-allow", "off"] if replica.id == 2 else [])
+    cluster.wait_ready()
+    with Web() as web:
+        for number in range(12):
+            register(cluster[1], "%s-%d" % (name, number), {"http": web.at("/")})
+        for number in range(12):
+            await_status(cluster[0], "%s-%d" % (name, number), "passing")
+
+        def members():
+            return {asked.header("User-Agent")[0][-9:] for asked in list(web.asked)}
+        await_true("both others run some", lambda: {"member 1)", "member 3)"} <= members())
+        assert "member 2)" not in members()
 
 
 def test_a_ca_file_that_cannot_be_read_is_said_by_the_check(make_cluster, name):

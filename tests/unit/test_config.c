@@ -209,9 +209,11 @@ static void values_out_of_bounds_are_refused(void **state UNUSED)
         {"--cors",
          {"", "a.example", "ftp://a", "http://a/", "https://", "http://a:x"},
          {"*", "https://a.example,http://b:8080", "http://[::1]"}},
+#ifdef MUSTER_PROBER
         {"--checks-allow",
          {"", "all", "10.0.0.0/33", "instance,off", "any,", "a.example"},
          {"off", "any", "instance,10.0.0.0/8,2001:db8::/32"}},
+#endif
         {"--log-level", {"loud", "INFO"}, {"error", "warn"}},
         {"--log-format", {"xml"}, {"text", "json"}},
         {"--http", {"9000", "host", "host:0", "host:65536", "::1:9000"}, {":9000", "[::1]:9000"}},
