@@ -23,7 +23,9 @@ fi
 
 chromium=${CHROMIUM:-$(command -v chromium || true)}
 if [[ -z $chromium || -z $(command -v node || true) || -z $(command -v npm || true) ]]; then
-    packages=(chromium fonts-dejavu-core nodejs npm)
+    packages=(chromium fonts-dejavu-core)
+    command -v node >/dev/null || packages+=(nodejs)
+    command -v npm >/dev/null || packages+=(npm) # not beside a nodejs that has its own
     ((EUID == 0)) || { echo "install these packages: ${packages[*]}"; exit 1; }
     apt-get update -qq
     apt-get install -y -qq --no-install-recommends "${packages[@]}"
