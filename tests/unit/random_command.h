@@ -5,6 +5,7 @@
 #ifndef MUSTER_TESTS_RANDOM_COMMAND_H
 #define MUSTER_TESTS_RANDOM_COMMAND_H
 
+#include "server/base/check.h"
 #include "tests/unit/registry_fixture.h"
 
 #define RANDOM_IDS   150
@@ -260,7 +261,8 @@ static inline struct slice random_check_id(struct random_command *c, unsigned *s
 {
     struct slice owner = random_owner(c, seed);
     char text[sizeof c->texts[0]];
-    (void)snprintf(text, sizeof text, "%s\x1e%s", owner.data, random_key(seed).data);
+    int len = snprintf(text, sizeof text, "%s\x1e%s", owner.data, random_key(seed).data);
+    CHECK(len > 0 && (size_t)len < sizeof text);
     memcpy(c->texts[place], text, sizeof text);
     return slice_of(c->texts[place]);
 }
