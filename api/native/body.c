@@ -125,15 +125,12 @@ static bool parse_ttl(struct body_register *body, struct registration *r, struct
 }
 
 /* With checks, its health follows from them; and it has no lease that would end. */
-static bool check_fit(const json_t *root, struct problem *problem)
+static bool check_fit(const struct command *c, struct problem *problem)
 {
-    static const char *const others[] = {"health", "unique_type"};
-    for (size_t i = 0; i < ARRAY_LENGTH(others); i++) {
-        const json_t *value = json_object_get(root, others[i]);
-        if (value != NULL && !json_is_null(value)) {
-            problem_set(problem, others[i], "does not go with checks");
-            return false;
-        }
+    bool has_health = c->register_.health_given;
+    if (has_health || c->register_.unique_type) {
+        problem_set(problem, has_health ? "health" : "unique_type", "does not go with checks");
+        return false;
     }
     return true;
 }
@@ -176,7 +173,7 @@ bool body_register_parse(struct body_register *body, struct command *ret_command
            parse_tags(body->root, r, problem) && parse_metadata(body->root, r, problem) &&
            parse_unique(body->root, ret_command, problem) &&
            check_list_parse(&body->checks, json_object_get(body->root, "checks"), problem) &&
-           (!body->checks.given || check_fit(body->root, problem)) && parse_ttl(body, r, problem);
+           (!body->checks.given || check_fit(ret_command, problem)) && parse_ttl(body, r, problem);
 }
 
 /* "<name>-<version 4 UUID of RFC 9562>". False when the name is too long for that. */

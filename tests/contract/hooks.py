@@ -18,6 +18,8 @@ def before_call(context, case, kwargs):
         case.query = fit_query(case.operation, dict(case.query))
     if isinstance(case.body, dict) and case.operation.path == "/register":
         case.body = fit_registration(dict(case.body))
+        if case.meta is not None and case.meta.generation.mode.is_positive:
+            case.body = fit_checks(case.body)
     if isinstance(case.body, dict) and "server_id" in case.body:
         case.body = {k: v for k, v in case.body.items() if is_kept(k, v)}
 
@@ -66,6 +68,30 @@ def fit_registration(body):
     if body.get("unique_type") is True and not body.get("type"):
         del body["unique_type"]  # it needs a type
     return body
+
+
+TARGETS = {"http": "http://127.0.0.1:1/", "tcp": "127.0.0.1:1", "grpc": "127.0.0.1:1/a.B"}
+
+
+def fit_checks(body):
+    """A check asks one thing, at a place that there is; what goes with others is not for it. The bounds of each field are
+    tested in tests/integration/test_checks_defined.py."""
+    if not body.get("checks") and body.get("ttl") in (0, "0", "0s"):
+        body = {k: v for k, v in body.items() if k != "ttl"}  # only with checks
+    if body.get("checks") is None:
+        return body
+    checks = []
+    for number, check in enumerate(body["checks"][:16]):
+        kind = next((k for k in TARGETS if check.get(k) is not None), "tcp")
+        if check.get("ttl") is not None and kind == "tcp":
+            fitted = {"ttl": 30}
+        else:
+            fitted = {kind: TARGETS[kind]}
+            fitted |= {k: check[k] for k in ("rise", "fall") if check.get(k) is not None}
+        fitted |= {k: check[k] for k in ("name", "notes", "status") if k in check}
+        checks.append({**fitted, "id": "check-%d" % number})
+    # A declared health, and a type that must be the only one, do not go with checks.
+    return {**{k: v for k, v in body.items() if k not in ("health", "unique_type")}, "checks": checks}
 
 
 def is_kept(key, value):

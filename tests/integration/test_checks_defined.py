@@ -134,6 +134,7 @@ def test_a_list_has_its_bounds(shared, name):
     for field, value in (("health", "passing"), ("unique_type", True)):
         got = register(shared[0], name, [HTTP], expect=(400,), type="t", **{field: value})
         assert got.json["field"] == field
+    register(shared[0], name, [HTTP], type="t", health=None, unique_type=False)
 
 
 def test_ids_are_made_of_the_kind(shared, name):
