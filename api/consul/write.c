@@ -94,7 +94,6 @@ void write_node(struct command *c, const char *name, const char *address, char *
     };
 }
 
-/* With the words of newer and of older ones: clients look for either. */
 void write_node_check(struct command *c, struct enrolling *e, const struct check_spec *check)
 {
     json_t *keep = json_object();
@@ -105,6 +104,7 @@ void write_node_check(struct command *c, struct enrolling *e, const struct check
     c->enrol.checks[0] = *check;
 }
 
+/* With the words of newer and of older ones: clients look for either. */
 enum next write_unknown_check(struct exchange *x, enum found found, unsigned count)
 {
     char message[3 * STORED_NAME_SIZE];

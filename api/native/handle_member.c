@@ -8,7 +8,6 @@
 
 #include "server/base/text.h"
 
-/* "true" or "false"; false when it is something else. */
 static struct consensus_plan plan_of(const struct exchange *x)
 {
     struct consensus_member_info members[MEMBERS_MAX];

@@ -51,7 +51,7 @@ struct node_probed {
     uint64_t definition;  /* prober_definition() of the record that was run */
     uint64_t epoch;       /* view->probers.epoch of the scan before the run */
     enum health status;   /* passing, warning or critical */
-    struct slice note;    /* its output, at most NOTE_BYTES_MAX */
+    struct slice note;    /* its output, at most OUTPUT_BYTES_MAX */
 };
 /* As node_write, of which `data` and `done` are to be set. In `done`, write->result.status is
  * ST_NOT_FOUND: the check is gone, or active no longer; ST_CONFLICT: it has another definition, or
