@@ -11,7 +11,6 @@
 #define SOA_REFRESH_S 3600
 #define SOA_RETRY_S   600
 #define SOA_EXPIRE_S  86400
-#define IPV4_AT       12 /* in a struct ip_address */
 /* Names that are told for one address. */
 #define PTR_MAX 16
 
@@ -30,7 +29,7 @@ bool answering_put_address(struct answering *a, const struct ip_address *address
     bool is_ipv4 = ip_address_is_ipv4(address);
     dns_record_begin(m, is_ipv4 ? DNS_A : DNS_AAAA, a->settings->ttl_s);
     if (is_ipv4) {
-        dns_put(m, address->bytes + IPV4_AT, 4);
+        dns_put(m, address->bytes + IP_MAPPED_BYTES, 4);
     } else {
         dns_put(m, address->bytes, sizeof address->bytes);
     }
@@ -50,7 +49,8 @@ void answering_put_address_name(struct answering *a, const struct ip_address *ad
     static const char digits[] = "0123456789abcdef";
     char text[33];
     size_t len = 0;
-    for (size_t i = ip_address_is_ipv4(address) ? IPV4_AT : 0; i < sizeof address->bytes; i++) {
+    for (size_t i = ip_address_is_ipv4(address) ? IP_MAPPED_BYTES : 0; i < sizeof address->bytes;
+         i++) {
         text[len++] = digits[address->bytes[i] >> 4];
         text[len++] = digits[address->bytes[i] & 15];
     }

@@ -43,7 +43,7 @@ static void remove_check(struct runner *r, struct check *c)
 static const char *find_own_host(const struct view *view, const char *id)
 {
     char owner[STORED_NAME_SIZE];
-    size_t len = (size_t)(strrchr(id, CHECK_MARK) - id);
+    size_t len = check_owner_len(id);
     CHECK(len < sizeof owner);
     memcpy(owner, id, len);
     owner[len] = '\0';
@@ -61,7 +61,7 @@ static bool is_loopback(const char *host)
     }
     return ip_address_parse(host, &address) &&
            (memcmp(&address, &one, sizeof one) == 0 ||
-            (ip_address_is_ipv4(&address) && address.bytes[12] == 127));
+            (ip_address_is_ipv4(&address) && address.bytes[IP_MAPPED_BYTES] == 127));
 }
 
 /* Who says `localhost` means the machine of the instance, not that of this replica. */

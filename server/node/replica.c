@@ -212,6 +212,13 @@ void replica_tell_listeners(struct node *node)
     }
 }
 
+/* The history has something new, or is another one. */
+static void tell_history(struct node *node)
+{
+    atomic_store_explicit(&node->changed_ns, clock_monotonic_ns(), memory_order_relaxed);
+    replica_tell_listeners(node);
+}
+
 static void app_end(void *ctx)
 {
     struct node *node = ctx;
@@ -226,8 +233,7 @@ static void app_publish(void *ctx)
     uint64_t events_before = registry_view(node->registry)->events_last;
     registry_publish(node->registry);
     if (registry_view(node->registry)->events_last != events_before) {
-        atomic_store_explicit(&node->changed_ns, clock_monotonic_ns(), memory_order_relaxed);
-        replica_tell_listeners(node);
+        tell_history(node);
     }
     probe_published(node);
     blocking_published(node);
@@ -293,8 +299,7 @@ static void app_restore_swap(void *ctx, void *restore)
     struct home *old = node->home;
     move_in(node, end_restore(restore));
     give_up(node, old);
-    atomic_store_explicit(&node->changed_ns, clock_monotonic_ns(), memory_order_relaxed);
-    replica_tell_listeners(node);
+    tell_history(node);
     probe_published(node);
     blocking_restored(node);
 }

@@ -38,6 +38,11 @@ static inline bool check_is_of(const struct record *check, const char *owner_id)
            record_id(check)[len] == CHECK_MARK &&
            strchr(record_id(check) + len + 1, CHECK_MARK) == NULL;
 }
+/* The length of the owner's id in that of a check. */
+static inline size_t check_owner_len(const char *check_id)
+{
+    return (size_t)(strrchr(check_id, CHECK_MARK) - check_id);
+}
 /* Among those of its owner; borrows. */
 static inline const char *check_key(const struct record *check)
 {

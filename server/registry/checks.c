@@ -22,15 +22,10 @@ static bool is_node(const struct record *record)
 
 /* --- owners --- */
 
-/* The length of the owner's id in that of a check. */
-static size_t owner_len(const struct record *check)
-{
-    return (size_t)(strrchr(record_id(check), CHECK_MARK) - record_id(check));
-}
-
 struct instance *checks_owner(const struct registry *r, const struct record *check)
 {
-    return is_node(check) ? NULL : registry_find(r, record_id(check), owner_len(check));
+    return is_node(check) ? NULL
+                          : registry_find(r, record_id(check), check_owner_len(record_id(check)));
 }
 
 const char *checks_guarded_name(const struct registry *r, const struct record *record,
@@ -503,7 +498,7 @@ void checks_apply_result(struct registry *r, const struct command *command,
 static const char *verify_owner(const struct registry *r, const struct record *check)
 {
     char id[STORED_NAME_SIZE];
-    (void)snprintf(id, sizeof id, "%.*s", (int)owner_len(check), record_id(check));
+    (void)snprintf(id, sizeof id, "%.*s", (int)check_owner_len(record_id(check)), record_id(check));
     const struct record *owner =
         checks_is_check(id) ? view_check(&r->work, id) : view_instance(&r->work, id);
     enum health worst;
