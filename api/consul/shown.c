@@ -209,7 +209,7 @@ static void count_bad(void *ctx, const struct shown_check *check)
  * node is looked at. */
 bool shown_is_passing(const struct view *view, const struct record *instance)
 {
-    if (place_is_given(instance)) {
+    if (identity_is_ours(instance)) {
         return record_health(instance) == HEALTH_PASSING;
     }
     unsigned bad = 0;

@@ -10,8 +10,7 @@
 
 static bool is_there(const json_t *json, const char *field)
 {
-    const json_t *value = json_object_get(json, field);
-    return value != NULL && !json_is_null(value);
+    return json_in_is_given(json_object_get(json, field));
 }
 
 /* A text of any bytes, to be checked later. Unchanged when it is not there. */
@@ -116,7 +115,7 @@ bool check_definition_take_headers(struct check_definition *d, const json_t *hea
     json_t *value;
     const json_t *one;
     size_t i;
-    if (headers != NULL && !json_is_null(headers) && !json_is_object(headers)) {
+    if (json_in_is_given(headers) && !json_is_object(headers)) {
         problem_set(problem, "headers", "must be an object of strings, or of arrays of them");
         return false;
     }

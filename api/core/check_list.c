@@ -136,8 +136,7 @@ static bool check_heard(const json_t *json, struct problem *problem)
 {
     static const char *const fields[] = {CHECK_DEFINITION_FIELDS};
     for (size_t i = 0; i < ARRAY_LENGTH(fields); i++) {
-        const json_t *value = json_object_get(json, fields[i]);
-        if (value != NULL && !json_is_null(value)) {
+        if (json_in_is_given(json_object_get(json, fields[i]))) {
             problem_set(problem, fields[i], "does not go with ttl");
             return false;
         }
@@ -177,7 +176,7 @@ bool check_list_parse(struct check_list *list, const json_t *json, struct proble
 {
     const json_t *one;
     size_t i;
-    list->given = json != NULL && !json_is_null(json);
+    list->given = json_in_is_given(json);
     if (list->given && !json_is_array(json)) {
         problem_set(problem, "checks", "must be an array of objects");
         return false;

@@ -67,13 +67,12 @@ bool json_in_members(const json_t *value, const char *field, const char *const *
     return true;
 }
 
-/* False when a field that must be there is not. Serializers of typed languages write null for what
- * is not set. */
+/* False when a field that must be there is not. */
 static bool find(const json_t *object, const char *field, const json_t **ret_value,
                  bool *ret_present, struct problem *problem)
 {
     *ret_value = json_object_get(object, field);
-    if (json_is_null(*ret_value)) {
+    if (!json_in_is_given(*ret_value)) {
         *ret_value = NULL;
     }
     if (ret_present != NULL) {

@@ -23,6 +23,12 @@ json_t *json_in_object(const void *data, size_t len, const char *const *known,
 MUST_USE bool json_in_members(const json_t *value, const char *field, const char *const *known,
                               struct problem *problem);
 
+/* Whether a value is there. Serializers of typed languages write null for what is not set. */
+static inline bool json_in_is_given(const json_t *value)
+{
+    return value != NULL && !json_is_null(value);
+}
+
 /* Each: true with *ret_present = false when the field is not there, or null; false when it is
  * wrong. A NULL `ret_present` means that the field must be there. */
 /* Any string: whoever takes it checks it. */

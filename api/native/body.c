@@ -16,7 +16,7 @@
 static bool parse_tags(const json_t *root, struct registration *r, struct problem *problem)
 {
     const json_t *tags = json_object_get(root, "tags");
-    if (tags == NULL || json_is_null(tags)) {
+    if (!json_in_is_given(tags)) {
         return true;
     }
     if (!json_is_array(tags)) {
@@ -48,7 +48,7 @@ static int compare_keys(const void *a, const void *b)
 static bool parse_metadata(json_t *root, struct registration *r, struct problem *problem)
 {
     json_t *metadata = json_object_get(root, "metadata");
-    if (metadata == NULL || json_is_null(metadata)) {
+    if (!json_in_is_given(metadata)) {
         return true;
     }
     if (!json_is_object(metadata)) {
@@ -263,8 +263,8 @@ bool body_heartbeat_parse(struct body_heartbeat *body, const struct buffer *text
     body->details = check_given || incarnation_given || body->status_given || body->note_given;
     const json_t *ids = json_object_get(root, "ids");
     const json_t *id = json_object_get(root, "id");
-    body->single = ids == NULL || json_is_null(ids);
-    if (!body->single && id != NULL && !json_is_null(id)) {
+    body->single = !json_in_is_given(ids);
+    if (!body->single && json_in_is_given(id)) {
         problem_set(problem, "ids", "give either id or ids");
         return false;
     }

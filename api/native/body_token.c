@@ -21,11 +21,6 @@ static bool parse_access(const json_t *value, const char *field, bool *ret_write
     return true;
 }
 
-static bool is_given(const json_t *value)
-{
-    return value != NULL && !json_is_null(value);
-}
-
 /* A whole name, or a prefix, which may be empty: then it is all services. */
 static bool parse_scope(const json_t *value, struct token_scope *ret_scope, struct problem *problem)
 {
@@ -33,7 +28,7 @@ static bool parse_scope(const json_t *value, struct token_scope *ret_scope, stru
     const json_t *prefix = json_object_get(value, "prefix");
     const char *key;
     json_t *member;
-    if (!json_is_object(value) || is_given(name) == is_given(prefix)) {
+    if (!json_is_object(value) || json_in_is_given(name) == json_in_is_given(prefix)) {
         problem_set(problem, "services", "each must be an object with either name or prefix");
         return false;
     }
@@ -44,7 +39,7 @@ static bool parse_scope(const json_t *value, struct token_scope *ret_scope, stru
             return false;
         }
     }
-    const json_t *text = is_given(name) ? name : prefix;
+    const json_t *text = json_in_is_given(name) ? name : prefix;
     ret_scope->prefix = text == prefix;
     if (!json_is_string(text)) {
         problem_set(problem, "services", "name and prefix must be strings");
@@ -60,7 +55,7 @@ static bool parse_scope(const json_t *value, struct token_scope *ret_scope, stru
 
 static bool parse_scopes(const json_t *services, struct token_spec *spec, struct problem *problem)
 {
-    if (!is_given(services)) {
+    if (!json_in_is_given(services)) {
         return true;
     }
     if (!json_is_array(services) || json_array_size(services) > TOKEN_SCOPES_MAX) {
@@ -84,7 +79,7 @@ static bool parse_grants(const json_t *root, struct token_spec *spec, struct pro
         !json_in_bool(root, "events", &events, &present, problem)) {
         return false;
     }
-    if (is_given(operator)) {
+    if (json_in_is_given(operator)) {
         if (!parse_access(operator, "operator", &write, problem)) {
             return false;
         }

@@ -37,7 +37,7 @@ static enum tbfs_body parse_id(const struct buffer *text, json_t **ret_root, str
 static bool parse_port(const json_t *value, uint16_t *ret_port, struct problem *problem)
 {
     uint64_t port = 0;
-    if (value == NULL || json_is_null(value)) {
+    if (!json_in_is_given(value)) {
         port = PORT_DEFAULT;
     } else if (json_is_integer(value) && json_integer_value(value) > 0) {
         port = (uint64_t)json_integer_value(value);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/core/json_in.h"
 #include "api/zmq/cgse_metadata.h"
 #include "server/base/limits.h"
 #include "server/registry/check.h"
@@ -26,7 +27,7 @@ static struct slice slice_of_json(const json_t *text)
 static bool find_action(struct cgse_request *r, struct problem *problem)
 {
     const json_t *action = json_object_get(r->root, "action");
-    if (action == NULL || json_is_null(action)) {
+    if (!json_in_is_given(action)) {
         problem_set(problem, "", "Missing required field: action");
         return false;
     }
@@ -48,7 +49,7 @@ static bool find_text(const struct cgse_request *r, const char *field, bool requ
                       const char **ret_text, struct problem *problem)
 {
     const json_t *value = json_object_get(r->root, field);
-    bool is_given = value != NULL && !json_is_null(value);
+    bool is_given = json_in_is_given(value);
     *ret_text = json_string_value(value);
     if (required && (!is_given || (*ret_text != NULL && (*ret_text)[0] == '\0'))) {
         problem_set(problem, "", "Missing required field: %s", field);
@@ -90,7 +91,7 @@ static bool take_text(const json_t *info, const char *field, struct slice *ret,
 {
     const json_t *value = json_object_get(info, field);
     *ret = (struct slice){"", 0};
-    if (value != NULL && !json_is_null(value)) {
+    if (json_in_is_given(value)) {
         if (!json_is_string(value)) {
             problem_set(problem, field, "must be a text");
             return false;
@@ -119,7 +120,7 @@ static bool has_tag(const struct registration *r, struct slice tag)
 static bool take_tags(const json_t *info, struct registration *r, struct problem *problem)
 {
     const json_t *tags = json_object_get(info, "tags");
-    if (tags == NULL || json_is_null(tags)) {
+    if (!json_in_is_given(tags)) {
         return true;
     }
     if (!json_is_array(tags) || json_array_size(tags) > TAGS_MAX) {
@@ -149,7 +150,7 @@ static bool take_metadata(struct cgse_request *request, json_t *info, struct reg
                           struct problem *problem)
 {
     json_t *metadata = json_object_get(info, "metadata");
-    if (metadata == NULL || json_is_null(metadata)) {
+    if (!json_in_is_given(metadata)) {
         return true;
     }
     if (!json_is_object(metadata) || json_object_size(metadata) > METADATA_MAX) {
@@ -213,7 +214,7 @@ static bool take_numbers(const struct cgse_request *request, const json_t *info,
     }
     r->port = (uint16_t)json_integer_value(port);
     r->ttl_ms = ttl_ms;
-    if (ttl != NULL && !json_is_null(ttl)) {
+    if (json_in_is_given(ttl)) {
         double ms = json_is_number(ttl) ? json_number_value(ttl) * 1000 : -1;
         if (!(ms >= TTL_MS_MIN && ms <= TTL_MS_MAX)) {
             problem_set(problem, "ttl", "must be from %d to %d seconds", TTL_MS_MIN / 1000,

@@ -303,6 +303,7 @@ enum cli_exit cmd_bench(struct cli *cli)
                      result->left, result->prefix);
     }
     free(result);
+    explicit_bzero(headers.data, headers.len); /* a token */
     bytes_done(&headers);
     return exit_status;
 }
